@@ -1,0 +1,75 @@
+"""Typed client of the Airplane v0 API: execute runbooks, follow their sessions, answer their prompts."""
+
+from .client import Airplane
+from .errors import (
+    AirplaneError,
+    APIError,
+    AttemptTimeout,
+    BadRequest,
+    ClientClosed,
+    ConfigurationError,
+    Conflict,
+    ConnectError,
+    ConnectionLost,
+    DeadlineExceeded,
+    DecodeError,
+    Forbidden,
+    InvalidResponse,
+    Locked,
+    MiddlewareSuspended,
+    NotFound,
+    ParamValueError,
+    RateLimited,
+    ServerError,
+    TransportError,
+    Unauthorized,
+)
+from .http import AsyncTransport, Headers, Reply, Request, Response, Transport
+from .options import CallOptions, Secret, Settings
+from .params import ConfigVar, ParamValue, Upload
+from .pipeline import Middleware, Next
+from .policy import NO_RETRY, RetryBudget, RetryPolicy
+from .version import __version__
+
+__all__ = [
+    "NO_RETRY",
+    "APIError",
+    "Airplane",
+    "AirplaneError",
+    "AsyncTransport",
+    "AttemptTimeout",
+    "BadRequest",
+    "CallOptions",
+    "ClientClosed",
+    "ConfigVar",
+    "ConfigurationError",
+    "Conflict",
+    "ConnectError",
+    "ConnectionLost",
+    "DeadlineExceeded",
+    "DecodeError",
+    "Forbidden",
+    "Headers",
+    "InvalidResponse",
+    "Locked",
+    "Middleware",
+    "MiddlewareSuspended",
+    "Next",
+    "NotFound",
+    "ParamValue",
+    "ParamValueError",
+    "RateLimited",
+    "Reply",
+    "Request",
+    "Response",
+    "RetryBudget",
+    "RetryPolicy",
+    "Secret",
+    "ServerError",
+    "Settings",
+    "Transport",
+    "TransportError",
+    "Unauthorized",
+    "Upload",
+    "__version__",
+]

@@ -1,0 +1,226 @@
+"""Everything that can go wrong, as one tree of plain, picklable exceptions.
+
+    AirplaneError
+    ├─ ConfigurationError      also a ValueError: raised before any I/O
+    ├─ ParamValueError         also a ValueError: a parameter value that cannot be sent; names its path
+    ├─ TransportError          no usable response; `sent` tells whether the request may have left
+    │  ├─ ConnectError         DNS, refused, TLS, proxy, no free connection: surely not sent
+    │  ├─ AttemptTimeout       one attempt ran out of time
+    │  ├─ ConnectionLost       reset, disconnected, body cut short
+    │  └─ InvalidResponse      not HTTP, or over a limit; not worth a retry
+    ├─ DeadlineExceeded        also a TimeoutError: the time for the whole call is used up
+    ├─ APIError                the server answered with an error status
+    │  ├─ BadRequest 400       Unauthorized 401   Forbidden 403   NotFound 404
+    │  ├─ Conflict 409         Locked 423         RateLimited 429
+    │  └─ ServerError 5xx
+    ├─ DecodeError             the call succeeded, its reply could not be read; keeps the response
+    ├─ ClientClosed            the client or its transport has been closed
+    └─ MiddlewareSuspended     a middleware awaited something real in a sync client
+
+Errors hold plain data only, so they pickle, copy and cross processes whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .http import Headers, Response
+
+
+class AirplaneError(Exception):
+    """Base of all errors of this library.
+
+    Attributes:
+        operation: Name of the operation, such as `runbooks.execute`; None outside a call.
+        attempts: How many requests were handed to the transport.
+        idempotency_key: The key that all attempts carried; repeat the call with it to be safe against doubling.
+        maybe_processed: Whether the server may have acted on the request although the call failed.
+    """
+
+    operation: str | None = None
+    attempts: int = 0
+    idempotency_key: str | None = None
+    maybe_processed: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(cls: type[AirplaneError], args: tuple[Any, ...], state: dict[str, Any]) -> AirplaneError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(AirplaneError, ValueError):
+    """An argument or setting that cannot work. Nothing was sent."""
+
+
+class ParamValueError(AirplaneError, ValueError):
+    """A value that cannot be sent unchanged. Nothing was sent.
+
+    Attributes:
+        path: Where the value sits, such as `param_values.rows[3].at`.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+
+
+class TransportError(AirplaneError):
+    """No usable response came back from an attempt.
+
+    Attributes:
+        sent: False if no byte of the request can have reached the server; None if that is unknown.
+        transient: Whether another attempt may fare better.
+        status: HTTP status of the response that broke off, if its head had arrived.
+    """
+
+    status: int | None = None
+
+    def __init__(self, message: str, *, sent: bool | None = None, transient: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.transient = transient
+        self.maybe_processed = sent is not False
+
+
+class ConnectError(TransportError):
+    """No connection could be had, so nothing was sent. Not transient if the server's certificate is the reason."""
+
+    def __init__(self, message: str, *, transient: bool = True) -> None:
+        super().__init__(message, sent=False, transient=transient)
+
+
+class AttemptTimeout(TransportError):
+    """An attempt did not finish within its time."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke before the whole response had arrived."""
+
+
+class InvalidResponse(TransportError):
+    """The server's bytes are not an acceptable HTTP response: malformed, over a limit, or undecodable."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, transient=False)
+
+
+class DeadlineExceeded(AirplaneError, TimeoutError):
+    """The time allowed for the whole call is used up, or the next attempt could not start within it.
+
+    The failure of the last attempt is the `__cause__`.
+
+    Attributes:
+        retry_after: Seconds that the server last asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class APIError(AirplaneError):
+    """The server answered with a status other than 2xx.
+
+    Attributes:
+        status: HTTP status code.
+        message: The server's message, or a generic text if its body held none.
+        code: The server's machine-readable code, if any.
+        request_id: The server's ID of the request, if it sent one.
+        retry_after: Seconds from the `Retry-After` header, if any.
+        headers: Response headers.
+        body: Raw response body.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        headers: Headers | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(f"{status}: {message}" + (f" [{code}]" if code else ""))
+        self.status = status
+        self.message = message
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+        self.maybe_processed = status >= 500
+
+
+class BadRequest(APIError):
+    """400: the payload or a parameter is invalid."""
+
+
+class Unauthorized(APIError):
+    """401: the API key is missing or invalid."""
+
+
+class Forbidden(APIError):
+    """403: the API key lacks the permission."""
+
+
+class NotFound(APIError):
+    """404: no such object."""
+
+
+class Conflict(APIError):
+    """409: conflicts with another request or with the state of the object."""
+
+
+class Locked(APIError):
+    """423: the object is in use by another request."""
+
+
+class RateLimited(APIError):
+    """429: too many requests."""
+
+
+class ServerError(APIError):
+    """5xx: the server failed."""
+
+
+class DecodeError(AirplaneError):
+    """The server accepted the call, but its reply could not be read.
+
+    Attributes:
+        response: The response as it came.
+    """
+
+    def __init__(self, message: str, response: Response) -> None:
+        super().__init__(message)
+        self.response = response
+        self.maybe_processed = True
+
+
+class ClientClosed(AirplaneError):
+    """The client or its transport has been closed."""
+
+
+class MiddlewareSuspended(AirplaneError):
+    """A middleware of a sync client awaited something that really suspends."""
+
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    423: Locked,
+    429: RateLimited,
+}
+
+
+def error_class(status: int) -> type[APIError]:
+    """Return the class for a status: the listed one, ServerError for 5xx, APIError for the rest."""
+    return _BY_STATUS.get(status) or (ServerError if status >= 500 else APIError)

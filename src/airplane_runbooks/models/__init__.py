@@ -1,0 +1,74 @@
+"""Requests and replies of every endpoint, as immutable structs with open enums."""
+
+from ._enums import Component, OpenEnum, ParameterType, Role, RunStatus, Runtime, SessionStatus
+from ._wire import Model, Stamped, decode, parse_timestamp
+from .common import Constraints, Parameter, ParameterSchema, Permission
+from .prompts import (
+    AnsweredPrompt,
+    CancelPrompt,
+    GetPrompt,
+    ListPrompts,
+    Prompt,
+    PromptPage,
+    PromptReply,
+    Reviewers,
+    SubmitPrompt,
+)
+from .runbooks import ExecuteRunbook, StartedSession
+from .runs import (
+    CancelledRun,
+    CancelRun,
+    GetRun,
+    Label,
+    ListRuns,
+    Run,
+    RunConstraints,
+    RunOutputs,
+    RunPage,
+)
+from .sessions import GetSession, ListSessions, Session, SessionPage
+from .tasks import ExecuteTask, StartedRun
+
+__all__ = [
+    "AnsweredPrompt",
+    "CancelPrompt",
+    "CancelRun",
+    "CancelledRun",
+    "Component",
+    "Constraints",
+    "ExecuteRunbook",
+    "ExecuteTask",
+    "GetPrompt",
+    "GetRun",
+    "GetSession",
+    "Label",
+    "ListPrompts",
+    "ListRuns",
+    "ListSessions",
+    "Model",
+    "OpenEnum",
+    "Parameter",
+    "ParameterSchema",
+    "ParameterType",
+    "Permission",
+    "Prompt",
+    "PromptPage",
+    "PromptReply",
+    "Reviewers",
+    "Role",
+    "Run",
+    "RunConstraints",
+    "RunOutputs",
+    "RunPage",
+    "RunStatus",
+    "Runtime",
+    "Session",
+    "SessionPage",
+    "SessionStatus",
+    "Stamped",
+    "StartedRun",
+    "StartedSession",
+    "SubmitPrompt",
+    "decode",
+    "parse_timestamp",
+]

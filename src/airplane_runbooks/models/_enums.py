@@ -1,0 +1,118 @@
+"""Enums that stay open: a value that a newer server invents decodes, compares and encodes like any other."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class OpenEnum(StrEnum):
+    """A string enum in which unknown values become members of their own, outside the listed ones."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = value
+        member._value_ = value
+        return member
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this library's version lists the value."""
+        return self._name_ in type(self).__members__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.value!r})"
+
+
+class SessionStatus(OpenEnum):
+    """State of a session. Only the last three are final; `WAITING` means that a human is asked."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    WAITING = "Waiting"
+    CANCELLING = "Cancelling"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the session has ended. A value that this version does not know counts as still running."""
+        return self.value in _TERMINAL
+
+
+class RunStatus(OpenEnum):
+    """State of a run. There is no waiting state: a run that asks a human stays `ACTIVE`."""
+
+    NOT_STARTED = "NotStarted"
+    QUEUED = "Queued"
+    ACTIVE = "Active"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run has ended. A value that this version does not know counts as still running."""
+        return self.value in _TERMINAL
+
+
+_TERMINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
+
+
+class Runtime(OpenEnum):
+    """What executes a run."""
+
+    STANDARD = "standard"
+    WORKFLOW = "workflow"
+
+
+class ParameterType(OpenEnum):
+    """Type of a parameter: the union of what the API's description and its clients have used."""
+
+    ANY = "any"
+    STRING = "string"
+    BOOLEAN = "boolean"
+    UPLOAD = "upload"
+    INTEGER = "integer"
+    FLOAT = "float"
+    DATE = "date"
+    DATETIME = "datetime"
+    CONFIGVAR = "configvar"
+    LIST = "list"
+    MAP = "map"
+    OBJECT = "object"
+    JSON = "json"
+
+
+class Component(OpenEnum):
+    """How a form shows a string parameter."""
+
+    DEFAULT = ""
+    EDITOR_SQL = "editor-sql"
+    TEXTAREA = "textarea"
+
+
+class Role(OpenEnum):
+    """Role that a permission grants."""
+
+    TEAM_ADMIN = "team_admin"
+    TEAM_DEVELOPER = "team_developer"
+    TASK_VIEWER = "task_viewer"
+    TASK_REQUESTER = "task_requester"
+    TASK_EXECUTER = "task_executer"
+    TASK_ADMIN = "task_admin"
+    RUN_VIEWER = "run_viewer"
+    RUNBOOK_VIEWER = "runbook_viewer"
+    RUNBOOK_REQUESTER = "runbook_requester"
+    RUNBOOK_EXECUTER = "runbook_executer"
+    RUNBOOK_ADMIN = "runbook_admin"
+    SESSION_VIEWER = "session_viewer"
+    SESSION_EXECUTER = "session_executer"
+    SESSION_ADMIN = "session_admin"
+    RESOURCE_USER = "resource_user"
+    DEPLOY_CREATOR = "deploy_creator"
+    GROUP_ADMIN = "group_admin"

@@ -1,0 +1,55 @@
+"""What several resources share: parameters, their constraints, permissions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ._enums import Component, ParameterType, Role
+from ._wire import Model
+
+
+class Constraints(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Limits on a parameter's value. `optional` means nullable; `regex` is RE2 and must match the whole value."""
+
+    optional: bool = False
+    regex: str = ""
+    options: Any = None
+    allow_unknown_keys: bool = False
+
+
+class Parameter(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """One entry of a parameter schema. `multi` marks a list of `type`; `values` the elements of a list or map."""
+
+    slug: str = ""
+    name: str = ""
+    desc: str = ""
+    type: ParameterType = ParameterType.ANY
+    component: Component = Component.DEFAULT
+    default: Any = None
+    constraints: Constraints = Constraints()
+    params: tuple[Parameter, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    values: Parameter | None = None
+    multi: bool = False
+
+    @property
+    def members(self) -> tuple[Parameter, ...]:
+        """Members of an object parameter; the wire says `params` on sessions and runs, `parameters` on prompts."""
+        return self.params or self.parameters
+
+
+class ParameterSchema(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """A list of parameters in the wrapped form `{"parameters": [...]}`."""
+
+    parameters: tuple[Parameter, ...] = ()
+
+
+class Permission(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Who may do what with a private object."""
+
+    action: str = ""
+    role_id: Role | None = msgspec.field(default=None, name="roleID")
+    sub_user_id: str | None = msgspec.field(default=None, name="subUserID")
+    sub_group_id: str | None = msgspec.field(default=None, name="subGroupID")

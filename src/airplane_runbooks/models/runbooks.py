@@ -1,0 +1,24 @@
+"""Runbooks: what can be executed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ._wire import Model
+
+
+class ExecuteRunbook(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of `runbooks.execute`: the runbook by `id` or `slug`, and the values of its parameters."""
+
+    id: str | None = None
+    slug: str | None = None
+    param_values: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class StartedSession(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Reply of `runbooks.execute`: the session that has been started."""
+
+    session_id: str = msgspec.field(name="sessionID")

@@ -1,0 +1,194 @@
+"""Every endpoint of the API as one constant: its name, verb, path, and the types of its request and reply."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from . import models
+from .errors import ConfigurationError
+from .params import encode_params
+
+RequestT = TypeVar("RequestT", bound=models.Model)
+ReplyT = TypeVar("ReplyT", bound=models.Model)
+
+MAX_PAGE_SIZE = 50
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
+    """An endpoint.
+
+    Attributes:
+        name: Name in spans, errors and logs, such as `runbooks.execute`.
+        method: GET or POST.
+        path: Path below the base URL.
+        request: Type of the query of a GET, of the body of a POST.
+        reply: Type of the body of a 2xx response.
+        needs: Fields of the request of which one at least must be given.
+        values: The field of free JSON values, which our own rules encode.
+        env_in_query: Whether older servers are told the environment by `?envSlug=`.
+    """
+
+    name: str
+    method: str
+    path: str
+    request: type[RequestT]
+    reply: type[ReplyT]
+    needs: tuple[str, ...] = ()
+    values: str | None = None
+    env_in_query: bool = False
+
+    def check(self, request: RequestT) -> None:
+        """Raise ConfigurationError, naming the field, if the request is of no use."""
+        if self.needs and not any(getattr(request, name) for name in self.needs):
+            raise ConfigurationError(f"{self.name} needs {' or '.join(self.needs)}")
+
+    def target(self, request: RequestT, env_slug: str | None) -> str:
+        """Return the path with its query."""
+        pairs = _query(self.name, request) if self.method == "GET" else []
+        if env_slug is not None and self.env_in_query:
+            pairs.append(("envSlug", env_slug))
+        return f"{self.path}?{urlencode(pairs)}" if pairs else self.path
+
+    def body(self, request: RequestT) -> bytes | None:
+        """Return the JSON body, None for a GET. Raises ParamValueError for values that cannot be sent."""
+        if self.method == "GET":
+            return None
+        if self.values is not None:
+            raw = msgspec.Raw(encode_params(getattr(request, self.values), self.values))
+            request = msgspec.structs.replace(request, **{self.values: raw})
+        return _encode(request)
+
+    def decode(self, body: bytes) -> ReplyT:
+        """Decode the body of a 2xx response. Raises msgspec.DecodeError if it cannot be read."""
+        return models.decode(body, self.reply)
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.name}: {self.method} {self.path}>"
+
+
+def _query(operation: str, request: models.Model) -> list[tuple[str, str]]:
+    fields = zip(request.__struct_fields__, request.__struct_encode_fields__, strict=True)
+    return [
+        (key, _query_value(f"{operation}: {name}", name, value))
+        for name, key in fields
+        if (value := getattr(request, name)) is not None
+    ]
+
+
+def _query_value(where: str, name: str, value: Any) -> str:
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise ConfigurationError(f"{where} is a datetime without a time zone")
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    if name == "limit" and not 1 <= value <= MAX_PAGE_SIZE:
+        raise ConfigurationError(f"{where} must be 1 to {MAX_PAGE_SIZE}, not {value!r}")
+    if name == "page" and value < 0:
+        raise ConfigurationError(f"{where} must not be negative, not {value!r}")
+    return str(value)
+
+
+EXECUTE_RUNBOOK = Operation(
+    name="runbooks.execute",
+    method="POST",
+    path="/runbooks/execute",
+    request=models.ExecuteRunbook,
+    reply=models.StartedSession,
+    needs=("id", "slug"),
+    values="param_values",
+    env_in_query=True,
+)
+GET_SESSION = Operation(
+    name="sessions.get",
+    method="GET",
+    path="/sessions/get",
+    request=models.GetSession,
+    reply=models.Session,
+    needs=("id",),
+)
+LIST_SESSIONS = Operation(
+    name="sessions.list",
+    method="GET",
+    path="/sessions/list",
+    request=models.ListSessions,
+    reply=models.SessionPage,
+)
+EXECUTE_TASK = Operation(
+    name="tasks.execute",
+    method="POST",
+    path="/tasks/execute",
+    request=models.ExecuteTask,
+    reply=models.StartedRun,
+    needs=("id", "slug"),
+    values="param_values",
+    env_in_query=True,
+)
+GET_RUN = Operation(
+    name="runs.get",
+    method="GET",
+    path="/runs/get",
+    request=models.GetRun,
+    reply=models.Run,
+    needs=("id",),
+)
+GET_RUN_OUTPUTS = Operation(
+    name="runs.get_outputs",
+    method="GET",
+    path="/runs/getOutputs",
+    request=models.GetRun,
+    reply=models.RunOutputs,
+    needs=("id",),
+)
+LIST_RUNS = Operation(
+    name="runs.list",
+    method="GET",
+    path="/runs/list",
+    request=models.ListRuns,
+    reply=models.RunPage,
+)
+CANCEL_RUN = Operation(
+    name="runs.cancel",
+    method="POST",
+    path="/runs/cancel",
+    request=models.CancelRun,
+    reply=models.CancelledRun,
+    needs=("run_id",),
+)
+GET_PROMPT = Operation(
+    name="prompts.get",
+    method="GET",
+    path="/prompts/get",
+    request=models.GetPrompt,
+    reply=models.PromptReply,
+    needs=("id",),
+)
+LIST_PROMPTS = Operation(
+    name="prompts.list",
+    method="GET",
+    path="/prompts/list",
+    request=models.ListPrompts,
+    reply=models.PromptPage,
+    needs=("run_id",),
+)
+SUBMIT_PROMPT = Operation(
+    name="prompts.submit",
+    method="POST",
+    path="/prompts/submit",
+    request=models.SubmitPrompt,
+    reply=models.AnsweredPrompt,
+    needs=("id",),
+    values="values",
+)
+CANCEL_PROMPT = Operation(
+    name="prompts.cancel",
+    method="POST",
+    path="/prompts/cancel",
+    request=models.CancelPrompt,
+    reply=models.AnsweredPrompt,
+    needs=("id",),
+)

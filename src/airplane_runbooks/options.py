@@ -1,0 +1,241 @@
+"""Settings of a client and of a single call, and how they are put over one another."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .errors import ConfigurationError
+from .http import Headers, is_header_name, is_header_value
+from .policy import RetryPolicy
+
+DEFAULT_BASE_URL = "https://api.airplane.dev/v0"
+DEFAULT_TIMEOUT = 60.0
+DEFAULT_ATTEMPT_TIMEOUT = 30.0
+
+
+class Secret:
+    """A string that does not show itself: not in its repr, not in a format, not in a pickle."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        problem = _secret_problem(value)
+        if problem:
+            del value  # a traceback that shows local variables must not show this one
+            raise ConfigurationError(problem)
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the string itself."""
+        return self._value
+
+    def redact(self, data: bytes) -> bytes:
+        """Return `data` with every occurrence of the secret blotted out."""
+        return data.replace(self._value.encode("ascii"), b"[api key]")
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not to be pickled or copied")
+
+
+def _secret_problem(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"the API key must be a string, not {type(value).__name__}"
+    if not value.strip():
+        return "the API key is empty"
+    if not is_header_value(value):
+        return "the API key has a character that no header can carry"
+    return None
+
+
+ApiKey = str | Callable[[], str]
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of one call, put over those of its client. What is not set is inherited; None means "no limit".
+
+    Attributes:
+        timeout: Seconds for the whole call: attempts, waits between them, and bodies.
+        attempt_timeout: Seconds for one attempt.
+        retry: When to try again; `NO_RETRY` never does.
+        headers: Further request headers.
+        idempotency_key: Key to send instead of a new one, to repeat an earlier call safely.
+        env_slug: Environment, by slug. Naming one here drops the client's, also the one named by ID.
+        env_id: Environment, by ID. Likewise.
+    """
+
+    timeout: float | None | UnsetType = UNSET
+    attempt_timeout: float | None | UnsetType = UNSET
+    retry: RetryPolicy | UnsetType = UNSET
+    headers: Mapping[str, str] | UnsetType = UNSET
+    idempotency_key: str | UnsetType = UNSET
+    env_slug: str | None | UnsetType = UNSET
+    env_id: str | None | UnsetType = UNSET
+
+    def over(self, base: CallOptions) -> CallOptions:
+        """Return these options put over `base`; headers are merged."""
+        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+        if not given:
+            return base
+        if "headers" in given and base.headers:
+            given["headers"] = {**base.headers, **given["headers"]}
+        if "env_slug" in given or "env_id" in given:
+            given = {"env_slug": None, "env_id": None, **given}
+        return msgspec.structs.replace(base, **given)
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked options with everything computed that all calls with them share."""
+
+    timeout: float | None
+    attempt_timeout: float | None
+    retry: RetryPolicy
+    idempotency_key: str | None
+    env_slug: str | None
+    get_headers: Headers
+    post_headers: Headers
+
+
+def resolve(options: CallOptions, user_agent: str) -> Resolved:
+    """Check options and fill in the defaults. Raises ConfigurationError naming the option that cannot work."""
+    headers = {"user-agent": user_agent, "accept": "application/json", "accept-encoding": "gzip"}
+    key = options.idempotency_key or None
+    env_slug = options.env_slug or None
+    for name, value in (("x-airplane-env-slug", env_slug), ("x-airplane-env-id", options.env_id or None)):
+        if value is not None:
+            headers[name] = value
+    headers.update({name.lower(): value for name, value in (options.headers or {}).items()})
+    _check_headers({**headers, "idempotency-key": key or ""})
+    return Resolved(
+        timeout=_seconds("timeout", options.timeout, DEFAULT_TIMEOUT),
+        attempt_timeout=_seconds("attempt_timeout", options.attempt_timeout, DEFAULT_ATTEMPT_TIMEOUT),
+        retry=options.retry or RetryPolicy(),
+        idempotency_key=key or headers.get("idempotency-key"),
+        env_slug=env_slug,
+        get_headers=Headers(headers),
+        post_headers=Headers({**headers, "content-type": "application/json"}),
+    )
+
+
+# These frame the message or name its sender; a caller who sets them breaks the one or the other.
+_RESERVED = frozenset({"connection", "content-length", "host", "transfer-encoding", "x-airplane-api-key"})
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if name in _RESERVED:
+            raise ConfigurationError(f"header {name!r} is set by the library and cannot be given")
+        if not is_header_name(name):
+            raise ConfigurationError(f"{name!r} cannot name a header")
+        if not isinstance(value, str) or not is_header_value(value):
+            raise ConfigurationError(f"the value of header {name!r} has a character that headers cannot carry")
+
+
+def _seconds(name: str, value: float | None | UnsetType, default: float) -> float | None:
+    if value is UNSET:
+        return default
+    if value is not None and not (isinstance(value, int | float) and value > 0):
+        raise ConfigurationError(f"{name} must be a positive number of seconds or None, not {value!r}")
+    return None if value is None or value == float("inf") else float(value)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment says. An explicit argument goes before it, a default comes after."""
+
+    api_key: Secret | None = None
+    base_url: str | None = None
+    env_slug: str | None = None
+    env_id: str | None = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read AIRPLANE_API_KEY, AIRPLANE_API_HOST, AIRPLANE_ENV_SLUG and AIRPLANE_ENV_ID.
+
+        AIRPLANE_API_HOST is an origin such as `https://api.airplane.dev`, to which `/v0` is added, or a bare host name,
+        which means https unless it is this machine. Empty variables count as unset.
+        """
+        environ = os.environ if environ is None else environ
+        host = environ.get("AIRPLANE_API_HOST")
+        return cls(
+            api_key=Secret(environ["AIRPLANE_API_KEY"]) if environ.get("AIRPLANE_API_KEY") else None,
+            base_url=_base_url_of(host) if host else None,
+            env_slug=environ.get("AIRPLANE_ENV_SLUG") or None,
+            env_id=environ.get("AIRPLANE_ENV_ID") or None,
+        )
+
+
+def _base_url_of(host: str) -> str:
+    if "://" not in host:
+        host = ("http://" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https://") + host
+    return host.rstrip("/") + "/v0"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine: localhost, 127.0.0.0/8 or ::1."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    import ipaddress  # only for clients of plain http, so not at import
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class BaseURL(msgspec.Struct, frozen=True):
+    """A checked base URL: where to connect, and what stands before every path."""
+
+    origin: str
+    path: str
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The URL itself."""
+        return self.origin + self.path
+
+
+def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:
+    """Split a base URL. Raises ConfigurationError, without showing user info, if it cannot or must not be used."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as problem:
+        raise ConfigurationError(f"base_url is not a URL: {problem}") from None
+    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not is_header_value(url) or " " in url:
+        raise ConfigurationError("base_url must be an absolute http or https URL in ASCII, such as " + DEFAULT_BASE_URL)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ConfigurationError("base_url must not carry user info, a query or a fragment")
+    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
+        raise ConfigurationError(
+            f"plain http would send the API key to {host} in the clear; use https, or allow_insecure_http=True"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    origin = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
+    default = 443 if parts.scheme == "https" else 80
+    return BaseURL(origin=origin, path=parts.path.rstrip("/"), host=host, port=port if port is not None else default)
+
+
+def as_secret_source(api_key: ApiKey | Secret) -> Callable[[], Secret]:
+    """Turn a key, or a callable that returns the current one, into a callable that returns a Secret."""
+    if callable(api_key):
+        return functools.partial(_ask, api_key)
+    try:
+        secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
+    finally:
+        del api_key
+    return lambda: secret
+
+
+def _ask(provider: Callable[[], str]) -> Secret:
+    return Secret(provider())

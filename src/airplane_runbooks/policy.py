@@ -1,0 +1,91 @@
+"""What the user decides about retries: the policy of a call and the budget of a client. Data, not yet action."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+    Stop: TypeAlias = Callable[[RetryCallState], bool]
+    Wait: TypeAlias = Callable[[RetryCallState], float]
+    Predicate: TypeAlias = Callable[[RetryCallState], bool]
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When to try again, and how long to wait before it.
+
+    Any tenacity strategy plugs into `stop`, `wait` and `retry`. They run only after a failed attempt, and see the
+    response as the state's result, or the TransportError as its exception. Whatever they say, a request that is not safe
+    to repeat is not repeated, and no wait goes past the deadline of the call.
+
+    Attributes:
+        max_attempts: Attempts in all, the first one included. Ignored if `stop` is given.
+        initial_delay: Upper bound of the first wait, in seconds; it doubles with every attempt, and the wait is drawn
+            evenly between zero and the bound. Ignored if `wait` is given.
+        max_delay: Where the bound stops growing, in seconds. Ignored if `wait` is given.
+        max_retry_after: Longest `Retry-After` that is waited for, in seconds; a longer one ends the call.
+        stop: Strategy that ends the attempts, such as `stop_after_delay(20) | stop_after_attempt(5)`.
+        wait: Strategy for the seconds to wait, such as `wait_fixed(1)`. A server's `Retry-After` is a floor under it.
+        retry: Predicate that replaces the built-in choice of failures worth a retry.
+    """
+
+    max_attempts: int = 8
+    initial_delay: float = 0.1
+    max_delay: float = 10.0
+    max_retry_after: float = 120.0
+    stop: Stop | None = None
+    wait: Wait | None = None
+    retry: Predicate | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ValueError(f"max_attempts must be at least 1, not {self.max_attempts}")
+        for name in ("initial_delay", "max_delay", "max_retry_after"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be zero or more seconds, not {getattr(self, name)}")
+
+
+NO_RETRY = RetryPolicy(max_attempts=1)
+
+
+class RetryBudget:
+    """A token bucket that ends a retry storm: while too many calls fail, they fail at the first attempt.
+
+    A retry takes `cost` tokens, a success gives one back. With the defaults a client may retry one call in five for
+    ever, and a burst of a hundred on top. Safe to share between threads and clients.
+    """
+
+    def __init__(self, capacity: float = 500.0, cost: float = 5.0) -> None:
+        if not (capacity >= cost > 0):
+            raise ValueError(f"a budget needs capacity >= cost > 0, not capacity={capacity}, cost={cost}")
+        self.capacity = capacity
+        self.cost = cost
+        self._tokens = capacity
+        self._lock = threading.Lock()
+
+    @property
+    def tokens(self) -> float:
+        """Tokens left."""
+        return self._tokens
+
+    def take(self) -> bool:
+        """Pay for a retry; False if the bucket does not hold enough."""
+        with self._lock:
+            if self._tokens < self.cost:
+                return False
+            self._tokens -= self.cost
+            return True
+
+    def refund(self) -> None:
+        """Give one token back after a success. While the bucket is full this takes no lock."""
+        if self._tokens < self.capacity:
+            with self._lock:
+                self._tokens = min(self.capacity, self._tokens + 1)
+
+    def __repr__(self) -> str:
+        return f"RetryBudget(capacity={self.capacity}, cost={self.cost}, tokens={self._tokens})"

@@ -1,0 +1,1 @@
+"""The API's resources: methods that name what they take, each one statement over an operation."""

@@ -1,0 +1,65 @@
+"""JSON on its way into the records: nothing that JSON cannot hold gets in unnoticed."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+MAX_OUTPUT = 8 * 1024 * 1024  # bytes of JSON
+
+NULL = b"null"
+EMPTY = b"{}"
+
+decode = msgspec.json.decode
+
+
+class NotEncodable(ValueError):
+    """A value has no form in JSON. The message says why and shows nothing of the value."""
+
+
+def encode(value: Any) -> bytes:
+    """Encode a value as JSON of at most 8 MiB.
+
+    Tuples, sets, dates, data classes and msgspec structs take the form that msgspec gives them. Raises NotEncodable for
+    other types, NaN and infinities, lone surrogates, cycles, and whatever is too long or nested too deeply.
+    """
+    try:
+        _refuse_non_finite(msgspec.to_builtins(value, str_keys=True))
+        encoded = msgspec.json.encode(value)
+    except NotEncodable:
+        raise
+    except UnicodeEncodeError:
+        raise NotEncodable("a lone surrogate is not text") from None
+    except RecursionError:
+        raise NotEncodable("it contains itself or is nested too deeply") from None
+    except (TypeError, ValueError, OverflowError) as problem:
+        raise NotEncodable(str(problem)) from None
+    if len(encoded) > MAX_OUTPUT:
+        raise NotEncodable(f"it takes {len(encoded)} bytes, more than {MAX_OUTPUT}")
+    return encoded
+
+
+def _refuse_non_finite(value: Any) -> None:
+    # msgspec would write null in place of NaN and the infinities
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise NotEncodable("NaN and infinities have no form in JSON")
+    elif isinstance(value, dict):
+        for item in value.values():
+            _refuse_non_finite(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_non_finite(item)
+
+
+def encode_members(values: dict[str, Any]) -> bytes:
+    """Encode the members that JSON can hold, and leave the others out."""
+    members: dict[str, msgspec.Raw] = {}
+    for name, value in values.items():
+        try:
+            members[name] = msgspec.Raw(encode(value))
+        except NotEncodable:
+            continue
+    return msgspec.json.encode(members)

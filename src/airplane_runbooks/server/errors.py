@@ -1,0 +1,76 @@
+"""Why a call of the API is refused. Each class knows the status that tells a client so."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Refused(Exception):
+    """A call that is not carried out. `code` is for machines and never changes; the message is for people."""
+
+    status: ClassVar[int] = 400
+    retryable: ClassVar[bool] = False
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Invalid(Refused):
+    """The call makes no sense as it is, today or tomorrow."""
+
+
+class Unauthorized(Refused):
+    """The call carries no valid key."""
+
+    status = 401
+
+
+class NotFound(Refused):
+    """Nothing of that ID or slug exists."""
+
+    status = 404
+
+
+class Conflict(Refused):
+    """The object's state forbids the call for good."""
+
+    status = 409
+
+
+class KeyBusy(Refused):
+    """The first call with this idempotency key has not been answered yet."""
+
+    status = 409
+    retryable = True
+
+
+class TooLarge(Refused):
+    """The body exceeds the limit, before or after decompression."""
+
+    status = 413
+
+
+class TooSlow(Refused):
+    """The body did not arrive in time."""
+
+    status = 408
+    retryable = True
+
+
+class TooMany(Refused):
+    """More calls are being answered than the server takes on."""
+
+    status = 429
+    retryable = True
+    retry_after = 1
+
+
+class Closing(Refused):
+    """The server is about to stop."""
+
+    status = 503
+    retryable = True
+    retry_after = 1

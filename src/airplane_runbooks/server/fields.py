@@ -1,0 +1,161 @@
+"""From Python's annotations to a parameter schema, for signatures and for the fields of prompts."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from ..models import Constraints, Parameter, ParameterType
+from .encoding import decode, encode
+from .errors import Invalid
+from .values import read
+
+SLUG = re.compile(r"[a-z][a-z0-9_]{0,49}")
+
+_SCALARS: dict[Any, ParameterType] = {
+    Any: ParameterType.JSON,
+    str: ParameterType.STRING,
+    bool: ParameterType.BOOLEAN,
+    int: ParameterType.INTEGER,
+    float: ParameterType.FLOAT,
+    date: ParameterType.DATE,
+    datetime: ParameterType.DATETIME,
+}
+
+
+class Field(msgspec.Struct, frozen=True):
+    """What a parameter or a prompt's field takes, where the bare type does not say enough.
+
+    Attributes:
+        type: Its type; left out in `Annotated[int, Field(...)]`, where the type stands in front.
+        name: Label for people, by default made of the slug.
+        description: Explanation for people.
+        default: Value in place of a missing or null one.
+        options: The only values allowed; of lists and dictionaries, the only elements.
+        regex: Pattern (Python's `re`) that a string must match as a whole.
+        optional: Whether no value at all will do; it is None then.
+    """
+
+    type: Any = None
+    name: str = ""
+    description: str = ""
+    default: Any = None
+    options: Sequence[Any] = ()
+    regex: str = ""
+    optional: bool = False
+
+
+def parameter(slug: str, annotation: Any, default: Any = None) -> Parameter:
+    """Return the schema of one parameter.
+
+    Raises TypeError for an annotation that has no parameter type, ValueError for a slug, regex, option or default that
+    does not fit.
+    """
+    if not SLUG.fullmatch(slug):
+        raise ValueError(f"{slug!r} is no slug: up to 50 lower-case letters, digits and underscores, a letter first")
+    field, hint = _unpack(annotation)
+    hint, optional = _strip_none(hint)
+    made = _shape(hint, slug)
+    limits = _constraints(field, optional=optional or field.optional, base=made.constraints, slug=slug)
+    made = msgspec.structs.replace(
+        made,
+        slug=slug,
+        name=field.name or slug.replace("_", " ").capitalize(),
+        desc=field.description,
+        constraints=limits,
+    )
+    return _with_default(made, field.default if default is None else default)
+
+
+def _unpack(annotation: Any) -> tuple[Field, Any]:
+    """Separate the type from what a Field, as the annotation itself or inside Annotated, adds to it."""
+    if isinstance(annotation, Field):
+        inner, hint = _unpack(annotation.type)
+        if inner != Field():
+            raise TypeError("a Field cannot hold another one")
+        return annotation, hint
+    if typing.get_origin(annotation) is typing.Annotated:
+        hint, *extras = typing.get_args(annotation)
+        field = next((extra for extra in extras if isinstance(extra, Field)), None)
+        text = next((extra for extra in extras if isinstance(extra, str)), "")
+        return field or Field(description=text), hint
+    return Field(), annotation
+
+
+def _strip_none(hint: Any) -> tuple[Any, bool]:
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return hint, False
+    arms = [arm for arm in typing.get_args(hint) if arm is not types.NoneType]
+    if len(arms) != 1:
+        raise TypeError(f"{hint} mixes types; only `T | None` is a parameter type")
+    return arms[0], True
+
+
+def _shape(hint: Any, slug: str) -> Parameter:
+    """Return the schema of a type, without name and constraints of its own."""
+    if isinstance(hint, typing.Hashable) and hint in _SCALARS:
+        return Parameter(type=_SCALARS[hint])
+    origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if origin is Literal:
+        kinds = {type(choice) for choice in arguments}
+        if len(kinds) == 1 and (kind := kinds.pop()) in (str, int):
+            return Parameter(type=_SCALARS[kind], constraints=Constraints(options=_options(arguments)))
+    if origin is list:
+        return _list(_element(arguments[0], slug) if arguments else Parameter(type=ParameterType.JSON))
+    if origin is dict and (not arguments or arguments[0] is str):
+        return Parameter(type=ParameterType.MAP, values=_element(arguments[1], slug) if arguments else None)
+    raise TypeError(f"{slug}: {hint!r} is not a parameter type")
+
+
+def _element(hint: Any, slug: str) -> Parameter:
+    inner, optional = _strip_none(hint)
+    shape = _shape(inner, slug)
+    if not optional:
+        return shape
+    return msgspec.structs.replace(shape, constraints=msgspec.structs.replace(shape.constraints, optional=True))
+
+
+def _list(element: Parameter) -> Parameter:
+    """Write lists of scalars with `multi`, which shipped clients know; what that cannot say, as type `list`."""
+    if element.multi or element.values is not None or element.type in (ParameterType.LIST, ParameterType.MAP):
+        return Parameter(type=ParameterType.LIST, values=element)
+    if element.constraints.optional:
+        return Parameter(type=ParameterType.LIST, values=element)
+    return msgspec.structs.replace(element, multi=True)
+
+
+def _constraints(field: Field, *, optional: bool, base: Constraints, slug: str) -> Constraints:
+    try:
+        re.compile(field.regex)
+    except re.error as problem:
+        raise ValueError(f"{slug}: {problem}") from None
+    return msgspec.structs.replace(
+        base,
+        optional=optional,
+        regex=field.regex,
+        options=_options(field.options) or base.options,
+    )
+
+
+def _options(choices: Sequence[Any]) -> list[dict[str, Any]]:
+    values = [decode(encode(choice)) for choice in choices]
+    return [{"label": value if isinstance(value, str) else encode(value).decode(), "value": value} for value in values]
+
+
+def _with_default(made: Parameter, default: Any) -> Parameter:
+    """Put the default in, in its JSON form, once it has passed for a value."""
+    checked = [] if default is None else [decode(encode(default))]
+    if not made.multi:
+        checked += [option["value"] for option in made.constraints.options or ()]
+    try:
+        for value in checked:
+            read(made, value, made.slug)
+    except Invalid as problem:
+        raise ValueError(problem.message) from None
+    return made if default is None else msgspec.structs.replace(made, default=checked[0])

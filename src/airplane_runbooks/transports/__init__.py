@@ -1,0 +1,1 @@
+"""Ways to carry a request: each keeps the contract of `airplane_runbooks.http.Transport`."""
