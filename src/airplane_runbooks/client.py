@@ -84,10 +84,10 @@ class Airplane:
         base_url: str | None = None,
         env_slug: str | None = None,
         env_id: str | None = None,
-        timeout: float | None | UnsetType = UNSET,
-        attempt_timeout: float | None | UnsetType = UNSET,
+        timeout: float | UnsetType | None = UNSET,
+        attempt_timeout: float | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
-        retry_budget: RetryBudget | None | UnsetType = UNSET,
+        retry_budget: RetryBudget | UnsetType | None = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
         transport: Transport | None = None,
         middleware: Sequence[Middleware] = (),
@@ -103,7 +103,9 @@ class Airplane:
             source = as_secret_source(_given_or(api_key, settings := Settings.from_env()))
         finally:
             del api_key  # a traceback that shows local variables must not show this one
-        base = parse_base_url(base_url or settings.base_url or DEFAULT_BASE_URL, allow_insecure_http=allow_insecure_http)
+        base = parse_base_url(
+            base_url or settings.base_url or DEFAULT_BASE_URL, allow_insecure_http=allow_insecure_http
+        )
         if env_slug is None and env_id is None:
             env_slug, env_id = settings.env_slug, settings.env_id
         options = CallOptions(
@@ -182,12 +184,12 @@ class Airplane:
     def with_options(
         self,
         *,
-        timeout: float | None | UnsetType = UNSET,
-        attempt_timeout: float | None | UnsetType = UNSET,
+        timeout: float | UnsetType | None = UNSET,
+        attempt_timeout: float | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
-        env_slug: str | None | UnsetType = UNSET,
-        env_id: str | None | UnsetType = UNSET,
+        env_slug: str | UnsetType | None = UNSET,
+        env_id: str | UnsetType | None = UNSET,
     ) -> Self:
         """Return a client with these options put over its own, on the same transport, chain and retry budget.
 
@@ -202,7 +204,7 @@ class Airplane:
             env_slug=env_slug,
             env_id=env_id,
         )
-        clone._use(changes.over(self._options))
+        clone._use(changes.over(self._options))  # noqa: SLF001  # of our own class
         return clone
 
     def close(self) -> None:

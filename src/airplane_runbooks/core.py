@@ -15,6 +15,7 @@ from .options import BaseURL, Resolved
 from .pipeline import Next
 from .replies import redacted, request_id, status_error
 
+
 class Core:
     """What a client and its clones share. Calls are coroutines; with a sync transport and clock they never suspend."""
 
@@ -24,9 +25,7 @@ class Core:
         self._clock = clock
         self._telemetry = telemetry
 
-    async def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, options: Resolved
-    ) -> Reply[ReplyT]:
+    async def call(self, operation: Operation[RequestT, ReplyT], request: RequestT, options: Resolved) -> Reply[ReplyT]:
         """Carry out an operation under a span of its own, and leave on every error what the call has come to."""
         started = self._clock.now()
         call = CallState(

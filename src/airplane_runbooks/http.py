@@ -67,8 +67,12 @@ class Headers(Mapping[str, str]):
     def of(cls, items: dict[str, str]) -> Headers:
         """Take over a dict whose names are in lower case, without copying it."""
         headers = cls.__new__(cls)
-        headers._items = items
+        headers._items = items  # noqa: SLF001  # of our own class
         return headers
+
+    def raw(self) -> dict[str, str]:
+        """Return the dict itself, names in lower case. Not to be changed."""
+        return self._items
 
     def __reduce__(self) -> tuple[type[Headers], tuple[dict[str, str]]]:
         return Headers, (self._items,)
@@ -130,9 +134,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         if not (is_header_name(name) and is_header_value(value)):
             del value
             raise ValueError(f"header {name!r} has a character that headers cannot carry")
-        return self._with_headers(self.headers.with_header(name, value))
+        return self.with_headers(self.headers.with_header(name, value))
 
-    def _with_headers(self, headers: Headers) -> Request:
+    def with_headers(self, headers: Headers) -> Request:
+        """Return a copy of the request with these headers, which must have been checked."""
         return Request(
             method=self.method,
             origin=self.origin,
@@ -152,7 +157,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One HTTP response, its body whole and decoded. `http_version` is such as "1.1"; None if the transport cannot tell."""
+    """One HTTP response, its body whole and decoded.
+
+    `http_version` is such as "1.1"; None if the transport cannot tell.
+    """
 
     status: int
     headers: Headers
@@ -192,8 +200,8 @@ class Transport(Protocol):
     """Carries one attempt: no retry, no redirect, no judgement of the status. Safe to share between threads.
 
     `send` returns or raises within `timeout` seconds of wall time, waiting for a connection, connecting and reading the
-    body included; None means no limit. It raises only TransportError, or ClientClosed after `close`. The body comes back
-    decoded, and never larger than the transport's limit. Whatever ends a send, its connection is given back.
+    body included; None means no limit. It raises only TransportError, or ClientClosed after `close`. The body comes
+    back decoded, and never larger than the transport's limit. Whatever ends a send, its connection is given back.
     """
 
     def send(self, request: Request, timeout: float | None, /) -> Response:

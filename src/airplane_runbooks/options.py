@@ -73,13 +73,13 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         env_id: Environment, by ID. Likewise.
     """
 
-    timeout: float | None | UnsetType = UNSET
-    attempt_timeout: float | None | UnsetType = UNSET
+    timeout: float | UnsetType | None = UNSET
+    attempt_timeout: float | UnsetType | None = UNSET
     retry: RetryPolicy | UnsetType = UNSET
     headers: Mapping[str, str] | UnsetType = UNSET
     idempotency_key: str | UnsetType = UNSET
-    env_slug: str | None | UnsetType = UNSET
-    env_id: str | None | UnsetType = UNSET
+    env_slug: str | UnsetType | None = UNSET
+    env_id: str | UnsetType | None = UNSET
 
     def over(self, base: CallOptions) -> CallOptions:
         """Return these options put over `base`; headers are merged."""
@@ -110,9 +110,10 @@ def resolve(options: CallOptions, user_agent: str) -> Resolved:
     headers = {"user-agent": user_agent, "accept": "application/json", "accept-encoding": "gzip"}
     key = options.idempotency_key or None
     env_slug = options.env_slug or None
-    for name, value in (("x-airplane-env-slug", env_slug), ("x-airplane-env-id", options.env_id or None)):
-        if value is not None:
-            headers[name] = value
+    if env_slug:
+        headers["x-airplane-env-slug"] = env_slug
+    if options.env_id:
+        headers["x-airplane-env-id"] = options.env_id
     headers.update({name.lower(): value for name, value in (options.headers or {}).items()})
     _check_headers({**headers, "idempotency-key": key or ""})
     return Resolved(
@@ -140,7 +141,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             raise ConfigurationError(f"the value of header {name!r} has a character that headers cannot carry")
 
 
-def _seconds(name: str, value: float | None | UnsetType, default: float) -> float | None:
+def _seconds(name: str, value: float | UnsetType | None, default: float) -> float | None:
     if value is UNSET:
         return default
     if value is not None and not (isinstance(value, int | float) and value > 0):

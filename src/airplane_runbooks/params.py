@@ -29,7 +29,7 @@ class Upload(msgspec.Struct, frozen=True):
     id: str
 
 
-Scalar: TypeAlias = None | bool | int | float | str | date | datetime | ConfigVar | Upload | Enum
+Scalar: TypeAlias = bool | int | float | str | date | datetime | ConfigVar | Upload | Enum | None
 ParamValue: TypeAlias = Scalar | Sequence["ParamValue"] | Mapping[str, "ParamValue"]
 
 MAX_DEPTH = 100
@@ -45,8 +45,8 @@ def encode_params(values: Mapping[str, Any], root: str = "param_values") -> byte
     """Encode parameter values as a JSON object.
 
     Dates are written `YYYY-MM-DD`; datetimes in UTC with a literal `Z`, microseconds kept. Raises ParamValueError, with
-    the path below `root`, for everything that could not arrive as it is: NaN and infinities, naive datetimes, bytes, keys
-    that are not strings, lone surrogates, cycles, more than 100 levels, and types that JSON has no word for.
+    the path below `root`, for everything that could not arrive as it is: NaN and infinities, naive datetimes, bytes,
+    keys that are not strings, lone surrogates, cycles, more than 100 levels, and types that JSON has no word for.
     """
     if type(values) is dict and _is_plain_dict(values, MAX_DEPTH):
         try:

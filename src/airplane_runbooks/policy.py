@@ -20,8 +20,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """When to try again, and how long to wait before it.
 
     Any tenacity strategy plugs into `stop`, `wait` and `retry`. They run only after a failed attempt, and see the
-    response as the state's result, or the TransportError as its exception. Whatever they say, a request that is not safe
-    to repeat is not repeated, and no wait goes past the deadline of the call.
+    response as the state's result, or the TransportError as its exception. Whatever they say, a request that is not
+    safe to repeat is not repeated, and no wait goes past the deadline of the call.
 
     Attributes:
         max_attempts: Attempts in all, the first one included. Ignored if `stop` is given.

@@ -23,7 +23,7 @@ class Auth:
         secret = self._source()
         request.call.redact = secret.redact
         # The key itself is never bound to a local name: a traceback may show those.
-        response = await call_next(request._with_headers(request.headers.merged({API_KEY_HEADER: secret.reveal()})))
+        response = await call_next(request.with_headers(request.headers.merged({API_KEY_HEADER: secret.reveal()})))
         return response if response.is_success else redacted(response, secret.redact)
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ class Idempotency:
         if call.idempotency_key is None:
             call.idempotency_key = new_key()
         headers = request.headers.merged({IDEMPOTENCY_HEADER: call.idempotency_key})
-        return await call_next(request._with_headers(headers))
+        return await call_next(request.with_headers(headers))
 
 
 def new_key() -> str:

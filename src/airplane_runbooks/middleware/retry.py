@@ -58,7 +58,7 @@ class Retry:
             state = self._advance(state, request, outcome)
             verdict = self._judge(state, request, outcome)
             if isinstance(verdict, GiveUp):
-                return _conclude(verdict, request, outcome)
+                return _conclude(verdict, outcome)
             _log_retry(request, outcome, verdict)
             state.idle_for += verdict
             await self._clock.sleep(verdict)
@@ -86,9 +86,7 @@ class Retry:
         return verdict
 
 
-def next_delay(
-    state: RetryCallState, request: Request, outcome: Outcome, *, now: float, wall: float
-) -> float | GiveUp:
+def next_delay(state: RetryCallState, request: Request, outcome: Outcome, *, now: float, wall: float) -> float | GiveUp:
     """Decide what follows a failed attempt: seconds to wait before the next one, or why there is none.
 
     Pure but for the jitter: `now` is monotonic time, `wall` time since the epoch. The order of the rules is tenacity's:
@@ -103,7 +101,7 @@ def next_delay(
     asked = retry_after(outcome.headers, wall) if isinstance(outcome, Response) else None
     if asked is not None and asked > call.retry.max_retry_after:
         return GiveUp.RETRY_AFTER
-    delay = max(wait(state), asked or 0.0)
+    delay = max(float(wait(state)), asked or 0.0)
     if not is_resend_safe(request, outcome, now + delay):
         return GiveUp.UNSAFE
     state.upcoming_sleep = delay
@@ -115,7 +113,7 @@ def next_delay(
 
 
 def is_retryable(state: RetryCallState, outcome: Outcome, policy: RetryPolicy) -> bool:
-    """Whether the kind of failure is worth another attempt: by the user's predicate, the server's word, or our table."""
+    """Whether the failure is worth another attempt: by the user's predicate, the server's word, or our table."""
     if policy.retry is not None:
         return policy.retry(state)
     if isinstance(outcome, TransportError):
@@ -159,7 +157,7 @@ def strategies(policy: RetryPolicy) -> tuple[Any, Any, Any]:
     return policy.retry, wait, policy.stop or tenacity.stop_after_attempt(policy.max_attempts)
 
 
-def _conclude(verdict: GiveUp, request: Request, outcome: Outcome) -> Response:
+def _conclude(verdict: GiveUp, outcome: Outcome) -> Response:
     """End the call: hand the last response on, or raise."""
     if verdict is GiveUp.DEADLINE:
         failure = status_error(outcome) if isinstance(outcome, Response) else outcome
@@ -179,4 +177,11 @@ def _log_retry(request: Request, outcome: Outcome, delay: float) -> None:
     if logger.isEnabledFor(logging.INFO):
         what = str(outcome.status) if isinstance(outcome, Response) else type(outcome).__name__
         extra = {"operation": request.operation, "attempt": request.attempt, "delay": delay, "error_type": what}
-        logger.info("%s: attempt %d ended with %s, next in %.3f s", request.operation, request.attempt, what, delay, extra=extra)
+        logger.info(
+            "%s: attempt %d ended with %s, next in %.3f s",
+            request.operation,
+            request.attempt,
+            what,
+            delay,
+            extra=extra,
+        )

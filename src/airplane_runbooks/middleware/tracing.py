@@ -1,17 +1,15 @@
 """Spans and metrics, by the OpenTelemetry API alone.
 
 One INTERNAL span for each call and, below it, one CLIENT span for each attempt, following the stable HTTP conventions
-(schema 1.44.0). An attempt's own context goes out as `traceparent`. Without an SDK and without a trace to pass on, a call
-costs one lookup of the current context and one span that is never made current.
+(schema 1.44.0). An attempt's own context goes out as `traceparent`. Without an SDK and without a trace to pass on, a
+call costs one lookup of the current context and one span that is never made current.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from contextvars import Token
 from time import perf_counter
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from opentelemetry import context as otel_context
@@ -37,11 +35,18 @@ _SENSITIVE_QUERY = frozenset(
 )
 _MAX_DESCRIPTION = 250
 
-# Private names of the API that all instrumentations share, so that each can tell the others to be silent.
-_SUPPRESS_HTTP = getattr(otel_context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", None)
-_SUPPRESS_ALL = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
+# Private names of the API that all instrumentations share, so that each can tell the others to be silent. Should they
+# go, nobody listens under the names that stand in for them, and nothing is suppressed.
+_SUPPRESS_HTTP: str = getattr(otel_context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress-http")
+_SUPPRESS_ALL: str = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress")
 
 logger = logging.getLogger(SCOPE)
+
+
+_Attributes = dict[str, str | int]
+
+# What came of an attempt: status, HTTP version, error type.
+_Result = tuple[int | None, str | None, str | None]
 
 
 class Telemetry:
@@ -62,7 +67,7 @@ class Telemetry:
     ) -> None:
         self.tracer = trace.get_tracer(SCOPE, version, tracer_provider, SCHEMA_URL)
         self.propagator = propagator
-        self.server: dict[str, str | int] = {"server.address": server_address, "server.port": server_port}
+        self.server: _Attributes = {"server.address": server_address, "server.port": server_port}
         meter = metrics.get_meter(SCOPE, version, meter_provider, SCHEMA_URL)
         self.call_duration = meter.create_histogram(
             "airplane.client.operation.duration",
@@ -76,15 +81,26 @@ class Telemetry:
             description="Duration of HTTP client requests.",
             explicit_bucket_boundaries_advisory=ATTEMPT_BUCKETS,
         )
-        self._call_attributes: dict[str, dict[str, str | int]] = {}
+        self._call_attributes: dict[str, _Attributes] = {}
+        self._attempt_attributes: dict[tuple[str, _Result], tuple[_Attributes, _Attributes]] = {}
 
-    def call_attributes(self, operation: str) -> dict[str, str | int]:
+    def call_attributes(self, operation: str) -> _Attributes:
         """Return the attributes of an operation, built once."""
         attributes = self._call_attributes.get(operation)
         if attributes is None:
             attributes = {"airplane.operation.name": operation, **self.server}
             self._call_attributes[operation] = attributes
         return attributes
+
+    def attempt_attributes(self, method: str, result: _Result) -> tuple[_Attributes, _Attributes]:
+        """Return the attributes of an attempt's metric, and those of them that tell its result; built once for each."""
+        pair = self._attempt_attributes.get((method, result))
+        if pair is None:
+            keys = ("http.response.status_code", "network.protocol.version", "error.type")
+            of_result = {key: value for key, value in zip(keys, result, strict=True) if value is not None}
+            pair = ({"http.request.method": method, **self.server, **of_result}, of_result)
+            self._attempt_attributes[method, result] = pair
+        return pair
 
     def inject(self, carrier: dict[str, str], context: Context) -> None:
         """Write the context into headers."""
@@ -113,7 +129,7 @@ class CallSpan:
         self._attributes = telemetry.call_attributes(operation)
         self._span: Span | None = None
         self._token: Token[Context] | None = None
-        if not (_SUPPRESS_ALL in current and current[_SUPPRESS_ALL]):
+        if not current.get(_SUPPRESS_ALL):
             span = telemetry.tracer.start_span(
                 operation, current, SpanKind.INTERNAL, self._attributes, record_exception=False
             )
@@ -161,7 +177,7 @@ class AttemptSpan:
 
     def __init__(self, telemetry: Telemetry, *, suppress_http_instrumentation: bool = True) -> None:
         self._telemetry = telemetry
-        self._suppress = suppress_http_instrumentation and _SUPPRESS_HTTP is not None
+        self._suppress = suppress_http_instrumentation
 
     async def __call__(self, request: Request, call_next: Next, /) -> Response:
         """Send the request under a span of its own, if anybody looks at it."""
@@ -169,17 +185,17 @@ class AttemptSpan:
         if not current:
             return await self._timed(request, call_next, None, current)
         span: Span | None = None
-        if not (_SUPPRESS_ALL in current and current[_SUPPRESS_ALL]):
+        if not current.get(_SUPPRESS_ALL):
             span = self._start(request, current)
         context = current if span is None else trace.set_span_in_context(span, current)
         carrier: dict[str, str] = {}
         self._telemetry.inject(carrier, context)
         if carrier:
-            request = request._with_headers(request.headers.merged(carrier))
+            request = request.with_headers(request.headers.merged(carrier))
         if span is None:
             return await self._timed(request, call_next, None, context)
         if self._suppress:
-            context = otel_context.set_value(str(_SUPPRESS_HTTP), True, context)
+            context = otel_context.set_value(_SUPPRESS_HTTP, value=True, context=context)
         token = otel_context.attach(context)
         try:
             return await self._timed(request, call_next, span, context)
@@ -188,7 +204,7 @@ class AttemptSpan:
             span.end()
 
     def _start(self, request: Request, current: Context) -> Span | None:
-        attributes: dict[str, str | int] = {"http.request.method": request.method, **self._telemetry.server}
+        attributes: _Attributes = {"http.request.method": request.method, **self._telemetry.server}
         if trace.get_current_span(current).is_recording():
             attributes["url.full"] = redact_url(request.url)
         if request.call.attempts:
@@ -204,40 +220,25 @@ class AttemptSpan:
         try:
             response = await call_next(request)
         except Exception as failure:
-            self._record(started, request, span, context, getattr(failure, "status", None), None, type_name(failure))
+            elapsed = perf_counter() - started
+            result = (getattr(failure, "status", None), None, type_name(failure))
+            self._record(elapsed, request.method, span, context, result)
             raise
+        elapsed = perf_counter() - started
         error = str(response.status) if response.status >= 400 else None
-        self._record(started, request, span, context, response.status, response, error)
+        self._record(elapsed, request.method, span, context, (response.status, response.http_version, error))
+        if span is not None and (server_id := request_id(response.headers)) is not None:
+            span.set_attribute("airplane.request_id", server_id)
         return response
 
-    def _record(
-        self,
-        started: float,
-        request: Request,
-        span: Span | None,
-        context: Context,
-        status: int | None,
-        response: Response | None,
-        error: str | None,
-    ) -> None:
-        elapsed = perf_counter() - started
-        result: dict[str, str | int] = {}
-        if status is not None:
-            result["http.response.status_code"] = status
-        if response is not None and response.http_version is not None:
-            result["network.protocol.version"] = response.http_version
-        if error is not None:
-            result["error.type"] = error
-        self._telemetry.attempt_duration.record(
-            elapsed, {"http.request.method": request.method, **self._telemetry.server, **result}, context
-        )
-        if span is None or not span.is_recording():
-            return
-        if response is not None and (server_id := request_id(response.headers)) is not None:
-            result["airplane.request_id"] = server_id
-        span.set_attributes(result)
-        if error is not None:
-            span.set_status(StatusCode.ERROR)
+    def _record(self, elapsed: float, method: str, span: Span | None, context: Context, result: _Result) -> None:
+        """Tell metrics and span the same: how long it took, and what came of it."""
+        attributes, of_result = self._telemetry.attempt_attributes(method, result)
+        self._telemetry.attempt_duration.record(elapsed, attributes, context)
+        if span is not None and span.is_recording():
+            span.set_attributes(of_result)
+            if "error.type" in of_result:
+                span.set_status(StatusCode.ERROR)
 
 
 def redact_url(url: str) -> str:

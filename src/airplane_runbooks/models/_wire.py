@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import types
 import typing
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -49,9 +50,7 @@ def _stamp_names(model: type[Stamped]) -> tuple[str, ...]:
     return tuple(field.name for field in msgspec.structs.fields(model) if field.type == datetime | None)
 
 
-@functools.cache
-def _decoder(model: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(model)
+_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = functools.cache(msgspec.json.Decoder)
 
 
 def decode(raw: bytes, model: type[T]) -> T:
@@ -62,9 +61,11 @@ def decode(raw: bytes, model: type[T]) -> T:
     """
     if not _is_legacy(raw):
         try:
-            return _decoder(model).decode(raw)
+            result: T = _decoder(model).decode(raw)
         except msgspec.ValidationError:
             pass
+        else:
+            return result
     return msgspec.convert(_normalise(msgspec.json.decode(raw), model), model)
 
 

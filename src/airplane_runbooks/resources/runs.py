@@ -97,7 +97,5 @@ class Runs(Resource):
             page: Number of the page, from 0.
             options: Options of this call.
         """
-        request = ListRuns(
-            task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page
-        )
+        request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
         return self._client.call(LIST_RUNS, request, options=options).data.runs

@@ -279,7 +279,7 @@ class Urllib3Transport:
     def send(self, request: Request, timeout: float | None, /) -> Response:
         """Carry out one attempt. See `airplane_runbooks.http.Transport` for what it promises."""
         route = self._routes.get(request.origin) or self._route(request.origin)
-        fields = _Fields(request.headers._items)
+        fields = _Fields(request.headers.raw())
         fields["host"] = route.host
         try:
             answer: Any = route.pool.urlopen(

@@ -1,0 +1,180 @@
+"""The project's chores: plain `nox` runs every check, `nox --list` names the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+nox.needs_version = ">=2026.10.20"
+nox.options.sessions = ["tests"]
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = True
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PROJECT = PYPROJECT["project"]
+PYTHONS = nox.project.python_versions(PYPROJECT)
+OLDEST = PYTHONS[0]
+
+EVERYTHING = ("pyproject.toml", "--all-extras")
+LOCKS = {  # file in requirements/ -> what uv resolves for it
+    "bench": (*EVERYTHING, "--group", "bench"),
+    "build": ("--group", "build"),
+    "coverage": ("--group", "coverage"),
+    "docs": (*EVERYTHING, "--group", "docs"),
+    "lint": ("--group", "lint"),
+    "lock": ("--group", "lock"),
+    "nox": ("--group", "nox"),
+    "server": ("pyproject.toml", "--extra", "server"),
+    "test": (*EVERYTHING, "--group", "test"),
+    "typing": (*EVERYTHING, "--group", "typing"),
+}
+
+
+def pyenv(*words: str) -> list[str]:
+    """Return the words that a pyenv command prints."""
+    return subprocess.run(["pyenv", *words], capture_output=True, text=True, check=False).stdout.split()
+
+
+def wake_shims() -> None:
+    """Let pyenv's shims start every version it holds: unasked, they start only the selected one."""
+    if shutil.which("pyenv"):
+        held = [name for name in pyenv("versions", "--bare") if name.startswith(tuple(f"{one}." for one in PYTHONS))]
+        os.environ["PYENV_VERSION"] = ":".join([*pyenv("version-name"), *held])
+        os.environ["PATH"] += os.pathsep + str(Path(*pyenv("root"), "shims"))
+
+
+def starts(python: str) -> bool:
+    """Tell whether that version runs; being on PATH is no proof, for it may be a shim of a version that is gone."""
+    command = shutil.which(f"python{python}")
+    return command is not None and subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+wake_shims()
+PRESENT = [python for python in PYTHONS if python == OLDEST or starts(python)]
+ABSENT = [python for python in PYTHONS if python not in PRESENT]
+
+
+def install(session: nox.Session, lock: str, *, package: bool = True) -> None:
+    """Install a lock and, unless it only holds tools, the wheel left by `build`: never the source tree."""
+    session.install("--require-hashes", "-r", f"requirements/{lock}.txt")
+    if package:
+        (wheel,) = Path("dist").glob("*.whl")
+        session.install("--no-deps", "--no-index", "--force-reinstall", str(wheel))
+
+
+@nox.session(python=False, requires=["lint", "typing", "docs", "lowest", "coverage"])
+def tests(session: nox.Session) -> None:
+    """Run every check: this session only asks for the others."""
+    session.log("Every check passed.")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the source distribution and, out of it, the wheel that the other sessions install."""
+    install(session, "build", package=False)
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--no-isolation", silent=True)
+
+
+@nox.session(python=PRESENT, requires=["build"])
+def suite(session: nox.Session) -> None:
+    """Run the test suite against the installed wheel; arguments go to pytest."""
+    for python in ABSENT:
+        session.warn(f"Python {python} was not found here: its suite is skipped.")
+    install(session, "test")
+    session.env["COVERAGE_FILE"] = str(Path(f".coverage.{session.python}").absolute())
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def lowest(session: nox.Session) -> None:
+    """Run the test suite on the lower bounds of the dependencies; arguments go to pytest."""
+    install(session, "lowest")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(requires=["suite"])
+def coverage(session: nox.Session) -> None:
+    """Demand that the suites together cover every branch."""
+    install(session, "coverage", package=False)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    install(session, "lint", package=False)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(requires=["build"])
+def typing(session: nox.Session) -> None:
+    """Check the types of the package, and of its installed wheel as its users see them."""
+    install(session, "typing")
+    session.run("mypy", "src")
+    session.run("mypy", "tests/typing")
+    session.run("pyright")
+
+
+@nox.session(requires=["build"])
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    install(session, "docs")
+    session.run("sphinx-build", "-W", "--keep-going", "-E", "-q", "docs", "docs/_build")
+
+
+@nox.session(requires=["build"])
+def demo(session: nox.Session) -> None:
+    """Start the demo: a server and a client that talks to it; arguments go to the demo."""
+    install(session, "server")
+    session.run("python", "-m", "airplane_runbooks.server.demo", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def bench(session: nox.Session) -> None:
+    """Measure the client beside its peers; arguments go to the benchmarks."""
+    install(session, "bench")
+    session.run("python", "benchmarks/execute.py", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def chaos(session: nox.Session) -> None:
+    """Run the tests that are too long for every day; arguments go to pytest."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Pin and hash what the sessions install; `-- --upgrade` takes the newest of everything."""
+    install(session, "lock", package=False)
+    for name, inputs in LOCKS.items():
+        compile_lock(session, name, *inputs)
+    extras = PROJECT.get("optional-dependencies", {}).values()
+    direct = [*PROJECT["dependencies"], *(dependency for extra in extras for dependency in extra)]
+    bounds = Path(session.create_tmp(), "lowest.in")
+    bounds.write_text("\n".join(map(floor, direct)), encoding="utf-8")
+    compile_lock(session, "lowest", str(bounds), "--group", "test")
+
+
+def compile_lock(session: nox.Session, name: str, *inputs: str) -> None:
+    """Write one file of requirements/, valid for every supported Python and system."""
+    options = ["--universal", "--python-version", OLDEST, "--generate-hashes", "--no-annotate", "--quiet"]
+    options += ["--custom-compile-command", "nox -s lock", "--output-file", f"requirements/{name}.txt"]
+    session.run("uv", "pip", "compile", *inputs, *options, *session.posargs)
+
+
+def floor(dependency: str) -> str:
+    """Turn `name>=1.2,<2` into `name==1.2`."""
+    requirement = Requirement(dependency)
+    (bound,) = (part.version for part in requirement.specifier if part.operator == ">=")
+    requirement.specifier = SpecifierSet(f"=={bound}")
+    return str(requirement)
