@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 MAX_OUTPUT = 8 * 1024 * 1024  # bytes of JSON
+MAX_DEPTH = 200  # far from where Python's own recursion limit makes a value readable here and not there
 
 NULL = b"null"
 EMPTY = b"{}"
@@ -23,10 +24,10 @@ def encode(value: Any) -> bytes:
     """Encode a value as JSON of at most 8 MiB.
 
     Tuples, sets, dates, data classes and msgspec structs take the form that msgspec gives them. Raises NotEncodable for
-    other types, NaN and infinities, lone surrogates, cycles, and whatever is too long or nested too deeply.
+    other types, NaN and infinities, lone surrogates, cycles, more than 200 levels, and more than 8 MiB.
     """
     try:
-        _refuse_non_finite(msgspec.to_builtins(value, str_keys=True))
+        _check(msgspec.to_builtins(value, str_keys=True), MAX_DEPTH)
         encoded = msgspec.json.encode(value)
     except NotEncodable:
         raise
@@ -41,17 +42,15 @@ def encode(value: Any) -> bytes:
     return encoded
 
 
-def _refuse_non_finite(value: Any) -> None:
-    # msgspec would write null in place of NaN and the infinities
+def _check(value: Any, room: int) -> None:
     if isinstance(value, float):
-        if not isfinite(value):
+        if not isfinite(value):  # msgspec would write null in its place
             raise NotEncodable("NaN and infinities have no form in JSON")
-    elif isinstance(value, dict):
-        for item in value.values():
-            _refuse_non_finite(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _refuse_non_finite(item)
+    elif isinstance(value, dict | list | tuple):
+        if not room:
+            raise NotEncodable(f"it is nested more than {MAX_DEPTH} levels deep")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, room - 1)
 
 
 def encode_members(values: dict[str, Any]) -> bytes:

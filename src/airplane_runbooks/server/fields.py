@@ -27,6 +27,7 @@ _SCALARS: dict[Any, ParameterType] = {
     date: ParameterType.DATE,
     datetime: ParameterType.DATETIME,
 }
+_NESTED = (ParameterType.LIST, ParameterType.MAP)
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -37,8 +38,8 @@ class Field(msgspec.Struct, frozen=True):
         name: Label for people, by default made of the slug.
         description: Explanation for people.
         default: Value in place of a missing or null one.
-        options: The only values allowed; of lists and dictionaries, the only elements.
-        regex: Pattern (Python's `re`) that a string must match as a whole.
+        options: The only values allowed; of a list of scalars, the only elements.
+        regex: Pattern (Python's `re`) that a string, or each string of a list, must match as a whole.
         optional: Whether no value at all will do; it is None then.
     """
 
@@ -62,6 +63,8 @@ def parameter(slug: str, annotation: Any, default: Any = None) -> Parameter:
     field, hint = _unpack(annotation)
     hint, optional = _strip_none(hint)
     made = _shape(hint, slug)
+    if made.type in _NESTED and (field.options or field.regex):
+        raise TypeError(f"{slug}: options and regex are for scalars and lists of scalars")
     limits = _constraints(field, optional=optional or field.optional, base=made.constraints, slug=slug)
     made = msgspec.structs.replace(
         made,
@@ -123,9 +126,7 @@ def _element(hint: Any, slug: str) -> Parameter:
 
 def _list(element: Parameter) -> Parameter:
     """Write lists of scalars with `multi`, which shipped clients know; what that cannot say, as type `list`."""
-    if element.multi or element.values is not None or element.type in (ParameterType.LIST, ParameterType.MAP):
-        return Parameter(type=ParameterType.LIST, values=element)
-    if element.constraints.optional:
+    if element.multi or element.type in _NESTED or element.constraints.optional:
         return Parameter(type=ParameterType.LIST, values=element)
     return msgspec.structs.replace(element, multi=True)
 

@@ -26,7 +26,7 @@ def read_all(parameters: Iterable[Parameter], values: Mapping[str, Any], root: s
     for slug in values:
         if slug not in known:
             raise Invalid("unknown_parameter", f"{root}.{slug[:100]}: there is no such parameter")
-    return {slug: _read_given(parameter, values.get(slug), f"{root}.{slug}") for slug, parameter in known.items()}
+    return {slug: _read_given(parameter, values, f"{root}.{slug}") for slug, parameter in known.items()}
 
 
 def fill(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,25 +35,23 @@ def fill(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str
     return {**defaults, **{slug: value for slug, value in values.items() if value is not None or slug not in defaults}}
 
 
-def _read_given(parameter: Parameter, value: Any, path: str) -> Any:
+def _read_given(parameter: Parameter, values: Mapping[str, Any], path: str) -> Any:
+    value = values.get(parameter.slug)
     if value is None:
         value = parameter.default
     if value is not None:
         return read(parameter, value, path)
-    if not (parameter.constraints.optional or _takes_null(parameter)):
+    null_is_a_value = parameter.type is ParameterType.JSON and not parameter.multi and parameter.slug in values
+    if not (parameter.constraints.optional or null_is_a_value):
         raise Invalid("missing_parameter", f"{path}: a value is required")
     return None
-
-
-def _takes_null(parameter: Parameter) -> bool:
-    return parameter.type in (ParameterType.JSON, ParameterType.ANY) and not parameter.multi
 
 
 def read(parameter: Parameter, value: Any, path: str) -> Any:
     """Return the Python value of one JSON value. Raises Invalid, naming the path."""
     if parameter.multi:
         element = msgspec.structs.replace(parameter, multi=False)
-        return [_read_element(element, item, f"{path}[{index}]") for index, item in enumerate(_array(value, path))]
+        return [read(element, item, f"{path}[{index}]") for index, item in enumerate(_array(value, path))]
     if parameter.type is ParameterType.LIST:
         items = enumerate(_array(value, path))
         return [_read_element(parameter.values, item, f"{path}[{index}]") for index, item in items]

@@ -1,0 +1,158 @@
+"""The engine seam: what decides when, and on which thread, a parent run is worked on.
+
+An engine knows IDs and one callable, nothing of runbooks. It may be told the same thing twice, and it may call too
+often: the store knows whether there is anything to do. What it must never do is work on one ID twice at the same time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Protocol
+
+from .errors import Closing
+from .logs import describe
+
+logger = logging.getLogger(__name__)
+
+Work = Callable[[str], bool]
+
+
+class Engine(Protocol):
+    """What the server needs of an engine. All methods return at once, save `close`."""
+
+    def open(self, work: Work) -> None:
+        """Take the callable that works on one ID until it ends or pauses, and returns whether to go on at once."""
+        ...
+
+    def start(self, run_id: str) -> None:
+        """Work on a new ID. Raises Closing."""
+        ...
+
+    def wake(self, run_id: str) -> None:
+        """Work on an ID that has paused, or is about to."""
+        ...
+
+    def cancel(self, run_id: str) -> None:
+        """Look at an ID again, since the store has cancelled it."""
+        ...
+
+    def forget(self, run_id: str) -> None:
+        """Drop whatever is kept for an ID that has ended."""
+        ...
+
+    def close(self, timeout: float) -> None:
+        """Take no more work and wait, at most `timeout` seconds, for what is being worked on. Idempotent."""
+        ...
+
+
+class _State(Enum):
+    QUEUED = auto()
+    WORKING = auto()
+    WOKEN = auto()  # while working: once more afterwards
+
+
+class LocalEngine:
+    """A bounded pool of threads in this process, started as they are needed.
+
+    The threads are daemons, so that a step that never returns cannot keep the interpreter from its exit; `close` waits
+    for all others.
+    """
+
+    def __init__(self, workers: int = 16) -> None:
+        if workers < 1:
+            raise ValueError("an engine needs at least one worker")
+        self._workers = workers
+        self._work: Work | None = None
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
+        self._queue: deque[str] = deque()
+        self._states: dict[str, _State] = {}
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
+
+    def open(self, work: Work) -> None:
+        """Take the callable that works on one ID."""
+        self._work = work
+
+    def start(self, run_id: str) -> None:
+        """Work on a new ID. Raises Closing."""
+        if not self._enqueue(run_id):
+            raise Closing("closing", "the server is closing")
+
+    def wake(self, run_id: str) -> None:
+        """Work on an ID that has paused, or is about to."""
+        self._enqueue(run_id)
+
+    def cancel(self, run_id: str) -> None:
+        """Look at an ID again, since the store has cancelled it."""
+        self._enqueue(run_id)
+
+    def forget(self, run_id: str) -> None:
+        """Drop whatever is kept for an ID: nothing, for an ID at rest has no state here."""
+
+    def close(self, timeout: float) -> None:
+        """Take no more work and wait, at most `timeout` seconds, for what is being worked on."""
+        with self._lock:
+            self._closed = True
+            self._queue.clear()
+            self._ready.notify_all()
+            threads = [thread for thread in self._threads if thread is not threading.current_thread()]
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if busy := sum(thread.is_alive() for thread in threads):
+            logger.warning("%d steps are still running %.1f seconds after the engine was closed", busy, timeout)
+
+    def _enqueue(self, run_id: str) -> bool:
+        with self._lock:
+            if self._closed:
+                return False
+            state = self._states.get(run_id)
+            if state is None:
+                self._states[run_id] = _State.QUEUED
+                self._push(run_id)
+            elif state is _State.WORKING:
+                self._states[run_id] = _State.WOKEN
+            return True
+
+    def _push(self, run_id: str) -> None:
+        self._queue.append(run_id)
+        if len(self._queue) > self._idle and len(self._threads) < self._workers:
+            thread = threading.Thread(target=self._loop, name=f"runbook-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._ready.notify()
+
+    def _loop(self) -> None:
+        while (run_id := self._take()) is not None:
+            again = False
+            try:
+                again = self._work is not None and self._work(run_id)
+            except Exception as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
+                logger.error("work on %s failed: %s", run_id, describe(problem))  # noqa: TRY400 - see describe
+            self._put_back(run_id, again=again)
+
+    def _take(self) -> str | None:
+        with self._lock:
+            self._idle += 1
+            while not self._queue and not self._closed:
+                self._ready.wait()
+            self._idle -= 1
+            if self._closed:
+                return None
+            run_id = self._queue.popleft()
+            self._states[run_id] = _State.WORKING
+            return run_id
+
+    def _put_back(self, run_id: str, *, again: bool) -> None:
+        with self._lock:
+            woken = self._states.pop(run_id) is _State.WOKEN
+            if (again or woken) and not self._closed:
+                self._states[run_id] = _State.QUEUED
+                self._push(run_id)

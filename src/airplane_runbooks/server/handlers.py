@@ -1,0 +1,208 @@
+"""One function per operation: from a call's query, headers and body to the JSON of its reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from ..models import parse_timestamp
+from .backend import Backend
+from .errors import Invalid
+from .records import Run, RunKind
+from .store import MAX_PAGE, RunQuery, SessionQuery
+from .wire import (
+    Body,
+    CancelRunBody,
+    ExecuteBody,
+    Json,
+    PromptBody,
+    outputs_json,
+    prompt_json,
+    run_json,
+    session_json,
+)
+
+BodyT = TypeVar("BodyT", bound=Body)
+
+_LAST_PAGE = 1_000_000_000
+
+
+class Call(NamedTuple):
+    """What arrived: the query and the headers (names in lower case), and the body, decompressed."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Handler = Callable[[Backend, Call], Any]
+
+
+def execute_runbook(backend: Backend, call: Call) -> Json:
+    """Start a session."""
+    body = _body(call, ExecuteBody)
+    session = backend.execute_runbook(_names(body), body.param_values or {}, _environment(call, body))
+    return {"sessionID": session.id}
+
+
+def execute_task(backend: Backend, call: Call) -> Json:
+    """Start a run of a task."""
+    body = _body(call, ExecuteBody)
+    resources = {alias: resource for alias, resource in (body.resources or {}).items() if resource}
+    run = backend.execute_task(_names(body), body.param_values or {}, _environment(call, body), resources)
+    return {"runID": run.id, "isCached": False}
+
+
+def get_session(backend: Backend, call: Call) -> Json:
+    """Show a session."""
+    return session_json(backend.session(_required(call, "id", "sessionID")))
+
+
+def list_sessions(backend: Backend, call: Call) -> Json:
+    """Show a page of sessions."""
+    query = SessionQuery(
+        runbook_id=call.query.get("runbookID") or None,
+        since=_moment(call, "updatedAfter"),
+        until=_moment(call, "updatedBefore"),
+        limit=_number(call, "limit", MAX_PAGE) or MAX_PAGE,
+        page=_number(call, "page", _LAST_PAGE),
+    )
+    return {"sessions": [session_json(session) for session in backend.sessions(query)]}
+
+
+def get_run(backend: Backend, call: Call) -> Json:
+    """Show a run."""
+    return _run(backend, backend.run(_required(call, "id", "runID")))
+
+
+def get_outputs(backend: Backend, call: Call) -> Json:
+    """Show the output of a run."""
+    return outputs_json(backend.run(_required(call, "id", "runID")))
+
+
+def list_runs(backend: Backend, call: Call) -> Json:
+    """Show a page of runs."""
+    query = RunQuery(
+        task_id=call.query.get("taskID") or None,
+        task_slug=call.query.get("taskSlug") or None,
+        session_id=call.query.get("sessionID") or None,
+        env_slug=call.query.get("envSlug") or None,
+        since=_moment(call, "since"),
+        until=_moment(call, "until"),
+        limit=_number(call, "limit", MAX_PAGE) or MAX_PAGE,
+        page=_number(call, "page", _LAST_PAGE),
+    )
+    return {"runs": [_run(backend, run) for run in backend.runs(query)]}
+
+
+def cancel_run(backend: Backend, call: Call) -> Json:
+    """Cancel a run."""
+    body = _body(call, CancelRunBody)
+    backend.cancel_run(body.run_id or body.id or _absent("runID"))
+    return {}
+
+
+def get_prompt(backend: Backend, call: Call) -> Json:
+    """Show a prompt."""
+    return {"prompt": prompt_json(backend.prompt(_required(call, "id")))}
+
+
+def list_prompts(backend: Backend, call: Call) -> Json:
+    """Show the prompts of a run."""
+    return {"prompts": [prompt_json(prompt) for prompt in backend.prompts(_required(call, "runID", "id"))]}
+
+
+def submit_prompt(backend: Backend, call: Call) -> Json:
+    """Answer a prompt."""
+    body = _body(call, PromptBody)
+    prompt_id = body.id or _absent("id")
+    backend.submit_prompt(prompt_id, body.values or {})
+    return {"id": prompt_id}
+
+
+def cancel_prompt(backend: Backend, call: Call) -> Json:
+    """Cancel a prompt."""
+    prompt_id = _body(call, PromptBody).id or _absent("id")
+    backend.cancel_prompt(prompt_id)
+    return {"id": prompt_id}
+
+
+OPERATIONS: dict[tuple[str, str], Handler] = {
+    ("POST", "/runbooks/execute"): execute_runbook,
+    ("POST", "/tasks/execute"): execute_task,
+    ("GET", "/sessions/get"): get_session,
+    ("GET", "/sessions/list"): list_sessions,
+    ("GET", "/runs/get"): get_run,
+    ("GET", "/runs/getOutputs"): get_outputs,
+    ("GET", "/runs/list"): list_runs,
+    ("POST", "/runs/cancel"): cancel_run,
+    ("GET", "/prompts/get"): get_prompt,
+    ("GET", "/prompts/list"): list_prompts,
+    ("POST", "/prompts/submit"): submit_prompt,
+    ("POST", "/prompts/cancel"): cancel_prompt,
+}
+
+
+def _run(backend: Backend, run: Run) -> Json:
+    waiting = run.kind is RunKind.PROMPT and not run.status.is_terminal
+    return run_json(run, waiting=waiting and any(prompt.is_open for prompt in backend.prompts(run.id)))
+
+
+def _body(call: Call, kind: type[BodyT]) -> BodyT:
+    try:
+        return msgspec.json.decode(call.body or b"{}", type=kind)
+    except UnicodeDecodeError:
+        raise Invalid("invalid_json", "the body is not UTF-8") from None
+    except RecursionError:
+        raise Invalid("invalid_json", "the body is nested too deeply") from None
+    except msgspec.ValidationError as problem:
+        raise Invalid("invalid_body", str(problem)) from None
+    except msgspec.DecodeError as problem:
+        raise Invalid("invalid_json", f"the body is not JSON: {problem}") from None
+
+
+def _names(body: ExecuteBody) -> dict[str, str]:
+    given = {"id": body.id or body.task_id, "slug": body.slug}
+    return {key: name for key, name in given.items() if name}
+
+
+def _environment(call: Call, body: Body) -> str | None:
+    """Find the environment: what is said of this one call wins over what a client says of all its calls."""
+    return (
+        call.query.get("envSlug")
+        or body.env_slug
+        or call.headers.get("x-airplane-env-slug")
+        or call.headers.get("x-airplane-env-id")
+        or None
+    )
+
+
+def _required(call: Call, *keys: str) -> str:
+    return next((value for key in keys if (value := call.query.get(key))), None) or _absent(" or ".join(keys))
+
+
+def _absent(key: str) -> str:
+    raise Invalid("missing_field", f"{key} is required")
+
+
+def _number(call: Call, key: str, largest: int) -> int:
+    text = call.query.get(key)
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= largest):
+        raise Invalid("invalid_query", f"{key}: expected an integer from 0 to {largest}")
+    return int(text)
+
+
+def _moment(call: Call, key: str) -> datetime | None:
+    # the plus sign of an offset that nobody escaped arrives as a space
+    text = call.query.get(key, "")
+    if "T" in text and text[-6] == " ":
+        text = f"{text[:-6]}+{text[-5:]}"
+    try:
+        return parse_timestamp(text)
+    except (ValueError, OverflowError):
+        raise Invalid("invalid_query", f"{key}: expected a time (RFC 3339)") from None

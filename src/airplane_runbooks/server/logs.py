@@ -1,0 +1,12 @@
+"""What may be logged of an exception."""
+
+from __future__ import annotations
+
+import traceback
+
+
+def describe(problem: BaseException) -> str:
+    """Say what was raised and where, without the message: it may hold parameter values."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(problem).__name__}{where}"

@@ -1,0 +1,126 @@
+"""What the store keeps. Records are immutable: a change puts a new one in place of the old, so readers need no lock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from ..models import Parameter, Reviewers, RunStatus, SessionStatus
+from .encoding import EMPTY, NULL
+from .ids import now
+
+
+class RunKind(StrEnum):
+    """What a run executes."""
+
+    RUNBOOK = "runbook"
+    TASK = "task"
+    STEP = "step"
+    PROMPT = "prompt"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a run failed: the name of the exception's class and its message."""
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, problem: BaseException) -> Failure:
+        """Describe an exception; one without a message is known by its class."""
+        return cls(type(problem).__name__, str(problem) or type(problem).__name__)
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a runbook. `run_id` is the run of the runbook itself; `param_values` is JSON."""
+
+    id: str
+    run_id: str
+    runbook_id: str
+    name: str
+    status: SessionStatus = SessionStatus.PENDING
+    param_values: bytes = EMPTY
+    params: tuple[Parameter, ...] = ()
+    created_at: datetime = msgspec.field(default_factory=now)
+    updated_at: datetime = msgspec.field(default_factory=now)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a function.
+
+    `parent_id` is the run of the runbook whose step or prompt this is; runs without one are what engines schedule.
+    `param_values` and `output` are JSON.
+    """
+
+    id: str
+    kind: RunKind
+    parent_id: str | None = None
+    session_id: str | None = None
+    task_id: str
+    slug: str
+    name: str
+    status: RunStatus = RunStatus.QUEUED
+    param_values: bytes = EMPTY
+    params: tuple[Parameter, ...] = ()
+    resources: dict[str, str] = {}
+    env_slug: str
+    output: bytes = NULL
+    failure: Failure | None = None
+    created_at: datetime = msgspec.field(default_factory=now)
+    updated_at: datetime = msgspec.field(default_factory=now)
+    active_at: datetime | None = None
+    ended_at: datetime | None = None
+    cancelled_by: str | None = None
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to a human, raised by the run of its own `run_id`. `values` is the answer as JSON."""
+
+    id: str
+    run_id: str
+    parent_id: str
+    description: str
+    parameters: tuple[Parameter, ...] = ()
+    reviewers: Reviewers = Reviewers()
+    confirm_text: str = ""
+    cancel_text: str = ""
+    values: bytes = EMPTY
+    created_at: datetime = msgspec.field(default_factory=now)
+    submitted_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    answered_by: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still waits for an answer."""
+        return self.submitted_at is None and self.cancelled_at is None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a run ended."""
+
+    status: RunStatus
+    output: bytes = NULL
+    failure: Failure | None = None
+
+    @classmethod
+    def succeeded(cls, output: bytes) -> Outcome:
+        """Return the end of a run that produced this JSON."""
+        return cls(RunStatus.SUCCEEDED, output)
+
+    @classmethod
+    def failed(cls, failure: Failure) -> Outcome:
+        """Return the end of a run that raised; its output holds the message, as the API has it."""
+        return cls(RunStatus.FAILED, error_output(failure.message), failure)
+
+    @classmethod
+    def cancelled(cls, message: str | None = None) -> Outcome:
+        """Return the end of a run that was cancelled."""
+        return cls(RunStatus.CANCELLED, NULL if message is None else error_output(message))
+
+
+def error_output(message: str) -> bytes:
+    """Return `{"error": message}` as JSON; what is not text in the message is written as a question mark."""
+    return msgspec.json.encode({"error": message.encode(errors="replace").decode()})

@@ -1,0 +1,347 @@
+"""When a call is repeated, when it is not, and how long it waits: on a clock that costs no time."""
+
+from __future__ import annotations
+
+import logging
+import os
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+import tenacity
+
+from airplane_runbooks import (
+    NO_RETRY,
+    Airplane,
+    AirplaneError,
+    AttemptTimeout,
+    CallOptions,
+    ConnectError,
+    ConnectionLost,
+    DeadlineExceeded,
+    InvalidResponse,
+    NotFound,
+    RateLimited,
+    RetryBudget,
+    RetryPolicy,
+    ServerError,
+    TransportError,
+)
+from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
+
+STARTED = {"sessionID": "ses1"}
+OK = json_response(STARTED)
+UNAVAILABLE = json_response({"error": "try later"}, status=503)
+
+
+def client(transport: FakeTransport, clock: FakeClock | None = None, **options: Any) -> Airplane:
+    clock = FakeClock() if clock is None else clock
+    return Airplane("tkn_test", base_url="http://localhost/v0", transport=transport, clock=clock, **options)
+
+
+def execute(*script: Any, **options: Any) -> tuple[FakeTransport, FakeClock, AirplaneError | None]:
+    """Execute a runbook against a script of responses and failures; return what happened."""
+    transport, clock = FakeTransport(list(script)), FakeClock()
+    try:
+        client(transport, clock, **options).runbooks.execute(slug="x")
+    except AirplaneError as error:
+        return transport, clock, error
+    return transport, clock, None
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 599])
+def test_these_statuses_are_tried_again(status: int) -> None:
+    transport, _, error = execute(json_response({}, status=status), OK)
+    assert error is None
+    assert len(transport.requests) == 2
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 418, 423, 501])
+def test_these_statuses_are_final(status: int) -> None:
+    transport, clock, error = execute(json_response({"error": "no", "code": "c"}, status=status))
+    assert error is not None
+    assert len(transport.requests) == 1
+    assert clock.sleeps == []
+    assert error.attempts == 1
+    assert not error.maybe_processed or status == 501
+
+
+@pytest.mark.parametrize("failure", [ConnectError("refused"), ConnectionLost("reset"), AttemptTimeout("slow")])
+def test_these_failures_are_tried_again(failure: TransportError) -> None:
+    transport, _, error = execute(failure, failure, OK)
+    assert error is None
+    assert len(transport.requests) == 3
+
+
+@pytest.mark.parametrize("failure", [InvalidResponse("garbage"), ConnectError("untrusted", transient=False)])
+def test_these_failures_are_final(failure: TransportError) -> None:
+    _, _, error = execute(failure)
+    assert error is failure
+
+
+def test_the_servers_word_goes_before_the_status_both_ways() -> None:
+    again = json_response({}, status=409, headers={"X-Airplane-Retryable": "true"})
+    never = json_response({}, status=503, headers={"X-Airplane-Retryable": "False"})
+    transport, _, error = execute(again, never)
+    assert isinstance(error, ServerError)
+    assert len(transport.requests) == 2
+
+
+def test_all_attempts_carry_one_key() -> None:
+    transport, _, _ = execute(UNAVAILABLE, ConnectionLost("reset"), OK)
+    assert len({request.headers["idempotency-key"] for request in transport.requests}) == 1
+    assert [request.attempt for request in transport.requests] == [1, 2, 3]
+
+
+def test_keys_are_random_uuids_of_version_4() -> None:
+    keys = set()
+    for _ in range(100):
+        transport, _, _ = execute(OK)
+        key = transport.requests[0].headers["idempotency-key"]
+        assert key[14] == "4"
+        assert key[19] in "89ab"
+        keys.add(key)
+    assert len(keys) == 100
+
+
+def test_the_error_of_the_last_attempt_tells_of_all_of_them() -> None:
+    transport, _, error = execute(UNAVAILABLE, UNAVAILABLE, retry=RetryPolicy(max_attempts=2))
+    assert isinstance(error, ServerError)
+    assert str(error) == "503: try later"
+    assert error.attempts == 2
+    assert error.operation == "runbooks.execute"
+    assert error.idempotency_key == transport.requests[0].headers["idempotency-key"]
+    assert error.maybe_processed
+
+
+def test_an_earlier_attempt_that_may_have_arrived_is_not_forgotten() -> None:
+    _, _, error = execute(ConnectionLost("reset"), ConnectError("refused"), retry=RetryPolicy(max_attempts=2))
+    assert isinstance(error, ConnectError)
+    assert error.sent is False
+    assert error.maybe_processed
+    assert error.__notes__ == ["Given up because the policy allows no further attempt."]
+
+
+def test_what_was_never_sent_was_not_processed() -> None:
+    _, _, error = execute(ConnectError("refused"), retry=NO_RETRY)
+    assert error is not None
+    assert not error.maybe_processed
+
+
+def test_waits_grow_with_full_jitter_up_to_a_bound() -> None:
+    longest = [0.0] * 7
+    for _ in range(200):
+        _, clock, _ = execute(*[UNAVAILABLE] * 7, OK, retry=RetryPolicy(initial_delay=0.1, max_delay=1.0))
+        longest = [max(pair) for pair in zip(longest, clock.sleeps, strict=True)]
+    bounds = [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+    assert all(seen <= bound for seen, bound in zip(longest, bounds, strict=True))
+    assert all(seen > 0.8 * bound for seen, bound in zip(longest, bounds, strict=True))
+
+
+class TestRetryAfter:
+    def test_is_a_floor_under_the_wait(self) -> None:
+        slow = json_response({}, status=429, headers={"Retry-After": "7"})
+        _, clock, error = execute(slow, OK)
+        assert error is None
+        assert clock.sleeps == [7.0]
+
+    def test_does_not_shorten_the_policys_wait(self) -> None:
+        quick = json_response({}, status=503, headers={"Retry-After": "1"})
+        _, clock, _ = execute(quick, OK, retry=RetryPolicy(wait=tenacity.wait_fixed(3)))
+        assert clock.sleeps == [3.0]
+
+    def test_may_be_a_date(self) -> None:
+        transport, clock = FakeTransport([]), FakeClock()
+        date = formatdate(clock.wall() + 9, usegmt=True)
+        transport = FakeTransport([json_response({}, status=503, headers={"Retry-After": date}), OK])
+        client(transport, clock).runbooks.execute(slug="x")
+        assert clock.sleeps == [pytest.approx(9, abs=1)]
+
+    def test_beyond_the_deadline_ends_the_call_at_once(self) -> None:
+        slow = json_response({"error": "busy"}, status=503, headers={"Retry-After": "30"})
+        _, clock, error = execute(slow, timeout=1.0)
+        assert isinstance(error, DeadlineExceeded)
+        assert isinstance(error, TimeoutError)
+        assert clock.sleeps == []
+        assert error.retry_after == 30
+        assert isinstance(error.__cause__, ServerError)
+        assert error.maybe_processed
+
+    def test_beyond_the_policys_patience_ends_the_call_with_the_answer(self) -> None:
+        slow = json_response({}, status=429, headers={"Retry-After": "121"})
+        _, clock, error = execute(slow, timeout=None)
+        assert isinstance(error, RateLimited)
+        assert error.retry_after == 121
+        assert clock.sleeps == []
+
+
+class TestDeadlines:
+    def test_the_last_attempt_gets_the_time_that_is_left(self) -> None:
+        clock = FakeClock()
+
+        def handler(request: Any) -> Any:
+            clock.advance(20)
+            return AttemptTimeout("slow")
+
+        transport = FakeTransport(handler)
+        with pytest.raises(DeadlineExceeded) as caught:
+            client(transport, clock, timeout=50, retry=RetryPolicy(wait=tenacity.wait_none())).runbooks.execute(slug="x")
+        assert transport.timeouts == [30, 30, 10]
+        assert isinstance(caught.value.__cause__, AttemptTimeout)
+        assert caught.value.attempts == 3
+
+    def test_no_wait_goes_past_the_deadline(self) -> None:
+        _, clock, error = execute(UNAVAILABLE, timeout=5, retry=RetryPolicy(wait=tenacity.wait_fixed(5)))
+        assert isinstance(error, DeadlineExceeded)
+        assert clock.sleeps == []
+
+    def test_a_middleware_that_eats_the_time_leaves_none_for_sending(self) -> None:
+        clock = FakeClock()
+
+        async def dawdle(request: Any, call_next: Any) -> Any:
+            clock.advance(100)
+            return await call_next(request)
+
+        transport = FakeTransport([])
+        with pytest.raises(DeadlineExceeded) as caught:
+            client(transport, clock, middleware=[dawdle]).runbooks.execute(slug="x")
+        assert transport.requests == []
+        assert not caught.value.maybe_processed
+
+    def test_none_means_no_limit(self) -> None:
+        transport, _, _ = execute(OK, timeout=None, attempt_timeout=None)
+        assert transport.timeouts == [None]
+
+    def test_posts_are_not_repeated_after_the_hour_in_which_the_server_knows_their_key(self) -> None:
+        clock = FakeClock()
+
+        def handler(request: Any) -> Any:
+            clock.advance(3601)
+            return ConnectionLost("reset")
+
+        patient = {"timeout": None, "retry": RetryPolicy(max_attempts=3)}
+        posts, gets = FakeTransport(handler), FakeTransport(handler)
+        with pytest.raises(ConnectionLost) as caught:
+            client(posts, clock, **patient).runbooks.execute(slug="x")
+        assert len(posts.requests) == 1
+        assert "could do the work twice" in caught.value.__notes__[0]
+        with pytest.raises(ConnectionLost):
+            client(gets, clock, **patient).sessions.get("ses1")
+        assert len(gets.requests) == 3
+
+
+class TestBudget:
+    def test_ends_the_retries_of_all_calls_when_it_is_used_up(self) -> None:
+        transport = FakeTransport(lambda request: UNAVAILABLE)
+        airplane = client(transport, retry_budget=RetryBudget(capacity=10, cost=5), retry=RetryPolicy(max_attempts=5))
+        for _ in range(3):
+            with pytest.raises(ServerError):
+                airplane.runbooks.execute(slug="x")
+        assert len(transport.requests) == 3 + 2
+
+    def test_is_refilled_by_successes_and_shared_by_clones(self) -> None:
+        budget = RetryBudget(capacity=2, cost=2)
+        transport = FakeTransport([UNAVAILABLE, OK, OK, UNAVAILABLE, OK])
+        airplane = client(transport, retry_budget=budget)
+        airplane.runbooks.execute(slug="x")
+        assert budget.tokens == 1
+        airplane.with_options(timeout=9).runbooks.execute(slug="x")
+        assert budget.tokens == 2
+        airplane.runbooks.execute(slug="x")
+
+    def test_can_be_left_out(self) -> None:
+        transport, _, error = execute(*[UNAVAILABLE] * 7, OK, retry_budget=None)
+        assert error is None
+        assert len(transport.requests) == 8
+
+    def test_says_so_in_a_note(self) -> None:
+        lost = ConnectionLost("reset")
+        transport = FakeTransport([lost, lost])
+        with pytest.raises(ConnectionLost) as caught:
+            client(transport, retry_budget=RetryBudget(capacity=1, cost=1)).runbooks.execute(slug="x")
+        assert "retry budget is used up" in caught.value.__notes__[0]
+
+
+class TestStrategiesOfTenacity:
+    def test_any_stop_plugs_in(self) -> None:
+        stop = tenacity.stop_after_delay(10) | tenacity.stop_after_attempt(4)
+        transport, _, error = execute(*[UNAVAILABLE] * 4, retry=RetryPolicy(stop=stop))
+        assert isinstance(error, ServerError)
+        assert len(transport.requests) == 4
+
+    def test_a_stop_by_time_reads_the_clients_clock(self) -> None:
+        policy = RetryPolicy(stop=tenacity.stop_before_delay(10), wait=tenacity.wait_fixed(4))
+        transport, clock, _ = execute(*[UNAVAILABLE] * 3, retry=policy)
+        assert clock.sleeps == [4, 4]
+        assert len(transport.requests) == 3
+
+    def test_any_predicate_plugs_in_and_sees_responses_and_failures(self) -> None:
+        teapot = tenacity.retry_if_result(lambda response: response.status == 418)
+        policy = RetryPolicy(retry=teapot | tenacity.retry_if_exception_type(InvalidResponse))
+        transport, _, error = execute(
+            json_response({}, status=418), InvalidResponse("garbage"), UNAVAILABLE, retry=policy
+        )
+        assert isinstance(error, ServerError)
+        assert len(transport.requests) == 3
+
+    def test_nothing_of_it_runs_while_all_goes_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: Any, **__: Any) -> None:
+            pytest.fail("tenacity was used on the way of success")
+
+        monkeypatch.setattr("airplane_runbooks.middleware.retry.new_state", fail)
+        monkeypatch.setattr("airplane_runbooks.middleware.retry.strategies", fail)
+        _, _, error = execute(OK)
+        assert error is None
+
+
+def test_a_policy_of_one_call_goes_before_the_clients() -> None:
+    transport = FakeTransport([UNAVAILABLE])
+    with pytest.raises(ServerError):
+        client(transport).runbooks.execute(slug="x", options=CallOptions(retry=NO_RETRY))
+    assert len(transport.requests) == 1
+
+
+def test_a_retry_is_logged_once_with_what_matters_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="airplane_runbooks")
+    execute(json_response({"error": "secret detail"}, status=503), OK, retry=RetryPolicy(wait=tenacity.wait_fixed(2)))
+    (record,) = caplog.records
+    assert record.getMessage() == "runbooks.execute: attempt 1 ended with 503, next in 2.000 s"
+    assert vars(record) | {"operation": "runbooks.execute", "attempt": 1, "delay": 2.0, "error_type": "503"} == vars(
+        record
+    )
+
+
+def test_a_log_of_failures_names_their_class(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="airplane_runbooks")
+    execute(ConnectionLost("reset"), OK)
+    assert "ended with ConnectionLost" in caplog.text
+
+
+def test_an_exception_that_is_none_of_ours_goes_straight_through() -> None:
+    transport = FakeTransport([OSError("of a foreign transport")])
+    with pytest.raises(OSError, match="foreign"):
+        client(transport).runbooks.execute(slug="x")
+
+
+def test_not_found_carries_what_the_server_said() -> None:
+    _, _, error = execute(
+        json_response({"error": "no runbook", "code": "missing"}, status=404, headers={"X-Request-ID": "req1"})
+    )
+    assert isinstance(error, NotFound)
+    assert (error.message, error.code, error.request_id) == ("no runbook", "missing", "req1")
+    assert str(error) == "404: no runbook [missing]"
+
+
+def test_two_processes_do_not_share_keys() -> None:
+    """Keys come from the system, so a forked child does not repeat its parent's."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        transport, _, _ = execute(OK)
+        os.write(writer, transport.requests[0].headers["idempotency-key"].encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    transport, _, _ = execute(OK)
+    assert os.read(reader, 100).decode() != transport.requests[0].headers["idempotency-key"]
+    os.close(reader)
+    os.close(writer)
