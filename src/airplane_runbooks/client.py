@@ -77,6 +77,8 @@ class Airplane:
         ConfigurationError: If there is no key, or an argument cannot work.
     """
 
+    _base: BaseURL | None = None  # a traceback may show a client that was never built
+
     def __init__(
         self,
         api_key: ApiKey | None = None,
@@ -221,7 +223,7 @@ class Airplane:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Airplane(base_url={self._base.url!r})"
+        return f"Airplane(base_url={self._base.url!r})" if self._base else "<Airplane, not built>"
 
 
 def _given_or(api_key: ApiKey | None, settings: Settings) -> ApiKey | Secret:

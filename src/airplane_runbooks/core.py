@@ -92,7 +92,10 @@ def _annotate(error: AirplaneError, call: CallState) -> None:
 
 
 def leaf(carry: Callable[[Request, float | None], Awaitable[Response]], clock: Clock) -> Next:
-    """Return the innermost link of the chain: hand the request to the transport with the time that is left for it."""
+    """Return the innermost link of the chain: hand the request to the transport with the time that is left for it.
+
+    An error response that repeats the API key does so to nobody beyond this point.
+    """
 
     async def send(request: Request) -> Response:
         call = request.call
@@ -103,6 +106,7 @@ def leaf(carry: Callable[[Request, float | None], Awaitable[Response]], clock: C
                 raise AttemptTimeout("no time left before the request could be sent", sent=False)
             timeout = left if timeout is None or left < timeout else timeout
         call.attempts += 1
-        return await carry(request, timeout)
+        response = await carry(request, timeout)
+        return response if response.is_success or call.redact is None else redacted(response, call.redact)
 
     return send

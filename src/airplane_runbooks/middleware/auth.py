@@ -7,7 +7,6 @@ from collections.abc import Callable
 from ..http import Request, Response
 from ..options import Secret
 from ..pipeline import Next
-from ..replies import redacted
 
 API_KEY_HEADER = "x-airplane-api-key"
 
@@ -19,12 +18,11 @@ class Auth:
         self._source = source
 
     async def __call__(self, request: Request, call_next: Next, /) -> Response:
-        """Send the request with the key, and take the key out of what an error response repeats."""
+        """Send the request with the key, and leave word of how to blot it out."""
         secret = self._source()
         request.call.redact = secret.redact
         # The key itself is never bound to a local name: a traceback may show those.
-        response = await call_next(request.with_headers(request.headers.merged({API_KEY_HEADER: secret.reveal()})))
-        return response if response.is_success else redacted(response, secret.redact)
+        return await call_next(request.with_headers(request.headers.merged({API_KEY_HEADER: secret.reveal()})))
 
     def __repr__(self) -> str:
         return "Auth(***)"

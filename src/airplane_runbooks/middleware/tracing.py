@@ -227,8 +227,9 @@ class AttemptSpan:
         elapsed = perf_counter() - started
         error = str(response.status) if response.status >= 400 else None
         self._record(elapsed, request.method, span, context, (response.status, response.http_version, error))
-        if span is not None and (server_id := request_id(response.headers)) is not None:
-            span.set_attribute("airplane.request_id", server_id)
+        if span is not None and span.is_recording() and (server_id := request_id(response.headers)) is not None:
+            redact = request.call.redact
+            span.set_attribute("airplane.request_id", redact(server_id.encode()).decode() if redact else server_id)
         return response
 
     def _record(self, elapsed: float, method: str, span: Span | None, context: Context, result: _Result) -> None:

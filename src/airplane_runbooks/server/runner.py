@@ -11,7 +11,7 @@ from .authoring import Registry, Runbook, Task
 from .context import Context
 from .encoding import NotEncodable, decode, encode
 from .errors import Invalid
-from .halts import Interrupted, PromptCancelled, ReplayMismatch, Stopped, Suspended
+from .halts import Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped, Suspended
 from .logs import describe
 from .records import Failure, Outcome, Run, RunKind
 from .store import Store
@@ -89,7 +89,7 @@ def _outcome(run: Run, call: Callable[[], Any]) -> Outcome:
         return Outcome.failed(Failure("TypeError", f"the result has no form in JSON: {problem}"))
     except Invalid as problem:
         return Outcome.failed(Failure.of(problem))
-    except (Suspended, Interrupted, Stopped, ReplayMismatch) as halt:
+    except Halt as halt:
         return Outcome.failed(Failure.of(halt))
     except BaseException as problem:  # noqa: BLE001 - SystemExit in a runbook ends the session, not the server
         logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, describe(problem))

@@ -184,6 +184,7 @@ class Reader:
         return self._take(size)
 
     def _until_closed(self) -> bytes:
+        self._check_size(len(self._data))
         while self._fill():
             self._check_size(len(self._data))
         return self._take(len(self._data))

@@ -1,0 +1,8 @@
+"""Doubles for tests of code that uses the client, and the test of the Transport contract.
+
+`airplane_runbooks.testing.conformance` needs pytest and trustme; what is exported here needs nothing.
+"""
+
+from .doubles import FakeClock, FakeTransport, json_response
+
+__all__ = ["FakeClock", "FakeTransport", "json_response"]
