@@ -263,7 +263,8 @@ def test_a_task_is_no_runbook_and_a_runbook_is_no_task(api):
         (b'{"paramValues": [1]}', "$.paramValues"),
         (b'{"resources": {"db": 1}}', "$.resources"),
         (b'{"slug": "\xff"}', "UTF-8"),
-        (b'{"paramValues": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"paramValues": {"anything": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"unknown": ' + b"[" * 100_000, "nested too deeply"),
         (b'{"slug": "other", "paramValues": {"anything": ' + b"[" * 250 + b"]" * 250 + b"}}", "levels deep"),
     ],
 )

@@ -1,0 +1,210 @@
+"""Requests through real proxies on loopback: who gets to see what, and what goes wrong."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import trustme
+
+from airplane_runbooks import AttemptTimeout, ConfigurationError, ConnectError
+from airplane_runbooks.testing.conformance import KEY, request_to
+from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
+from airplane_runbooks.transports._proxies import Proxies, parse_proxy
+from airplane_runbooks.transports.urllib3 import Urllib3Transport
+
+ORIGIN = "https://api.test"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def api(authority: trustme.CA) -> Iterator[HostileServer]:
+    """The real server, known to the proxy alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("api.test").configure_cert(context)
+    with HostileServer(always(reply(b'"through"')), ssl_context=context) as server:
+        yield server
+
+
+def tunnel_to(port: Callable[[], int], seen: list[bytes]) -> Callable[[Peer], None]:
+    """Return the script of a CONNECT proxy that leads every name to one port of this machine."""
+
+    def pump(source: socket.socket, sink: socket.socket, keep: bool) -> None:
+        with contextlib.suppress(OSError):  # the other direction has closed both ends
+            while data := source.recv(65536):
+                if keep:
+                    seen.append(data)
+                sink.sendall(data)
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.read_request())
+        with socket.create_connection(("127.0.0.1", port())) as upstream:
+            peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pump, args=(upstream, peer.sock, False), daemon=True)
+            back.start()
+            pump(peer.sock, upstream, True)
+            with contextlib.suppress(OSError):
+                upstream.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+    return script
+
+
+def test_https_goes_through_a_tunnel_that_learns_nothing(api: HostileServer, trusting: ssl.SSLContext) -> None:
+    seen: list[bytes] = []
+    with HostileServer(tunnel_to(lambda: api.port, seen)) as proxy:
+        transport = Urllib3Transport(proxy=f"http://user:p%40ss@localhost:{proxy.port}", ssl_context=trusting)
+        for _ in range(3):
+            assert transport.send(request_to(ORIGIN), 10).body == b'"through"'
+        transport.close()
+        assert proxy.connections == 1
+    head = seen[0].lower()
+    assert head.startswith(b"connect api.test:443 http/1.1\r\nhost: api.test:443\r\n")
+    assert b"proxy-authorization: basic " + base64.b64encode(b"user:p@ss").lower() in head
+    assert KEY.encode() not in b"".join(seen)
+
+
+def test_a_tunnel_may_lead_through_a_proxy_that_speaks_tls_itself(
+    api: HostileServer, authority: trustme.CA, trusting: ssl.SSLContext
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with HostileServer(tunnel_to(lambda: api.port, []), ssl_context=context) as proxy:
+        transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
+        assert transport.send(request_to(ORIGIN), 10).body == b'"through"'
+        transport.close()
+
+
+def test_the_proxys_password_does_not_reach_the_server(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
+    seen: list[bytes] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("api.test").configure_cert(context)
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.read_request())
+        peer.send(reply())
+
+    with (
+        HostileServer(script, ssl_context=context) as server,
+        HostileServer(tunnel_to(lambda: server.port, [])) as proxy,
+    ):
+        transport = Urllib3Transport(proxy=f"http://user:pass@localhost:{proxy.port}", ssl_context=trusting)
+        transport.send(request_to(ORIGIN), 10)
+        transport.close()
+    assert b"proxy-authorization" not in seen[0].lower()
+    assert KEY.encode() in seen[0]
+
+
+def test_plain_http_is_forwarded_with_the_whole_url() -> None:
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.read_request())
+        peer.send(reply())
+
+    with HostileServer(script) as proxy:
+        transport = Urllib3Transport(proxy=f"http://user:pass@localhost:{proxy.port}")
+        assert transport.send(request_to("http://api.test:8080"), 10).status == 200
+        transport.close()
+    head = seen[0].lower()
+    assert head.startswith(b"post http://api.test:8080/v0/runbooks/execute http/1.1\r\n")
+    assert b"\r\nhost: api.test:8080\r\n" in head
+    assert b"\r\nproxy-authorization: basic " in head
+
+
+@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "502 Bad Gateway"])
+def test_a_refused_tunnel_was_not_sent(status: str) -> None:
+    with HostileServer(always(reply(status=status))) as proxy:
+        transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
+        with pytest.raises(ConnectError, match=status[:3]) as caught:
+            transport.send(request_to(ORIGIN), 10)
+        transport.close()
+    assert caught.value.sent is False
+    assert not caught.value.maybe_processed
+
+
+def test_a_proxy_that_does_not_speak_http_was_not_sent() -> None:
+    with HostileServer(always(b"SSH-2.0\r\n")) as proxy:
+        transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
+        with pytest.raises(ConnectError, match="tunnel"):
+            transport.send(request_to(ORIGIN), 10)
+        transport.close()
+
+
+def test_a_dripping_proxy_does_not_outlast_the_timeout() -> None:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.drip(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+    with HostileServer(script) as proxy:
+        transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
+        started = time.monotonic()
+        with pytest.raises(AttemptTimeout) as caught:
+            transport.send(request_to(ORIGIN), 1.0)
+        assert time.monotonic() - started < 1.2
+        transport.close()
+    assert caught.value.sent is False
+
+
+class TestChoice:
+    @pytest.fixture(autouse=True)
+    def _bare_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.upper(), raising=False)
+
+    def test_the_environment_is_read_when_the_transport_is_built(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+        monkeypatch.setenv("NO_PROXY", "internal.test,.corp.test")
+        proxies = Proxies.from_env()
+        monkeypatch.delenv("HTTPS_PROXY")
+        chosen = proxies.for_origin("https://api.test")
+        assert chosen is not None
+        assert chosen.url == "http://proxy.test:3128"
+        assert proxies.for_origin("http://api.test") is None
+        assert proxies.for_origin("https://internal.test") is None
+        assert proxies.for_origin("https://a.corp.test:8443") is None
+
+    def test_one_for_everything_serves_both_schemes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ALL_PROXY", "proxy.test")
+        for origin in ("https://api.test", "http://api.test"):
+            chosen = Proxies.from_env().for_origin(origin)
+            assert chosen is not None
+            assert chosen.url == "http://proxy.test"
+
+    @pytest.mark.parametrize("origin", ["http://localhost:1", "http://127.0.0.1", "https://[::1]:8", "http://a.localhost"])
+    def test_this_machine_is_reached_directly_always(self, origin: str) -> None:
+        assert Proxies.always("http://proxy.test").for_origin(origin) is None
+
+    def test_none_means_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+        assert Proxies.always(None).for_origin("https://api.test") is None
+
+    @pytest.mark.parametrize("url", ["socks5://proxy.test", "http://", "http://user:hunter2@proxy.test:port", "http://[::1"])
+    def test_a_proxy_of_no_use_is_refused_without_showing_it(self, url: str) -> None:
+        with pytest.raises(ConfigurationError, match="http or https URL") as caught:
+            Urllib3Transport(proxy=url)
+        assert "hunter2" not in str(caught.value)
+
+    def test_a_proxy_shows_no_password(self) -> None:
+        proxy = parse_proxy("http://user:hunter2@[::1]:3128")
+        assert repr(proxy) == "Proxy(http://[::1]:3128)"
+        assert base64.b64decode(proxy.headers["proxy-authorization"].partition(" ")[2]) == b"user:hunter2"
+        assert parse_proxy("http://user@proxy.test").headers
