@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -10,14 +11,21 @@ import msgspec
 
 from . import models
 from .errors import ConfigurationError
-from .params import encode_params
+from .params import encode_params, utc_text
 
 RequestT = TypeVar("RequestT", bound=models.Model)
 ReplyT = TypeVar("ReplyT", bound=models.Model)
 
 MAX_PAGE_SIZE = 50
 
-_encode = msgspec.json.Encoder().encode
+
+def _as_dict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise NotImplementedError  # msgspec's word for a type that it cannot encode either
+
+
+_encode = msgspec.json.Encoder(enc_hook=_as_dict).encode
 
 
 class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
@@ -49,11 +57,14 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
             raise ConfigurationError(f"{self.name} needs {' or '.join(self.needs)}")
 
     def target(self, request: RequestT, env_slug: str | None) -> str:
-        """Return the path with its query."""
+        """Return the path with its query. Raises ConfigurationError for what a query cannot say."""
         pairs = _query(self.name, request) if self.method == "GET" else []
         if env_slug is not None and self.env_in_query:
             pairs.append(("envSlug", env_slug))
-        return f"{self.path}?{urlencode(pairs)}" if pairs else self.path
+        try:
+            return f"{self.path}?{urlencode(pairs)}" if pairs else self.path
+        except UnicodeEncodeError:
+            raise self._not_text() from None
 
     def body(self, request: RequestT) -> bytes | None:
         """Return the JSON body, None for a GET. Raises ParamValueError for values that cannot be sent."""
@@ -62,7 +73,13 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
         if self.values is not None:
             raw = msgspec.Raw(encode_params(getattr(request, self.values), self.values))
             request = msgspec.structs.replace(request, **{self.values: raw})
-        return _encode(request)
+        try:
+            return _encode(request)
+        except UnicodeEncodeError:
+            raise self._not_text() from None
+
+    def _not_text(self) -> ConfigurationError:
+        return ConfigurationError(f"{self.name}: a string has a lone surrogate, which is not text")
 
     def decode(self, body: bytes) -> ReplyT:
         """Decode the body of a 2xx response. Raises msgspec.DecodeError if it cannot be read."""
@@ -83,9 +100,10 @@ def _query(operation: str, request: models.Model) -> list[tuple[str, str]]:
 
 def _query_value(where: str, name: str, value: Any) -> str:
     if isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise ConfigurationError(f"{where} is a datetime without a time zone")
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+        try:
+            return utc_text(value)
+        except ValueError as problem:
+            raise ConfigurationError(f"{where} {problem}") from None
     if name == "limit" and not 1 <= value <= MAX_PAGE_SIZE:
         raise ConfigurationError(f"{where} must be 1 to {MAX_PAGE_SIZE}, not {value!r}")
     if name == "page" and value < 0:

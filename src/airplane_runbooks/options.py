@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -18,6 +19,9 @@ from .policy import RetryPolicy
 DEFAULT_BASE_URL = "https://api.airplane.dev/v0"
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_ATTEMPT_TIMEOUT = 30.0
+
+# Ten years, in seconds. Whatever is longer is no limit, and no sum to trouble the system's timers with.
+_LONGEST = 315_360_000
 
 
 class Secret:
@@ -114,7 +118,10 @@ def resolve(options: CallOptions, user_agent: str) -> Resolved:
         headers["x-airplane-env-slug"] = env_slug
     if options.env_id:
         headers["x-airplane-env-id"] = options.env_id
-    headers.update({name.lower(): value for name, value in (options.headers or {}).items()})
+    for name, value in (options.headers or {}).items():
+        if not is_header_name(name):
+            raise ConfigurationError(f"{name!r} cannot name a header")
+        headers[name.lower()] = value
     _check_headers({**headers, "idempotency-key": key or ""})
     return Resolved(
         timeout=_seconds("timeout", options.timeout, DEFAULT_TIMEOUT),
@@ -135,8 +142,6 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if name in _RESERVED:
             raise ConfigurationError(f"header {name!r} is set by the library and cannot be given")
-        if not is_header_name(name):
-            raise ConfigurationError(f"{name!r} cannot name a header")
         if not isinstance(value, str) or not is_header_value(value):
             raise ConfigurationError(f"the value of header {name!r} has a character that headers cannot carry")
 
@@ -146,7 +151,7 @@ def _seconds(name: str, value: float | UnsetType | None, default: float) -> floa
         return default
     if value is not None and not (isinstance(value, int | float) and value > 0):
         raise ConfigurationError(f"{name} must be a positive number of seconds or None, not {value!r}")
-    return None if value is None or value == float("inf") else float(value)
+    return None if value is None or value > _LONGEST else float(value)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,18 +170,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         which means https unless it is this machine. Empty variables count as unset.
         """
         environ = os.environ if environ is None else environ
-        host = environ.get("AIRPLANE_API_HOST")
-        return cls(
-            api_key=Secret(environ["AIRPLANE_API_KEY"]) if environ.get("AIRPLANE_API_KEY") else None,
-            base_url=_base_url_of(host) if host else None,
-            env_slug=environ.get("AIRPLANE_ENV_SLUG") or None,
-            env_id=environ.get("AIRPLANE_ENV_ID") or None,
-        )
+        try:
+            host = environ.get("AIRPLANE_API_HOST")
+            return cls(
+                api_key=Secret(environ["AIRPLANE_API_KEY"]) if environ.get("AIRPLANE_API_KEY") else None,
+                base_url=_base_url_of(host) if host else None,
+                env_slug=environ.get("AIRPLANE_ENV_SLUG") or None,
+                env_id=environ.get("AIRPLANE_ENV_ID") or None,
+            )
+        finally:
+            del environ  # a traceback that shows local variables must not show the key in it
 
 
 def _base_url_of(host: str) -> str:
     if "://" not in host:
-        host = ("http://" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https://") + host
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            raise ConfigurationError("AIRPLANE_API_HOST is neither an origin nor a host name") from None
+        host = ("http://" if is_loopback(name) else "https://") + host
     return host.rstrip("/") + "/v0"
 
 
@@ -190,6 +202,9 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 class BaseURL(msgspec.Struct, frozen=True):
@@ -211,9 +226,10 @@ def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as problem:
-        raise ConfigurationError(f"base_url is not a URL: {problem}") from None
-    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not is_header_value(url) or " " in url:
+    except ValueError:
+        # Its own words are not for us: they repeat whatever stands where a host or port should.
+        raise ConfigurationError("base_url is not a URL: its host or port is malformed") from None
+    if parts.scheme not in ("http", "https") or not host or not _VISIBLE.fullmatch(url):
         raise ConfigurationError("base_url must be an absolute http or https URL in ASCII, such as " + DEFAULT_BASE_URL)
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError("base_url must not carry user info, a query or a fragment")

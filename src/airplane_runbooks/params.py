@@ -1,14 +1,16 @@
 """What may go into `param_values`, and how it is written. Nothing is ever silently changed on the way.
 
-Plain JSON values, nearly all there is in practice, are recognised at the speed of the interpreter's own loops and go to
-msgspec as they are. The rest is rebuilt value by value, which also finds the path of whatever cannot be sent.
+Plain JSON values, nearly all there is in practice, are recognised level by level at the speed of the interpreter's own
+loops and go to msgspec as they are. The rest is rebuilt value by value, which also finds the path of whatever cannot be
+sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
+from itertools import chain
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -33,126 +35,201 @@ Scalar: TypeAlias = bool | int | float | str | date | datetime | ConfigVar | Upl
 ParamValue: TypeAlias = Scalar | Sequence["ParamValue"] | Mapping[str, "ParamValue"]
 
 MAX_DEPTH = 100
-_MAX_INT_BITS = 4096
+
+# What holds itself twice doubles with every level: a level of more entries than this is left to the walk.
+_MAX_LEVEL = 1 << 20
 
 _encode = msgspec.json.Encoder().encode
-_STRINGS = frozenset({str})
-_PLAIN = frozenset({str, int, bool, type(None)})
-_NUMBERS = frozenset({int, bool, float})
+_flat = chain.from_iterable
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+_PLAIN = _LEAVES | {dict, list, tuple}
 
 
 def encode_params(values: Mapping[str, Any], root: str = "param_values") -> bytes:
     """Encode parameter values as a JSON object.
 
     Dates are written `YYYY-MM-DD`; datetimes in UTC with a literal `Z`, microseconds kept. Raises ParamValueError, with
-    the path below `root`, for everything that could not arrive as it is: NaN and infinities, naive datetimes, bytes,
-    keys that are not strings, lone surrogates, cycles, more than 100 levels, and types that JSON has no word for.
+    the path below `root`, for everything that could not arrive as it is: NaN and infinities, integers of more than 4300
+    digits, naive datetimes, bytes, lone surrogates, keys that are not strings or that stand twice, cycles, more than
+    100 levels, and types that JSON has no word for.
     """
-    if type(values) is dict and _is_plain_dict(values, MAX_DEPTH):
+    if type(values) is dict and _is_plain(values):
         try:
             return _encode(values)
-        except UnicodeEncodeError:
-            pass  # a lone surrogate: the walk below finds out where
+        except ValueError:
+            pass  # a lone surrogate or an endless integer: the walk below finds out where
     if not isinstance(values, Mapping):
         raise ParamValueError(root, f"must be a mapping, not {type(values).__name__}")
-    return _encode(_rebuild(values, root, ()))
-
-
-def _is_plain_dict(values: dict[Any, Any], depth: int) -> bool:
-    return set(map(type, values)) <= _STRINGS and _are_plain(values.values(), depth)
-
-
-def _are_plain(items: Any, depth: int) -> bool:
-    """Whether msgspec would write all items as they are, lone surrogates aside."""
-    kinds = set(map(type, items))
-    if int in kinds and any(item.bit_length() > _MAX_INT_BITS for item in items if type(item) is int):
-        return False
-    if kinds <= _PLAIN:
-        return True
-    if kinds <= _NUMBERS:
-        return all(map(isfinite, items))
-    return depth > 0 and all(_is_plain(item, depth - 1) for item in items)
-
-
-def _is_plain(item: Any, depth: int) -> bool:
-    kind = type(item)
-    if kind in _PLAIN:
-        return True
-    if kind is float:
-        return isfinite(item)
-    if kind is dict:
-        return _is_plain_dict(item, depth)
-    return (kind is list or kind is tuple) and _are_plain(item, depth)
-
-
-def _rebuild(value: Any, path: str, parents: tuple[int, ...]) -> Any:
-    """Return `value` in plain JSON types, or raise ParamValueError at the first part that has no such form."""
-    if isinstance(value, Enum):
-        return _rebuild(value.value, path, parents)
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _text(value, path)
-    if isinstance(value, int | float):
-        return _number(value, path)
-    if isinstance(value, date):
-        return _moment(value, path)
-    if isinstance(value, ConfigVar):
-        return {"__airplaneType": "configvar", "name": _text(value.name, path)}
-    if isinstance(value, Upload):
-        return _text(value.id, path)
-    if isinstance(value, Mapping | list | tuple):
-        return _container(value, path, parents)
-    raise ParamValueError(path, f"a value of type {type(value).__name__} cannot be sent")
-
-
-def _container(value: Any, path: str, parents: tuple[int, ...]) -> Any:
-    if id(value) in parents:
-        raise ParamValueError(path, "contains itself")
-    if len(parents) > MAX_DEPTH:
-        raise ParamValueError(path, f"is nested more than {MAX_DEPTH} levels deep")
-    parents = (*parents, id(value))
-    if isinstance(value, Mapping):
-        return {_key(key, path): _rebuild(item, _member(path, key), parents) for key, item in value.items()}
-    return [_rebuild(item, f"{path}[{index}]", parents) for index, item in enumerate(value)]
-
-
-def _key(key: object, path: str) -> str:
-    if not isinstance(key, str):
-        raise ParamValueError(path, f"the key {key!r} is a {type(key).__name__}, not a string")
-    return _text(key, path)
-
-
-def _member(path: str, key: object) -> str:
-    return f"{path}.{key}" if isinstance(key, str) and key.isidentifier() else f"{path}[{key!r}]"
-
-
-def _text(value: str, path: str) -> str:
-    if not isinstance(value, str):
-        raise ParamValueError(path, f"must be a string, not {type(value).__name__}")
     try:
-        value.encode()
+        return _encode(_rebuild(values, ()))
+    except _Unsendable as problem:
+        raise ParamValueError(root + "".join(reversed(problem.trail)), str(problem)) from None
+
+
+def _is_plain(values: dict[Any, Any]) -> bool:
+    """Whether msgspec either writes all of it as it is or raises ValueError."""
+    dicts: list[Any] = [values]
+    lists: list[Any] = []
+    for _ in range(MAX_DEPTH + 1):
+        if not _are_strings(_flat(dicts)):
+            return False
+        kinds = set(map(type, chain(_flat(map(dict.values, dicts)), _flat(lists))))
+        if not kinds <= _PLAIN:
+            return False
+        if float not in kinds and kinds <= _LEAVES:
+            return True
+        level = [*_flat(map(dict.values, dicts)), *_flat(lists)]
+        if float in kinds and not all(map(isfinite, [item for item in level if type(item) is float])):
+            return False
+        if kinds <= _LEAVES:
+            return True
+        dicts = [item for item in level if type(item) is dict]
+        lists = [item for item in level if type(item) is list or type(item) is tuple]
+        if sum(map(len, dicts)) + sum(map(len, lists)) > _MAX_LEVEL:
+            return False
+    return False
+
+
+def _are_strings(keys: Iterable[Any]) -> bool:
+    """Whether all are strings and none is empty. `startswith` demands the former of a tuple, and looks no further."""
+    try:
+        return not "".startswith(tuple(keys))
+    except TypeError:
+        return False
+
+
+class _Unsendable(Exception):
+    """A value that cannot be sent, and the way to it, which is put together while the walk is left."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.trail: list[str] = []
+
+
+def _rebuild(value: Any, parents: tuple[int, ...]) -> Any:
+    """Return `value` in plain JSON types, or raise _Unsendable at the first part that has no such form."""
+    write = _WRITERS.get(type(value))
+    if write is not None:
+        return write(value)
+    if isinstance(value, Enum):
+        return _rebuild(value.value, parents)
+    if isinstance(value, list | tuple | Mapping):
+        return _container(value, parents)
+    for kind, write in _WRITERS.items():
+        if isinstance(value, kind):
+            return write(value)
+    raise _Unsendable(f"a value of type {type(value).__name__} cannot be sent")
+
+
+def _container(value: Any, parents: tuple[int, ...]) -> Any:
+    if id(value) in parents:
+        raise _Unsendable("contains itself")
+    if len(parents) > MAX_DEPTH:
+        raise _Unsendable(f"is nested more than {MAX_DEPTH} levels deep")
+    parents = (*parents, id(value))
+    return _mapping(value, parents) if isinstance(value, Mapping) else _array(value, parents)
+
+
+def _mapping(value: Mapping[Any, Any], parents: tuple[int, ...]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        name = _key(key)
+        if name in result:
+            raise _Unsendable(f"the key {name!r} stands twice")
+        try:
+            result[name] = _rebuild(item, parents)
+        except _Unsendable as problem:
+            problem.trail.append(f".{name}" if name.isidentifier() else f"[{name!r}]")
+            raise
+    return result
+
+
+def _array(value: Sequence[Any], parents: tuple[int, ...]) -> list[Any]:
+    result: list[Any] = []
+    for item in value:
+        try:
+            result.append(_rebuild(item, parents))
+        except _Unsendable as problem:
+            problem.trail.append(f"[{len(result)}]")
+            raise
+    return result
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise _Unsendable(f"the key {key!r} is a {type(key).__name__}, not a string")
+    return _text(key)
+
+
+def _text(value: str) -> str:
+    if not isinstance(value, str):
+        raise _Unsendable(f"must be a string, not {type(value).__name__}")
+    text = str.__str__(value)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
     except UnicodeEncodeError as problem:
-        raise ParamValueError(path, f"has a lone surrogate at index {problem.start}, which is not text") from None
-    return str.__str__(value)
+        raise _Unsendable(f"has a lone surrogate at index {problem.start}, which is not text") from None
+    return text
 
 
-def _number(value: float, path: str) -> int | float:
-    if isinstance(value, int):
-        if value.bit_length() > _MAX_INT_BITS:
-            raise ParamValueError(path, f"is an integer of more than {_MAX_INT_BITS} bits")
-        return int.__int__(value)
+def _integer(value: int) -> int:
+    number = int.__int__(value)
+    if number.bit_length() > 64:
+        try:
+            int.__repr__(number)
+        except ValueError:
+            raise _Unsendable("is an integer of too many digits") from None
+    return number
+
+
+def _float(value: float) -> float:
     if not isfinite(value):
-        raise ParamValueError(path, f"{value!r} has no form in JSON")
+        raise _Unsendable(f"{value!r} has no form in JSON")
     return float.__float__(value)
 
 
-def _moment(value: date, path: str) -> str:
+def _moment(value: date) -> str:
     if not isinstance(value, datetime):
         return value.isoformat()
+    try:
+        return utc_text(value)
+    except ValueError as problem:
+        raise _Unsendable(str(problem)) from None
+
+
+def utc_text(value: datetime) -> str:
+    """Write an aware datetime in UTC with a literal `Z`. Raises ValueError, with the reason, if it has no such form."""
     if value.utcoffset() is None:
-        raise ParamValueError(path, "is a datetime without a time zone")
+        raise ValueError("is a datetime without a time zone")
     try:
         return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
     except OverflowError:
-        raise ParamValueError(path, "is a datetime outside of the years 1 to 9999 in UTC") from None
+        raise ValueError("is a datetime outside of the years 1 to 9999 in UTC") from None
+
+
+def _config_var(value: ConfigVar) -> dict[str, str]:
+    return {"__airplaneType": "configvar", "name": _text(value.name)}
+
+
+def _upload(value: Upload) -> str:
+    return _text(value.id)
+
+
+def _same(value: bool | None) -> bool | None:  # noqa: FBT001
+    return value
+
+
+# By type, and for subclasses in this order.
+_WRITERS: dict[type, Callable[[Any], Any]] = {
+    str: _text,
+    bool: _same,
+    int: _integer,
+    float: _float,
+    type(None): _same,
+    datetime: _moment,
+    date: _moment,
+    ConfigVar: _config_var,
+    Upload: _upload,
+}

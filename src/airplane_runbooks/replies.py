@@ -84,5 +84,8 @@ def _seconds_until(date: str, wall: float | None) -> float:
 
 def redacted(response: Response, redact: Callable[[bytes], bytes]) -> Response:
     """Return the response without the API key, for a server that echoes what it was sent."""
-    headers = Headers.of({name: redact(value.encode()).decode() for name, value in response.headers.items()})
-    return msgspec.structs.replace(response, headers=headers, body=redact(response.body))
+    headers = {
+        name: redact(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        for name, value in response.headers.items()
+    }
+    return msgspec.structs.replace(response, headers=Headers.of(headers), body=redact(response.body))

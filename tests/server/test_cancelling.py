@@ -6,7 +6,6 @@ from collections import Counter
 import pytest
 
 from airplane_runbooks.server import Context, runbook, task
-
 from tests.server.support import eventually, served
 
 CALLS = Counter()

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from airplane_runbooks.server import Context, Field, runbook, task
-
 from tests.server.support import eventually, served
 
 SEEN = {}
@@ -23,12 +22,13 @@ def plain(context: Context) -> str:
 @runbook
 def typed(
     context: Context,
+    *,
     customer: str,
     limit: int = 100,
     due: date | None = None,
     at: datetime | None = None,
     ratio: float = 0.5,
-    urgent: bool = False,  # noqa: FBT002 - parameters of a runbook come by name
+    urgent: bool = False,
     tags: list[str] | None = None,
     rows: list[dict[str, int]] | None = None,
     size: Literal["s", "m"] = "m",
@@ -120,12 +120,13 @@ def test_parameter_values_arrive_as_python_values(api):
     }
     session_id = api.execute("typed", values)
     api.reaches(session_id, "Succeeded")
-    assert SEEN == {
+    expected = {
         **values,
         "limit": 7,
         "due": date(2022, 2, 3),
         "at": datetime(2022, 2, 3, 2, 5, 6, 789000, tzinfo=UTC),
     }
+    assert expected == SEEN
     assert type(SEEN["limit"]) is int
     assert type(SEEN["ratio"]) is float
     assert api.session(session_id)["paramValues"] == values
@@ -191,7 +192,8 @@ def test_null_is_a_value_of_a_parameter_that_takes_anything(api):
 def test_the_schema_is_on_the_session(api):
     session = api.session(api.execute("typed", {"customer": "c"}))
     schema = {parameter["slug"]: parameter for parameter in session["params"]}
-    assert list(schema) == list(typed.function.__annotations__)[1:-1]
+    names = list(typed.function.__annotations__)[1:-1]
+    assert list(schema) == names
     kinds = {slug: (parameter["type"], parameter["multi"]) for slug, parameter in schema.items()}
     assert kinds["tags"] == ("string", True)
     assert kinds["rows"] == ("list", False)
@@ -228,7 +230,9 @@ def test_an_environment_that_is_not_served_is_not_found():
         assert (answer.status, answer.code) == (404, "environment_not_found")
 
 
-@pytest.mark.parametrize("names", [{"slug": "add"}, {"id": add.id}, {"taskID": add.id}, {"taskID": None, "slug": "add"}])
+@pytest.mark.parametrize(
+    "names", [{"slug": "add"}, {"id": add.id}, {"taskID": add.id}, {"taskID": None, "slug": "add"}]
+)
 def test_a_task_is_one_run(api, names):
     body = {**names, "paramValues": {"left": 2}, "resources": {"db": "res1", "none": None}, "allowCachedMaxAge": None}
     answer = api.post("/tasks/execute", body)

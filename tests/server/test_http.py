@@ -14,7 +14,6 @@ import urllib3
 
 from airplane_runbooks.server import Context, Limits, runbook
 from airplane_runbooks.server.handlers import OPERATIONS
-
 from tests.server.support import eventually, served
 
 LIMITS = Limits(max_body=10_000, max_calls=2, body_timeout=0.3, head_timeout=0.3)
@@ -102,8 +101,9 @@ def test_head_answers_without_a_body(api):
 
 
 def execute(client, value, **options):
-    return client.send("POST", "/runbooks/execute", body=json.dumps({"slug": "echo", "paramValues": {"value": value}}),
-                       **options)
+    return client.send(
+        "POST", "/runbooks/execute", body=json.dumps({"slug": "echo", "paramValues": {"value": value}}), **options
+    )
 
 
 def test_a_body_is_bounded(tight):
@@ -154,8 +154,11 @@ def test_gzip_is_the_only_compression(api):
 
 
 def head(client, *lines, method="POST", path="/runbooks/execute"):
-    fixed = (f"{method} {urlsplit(client.url).path}{path} HTTP/1.1", "Host: x",
-             f"X-Airplane-API-Key: {client.headers['X-Airplane-API-Key']}")
+    fixed = (
+        f"{method} {urlsplit(client.url).path}{path} HTTP/1.1",
+        "Host: x",
+        f"X-Airplane-API-Key: {client.headers['X-Airplane-API-Key']}",
+    )
     return "\r\n".join((*fixed, *lines, "", "")).encode()
 
 
@@ -190,8 +193,8 @@ def test_what_is_no_http_is_refused_in_json(api):
 
 
 def test_headers_are_bounded(api):
-    received = raw(api, head(api, "X-Long: " + "x" * 100_000))
-    assert received.startswith(b"HTTP/1.1 400")
+    unfinished = head(api, "X-Long: " + "x" * 20_000)[:-4]
+    assert raw(api, unfinished).startswith(b"HTTP/1.1 400")
 
 
 def test_calls_beyond_the_limit_are_put_off(tight):

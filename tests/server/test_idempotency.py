@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from airplane_runbooks.server import Context, runbook, task
 from airplane_runbooks.server.errors import Conflict, KeyBusy
 from airplane_runbooks.server.keys import LIFETIME, MemoryKeys, Reply
-
 from tests.server.support import Client, eventually, served
 
 CALLS = Counter()
@@ -82,8 +81,11 @@ def test_a_key_belongs_to_one_request(api):
     for other in (
         execute(api, "mine", "b"),
         execute(api, "mine", "a", "/tasks/execute"),
-        api.post("/runbooks/execute?envSlug=dev", {"slug": "counted", "paramValues": {"name": "a"}},
-                 **{"Idempotency-Key": "mine"}),
+        api.post(
+            "/runbooks/execute?envSlug=dev",
+            {"slug": "counted", "paramValues": {"name": "a"}},
+            **{"Idempotency-Key": "mine"},
+        ),
     ):
         assert (other.status, other.code) == (409, "idempotency_key_reused")
         assert other.headers["X-Airplane-Retryable"] == "false"
@@ -148,6 +150,7 @@ def test_a_key_is_busy_from_before_the_call_is_carried_out():
 
     slow_to_start.arguments = hold
     with served(slow_to_start) as api, ThreadPoolExecutor(1) as thread:
+
         def call():
             return api.post("/runbooks/execute", {"slug": "slow_to_start"}, **{"Idempotency-Key": "k"})
 
@@ -182,8 +185,9 @@ def test_a_client_that_goes_away_in_the_middle_finds_its_session_on_resending():
         impatient = Client.__new__(Client)
         impatient.__dict__.update(api.__dict__)
         with pytest.raises(Exception, match="timed out"):
-            impatient.send("POST", "/runbooks/execute", json={"slug": "held"},
-                           headers={"Idempotency-Key": "k"}, timeout=0.2)
+            impatient.send(
+                "POST", "/runbooks/execute", json={"slug": "held"}, headers={"Idempotency-Key": "k"}, timeout=0.2
+            )
         assert entered.is_set()
         leave.set()
 

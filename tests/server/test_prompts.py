@@ -5,7 +5,6 @@ from datetime import date
 import pytest
 
 from airplane_runbooks.server import Context, Field, PromptCancelled, runbook
-
 from tests.server.support import served
 
 FIELDS = {

@@ -7,7 +7,6 @@ import pytest
 
 from airplane_runbooks import models
 from airplane_runbooks.server import Context, Reviewers, runbook, task
-
 from tests.server.support import eventually, served
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
@@ -190,7 +189,9 @@ def test_lists_are_bounded_by_the_last_update_inclusively(api, path, items, afte
     session_id = api.execute("quick")
     api.reaches(session_id, "Succeeded")
     run = api.runs(session_id)[0]
-    one, moment = (run["id"], run["succeededAt"]) if items == "runs" else (session_id, api.session(session_id)["updatedAt"])
+    one, moment = (
+        (run["id"], run["succeededAt"]) if items == "runs" else (session_id, api.session(session_id)["updatedAt"])
+    )
     moment = eventually(lambda: moment)
     latest = "2999-01-01T00:00:00-00:00"
     assert one in ids(api.get(path, **{after: "2022-01-01T00:00:00Z", before: latest}).json[items])

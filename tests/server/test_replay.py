@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import date
 from functools import partial
 
 import pytest
 
 from airplane_runbooks.server import Context, StepFailed, runbook, task
-
 from tests.server.support import eventually, served
 
 CALLS = Counter()
@@ -97,10 +97,8 @@ def shrinks(context: Context) -> str:
 def swallows(context: Context) -> int:
     """Catch what it should let through."""
     for attempt in range(2):
-        try:
+        with suppress(BaseException):
             context.prompt("Go on?" if attempt == 0 else "Again?", go=bool)
-        except BaseException:  # noqa: BLE001, S110 - that is the test
-            pass
     return context.step(count, "swallows")
 
 
@@ -149,7 +147,6 @@ def names(context: Context) -> list[str]:
         context.step(lambda: "c"),
         context.step(make, what="d", name="by name"),
         context.step(str.upper, "e"),
-        context.step(make, object, name="opaque") if False else "f",
     ]
 
 
@@ -193,7 +190,7 @@ def exits(context: Context) -> None:
 
 @runbook
 def exits_in_step(context: Context) -> None:
-    context.step(lambda: exit_now(), name="exit")
+    context.step(exit_now, name="exit")
 
 
 def exit_now():
@@ -260,9 +257,9 @@ def test_a_runbook_that_goes_another_way_on_replay_fails_and_says_where(api):
     session_id = api.execute("wavers")
     api.answer(session_id, go=True)
     api.reaches(session_id, "Failed")
-    assert api.output(api.runs(session_id)[0]) == {
-        "error": "the runbook went another way than before: at position 1 it had step 'step-1' and now has step 'step-2'"
-    }
+    error = api.output(api.runs(session_id)[0])["error"]
+    assert error.startswith("the runbook went another way than before")
+    assert error.endswith("at position 1 it had step 'step-1' and now has step 'step-2'")
 
 
 def test_a_runbook_that_ends_ahead_of_a_recorded_step_fails(api):
@@ -320,7 +317,7 @@ def test_every_kind_of_callable_can_be_a_step(api):
     session_id = api.execute("names")
     api.reaches(session_id, "Succeeded")
     runbook_run, *steps = api.runs(session_id)
-    assert api.output(runbook_run) == ["A", "b", "c", "d", "E", "f"]
+    assert api.output(runbook_run) == ["A", "b", "c", "d", "E"]
     assert [step["taskName"] for step in steps] == ["shout", "partial", "<lambda>", "by name", "upper"]
     assert steps[0]["taskID"] == shout.id
     assert [step["paramValues"] for step in steps[:4]] == [{"text": "a"}, {}, {}, {"what": "d"}]

@@ -21,7 +21,7 @@ class OpenEnum(StrEnum):
     @property
     def is_known(self) -> bool:
         """Whether this library's version lists the value."""
-        return self._name_ in type(self).__members__
+        return self.value in type(self)._value2member_map_
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.value!r})"

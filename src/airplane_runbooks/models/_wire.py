@@ -26,8 +26,20 @@ def parse_timestamp(text: str) -> datetime | None:
     """
     if not text:
         return None
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        moment = msgspec.convert(text, datetime)  # so that both ways of decoding round a long fraction alike
+    except msgspec.ValidationError:
+        moment = datetime.fromisoformat(text)
+    return _in_utc(moment)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the timestamp is outside of the years 1 to 9999 in UTC") from None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -41,8 +53,7 @@ class Stamped(Model, frozen=True, kw_only=True, omit_defaults=True):
         for name in _stamp_names(type(self)):
             moment = getattr(self, name)
             if moment is not None and moment.tzinfo is not UTC:
-                aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-                msgspec.structs.force_setattr(self, name, aware)
+                msgspec.structs.force_setattr(self, name, _in_utc(moment))
 
 
 @functools.cache
@@ -92,7 +103,7 @@ def _normalise(value: Any, hint: Any) -> Any:
 def _timestamp(value: str) -> Any:
     try:
         return parse_timestamp(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         return value  # left for msgspec to refuse, with the path in its message
 
 
@@ -108,7 +119,8 @@ def _normalise_fields(value: dict[str, Any], model: type[Model]) -> dict[str, An
     if wrapper is not None and isinstance(value.get(wrapper), dict):
         value = value[wrapper]
     aliases: dict[str, str] = getattr(model, "__wire_aliases__", {})
-    value = {**{new: value[old] for old, new in aliases.items() if old in value}, **_without_nulls(value)}
+    older = {new: value[old] for old, new in aliases.items() if old in value}
+    value = {**value, **older, **_without_nulls(value)}
     result: dict[str, Any] = {}
     for field in msgspec.structs.fields(model):
         if (item := value.get(field.encode_name)) is not None:

@@ -1,0 +1,183 @@
+"""The client against the server, over real HTTP: every operation, and a session from its start to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+
+from airplane_runbooks import Airplane, BadRequest, CallOptions, Conflict, NotFound, Unauthorized
+from airplane_runbooks.models import ParameterType, RunStatus, SessionStatus
+from airplane_runbooks.server import Context, RunbookServer, runbook, task
+
+T = TypeVar("T")
+
+
+def double(number: int) -> int:
+    return number * 2
+
+
+def echo(**values: Any) -> dict[str, Any]:
+    return values
+
+
+@runbook
+def approval(context: Context, number: int, note: str = "none") -> str:
+    """Double a number, if a human agrees."""
+    doubled = context.step(double, number)
+    answer = context.prompt(f"Keep {doubled}?", approve=bool)
+    context.step(echo, doubled=doubled, note=note)
+    return "kept" if answer["approve"] else "dropped"
+
+
+@runbook
+def dated(context: Context, day: date, moment: datetime, extra: Any = None) -> str:
+    context.step(echo, day=day.isoformat(), moment=moment.isoformat(), extra=extra)
+    return "done"
+
+
+@task
+def doubling(number: int) -> int:
+    return number * 2
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunbookServer]:
+    with RunbookServer([approval, dated], [doubling]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airplane(server: RunbookServer) -> Iterator[Airplane]:
+    with Airplane(server.api_key, base_url=server.base_url) as client:
+        yield client
+
+
+def eventually(look: Callable[[], T], fits: Callable[[T], bool]) -> T:
+    """Look until what is seen fits; fail after ten seconds."""
+    give_up = time.monotonic() + 10
+    while not fits(seen := look()):
+        assert time.monotonic() < give_up, f"still {seen!r}"
+        time.sleep(0.01)
+    return seen
+
+
+def waiting_prompt(airplane: Airplane, session_id: str) -> Any:
+    """Return the open prompt of a session, as the public API lets one find it."""
+    eventually(lambda: airplane.sessions.get(session_id).status, lambda status: status is SessionStatus.WAITING)
+    runs = [run for run in airplane.runs.list() if run.session_id == session_id]
+    (prompt,) = (prompt for run in runs for prompt in airplane.prompts.list(run.id) if prompt.is_open)
+    return prompt
+
+
+def test_a_session_runs_asks_a_human_and_succeeds(airplane: Airplane) -> None:
+    session_id = airplane.runbooks.execute(slug="approval", param_values={"number": 21, "note": "ünï"}).session_id
+    prompt = waiting_prompt(airplane, session_id)
+    assert prompt.description == "Keep 42?"
+    assert [(field.slug, field.type) for field in prompt.schema.parameters] == [("approve", ParameterType.BOOLEAN)]
+
+    assert airplane.prompts.submit(prompt.id, values={"approve": True}).id == prompt.id
+    session = eventually(lambda: airplane.sessions.get(session_id), lambda session: session.status.is_terminal)
+    assert session.status is SessionStatus.SUCCEEDED
+    assert session.param_values == {"number": 21, "note": "ünï"}
+    assert session.created_at is not None
+    assert session.created_at.tzinfo is UTC
+
+    answered = airplane.prompts.get(prompt.id)
+    assert answered.values == {"approve": True}
+    assert not answered.is_open
+    runs = [run for run in airplane.runs.list() if run.session_id == session_id]
+    assert all(run.status is RunStatus.SUCCEEDED for run in runs)
+    outputs = [airplane.runs.get_outputs(run.id).output for run in runs]
+    assert 42 in outputs
+    assert {"doubled": 42, "note": "ünï"} in outputs
+
+
+def test_a_rejected_prompt_cancels_the_session(airplane: Airplane) -> None:
+    session_id = airplane.runbooks.execute(slug="approval", param_values={"number": 1}).session_id
+    airplane.prompts.cancel(waiting_prompt(airplane, session_id).id)
+    ended = eventually(lambda: airplane.sessions.get(session_id).status, lambda status: status.is_terminal)
+    assert ended is SessionStatus.CANCELLED
+
+
+def test_a_prompt_takes_one_fitting_answer(airplane: Airplane) -> None:
+    session_id = airplane.runbooks.execute(slug="approval", param_values={"number": 1}).session_id
+    prompt = waiting_prompt(airplane, session_id)
+    with pytest.raises(BadRequest, match="approve"):
+        airplane.prompts.submit(prompt.id, values={"approve": "maybe"})
+    airplane.prompts.submit(prompt.id, values={"approve": False})
+    with pytest.raises(Conflict):
+        airplane.prompts.submit(prompt.id, values={"approve": True})
+    with pytest.raises(Conflict):
+        airplane.prompts.cancel(prompt.id)
+
+
+def test_dates_arrive_as_dates_and_moments_as_moments(airplane: Airplane) -> None:
+    moment = datetime(2024, 5, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+    extra = {"rows": [1, 2.5, None, {"deep": ["ü", "\N{PILE OF POO}"]}]}
+    values = {"day": date(2024, 2, 29), "moment": moment.astimezone(None), "extra": extra}
+    session_id = airplane.runbooks.execute(slug="dated", param_values=values).session_id
+    eventually(lambda: airplane.sessions.get(session_id).status, lambda status: status.is_terminal)
+    (run,) = (run for run in airplane.runs.list() if run.session_id == session_id and run.task_name == "echo")
+    assert airplane.runs.get_outputs(run.id).output == {
+        "day": "2024-02-29",
+        "moment": moment.isoformat(),
+        "extra": extra,
+    }
+
+
+def test_a_task_is_a_run_of_its_own(airplane: Airplane) -> None:
+    run_id = airplane.tasks.execute(slug="doubling", param_values={"number": 4}).run_id
+    run = eventually(lambda: airplane.runs.get(run_id), lambda run: run.status.is_terminal)
+    assert run.status is RunStatus.SUCCEEDED
+    assert run.session_id is None
+    assert airplane.runs.get_outputs(run_id).output == 8
+    with pytest.raises(Conflict):
+        airplane.runs.cancel(run_id)
+
+
+def test_lists_are_paged_and_filtered(airplane: Airplane) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    ids = {airplane.tasks.execute(slug="doubling", param_values={"number": n}).run_id for n in range(7)}
+    listed = [run.id for run in airplane.runs.list(task_slug="doubling", since=before, page_size=3)]
+    assert ids <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert airplane.runs.list_page(task_slug="doubling", until=before) == ()
+    assert len(airplane.sessions.list_page(limit=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda a: a.runbooks.execute(slug="nothing_like_it"), NotFound),
+        (lambda a: a.runbooks.execute(slug="approval"), BadRequest),
+        (lambda a: a.runbooks.execute(slug="approval", param_values={"number": "many"}), BadRequest),
+        (lambda a: a.tasks.execute(id="tsk20240101zzzzzzz"), NotFound),
+        (lambda a: a.sessions.get("ses20240101zzzzzzz"), NotFound),
+        (lambda a: a.runs.get("run20240101zzzzzzz"), NotFound),
+        (lambda a: a.runs.get_outputs("run20240101zzzzzzz"), NotFound),
+        (lambda a: a.prompts.get("pmt20240101zzzzzzz"), NotFound),
+        (lambda a: a.prompts.list("run20240101zzzzzzz"), NotFound),
+    ],
+)
+def test_what_does_not_fit_is_a_typed_error(airplane: Airplane, call: Callable[[Airplane], Any], error: type) -> None:
+    with pytest.raises(error) as caught:
+        call(airplane)
+    assert caught.value.attempts == 1
+    assert caught.value.message
+
+
+def test_a_wrong_key_is_unauthorized(server: RunbookServer) -> None:
+    with Airplane("tkn_wrong", base_url=server.base_url) as stranger, pytest.raises(Unauthorized):
+        stranger.runbooks.execute(slug="approval", param_values={"number": 1})
+
+
+def test_a_repeated_key_starts_nothing_twice(airplane: Airplane) -> None:
+    options = CallOptions(idempotency_key="order-77")
+    first, second = (
+        airplane.runbooks.execute(slug="approval", param_values={"number": 3}, options=options) for _ in range(2)
+    )
+    assert first == second

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+import urllib3
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from airplane_runbooks.server import Context, RunbookServer, create_app, runbook
+from airplane_runbooks.server.serving import _is_loopback
+from tests.server.support import Client, eventually, served
+
+ENTERED = threading.Event()
+LEAVE = threading.Event()
+CALLS = []
+
+
+@runbook
+def asks(context: Context) -> None:
+    """Ask."""
+    context.prompt("Go on?", go=bool)
+
+
+@runbook
+def two_steps(context: Context) -> None:
+    """Stay in the first step, then go on."""
+    context.step(stay)
+    context.step(CALLS.append, "second")
+
+
+def stay():
+    ENTERED.set()
+    assert LEAVE.wait(10)
+
+
+@runbook
+def keeps_failing(context: Context) -> None:
+    """Be between two attempts most of the time."""
+
+    def fail() -> None:
+        CALLS.append("attempt")
+        raise ConnectionError
+
+    context.step(fail, retries=100)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind():
+    ENTERED.clear()
+    LEAVE.clear()
+    CALLS.clear()
+    before = set(threading.enumerate())
+    yield
+    LEAVE.set()
+    assert eventually(lambda: set(threading.enumerate()) <= before)
+    gc.collect()  # an unclosed socket would warn, and warnings are errors
+
+
+def closing_time(server):
+    began = time.monotonic()
+    server.close()
+    return time.monotonic() - began
+
+
+def test_a_server_answers_inside_the_with_statement_and_not_after_it():
+    with RunbookServer([asks]) as server:
+        parts = urlsplit(server.base_url)
+        assert (parts.scheme, parts.hostname, parts.path) == ("http", "127.0.0.1", "/v0")
+        assert server.api_key.startswith("tkn_")
+        assert server.api_key not in repr(server)
+        assert urllib3.request("GET", f"http://{parts.netloc}/healthz").status == 200
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((parts.hostname, parts.port))
+    server.close()
+
+
+def test_servers_stand_beside_one_another():
+    with served(asks) as one, served(asks) as other:
+        assert one.url != other.url
+        one.execute("asks")
+        assert other.get("/sessions/list").json == {"sessions": []}
+        assert other.send("GET", "/sessions/list", headers=one.headers).status == 401
+
+
+def test_a_server_closes_at_once_while_clients_keep_connections_and_sessions_wait():
+    server = RunbookServer([asks]).start()
+    clients = [Client(server) for _ in range(5)]
+    for client in clients:
+        client.open_prompt(client.execute("asks"))
+    assert closing_time(server) < 2
+    for client in clients:
+        client.close()
+
+
+def test_a_server_that_closes_lets_the_running_step_end_and_starts_no_other():
+    server = RunbookServer([two_steps]).start()
+    client = Client(server)
+    client.execute("two_steps")
+    assert ENTERED.wait(10)
+    threading.Timer(0.2, LEAVE.set).start()
+    server.close()
+    client.close()
+    assert LEAVE.is_set()
+    assert CALLS == []
+
+
+def test_a_step_that_does_not_end_is_left_behind_after_the_grace(caplog):
+    server = RunbookServer([two_steps], grace=0.1).start()
+    client = Client(server)
+    client.execute("two_steps")
+    assert ENTERED.wait(10)
+    with caplog.at_level(logging.WARNING):
+        assert closing_time(server) < 3
+    assert "1 steps are still running" in caplog.text
+    LEAVE.set()
+    client.close()
+
+
+def test_a_server_does_not_wait_for_the_next_attempt_of_a_step():
+    server = RunbookServer([keeps_failing]).start()
+    client = Client(server)
+    client.execute("keeps_failing")
+    eventually(lambda: len(CALLS) >= 4)
+    assert closing_time(server) < 2
+    client.close()
+
+
+def test_a_server_starts_once():
+    server = RunbookServer([])
+    with pytest.raises(RuntimeError, match="not been started"):
+        _ = server.base_url
+    with server, pytest.raises(RuntimeError, match="only once"):
+        server.start()
+
+
+def test_closing_a_server_that_never_started_does_nothing():
+    RunbookServer([]).close()
+
+
+def test_an_address_in_use_is_an_error_where_it_is_asked_for():
+    with RunbookServer([]) as server:
+        port = urlsplit(server.base_url).port
+        with pytest.raises(OSError, match="in use"):
+            RunbookServer([], port=port).start()
+
+
+def test_another_thread_may_wait_for_the_end():
+    server = RunbookServer([]).start()
+    thread = threading.Thread(target=server.wait)
+    thread.start()
+    server.close()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_loopback_needs_no_key_of_yours(host):
+    assert _is_loopback(host)
+    RunbookServer([], host=host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
+def test_other_interfaces_need_a_key_of_yours(host):
+    with pytest.raises(ValueError, match="choose an api_key"):
+        RunbookServer([], host=host)
+    RunbookServer([], host=host, api_key="tkn_mine")
+
+
+def test_ipv6_is_written_in_brackets():
+    with contextlib.suppress(OSError), served(host="::1") as client:
+        assert client.url.startswith("http://[::1]:")
+        assert client.get("/sessions/list").status == 200
+
+
+@pytest.mark.parametrize("key", ["", " ", "tkn ü", "a\nb", " a"])
+def test_a_key_that_no_header_carries_is_refused(key):
+    with pytest.raises(ValueError, match="API key"):
+        RunbookServer([], api_key=key)
+
+
+def test_nonsense_is_refused_before_the_start():
+    with pytest.raises(TypeError, match="decorate it"):
+        RunbookServer([lambda context: None])
+    with pytest.raises(ValueError, match="twice"):
+        RunbookServer([asks, asks])
+    with pytest.raises(TypeError, match="sequence"):
+        RunbookServer([asks], environments="prod")
+    with pytest.raises(ValueError, match="worker"):
+        RunbookServer([asks], workers=0)
+
+
+def test_the_oldest_ended_sessions_are_forgotten():
+    @runbook
+    def quick(context: Context) -> None:
+        context.step(len, "x")
+
+    with served(quick, asks, keep_ended=3) as api:
+        waiting = api.execute("asks")
+        api.reaches(waiting, "Waiting")
+        started = [api.execute("quick") for _ in range(6)]
+        eventually(lambda: len(api.get("/sessions/list").json["sessions"]) == 4)
+        eventually(lambda: len(api.get("/runs/list").json["runs"]) == 2 + 3 * 2)
+        assert api.session(waiting)["status"] == "Waiting"
+        gone = [one for one in started if api.get("/sessions/get", id=one).status == 404]
+        assert len(gone) == 3
+
+
+def test_the_application_can_be_mounted_elsewhere():
+    inner = create_app([asks], api_key="tkn_mine")
+    app = Starlette(routes=[Mount("/airplane", app=inner)])
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    eventually(lambda: server.started)
+
+    class Where:
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/airplane/v0"
+        api_key = "tkn_mine"
+
+    client = Client(Where)
+    session_id = client.execute("asks")
+    client.answer(session_id, go=True)
+    client.reaches(session_id, "Succeeded")
+    assert client.get("/nope").status == 404
+    client.close()
+    server.should_exit = True
+    thread.join()
+
+    async def shut():
+        async with inner.router.lifespan_context(inner):
+            pass
+
+    asyncio.run(shut())
