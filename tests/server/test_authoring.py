@@ -68,16 +68,19 @@ def test_annotations_become_parameter_types(annotation, type_, multi):
     assert made.constraints.optional is False
 
 
-def test_none_in_a_union_makes_a_parameter_optional():
-    for annotation in (
+@pytest.mark.parametrize(
+    "annotation",
+    [
         int | None,
-        Optional[int],
+        Optional[int],  # noqa: UP045 - written both ways
         Annotated[int | None, Field()],
         Field(int | None),
         Field(int, optional=True),
-    ):  # noqa: UP045
-        made = parameter("p", annotation)
-        assert (made.type, made.constraints.optional) == (ParameterType.INTEGER, True)
+    ],
+)
+def test_none_in_a_union_makes_a_parameter_optional(annotation):
+    made = parameter("p", annotation)
+    assert (made.type, made.constraints.optional) == (ParameterType.INTEGER, True)
 
 
 def test_a_field_says_the_rest():

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import logging
 import socket
+import statistics
 import threading
 import time
 import zlib
@@ -197,19 +199,18 @@ def test_headers_are_bounded(api):
     assert raw(api, unfinished).startswith(b"HTTP/1.1 400")
 
 
-def test_calls_beyond_the_limit_are_put_off(tight):
-    waiting = [
-        threading.Thread(target=raw, args=(tight, head(tight, "Content-Length: 9", "Connection: close") + b"{"))
-        for _ in range(LIMITS.max_calls)
-    ]
-    for thread in waiting:
-        thread.start()
-    answer = eventually(lambda: (answer := tight.get("/sessions/list")).status != 200 and answer)
-    assert (answer.status, answer.code) == (429, "too_many_requests")
-    assert (answer.headers["Retry-After"], answer.headers["X-Airplane-Retryable"]) == ("1", "true")
-    for thread in waiting:
-        thread.join()
-    eventually(lambda: tight.get("/sessions/list").status == 200)
+def test_calls_beyond_the_limit_are_put_off():
+    with served(echo, limits=Limits(max_calls=2)) as api:
+        parts = urlsplit(api.url)
+        unfinished = head(api, "Content-Length: 9") + b"{"
+        with contextlib.ExitStack() as connections:
+            for _ in range(2):
+                connection = connections.enter_context(socket.create_connection((parts.hostname, parts.port)))
+                connection.sendall(unfinished)
+            answer = eventually(lambda: (answer := api.get("/sessions/list")).status != 200 and answer)
+            assert (answer.status, answer.code) == (429, "too_many_requests")
+            assert (answer.headers["Retry-After"], answer.headers["X-Airplane-Retryable"]) == ("1", "true")
+        eventually(lambda: api.get("/sessions/list").status == 200)
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_starts_nothing(api):
@@ -240,11 +241,12 @@ def test_a_defect_of_the_server_is_an_error_without_internals(api, caplog, monke
 
 
 def test_replies_do_not_wait_for_delayed_acknowledgements(api):
-    api.get("/sessions/list", limit="1")
-    began = time.monotonic()
-    for _ in range(20):
+    def elapsed():
+        began = time.monotonic()
         api.get("/sessions/list", limit="1")
-    assert time.monotonic() - began < 20 * 0.04
+        return time.monotonic() - began
+
+    assert statistics.median(elapsed() for _ in range(41)) < 0.035  # a delayed acknowledgement takes 0.04
 
 
 def test_many_sessions_at_once_are_neither_lost_nor_doubled(api):

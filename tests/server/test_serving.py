@@ -106,10 +106,13 @@ def test_a_server_that_closes_lets_the_running_step_end_and_starts_no_other():
     client = Client(server)
     client.execute("two_steps")
     assert ENTERED.wait(10)
-    threading.Timer(0.2, LEAVE.set).start()
-    server.close()
+    closing = threading.Thread(target=server.close)
+    closing.start()
+    eventually(server._backend._runner._stopping.is_set)
+    assert closing.is_alive()
+    LEAVE.set()
+    closing.join()
     client.close()
-    assert LEAVE.is_set()
     assert CALLS == []
 
 

@@ -47,11 +47,22 @@ def create_app(
     the slugs to serve (any if None), `keep_ended` how many ended ones stay readable. Raises TypeError for what is not
     decorated, ValueError for slugs and IDs that occur twice and for an API key that no header could carry.
     """
-    if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key and api_key):
-        raise ValueError("an API key is made of printable ASCII characters, with no space around them")
+    backend = create_backend(runbooks, tasks, environments=environments, workers=workers, keep_ended=keep_ended)
+    return application(backend, api_key=api_key, grace=grace, limits=limits or Limits())
+
+
+def create_backend(
+    runbooks: Iterable[Runbook[..., Any]],
+    tasks: Iterable[Task[..., Any]],
+    *,
+    environments: Sequence[str] | None,
+    workers: int,
+    keep_ended: int,
+) -> Backend:
+    """Return what is below the API: registries, store, engine. Raises as `create_app` does."""
     if isinstance(environments, str):
         raise TypeError("environments is a sequence of slugs")
-    backend = Backend(
+    return Backend(
         Registry(runbooks, Runbook),
         Registry(tasks, Task),
         store=MemoryStore(),
@@ -60,10 +71,13 @@ def create_app(
         environments=environments,
         keep_ended=keep_ended,
     )
-    return _application(backend, Api(backend, limits or Limits(), api_key), api_key, grace)
 
 
-def _application(backend: Backend, api: Api, api_key: str, grace: float) -> Starlette:
+def application(backend: Backend, *, api_key: str, grace: float, limits: Limits) -> Starlette:
+    """Return the ASGI application on top of a backend, which its shutdown closes. Raises as `create_app` does."""
+    if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key and api_key):
+        raise ValueError("an API key is made of printable ASCII characters, with no space around them")
+    api = Api(backend, limits, api_key)
     operations = [
         Route(path, api.endpoint(method, path, handler), methods=[method])
         for (method, path), handler in OPERATIONS.items()

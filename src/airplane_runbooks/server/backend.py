@@ -48,9 +48,13 @@ class Backend:
         self._runner = Runner(store, runbooks, tasks)
         engine.open(self._work)
 
+    def stop(self) -> None:
+        """Let every execution end at its next step, without waiting for it."""
+        self._runner.stop()
+
     def close(self, timeout: float) -> None:
         """End every execution at its next step, waiting at most `timeout` seconds for them. Idempotent."""
-        self._runner.stop()
+        self.stop()
         self._engine.close(timeout)
 
     def execute_runbook(self, names: Mapping[str, str], values: Mapping[str, Any], env_slug: str | None) -> Session:

@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .api import error_reply
-from .app import create_app
+from .app import application, create_backend
 from .authoring import Runbook, Task
 from .limits import Limits
 
@@ -53,16 +53,10 @@ class RunbookServer:
         self.api_key = f"tkn_{secrets.token_hex(18)}" if api_key is None else api_key
         self._host = host
         self._port = port
-        app = create_app(
-            runbooks,
-            tasks,
-            api_key=self.api_key,
-            environments=environments,
-            workers=workers,
-            grace=grace,
-            keep_ended=keep_ended,
-            limits=limits,
+        self._backend = create_backend(
+            runbooks, tasks, environments=environments, workers=workers, keep_ended=keep_ended
         )
+        app = application(self._backend, api_key=self.api_key, grace=grace, limits=limits)
         self._server = _Server(_config(app, limits))
         self._thread: threading.Thread | None = None
         self._problem: BaseException | None = None
@@ -99,6 +93,7 @@ class RunbookServer:
     def close(self) -> None:
         """Stop listening, finish the calls being answered, end every session at its next step. Idempotent."""
         self._server.should_exit = True
+        self._backend.stop()  # now, not only when the last call has been answered
         self.wait()
 
     def __enter__(self) -> Self:
@@ -169,8 +164,8 @@ class _GuardedProtocol(H11Protocol):
     _watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # asyncio does this itself only for sockets that name their protocol, and ours come from a listener that does not;
-        # without it, each reply's body would wait behind its head for the client's delayed acknowledgement
+        # asyncio does this only for sockets that name their protocol, and those of our listener do not; without it,
+        # each reply's body would wait behind its head for the client's delayed acknowledgement
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
         self._guard()

@@ -1,0 +1,58 @@
+"""The examples of the README and of the documentation run, and print what stands below them."""
+
+from __future__ import annotations
+
+import code as code_module
+import contextlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def examples(page: Path) -> list[tuple[str, str]]:
+    """Return the page's blocks of code and of output in their order."""
+    return [(match[1], match[2]) for match in FENCED.finditer(page.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(kind == "python" for kind, _ in examples(page))], ids=str)
+def test_the_examples_of_a_page_run_in_their_order_and_print_what_they_say(page: Path) -> None:
+    names: dict[str, Any] = {"__name__": "example"}
+    printed = ""
+    try:
+        for kind, text in examples(page):
+            if kind == "python":
+                output = io.StringIO()
+                with contextlib.redirect_stdout(output):
+                    exec(compile(text, str(page), "exec"), names)
+                printed = output.getvalue()
+            elif printed:
+                assert printed == text
+                printed = ""
+    finally:
+        for thing in names.values():
+            if hasattr(thing, "close") and not isinstance(thing, type):
+                thing.close()
+
+
+def test_the_readmes_example_can_be_pasted_into_a_python_prompt() -> None:
+    """A prompt ends a block at its first empty line, and takes no line of less indentation before one."""
+    (code,) = (text for kind, text in examples(ROOT / "README.md") if kind == "python")
+    output, errors = io.StringIO(), io.StringIO()
+    prompt = code_module.InteractiveConsole()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        for line in code.splitlines():
+            prompt.push(line)
+        prompt.push("")
+    assert errors.getvalue() == ""
+    assert output.getvalue() == "Refund inv_1042? Succeeded\n"
+
+
+def test_there_are_examples_to_run() -> None:
+    assert sum(kind == "python" for page in PAGES for kind, _ in examples(page)) > 10
