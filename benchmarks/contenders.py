@@ -55,7 +55,7 @@ def bare_urllib3(port: int) -> Call:
 
 
 def httpx_json(port: int) -> Call:
-    """httpx with its own JSON."""
+    """Httpx with its own JSON."""
     import httpx
 
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, headers=HEADERS, trust_env=False)

@@ -96,8 +96,10 @@ def report(wall: dict[str, list[float]], cpu: dict[str, list[float]], counts: di
     for name in CONTENDERS:
         count = f"{counts[name] / counts[REFERENCE]:.2f}" if counts else "-"
         print(f"{name:<24}{count:>14}{ratio(cpu, name):>8.2f}{ratio(wall, name):>10.2f}")
-    over_raw = {what: statistics.median(times["ours"]) / statistics.median(times["raw socket"])
-                for what, times in (("cpu", cpu), ("wall", wall))}
+    over_raw = {
+        what: statistics.median(times["ours"]) / statistics.median(times["raw socket"])
+        for what, times in (("cpu", cpu), ("wall", wall))
+    }
     print(f"ours over the raw socket: cpu {over_raw['cpu']:.1f}, wall {over_raw['wall']:.1f}")
 
 

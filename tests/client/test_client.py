@@ -201,7 +201,9 @@ class TestMiddleware:
 
 
 class TestOddReplies:
-    @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"null", b"[1]", b'{"sessionID": 3}', b"\xff\xfe", b"[" * 9999])
+    @pytest.mark.parametrize(
+        "body", [b"", b"{}", b"<html>", b"null", b"[1]", b'{"sessionID": 3}', b"\xff\xfe", b"[" * 9999]
+    )
     def test_a_success_that_cannot_be_read_says_so_and_keeps_the_response(self, body: bytes) -> None:
         transport = FakeTransport([Response(status=200, headers=Headers(), body=body)])
         with pytest.raises(DecodeError, match="succeeded") as caught:
@@ -212,7 +214,7 @@ class TestOddReplies:
 
     def test_a_redirect_is_not_followed(self) -> None:
         transport = FakeTransport([Response(status=307, headers=Headers({"Location": "http://evil/"}), body=b"")])
-        with pytest.raises(Exception, match="307: .*redirect"):
+        with pytest.raises(Exception, match=r"307: .*redirect"):
             Airplane("tkn_test", transport=transport).runbooks.execute(slug="x")
         assert len(transport.requests) == 1
 
@@ -233,7 +235,9 @@ class TestClosing:
             failed.set()
             return json_response({}, status=503, headers={"Retry-After": "60"})
 
-        airplane = Airplane("tkn_test", transport=FakeTransport(handler), timeout=None, retry=RetryPolicy(max_attempts=9))
+        airplane = Airplane(
+            "tkn_test", transport=FakeTransport(handler), timeout=None, retry=RetryPolicy(max_attempts=9)
+        )
         errors: list[BaseException] = []
 
         def call() -> None:

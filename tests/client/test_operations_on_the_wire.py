@@ -49,7 +49,9 @@ WRITES: list[tuple[Call, str, dict[str, Any], dict[str, Any]]] = [
         {"sessionID": "ses1"},
     ),
     (
-        lambda a: a.tasks.execute(slug="t", param_values={"a": None}, resources={"db": "res1"}, allow_cached_max_age=60),
+        lambda a: a.tasks.execute(
+            slug="t", param_values={"a": None}, resources={"db": "res1"}, allow_cached_max_age=60
+        ),
         "/v0/tasks/execute",
         {"slug": "t", "paramValues": {"a": None}, "resources": {"db": "res1"}, "allowCachedMaxAge": 60},
         {"runID": "run1"},

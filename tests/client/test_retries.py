@@ -185,7 +185,9 @@ class TestDeadlines:
 
         transport = FakeTransport(handler)
         with pytest.raises(DeadlineExceeded) as caught:
-            client(transport, clock, timeout=50, retry=RetryPolicy(wait=tenacity.wait_none())).runbooks.execute(slug="x")
+            client(transport, clock, timeout=50, retry=RetryPolicy(wait=tenacity.wait_none())).runbooks.execute(
+                slug="x"
+            )
         assert transport.timeouts == [30, 30, 10]
         assert isinstance(caught.value.__cause__, AttemptTimeout)
         assert caught.value.attempts == 3

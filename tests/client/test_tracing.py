@@ -85,7 +85,13 @@ def test_two_retries_give_one_call_span_with_three_attempts_below() -> None:
     assert [span.status.status_code for span in seen.attempts] == [StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET]
     assert [span.status.description for span in seen.attempts] == [None, None, None]
     assert [dict(span.attributes or {}) for span in seen.attempts] == [
-        {"http.request.method": "POST", **SERVER, "url.full": URL, "http.response.status_code": 503, "error.type": "503"},
+        {
+            "http.request.method": "POST",
+            **SERVER,
+            "url.full": URL,
+            "http.response.status_code": 503,
+            "error.type": "503",
+        },
         {
             "http.request.method": "POST",
             **SERVER,
@@ -288,7 +294,11 @@ class TestSuppression:
 
         provider = TracerProvider()
         airplane = Airplane(
-            "tkn_test", base_url="http://localhost", transport=FakeTransport(handler), tracer_provider=provider, **options
+            "tkn_test",
+            base_url="http://localhost",
+            transport=FakeTransport(handler),
+            tracer_provider=provider,
+            **options,
         )
         airplane.runbooks.execute(slug="x")
         assert context.get_value(http_key) is None
@@ -345,7 +355,9 @@ class TestMetrics:
 
 
 def _points(seen: Observed, what: str) -> list[Any]:
-    return seen.points({"attempts": "http.client.request.duration", "calls": "airplane.client.operation.duration"}[what])
+    return seen.points(
+        {"attempts": "http.client.request.duration", "calls": "airplane.client.operation.duration"}[what]
+    )
 
 
 @pytest.mark.parametrize(
@@ -355,7 +367,10 @@ def _points(seen: Observed, what: str) -> list[Any]:
         ("http://h/p?id=1", "http://h/p?id=1"),
         ("http://h/p?sig=abc&id=1", "http://h/p?sig=REDACTED&id=1"),
         ("http://h/p?SIG=abc", "http://h/p?SIG=abc"),
-        ("http://h/p?X-Amz-Signature=abc&X-Goog-Signature=d", "http://h/p?X-Amz-Signature=REDACTED&X-Goog-Signature=REDACTED"),
+        (
+            "http://h/p?X-Amz-Signature=abc&X-Goog-Signature=d",
+            "http://h/p?X-Amz-Signature=REDACTED&X-Goog-Signature=REDACTED",
+        ),
     ],
 )
 def test_signatures_in_a_query_are_blotted_out(url: str, shown: str) -> None:

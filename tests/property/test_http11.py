@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import io
+import itertools
 from typing import Any
 
 from hypothesis import given
@@ -70,7 +71,7 @@ def _chunked(body: bytes, size: int) -> bytes:
 
 def split(data: bytes, cuts: list[int]) -> list[bytes]:
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(places)]
 
 
 def read(pieces: list[bytes]) -> tuple[int, dict[str, str], bytes]:
@@ -146,7 +147,9 @@ def test_broken_gzip_is_refused(data: bytes) -> None:
     assert not data or gzip.decompress(data) is not None
 
 
-@given(st.dictionaries(token.map(str.lower), st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E)), max_size=5))
+@given(
+    st.dictionaries(token.map(str.lower), st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E)), max_size=5)
+)
 def test_a_head_that_we_write_is_read_back(headers: dict[str, str]) -> None:
     raw = render_head("POST", "/v0/x", headers, None)
     line, _, rest = raw.partition(b"\r\n")

@@ -4,7 +4,10 @@ import asyncio
 import contextlib
 import gc
 import logging
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from urllib.parse import urlsplit
@@ -244,3 +247,35 @@ def test_the_application_can_be_mounted_elsewhere():
             pass
 
     asyncio.run(shut())
+
+
+INTERRUPTED = """
+import time, urllib3
+from airplane_runbooks.server import Context, RunbookServer, runbook
+
+def last():
+    print("entered", flush=True)
+    time.sleep(0.3)
+    print("left", flush=True)
+
+@runbook
+def one_step(context: Context) -> None:
+    context.step(last)
+
+try:
+    with RunbookServer([one_step]) as server:
+        headers = {"X-Airplane-API-Key": server.api_key}
+        urllib3.request("POST", server.base_url + "/runbooks/execute", json={"slug": "one_step"}, headers=headers)
+        server.wait()
+except KeyboardInterrupt:
+    print("closed", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_an_interrupt_at_the_keyboard_closes_the_server_after_the_running_step():
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "entered\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "left\nclosed\n"
+    assert process.returncode == 0

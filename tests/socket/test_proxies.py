@@ -189,7 +189,9 @@ class TestChoice:
             assert chosen is not None
             assert chosen.url == "http://proxy.test"
 
-    @pytest.mark.parametrize("origin", ["http://localhost:1", "http://127.0.0.1", "https://[::1]:8", "http://a.localhost"])
+    @pytest.mark.parametrize(
+        "origin", ["http://localhost:1", "http://127.0.0.1", "https://[::1]:8", "http://a.localhost"]
+    )
     def test_this_machine_is_reached_directly_always(self, origin: str) -> None:
         assert Proxies.always("http://proxy.test").for_origin(origin) is None
 
@@ -197,7 +199,9 @@ class TestChoice:
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
         assert Proxies.always(None).for_origin("https://api.test") is None
 
-    @pytest.mark.parametrize("url", ["socks5://proxy.test", "http://", "http://user:hunter2@proxy.test:port", "http://[::1"])
+    @pytest.mark.parametrize(
+        "url", ["socks5://proxy.test", "http://", "http://user:hunter2@proxy.test:port", "http://[::1"]
+    )
     def test_a_proxy_of_no_use_is_refused_without_showing_it(self, url: str) -> None:
         with pytest.raises(ConfigurationError, match="http or https URL") as caught:
             Urllib3Transport(proxy=url)

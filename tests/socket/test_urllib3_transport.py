@@ -103,7 +103,9 @@ def test_an_address_that_swallows_packets_does_not_outlast_the_timeout(monkeypat
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(address)
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 3)
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda *_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 3
+        )
         started = time.monotonic()
         with pytest.raises(AttemptTimeout) as caught:
             Urllib3Transport().send(request_to(f"http://localhost:{address[1]}"), 0.5)

@@ -95,7 +95,7 @@ def test_a_refusal_is_a_value_error_without_the_way_it_was_found():
 
 @pytest.mark.parametrize("value", [float("nan"), b"raw", "\ud800", {1: 2}, {"deep": [[object()]]}])
 def test_nothing_is_sent_when_a_value_is_refused(value):
-    transport = FakeTransport()
+    transport = FakeTransport([])
     with Airplane("tkn_1", transport=transport) as airplane:
         for call in (airplane.runbooks.execute, airplane.tasks.execute):
             with pytest.raises(ParamValueError, match=r"^param_values\.v"):

@@ -59,6 +59,7 @@ class RunbookServer:
         app = application(self._backend, api_key=self.api_key, grace=grace, limits=limits)
         self._server = _Server(_config(app, limits))
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
         self._problem: BaseException | None = None
 
     @property
@@ -88,13 +89,16 @@ class RunbookServer:
     def wait(self) -> None:
         """Block until another thread closes the server or an exception such as KeyboardInterrupt ends the wait."""
         if self._thread is not None:
-            self._thread.join()
+            # not join: interrupted once, it takes the thread for dead (CPython 3.11 and 3.12), and close would not wait
+            self._ended.wait()
 
     def close(self) -> None:
         """Stop listening, finish the calls being answered, end every session at its next step. Idempotent."""
         self._server.should_exit = True
         self._backend.stop()  # now, not only when the last call has been answered
-        self.wait()
+        if self._thread is not None:
+            self._ended.wait()
+            self._thread.join()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -115,6 +119,7 @@ class RunbookServer:
         finally:
             listener.close()
             self._server.settled.set()
+            self._ended.set()
 
 
 def _is_loopback(host: str) -> bool:

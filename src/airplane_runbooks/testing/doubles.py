@@ -24,8 +24,8 @@ def json_response(data: Any, *, status: int = 200, headers: Mapping[str, str] | 
 class FakeTransport:
     """A transport that answers from a handler or a script, and remembers what it was asked.
 
-    A handler is called with each request, possibly from several threads; a script is used up one item per request, and a
-    request beyond its end is an AssertionError. An exception, returned or in the script, is raised.
+    A handler is called with each request, possibly from several threads; a script is used up one item per request, and
+    a request beyond its end is an AssertionError. An exception, returned or in the script, is raised.
 
     Attributes:
         requests: All requests so far.
@@ -33,7 +33,7 @@ class FakeTransport:
         closed: Whether the transport has been closed.
     """
 
-    def __init__(self, answers: Handler | Iterable[Outcome]) -> None:
+    def __init__(self, answers: Handler | Iterable[Outcome] = ()) -> None:
         self._answer = answers if callable(answers) else _Script(answers)
         self.requests: list[Request] = []
         self.timeouts: list[float | None] = []

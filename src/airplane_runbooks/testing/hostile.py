@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
@@ -100,10 +101,8 @@ class HostileServer:
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
         for sock in self._sockets:
-            try:
+            with contextlib.suppress(OSError):  # it may be gone already
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
-            except OSError:
-                pass  # it is gone already
         for thread in self._threads:
             thread.join(10)
 

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from ..errors import ConnectionLost, InvalidResponse, TransportError
-from ..http import Headers
 
 MAX_HEAD = 64 * 1024
 _READ_SIZE = 16 * 1024
@@ -209,7 +208,7 @@ class Reader:
 
 
 def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
-    """Undo the content coding. Raises InvalidResponse if it is unknown or broken, or the result over `max_size` bytes."""
+    """Undo the content coding. Raises InvalidResponse if it is unknown, broken, or hides over `max_size` bytes."""
     coding = (coding or "identity").strip().lower()
     if coding == "identity" or not body:
         return body

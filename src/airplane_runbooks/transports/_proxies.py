@@ -23,7 +23,7 @@ class Proxy(NamedTuple):
 
 
 class Proxies:
-    """The proxies of a transport by scheme of the origin (`all` stands in for both), and the hosts to reach directly."""
+    """A transport's proxies by scheme of the origin (`all` stands in for both), and the hosts to reach directly."""
 
     def __init__(self, proxies: Mapping[str, str]) -> None:
         self._direct = {"no": proxies["no"]} if "no" in proxies else {}

@@ -233,7 +233,7 @@ class _Route(NamedTuple):
     absolute: bool  # a proxy that forwards plain http wants the whole URL
 
 
-_NO_RETRIES = urllib3.Retry(False, redirect=False)
+_NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 
 class Urllib3Transport:

@@ -1,0 +1,21 @@
+"""The contract of a transport, as a test class over real sockets.
+
+Subclass it in a test module, where pytest finds it:
+
+    class TestMyTransport(TransportConformance):
+        def make(self, **options):
+            return MyTransport(**options)
+
+`options` are any of `ssl_context`, `max_response_bytes` and `pool_size`. Needs pytest and trustme.
+"""
+
+from ._connections import Connections
+from ._exchanges import Exchanges
+from ._hostility import Hostility
+from ._support import GRACE, KEY, request_to
+
+__all__ = ["GRACE", "KEY", "TransportConformance", "request_to"]
+
+
+class TransportConformance(Exchanges, Connections, Hostility):
+    """Every promise of `airplane_runbooks.http.Transport`, tried on servers that keep none of theirs."""

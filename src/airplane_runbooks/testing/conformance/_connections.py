@@ -1,0 +1,169 @@
+"""How connections are made, kept, shared and given back."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from ...errors import ClientClosed, ConnectError, TransportError
+from ...http import Transport
+from ..hostile import HostileServer, Peer, always, reply
+from ._support import KEY, Case, interrupt, request_to, send_and_forget, tls, within
+
+
+class Connections(Case):
+    """Connections, and those that do not come about."""
+
+    def test_a_connection_is_used_again(self, transport: Transport) -> None:
+        with HostileServer(always(reply())) as server:
+            for _ in range(20):
+                transport.send(request_to(server.origin), 10)
+            assert server.connections == 1
+
+    def test_a_connection_that_the_server_has_closed_is_replaced(self, transport: Transport) -> None:
+        closed = threading.Semaphore(0)
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            peer.send(reply())
+            peer.sock.close()
+            closed.release()
+
+        with HostileServer(script) as server:
+            for _ in range(3):
+                assert transport.send(request_to(server.origin), 10).status == 200
+                closed.acquire()
+            assert server.connections == 3
+
+    def test_a_server_that_announces_the_end_is_believed(self, transport: Transport) -> None:
+        with HostileServer(always(reply(headers=b"connection: close\r\n"))) as server:
+            for _ in range(3):
+                transport.send(request_to(server.origin), 10)
+            assert server.connections == 3
+
+    def test_what_follows_a_response_does_not_become_the_next_one(self, transport: Transport) -> None:
+        with HostileServer(always(reply(b"good") + reply(b"evil"))) as server:
+            for _ in range(3):
+                assert transport.send(request_to(server.origin), 10).body == b"good"
+
+    def test_threads_get_their_own_answers(self, transport: Transport) -> None:
+        def script(peer: Peer) -> None:
+            while request := peer.read_request():
+                peer.send(reply(request.partition(b"\r\n\r\n")[2]))
+
+        wrong: list[bytes] = []
+
+        def work(number: int, origin: str) -> None:
+            for turn in range(40):
+                body = b'"%d/%d"' % (number, turn)
+                if transport.send(request_to(origin, body), 10).body != body:
+                    wrong.append(body)
+
+        with HostileServer(script) as server:
+            threads = [threading.Thread(target=work, args=(number, server.origin)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert wrong == []
+
+    def test_a_full_pool_is_waited_for_within_the_timeout(self, opened: Callable[..., Transport]) -> None:
+        transport = opened(pool_size=1)
+        asked = threading.Semaphore(0)
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            asked.release()
+            peer.stay_silent()
+
+        with HostileServer(script) as server:
+            origin = server.origin
+            holder = threading.Thread(target=send_and_forget, args=(transport, request_to(origin), 3.0))
+            holder.start()
+            asked.acquire()
+            with within(0.5), pytest.raises(ConnectError) as caught:
+                transport.send(request_to(origin), 0.5)
+            assert caught.value.sent is False
+        holder.join()
+
+    @pytest.mark.parametrize("misfortune", ["reset", "timeout", "garbage", "interrupt"])
+    def test_a_connection_is_given_back_after_any_misfortune(
+        self, opened: Callable[..., Transport], misfortune: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        transport = opened(pool_size=1)
+        turns = iter([True, False, False])
+
+        def script(peer: Peer) -> None:
+            bad = next(turns)
+            while peer.read_request():
+                if not bad:
+                    peer.send(reply())
+                elif misfortune == "reset":
+                    peer.reset()
+                elif misfortune == "garbage":
+                    peer.send(b"garbage\r\n\r\n")
+                else:
+                    peer.stay_silent()
+
+        with HostileServer(script) as server:
+            if misfortune == "interrupt":
+                with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                    patch.setattr(socket.socket, "recv", interrupt)
+                    patch.setattr(socket.socket, "recv_into", interrupt)
+                    transport.send(request_to(server.origin), 0.3)
+            else:
+                with pytest.raises(TransportError):
+                    transport.send(request_to(server.origin), 0.3)
+            assert transport.send(request_to(server.origin), 10).status == 200
+
+    def test_a_refused_connection_was_not_sent(self, transport: Transport) -> None:
+        with HostileServer(Peer.stay_silent) as server:
+            origin = server.origin
+        with pytest.raises(ConnectError) as caught:
+            transport.send(request_to(origin), 10)
+        assert caught.value.sent is False
+        assert not caught.value.maybe_processed
+
+    def test_a_name_that_does_not_exist_was_not_sent(self, transport: Transport) -> None:
+        with pytest.raises(ConnectError) as caught:
+            transport.send(request_to("http://nowhere.invalid"), 10)
+        assert caught.value.sent is False
+
+    def test_tls_works_with_a_trusted_certificate(self, opened: Callable[..., Transport]) -> None:
+        server_side, client_side = tls("localhost")
+        with HostileServer(always(reply(b"1")), ssl_context=server_side) as server:
+            transport = opened(ssl_context=client_side)
+            assert transport.send(request_to(server.origin), 10).body == b"1"
+            assert transport.send(request_to(server.origin, b"x" * 200_000), 10).body == b"1"
+            assert server.connections == 1
+
+    @pytest.mark.parametrize("name", ["elsewhere.test", None], ids=["wrong name", "unknown issuer"])
+    def test_tls_without_a_certificate_to_trust_was_not_sent(
+        self, opened: Callable[..., Transport], name: str | None
+    ) -> None:
+        server_side, client_side = tls(name or "localhost")
+        trusting = client_side if name else tls("localhost")[1]
+        with (
+            HostileServer(always(reply()), ssl_context=server_side) as server,
+            pytest.raises(ConnectError) as caught,
+        ):
+            opened(ssl_context=trusting).send(request_to(server.origin), 10)
+        assert caught.value.sent is False
+        assert not caught.value.transient
+
+    def test_closing_twice_is_fine_and_nothing_is_sent_afterwards(self, transport: Transport) -> None:
+        with HostileServer(always(reply())) as server:
+            transport.send(request_to(server.origin), 10)
+            transport.close()
+            transport.close()
+            with pytest.raises(ClientClosed):
+                transport.send(request_to(server.origin), 10)
+            assert server.connections == 1
+
+    def test_the_repr_shows_no_key(self, transport: Transport) -> None:
+        with HostileServer(always(reply())) as server:
+            transport.send(request_to(server.origin), 10)
+            assert KEY not in repr(transport)

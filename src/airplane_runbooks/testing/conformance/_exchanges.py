@@ -1,0 +1,74 @@
+"""What a well-behaved server gets and gives."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from ...http import Transport
+from ..hostile import HostileServer, Peer, after_request, always, reply
+from ._support import KEY, Case, request_to
+
+
+class Exchanges(Case):
+    """Requests and responses that are in order."""
+
+    def test_a_request_arrives_as_it_was_given(self, transport: Transport) -> None:
+        seen: list[bytes] = []
+
+        def script(peer: Peer) -> None:
+            seen.append(peer.read_request())
+            peer.send(reply(b'{"ok":true}', headers=b"X-Request-ID: req1\r\n"))
+
+        with HostileServer(script) as server:
+            response = transport.send(request_to(server.origin), 10)
+        head, _, body = seen[0].partition(b"\r\n\r\n")
+        lines = head.lower().split(b"\r\n")
+        assert lines[0] == b"post /v0/runbooks/execute http/1.1"
+        assert body == b'{"a":1}'
+        assert b"x-airplane-api-key: " + KEY.encode() in lines
+        assert b"host: localhost:%d" % server.port in lines
+        assert (response.status, response.body, response.headers["x-request-id"]) == (200, b'{"ok":true}', "req1")
+
+    @pytest.mark.parametrize(
+        "status", ["204 No Content", "301 Moved", "404 Not Found", "429 Slow", "503 Down", "599 Odd"]
+    )
+    def test_every_status_is_a_response(self, transport: Transport, status: str) -> None:
+        body = b"" if status.startswith("204") else b"{}"
+        headers = b"Location: /elsewhere\r\n"
+        response = self.exchange(transport, always(reply(body, status=status, headers=headers)))
+        assert response.status == int(status[:3])
+
+    def test_a_body_may_come_in_chunks_with_extensions_and_trailers(self, transport: Transport) -> None:
+        raw = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nx-sum: 1\r\n\r\n"
+        assert self.exchange(transport, always(raw)).body == b"abcde"
+
+    def test_a_body_may_last_until_the_connection_closes(self, transport: Transport) -> None:
+        raw = b"HTTP/1.0 200 OK\r\n\r\nabc"
+        assert self.exchange(transport, after_request(lambda peer: peer.send(raw))).body == b"abc"
+
+    def test_interim_responses_are_skipped(self, transport: Transport) -> None:
+        assert self.exchange(transport, always(b"HTTP/1.1 103 Early\r\n\r\n" + reply(b"1"))).body == b"1"
+
+    def test_a_gzip_body_is_decoded(self, transport: Transport) -> None:
+        raw = reply(gzip.compress(b"[1,2]"), headers=b"content-encoding: gzip\r\n")
+        assert self.exchange(transport, always(raw)).body == b"[1,2]"
+
+    def test_a_large_body_goes_both_ways(self, transport: Transport) -> None:
+        seen: list[int] = []
+
+        def script(peer: Peer) -> None:
+            seen.append(len(peer.read_request()))
+            peer.send(reply(b"x" * 3_000_000))
+
+        response = self.exchange(transport, script, body=b"y" * 3_000_000)
+        assert len(response.body) == 3_000_000
+        assert seen[0] > 3_000_000
+
+    def test_a_request_is_not_changed(self, transport: Transport) -> None:
+        with HostileServer(always(reply())) as server:
+            request = request_to(server.origin)
+            before = (dict(request.headers), request.body, request.url)
+            transport.send(request, 10)
+            assert (dict(request.headers), request.body, request.url) == before

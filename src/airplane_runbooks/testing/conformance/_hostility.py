@@ -1,0 +1,134 @@
+"""Servers that are slow, or lie."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from ...errors import AttemptTimeout, ConnectionLost, InvalidResponse
+from ...http import Transport
+from ..hostile import HostileServer, Peer, Script, after_request, always, reply
+from ._support import Case, request_to, within
+
+
+class Hostility(Case):
+    """What a server may do to hang, fill or fool its client."""
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            after_request(lambda peer: peer.drip(reply(b"x" * 100))),
+            after_request(lambda peer: peer.send(reply(b"x" * 50)[:-50]), lambda peer: peer.drip(b"x" * 50)),
+            after_request(
+                lambda peer: peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
+                lambda peer: peer.drip(b"1\r\nx\r\n" * 20),
+            ),
+            after_request(lambda peer: peer.send(b"HTTP/1.0 200 OK\r\n\r\n"), lambda peer: peer.drip(b"x" * 50)),
+            after_request(Peer.stay_silent),
+            Peer.stay_silent,
+        ],
+        ids=["head drips", "body drips", "chunks drip", "endless body drips", "no answer", "nothing read"],
+    )
+    def test_a_slow_server_does_not_outlast_the_timeout(self, transport: Transport, script: Script) -> None:
+        with HostileServer(script) as server, within(1.0), pytest.raises(AttemptTimeout):
+            transport.send(request_to(server.origin), 1.0)
+
+    def test_a_server_that_does_not_read_does_not_outlast_the_timeout(self, transport: Transport) -> None:
+        with HostileServer(Peer.stay_silent) as server, within(1.0), pytest.raises(AttemptTimeout) as caught:
+            transport.send(request_to(server.origin, b"x" * 50_000_000), 1.0)
+        assert caught.value.sent is None
+
+    def test_a_handshake_that_does_not_end_does_not_outlast_the_timeout(self, transport: Transport) -> None:
+        with HostileServer(Peer.stay_silent) as server, within(1.0), pytest.raises(AttemptTimeout) as caught:
+            transport.send(request_to(server.origin.replace("http:", "https:")), 1.0)
+        assert caught.value.sent is False
+
+    def test_a_reset_before_or_after_the_request_was_read_leaves_open_whether_it_was_processed(
+        self, transport: Transport
+    ) -> None:
+        for script in (Peer.reset, after_request(Peer.reset), after_request(Peer.half_close, Peer.read_request)):
+            with HostileServer(script) as server, pytest.raises(ConnectionLost) as caught:
+                transport.send(request_to(server.origin), 10)
+            assert caught.value.sent is None
+            assert caught.value.maybe_processed
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nA\r\nshort",
+            b"HTTP/1.1 200 OK\r\ncontent-le",
+            b"",
+        ],
+        ids=["length", "chunk", "head", "nothing"],
+    )
+    def test_a_response_that_is_cut_short_is_an_error(self, transport: Transport, raw: bytes) -> None:
+        with pytest.raises(ConnectionLost) as caught:
+            self.exchange(transport, after_request(lambda peer: peer.send(raw)))
+        assert caught.value.status == (200 if b"\r\n\r\n" in raw else None)
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"HTTP/2 200\r\n\r\n",
+            b"HTTP/1.1 2000 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nx: 1\r\n folded\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nx : 1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n",
+            b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 1\r\n\r\nx",
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx",
+            b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000,
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+        ],
+    )
+    def test_what_is_not_proper_http_is_refused(self, transport: Transport, raw: bytes) -> None:
+        with within(5), pytest.raises(InvalidResponse) as caught:
+            self.exchange(transport, after_request(lambda peer: peer.send(raw), Peer.stay_silent))
+        assert not caught.value.transient
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n400\r\n",
+            b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 2000,
+            reply(gzip.compress(b"x" * 2000), headers=b"content-encoding: gzip\r\n"),
+        ],
+        ids=["length", "chunks", "until closed", "gzip"],
+    )
+    def test_a_body_over_the_limit_is_refused(self, opened: Callable[..., Transport], raw: bytes) -> None:
+        with within(5), pytest.raises(InvalidResponse, match="larger than the limit of 1024"):
+            self.exchange(opened(max_response_bytes=1024), after_request(lambda peer: peer.send(raw), Peer.stay_silent))
+
+    def test_a_gzip_bomb_does_not_fill_the_memory(self, opened: Callable[..., Transport]) -> None:
+        bomb = reply(gzip.compress(bytes(200_000_000), 9), headers=b"content-encoding: gzip\r\n")
+        transport = opened(max_response_bytes=1_000_000)
+        with HostileServer(always(bomb)) as server:
+            tracemalloc.start()
+            try:
+                with pytest.raises(InvalidResponse, match="larger than the limit"):
+                    transport.send(request_to(server.origin), 10)
+                assert tracemalloc.get_traced_memory()[1] < 10_000_000
+            finally:
+                tracemalloc.stop()
+
+    def test_an_answer_that_comes_before_the_request_has_been_read_is_taken(self, transport: Transport) -> None:
+        def script(peer: Peer) -> None:
+            peer.sock.recv(100)
+            peer.send(reply(b"too large", status="413 Too Large", headers=b"connection: close\r\n"))
+            peer.half_close()
+            while peer.sock.recv(1_000_000):
+                pass
+
+        assert self.exchange(transport, script, body=b"x" * 5_000_000).status == 413

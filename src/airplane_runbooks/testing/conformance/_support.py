@@ -1,0 +1,96 @@
+"""What the cases share."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import pytest
+import trustme
+
+from ...errors import TransportError
+from ...http import CallState, Headers, Request, Response, Transport
+from ...policy import RetryPolicy
+from ..hostile import HostileServer, Script
+
+# How much later than its timeout a send may end, in seconds: what a busy machine takes to notice.
+GRACE = 0.2
+KEY = "tkn_conformance"
+
+
+def request_to(origin: str, body: bytes | None = b'{"a":1}', target: str = "/v0/runbooks/execute") -> Request:
+    """Return a request as a client would hand it to a transport."""
+    call = CallState(operation="test", started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
+    method = "GET" if body is None else "POST"
+    headers = Headers({"content-type": "application/json", "x-airplane-api-key": KEY})
+    return Request(method=method, origin=origin, target=target, headers=headers, body=body, call=call)
+
+
+class Case:
+    """Makes the transports of a test, and closes them."""
+
+    def make(self, **options: Any) -> Transport:
+        """Return a new transport; the tests close it."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def opened(self) -> Iterator[Callable[..., Transport]]:
+        """Yield `make`, and close in the end what it made."""
+        made: list[Transport] = []
+
+        def make(**options: Any) -> Transport:
+            made.append(self.make(**options))
+            return made[-1]
+
+        yield make
+        for transport in made:
+            transport.close()
+
+    @pytest.fixture
+    def transport(self, opened: Callable[..., Transport]) -> Transport:
+        """Return a transport with its defaults."""
+        return opened()
+
+    @staticmethod
+    def exchange(transport: Transport, script: Script, timeout: float | None = 10.0, **options: Any) -> Response:
+        """Send one request to a server that follows `script`."""
+        with HostileServer(script) as server:
+            return transport.send(request_to(server.origin, **options), timeout)
+
+
+class within:  # noqa: N801  # reads as a statement
+    """Demand that a block ends within so many seconds and a little grace."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, kind: object, failure: object, trace: object) -> None:
+        elapsed = time.monotonic() - self._started
+        assert elapsed < self._seconds + GRACE, f"took {elapsed:.3f} s"
+
+
+def send_and_forget(transport: Transport, request: Request, timeout: float) -> None:
+    """Send a request whose failure is of no interest."""
+    with contextlib.suppress(TransportError):
+        transport.send(request, timeout)
+
+
+def interrupt(*_: object) -> NoReturn:
+    """Stand in for a function during which the user presses Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def tls(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the server's and the client's settings for a certificate of a new authority."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(server)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(client)
+    return server, client

@@ -1,0 +1,263 @@
+"""Models: immutable, forgiving towards servers of every age, and open to values to come."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import msgspec
+import pytest
+
+from airplane_runbooks import models
+from airplane_runbooks.models import (
+    Component,
+    Constraints,
+    GetRun,
+    Model,
+    OpenEnum,
+    Parameter,
+    ParameterType,
+    Prompt,
+    PromptReply,
+    Role,
+    Run,
+    RunOutputs,
+    RunPage,
+    RunStatus,
+    Runtime,
+    Session,
+    SessionPage,
+    SessionStatus,
+    decode,
+)
+
+MODELS = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, Model)]
+ENUMS = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, OpenEnum)]
+MEMBERS = [member for kind in ENUMS for member in kind]
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+FLAT = {
+    "id": "run20220111zlq2ig4",
+    "taskID": "tsk20210728zxb2vxn",
+    "sessionID": "ses20220120za1pskd",
+    "teamID": "tea20220103zvy4auu",
+    "status": "Succeeded",
+    "runtime": "standard",
+    "timeout": 3600,
+    "paramValues": {"limit": 20, "nested": {"creatorID": None, "at": ""}},
+    "params": [{"slug": "limit", "name": "Limit", "type": "integer", "constraints": {"optional": True}}],
+    "resources": {"db": "res1"},
+    "constraints": {"labels": [{"key": "zone", "value": "a"}]},
+    "isPrivate": True,
+    "permissions": [{"action": "runs.get", "roleID": "run_viewer", "subUserID": "usr1"}],
+    "createdAt": "2022-01-11T22:32:45.601486Z",
+    "createdBy": "usr1",
+    "cancelledAt": None,
+    "zoneID": None,
+}
+NESTED = {
+    "run": {
+        **{key: value for key, value in FLAT.items() if key not in ("id", "createdBy", "params", "createdAt")},
+        "runID": FLAT["id"],
+        "creatorID": "usr1",
+        "createdAt": "2022-01-11 22:32:45.601486+00",
+        "parameters": {"parameters": FLAT["params"]},
+        "succeededAt": "",
+    }
+}
+
+
+def read(document, model):
+    return decode(json.dumps(document).encode(), model)
+
+
+def test_a_run_decodes_from_both_shapes_to_the_same():
+    run = read(FLAT, Run)
+
+    assert read(NESTED, Run) == read(NESTED["run"], Run) == run
+    assert run.status is RunStatus.SUCCEEDED
+    assert run.runtime is Runtime.STANDARD
+    assert run.created_by == "usr1"
+    assert run.params[0].type is ParameterType.INTEGER
+    assert run.params[0].constraints.optional
+    assert run.permissions[0].role_id is Role.RUN_VIEWER
+    assert run.constraints.labels[0].value == "a"
+    assert run.param_values == FLAT["paramValues"]
+
+
+def test_a_run_that_carries_both_sets_of_names_takes_todays():
+    both = {**FLAT, "runID": "other", "creatorID": "other", "parameters": {"parameters": []}}
+
+    assert read(both, Run) == read(FLAT, Run)
+
+
+def test_a_page_of_older_runs_decodes():
+    assert read({"runs": [NESTED["run"], NESTED["run"]]}, RunPage).runs == (read(FLAT, Run),) * 2
+
+
+@pytest.mark.parametrize("params", [FLAT["params"], {"parameters": FLAT["params"]}])
+def test_parameters_decode_bare_and_wrapped(params):
+    session = read({"id": "ses1", "status": "Active", "params": params}, Session)
+    prompt = read({"prompt": {"id": "pmt1", "schema": {"parameters": params}}}, PromptReply).prompt
+
+    assert session.params == prompt.schema.parameters == read(FLAT, Run).params
+
+
+def test_members_of_an_object_are_found_under_either_name():
+    inner = Parameter(slug="inner")
+
+    assert Parameter(params=(inner,)).members == Parameter(parameters=(inner,)).members == (inner,)
+    assert Parameter().members == ()
+
+
+@pytest.mark.parametrize("output", [None, 0, "", [], {}, {"error": "boom"}, {"creatorID": 1}, [None], "creatorID"])
+@pytest.mark.parametrize("key", ["output", "outputs"])
+@pytest.mark.parametrize("beside", [{}, {"creatorID": "usr1"}])
+def test_any_output_decodes_under_either_name(output, key, beside):
+    assert read({key: output, **beside}, RunOutputs) == RunOutputs(output=output)
+
+
+def test_the_newer_name_of_the_output_wins():
+    assert read({"output": 1, "outputs": 2}, RunOutputs).output == 1
+
+
+def test_outputs_must_be_there():
+    with pytest.raises(msgspec.ValidationError, match="output"):
+        read({}, RunOutputs)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_null_stands_for_every_field_that_can_be_left_out(model):
+    needed = {"id": "x", "status": "Active", "sessionID": "s", "runID": "r", "output": 1, "prompt": {"id": "pmt1"}}
+    document = {f.encode_name: needed[f.encode_name] for f in msgspec.structs.fields(model) if f.required}
+    nulls = {f.encode_name: None for f in msgspec.structs.fields(model) if not f.required}
+
+    assert read({**nulls, **document}, model) == read(document, model)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_unknown_fields_are_ignored(model):
+    needed = {"id": "x", "status": "Active", "sessionID": "s", "runID": "r", "output": 1, "prompt": {"id": "pmt1"}}
+
+    assert read({**needed, "newField": {"a": [1]}, "x-y": None}, model) == read(needed, model)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models_are_immutable_keyword_only_and_documented(model):
+    config = model.__struct_config__
+
+    assert config.frozen
+    assert all(not signature_default for signature_default in model.__match_args__)
+    assert model.__doc__
+    assert model.__doc__.strip()
+
+
+def test_a_model_cannot_be_changed():
+    with pytest.raises(AttributeError, match="immutable"):
+        GetRun(id="run1").id = "run2"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_model_pickles_and_copies(protocol):
+    run = read({**FLAT, "status": "Dreaming"}, Run)
+
+    assert pickle.loads(pickle.dumps(run, protocol)) == copy.copy(run) == copy.deepcopy(run) == run
+
+
+def test_a_default_list_or_map_is_not_shared():
+    one, other = Session(status="Active"), Session(status="Active")
+    one.param_values["a"] = 1
+
+    assert other.param_values == {}
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=repr)
+def test_a_known_member_is_itself_after_every_journey(member):
+    kind = type(member)
+
+    assert kind(member.value) is member
+    assert msgspec.json.decode(msgspec.json.encode(member), type=kind) is member
+    assert all(pickle.loads(pickle.dumps(member, protocol)) is member for protocol in PROTOCOLS)
+    assert member.is_known
+
+
+@pytest.mark.parametrize("kind", ENUMS[1:])
+@pytest.mark.parametrize("value", ["Dreaming", "", "ACTIVE", "STANDARD", "_name_", "is_known"])
+def test_an_unknown_member_behaves_like_a_known_one(kind, value):
+    if value in [member.value for member in kind]:
+        pytest.fail("the value is known") if value else None
+        return
+    member = kind(value)
+
+    assert isinstance(member, kind)
+    assert member == value == kind(value)
+    assert hash(member) == hash(value)
+    assert {member: 1}[kind(value)] == 1
+    assert repr(member) == f"{kind.__name__}({value!r})"
+    assert f"{member}" == value
+    assert not member.is_known
+    assert kind(value) not in list(kind)
+    assert msgspec.json.encode(member) == json.dumps(value).encode()
+    for twin in (copy.copy(member), copy.deepcopy(member), *(pickle.loads(pickle.dumps(member, p)) for p in PROTOCOLS)):
+        assert twin == member
+        assert type(twin) is kind
+
+
+def test_the_empty_component_is_the_default_one():
+    assert Component("") is Component.DEFAULT
+
+
+@pytest.mark.parametrize("value", [1, None, b"Active", ["Active"]])
+def test_only_text_can_be_a_member(value):
+    with pytest.raises(ValueError, match="is not a valid SessionStatus"):
+        SessionStatus(value)
+
+
+@pytest.mark.parametrize("value", [1, None, ["Active"], {}])
+def test_a_status_that_is_no_text_is_refused(value):
+    with pytest.raises(msgspec.ValidationError, match="status"):
+        read({"sessions": [{"id": "ses1", "status": value}]}, SessionPage)
+
+
+@pytest.mark.parametrize("kind", [SessionStatus, RunStatus])
+def test_only_three_states_are_final(kind):
+    assert [state for state in kind if state.is_terminal] == ["Succeeded", "Failed", "Cancelled"]
+    assert not kind("Dreaming").is_terminal
+    assert not kind("SUCCEEDED").is_terminal
+
+
+@pytest.mark.parametrize(
+    ("document", "is_open"),
+    [
+        ({}, True),
+        ({"submittedAt": None, "cancelledAt": ""}, True),
+        ({"submittedAt": "2022-01-11T22:32:45Z"}, False),
+        ({"cancelledAt": "2022-01-11 22:32:45+00"}, False),
+    ],
+)
+def test_a_prompt_is_open_until_it_is_answered_or_cancelled(document, is_open):
+    assert read({"id": "pmt1", **document}, Prompt).is_open is is_open
+
+
+def test_a_session_may_be_mocked_by_its_status_alone():
+    assert read({"status": "Active"}, Session) == Session(status=SessionStatus.ACTIVE)
+
+
+def test_a_prompt_without_reviewers_may_be_answered_by_all():
+    prompt = read({"id": "pmt1", "reviewers": {"groups": None, "users": None, "allowSelfApprovals": None}}, Prompt)
+
+    assert prompt.reviewers == models.Reviewers()
+    assert prompt.reviewers.allow_self_approvals
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1,]", b'{"status": Active}', b"null junk", b"\xff"])
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_not_json_is_refused(body, model):
+    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+        decode(body, model)
+
+
+def test_defaults_are_left_out_of_what_is_sent():
+    assert msgspec.json.encode(Parameter(slug="a", constraints=Constraints())) == b'{"slug":"a"}'
+    assert msgspec.json.encode(RunOutputs(output=None)) == b'{"output":null}'

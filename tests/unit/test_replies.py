@@ -1,0 +1,150 @@
+"""Error bodies, request IDs and waits, by example."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airplane_runbooks import (
+    APIError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Headers,
+    Locked,
+    NotFound,
+    RateLimited,
+    Response,
+    ServerError,
+    Unauthorized,
+)
+from airplane_runbooks.errors import error_class
+from airplane_runbooks.replies import read_error, redacted, request_id, retry_after, status_error
+
+# The moment of RFC 9110's own example, which it writes in three ways.
+EXAMPLE = 784111777.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        ("0", 0),
+        (" 7 ", 7),
+        ("1.5", 1.5),
+        ("1e3", 1000),
+        ("-5", 0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 10),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 10),
+        ("Sun Nov  6 08:49:37 1994", 10),
+        ("Sun, 06 Nov 1994 08:49:27 GMT", 0),
+        ("Sun, 06 Nov 1994 09:49:37 +0100", 10),
+        ("Sat, 05 Nov 1994 08:49:37 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("-inf", None),
+        ("1e999", None),
+        ("9" * 5000, None),
+        ("1_000", None),
+        ("٣", None),
+        ("0x10", None),
+        ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value, seconds):
+    assert retry_after(Headers({"Retry-After": value}), wall=EXAMPLE - 10) == seconds
+
+
+def test_without_the_header_there_is_no_wait():
+    assert retry_after({}, wall=EXAMPLE) is None
+
+
+def test_without_a_clock_the_systems_is_asked(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: EXAMPLE - 3)
+
+    assert retry_after({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"}, wall=None) == 3
+
+
+BY_STATUS = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    423: Locked,
+    429: RateLimited,
+}
+
+
+@pytest.mark.parametrize("status", range(100, 1000))
+def test_every_status_has_its_class(status):
+    expected = BY_STATUS.get(status, ServerError if status >= 500 else APIError)
+
+    error = status_error(Response(status=status, headers=Headers(), body=b""))
+
+    assert type(error) is error_class(status) is expected
+    assert error.status == status
+    assert error.maybe_processed is (status >= 500)
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        (b'{"error":"No such runbook","code":"not_found"}', "No such runbook", "not_found"),
+        (b'{"error":"No such runbook","code":""}', "No such runbook", None),
+        (b'{"error":"No such runbook"}', "No such runbook", None),
+        (b'{"error":"","code":"busy"}', None, "busy"),
+        (b'{"error":{"message":"nested"},"code":7}', None, None),
+        (b'["error"]', None, None),
+        (b'"error"', None, None),
+        (b"null", None, None),
+        (b"", None, None),
+        (b"<html>", None, None),
+        (b"\xff\xfe", None, None),
+        (b'{"error":"\xff"}', None, None),
+        (b'{"error":"\\ud800"}', None, None),
+        (b"[" * 100_000, None, None),
+        (b'{"error":' + b"9" * 10_000 + b"}", None, None),
+        (b'{"error":"' + b"m" * 5000 + b'","code":"' + b"c" * 5000 + b'"}', "m" * 2000, "c" * 2000),
+    ],
+)
+def test_an_error_body_is_read_as_far_as_it_goes(body, message, code):
+    assert read_error(body) == (message, code)
+
+
+def test_an_error_carries_what_the_response_said():
+    headers = Headers({"X-Request-ID": "req1", "Retry-After": "3"})
+    body = b'{"error":"Try later","code":"busy"}'
+
+    error = status_error(Response(status=429, headers=headers, body=body))
+
+    assert str(error) == "429: Try later [busy]"
+    assert (error.message, error.code, error.request_id, error.retry_after) == ("Try later", "busy", "req1", 3)
+    assert (error.headers, error.body) == (headers, body)
+
+
+def test_an_error_without_a_message_gets_a_generic_one():
+    assert str(status_error(Response(status=502, headers=Headers(), body=b""))) == "502: the server gave no reason"
+
+
+@pytest.mark.parametrize("status", [300, 301, 304, 399])
+def test_a_redirect_says_that_it_is_not_followed(status):
+    assert "never followed" in str(status_error(Response(status=status, headers=Headers(), body=b"")))
+
+
+@pytest.mark.parametrize(("headers", "expected"), [({"X-Request-Id": "r1"}, "r1"), ({"X-Request-ID": ""}, None), ({}, None)])
+def test_the_request_id_comes_from_its_header(headers, expected):
+    assert request_id(Headers(headers)) == expected
+
+
+def test_redaction_survives_headers_that_are_no_text():
+    response = Response(status=400, headers=Headers({"X-Odd": "\udc80key\ud800"}), body=b"\xffkey")
+
+    clean = redacted(response, lambda data: data.replace(b"key", b"[api key]"))
+
+    assert clean.headers["x-odd"] == "\udc80[api key]\ud800"
+    assert clean.body == b"\xff[api key]"
