@@ -17,7 +17,7 @@ LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003  # the socket's own signature
     print(listener.getsockname()[1], flush=True)
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ, bytearray())

@@ -1,8 +1,8 @@
 """What one `execute` costs, beside others who make the same call: `nox -s bench`.
 
 All contenders run in one process, in blocks of ten calls that take turns, so that a neighbour on the machine slows them
-all alike. Only ratios are printed. Instructions are counted under valgrind, where it is installed, in a process for each
-contender: the difference between a long and a short run, so that start-up cancels out.
+all alike. Only ratios are printed. Instructions are counted under valgrind, where it is installed, in a process for
+each contender: the difference between a long and a short run, so that start-up cancels out.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 
@@ -12,7 +13,6 @@ import pytest
 from airplane_runbooks import models
 from airplane_runbooks.models import (
     Component,
-    Constraints,
     GetRun,
     Model,
     OpenEnum,
@@ -33,7 +33,7 @@ from airplane_runbooks.models import (
 )
 
 MODELS = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, Model)]
-ENUMS = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, OpenEnum)]
+ENUMS = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, OpenEnum) and [*kind]]
 MEMBERS = [member for kind in ENUMS for member in kind]
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -145,12 +145,11 @@ def test_unknown_fields_are_ignored(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_models_are_immutable_keyword_only_and_documented(model):
-    config = model.__struct_config__
+    kinds = {parameter.kind for parameter in inspect.signature(model).parameters.values()}
 
-    assert config.frozen
-    assert all(not signature_default for signature_default in model.__match_args__)
-    assert model.__doc__
-    assert model.__doc__.strip()
+    assert model.__struct_config__.frozen
+    assert kinds <= {inspect.Parameter.KEYWORD_ONLY}
+    assert inspect.cleandoc(model.__doc__)
 
 
 def test_a_model_cannot_be_changed():
@@ -182,12 +181,9 @@ def test_a_known_member_is_itself_after_every_journey(member):
     assert member.is_known
 
 
-@pytest.mark.parametrize("kind", ENUMS[1:])
-@pytest.mark.parametrize("value", ["Dreaming", "", "ACTIVE", "STANDARD", "_name_", "is_known"])
+@pytest.mark.parametrize("kind", ENUMS)
+@pytest.mark.parametrize("value", ["Dreaming", " ", "ACTIVE", "STANDARD", "DEFAULT", "_name_", "is_known"])
 def test_an_unknown_member_behaves_like_a_known_one(kind, value):
-    if value in [member.value for member in kind]:
-        pytest.fail("the value is known") if value else None
-        return
     member = kind(value)
 
     assert isinstance(member, kind)
@@ -259,5 +255,5 @@ def test_what_is_not_json_is_refused(body, model):
 
 
 def test_defaults_are_left_out_of_what_is_sent():
-    assert msgspec.json.encode(Parameter(slug="a", constraints=Constraints())) == b'{"slug":"a"}'
+    assert msgspec.json.encode(Parameter(slug="a", multi=False)) == b'{"slug":"a"}'
     assert msgspec.json.encode(RunOutputs(output=None)) == b'{"output":null}'

@@ -48,7 +48,8 @@ def _block(children: dict[int | None, list[ReadableSpan]], span: ReadableSpan, i
         result = attributes.get("http.response.status_code", attributes.get("error.type"))
         name = f"{name} {str(attributes['url.full']).partition('?')[0]} -> {result}"
     yield f"{indent}{name}  ({span.kind.name})"
-    for child in children[span.get_span_context().span_id]:
+    context = span.get_span_context()
+    for child in children[context.span_id] if context is not None else ():
         yield from _block(children, child, indent + "   ")
 
 

@@ -151,7 +151,7 @@ def always(response: bytes) -> Script:
     return script
 
 
-def after_request(*actions: Callable[[Peer], None]) -> Script:
+def after_request(*actions: Callable[[Peer], object]) -> Script:
     """Return a script that reads one request and then acts."""
 
     def script(peer: Peer) -> None:

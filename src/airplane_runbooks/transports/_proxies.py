@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
 
 from ..errors import ConfigurationError
 from ..options import is_loopback

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import trustme
@@ -81,9 +82,15 @@ def send_and_forget(transport: Transport, request: Request, timeout: float) -> N
         transport.send(request, timeout)
 
 
-def interrupt(*_: object) -> NoReturn:
-    """Stand in for a function during which the user presses Ctrl-C."""
-    raise KeyboardInterrupt
+def interrupted(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method during which the user presses Ctrl-C, which only the main thread feels."""
+
+    def stand_in(*arguments: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return method(*arguments)
+
+    return stand_in
 
 
 def tls(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
