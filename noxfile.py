@@ -26,11 +26,11 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
     "bench": (*EVERYTHING, "--group", "bench"),
     "build": ("--group", "build"),
     "coverage": ("--group", "coverage"),
+    "demo": ("pyproject.toml", "--extra", "server", "--group", "demo"),
     "docs": (*EVERYTHING, "--group", "docs"),
     "lint": ("--group", "lint"),
     "lock": ("--group", "lock"),
     "nox": ("--group", "nox"),
-    "server": ("pyproject.toml", "--extra", "server"),
     "test": (*EVERYTHING, "--group", "test"),
     "typing": (*EVERYTHING, "--group", "typing"),
 }
@@ -134,7 +134,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def demo(session: nox.Session) -> None:
     """Start the demo: a server and a client that talks to it; arguments go to the demo."""
-    install(session, "server")
+    install(session, "demo")
     session.run("python", "-m", "airplane_runbooks.server.demo", *session.posargs)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import baggage, context, trace
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -280,6 +281,13 @@ class TestPropagation:
             context.detach(with_baggage)
         assert "traceparent" in seen.transport.requests[0].headers
         assert "baggage" not in seen.transport.requests[0].headers
+
+
+    def test_a_propagator_may_send_nothing_at_all(self) -> None:
+        seen = Observed(OK, propagator=CompositePropagator([]))
+        seen.airplane.runbooks.execute(slug="x")
+        assert "traceparent" not in seen.transport.requests[0].headers
+        assert len(seen.spans) == 2
 
 
 class TestSuppression:

@@ -69,7 +69,7 @@ def test_the_obsolete_form_of_an_http_date_gives_the_seconds_until_then(ahead):
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["error", "code", "details"]), inner),
     max_leaves=8,
 )

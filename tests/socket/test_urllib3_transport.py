@@ -15,6 +15,7 @@ from airplane_runbooks import AttemptTimeout, ClientClosed, ConfigurationError, 
 from airplane_runbooks.testing.conformance import KEY, TransportConformance, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
+from airplane_runbooks.transports.urllib3 import _forget_connections as forget_connections
 
 
 class TestUrllib3Transport(TransportConformance):
@@ -70,6 +71,42 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
         transport.send(request_to(server.origin), 10)
         assert server.connections == 2
     transport.close()
+
+
+def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
+    """What a fork does to the child's transports, done here."""
+    transport = Urllib3Transport()
+    with HostileServer(always(reply())) as server:
+        transport.send(request_to(server.origin), 10)
+        forget_connections()
+        transport.send(request_to(server.origin), 10)
+        assert server.connections == 2
+    transport.close()
+
+
+def test_an_answer_is_taken_although_the_request_could_not_be_sent_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = socket.socket.sendall
+
+    def break_off(*_: Any) -> None:
+        raise BrokenPipeError
+
+    def sendall(*arguments: Any) -> None:
+        (break_off if threading.current_thread() is threading.main_thread() else send)(*arguments)
+
+    def script(peer: Peer) -> None:
+        peer.send(reply(status="413 Too Large"))
+        peer.stay_silent()
+
+    monkeypatch.setattr(socket.socket, "sendall", sendall)
+    transport = Urllib3Transport()
+    with HostileServer(script) as server:
+        assert transport.send(request_to(server.origin), 10).status == 413
+    transport.close()
+
+
+def test_the_conformance_test_wants_to_know_what_to_test() -> None:
+    with pytest.raises(NotImplementedError):
+        TransportConformance().make()
 
 
 def test_addresses_are_tried_in_turn_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

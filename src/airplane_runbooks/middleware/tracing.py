@@ -121,14 +121,13 @@ _LOWER_CASE = _LowerCase()
 class CallSpan:
     """The span of one call, from before its arguments are encoded until its reply has been decoded."""
 
-    __slots__ = ("_attributes", "_span", "_started", "_telemetry", "_token")
+    __slots__ = ("_active", "_attributes", "_started", "_telemetry")
 
     def __init__(self, telemetry: Telemetry, operation: str) -> None:
         current = otel_context.get_current()
         self._telemetry = telemetry
         self._attributes = telemetry.call_attributes(operation)
-        self._span: Span | None = None
-        self._token: Token[Context] | None = None
+        self._active: tuple[Span, Token[Context]] | None = None
         if not current.get(_SUPPRESS_ALL):
             span = telemetry.tracer.start_span(
                 operation, current, SpanKind.INTERNAL, self._attributes, record_exception=False
@@ -136,8 +135,7 @@ class CallSpan:
             # API versions before 1.40 hand out an invalid span where there is no SDK, later ones the parent itself;
             # making either current would lose or repeat the caller's trace.
             if span.get_span_context().is_valid and span is not trace.get_current_span(current):
-                self._span = span
-                self._token = otel_context.attach(trace.set_span_in_context(span, current))
+                self._active = span, otel_context.attach(trace.set_span_in_context(span, current))
         self._started = perf_counter()
 
     def end(self, call: CallState, failure: BaseException | None, data: object = None) -> None:
@@ -147,11 +145,10 @@ class CallSpan:
         if isinstance(failure, Exception):
             attributes = {**attributes, "error.type": type_name(failure)}
         self._telemetry.call_duration.record(elapsed, attributes)
-        span = self._span
-        if span is None:
+        if self._active is None:
             return
-        if self._token is not None:
-            otel_context.detach(self._token)
+        span, token = self._active
+        otel_context.detach(token)
         if span.is_recording():
             span.set_attribute("airplane.operation.attempts", call.attempts)
             if isinstance(session_id := getattr(data, "session_id", None), str):

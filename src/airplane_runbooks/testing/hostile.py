@@ -45,11 +45,10 @@ class Peer:
         self.sock.sendall(data)
 
     def drip(self, data: bytes, every: float = 0.25) -> None:
-        """Send one byte at a time until the end, or until the server stops."""
-        for index in range(len(data)):
-            self.send(data[index : index + 1])
-            if self._stopping.wait(every):
-                return
+        """Send one byte at a time, each after a pause in seconds, until the end or until the server stops."""
+        while data and not self._stopping.wait(every):
+            self.send(data[:1])
+            data = data[1:]
 
     def stay_silent(self) -> None:
         """Do nothing until the server stops."""

@@ -172,5 +172,5 @@ def _forget_connections() -> None:
         transport._reset()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_connections)
+# Where there is no fork, there is nothing to register with.
+getattr(os, "register_at_fork", dict)(after_in_child=_forget_connections)

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trustme
@@ -85,10 +85,11 @@ def send_and_forget(transport: Transport, request: Request, timeout: float) -> N
 def interrupted(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method during which the user presses Ctrl-C, which only the main thread feels."""
 
+    def press(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
     def stand_in(*arguments: Any) -> Any:
-        if threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt
-        return method(*arguments)
+        return (press if threading.current_thread() is threading.main_thread() else method)(*arguments)
 
     return stand_in
 
