@@ -48,6 +48,7 @@ class AirplaneError(Exception):
 
 def _restore(cls: type[AirplaneError], args: tuple[Any, ...], state: dict[str, Any]) -> AirplaneError:
     error = cls.__new__(cls, *args)
+    error.args = args  # which an OSError, as a TimeoutError is, leaves to its __init__
     error.__dict__.update(state)
     return error
 

@@ -22,7 +22,7 @@ MAX_PAGE_SIZE = 50
 def _as_dict(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise NotImplementedError  # msgspec's word for a type that it cannot encode either
+    raise TypeError(f"a value of type {type(value).__name__} cannot be sent")
 
 
 _encode = msgspec.json.Encoder(enc_hook=_as_dict).encode

@@ -282,7 +282,6 @@ class TestPropagation:
         assert "traceparent" in seen.transport.requests[0].headers
         assert "baggage" not in seen.transport.requests[0].headers
 
-
     def test_a_propagator_may_send_nothing_at_all(self) -> None:
         seen = Observed(OK, propagator=CompositePropagator([]))
         seen.airplane.runbooks.execute(slug="x")

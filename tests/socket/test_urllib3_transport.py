@@ -194,6 +194,7 @@ def test_a_pool_closed_between_lookup_and_use_says_so() -> None:
     transport = Urllib3Transport()
     with HostileServer(always(reply())) as server:
         transport.prepare(server.origin)
+        transport.prepare(server.origin)
         transport._routes[server.origin].pool.close()
         with pytest.raises(ClientClosed):
             transport.send(request_to(server.origin), 5)

@@ -20,7 +20,7 @@ def test_a_script_is_used_up_in_its_order() -> None:
 
 
 def test_a_request_beyond_the_script_fails_the_test_and_is_named() -> None:
-    with pytest.raises(AssertionError, match="no answer left for <Request POST .*/runbooks/execute attempt=1>"):
+    with pytest.raises(AssertionError, match=r"no answer left for <Request POST .*/runbooks/execute attempt=1>"):
         client(FakeTransport()).runbooks.execute(slug="x")
 
 

@@ -41,8 +41,8 @@ class Deadline(urllib3.Timeout):
         # A timeout of zero would make a socket non-blocking, so what is over has a millisecond left.
         return None if self.at is None else max(self.at - monotonic(), 0.001)
 
-    connect_timeout = left
-    read_timeout = left
+    connect_timeout = left  # pyright: ignore[reportIncompatibleMethodOverride]
+    read_timeout = left  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class Answer:
@@ -131,16 +131,17 @@ class _Wire:
     ) -> None:
         """Send a request. What fails before its first byte is left to the pool; the rest is raised as ours."""
         self._deadline = None if self.timeout is None else monotonic() + self.timeout
-        if self.sock is None:
+        if not self.sock:
             self.connect()
         length = None if body is None else len(body)
+        sock = self.sock
         try:
-            self.sock.settimeout(_left(self._deadline))
+            sock.settimeout(_left(self._deadline))
             if body is None or len(body) <= _JOINED_BODY:
-                self.sock.sendall(render_head(method, url, headers or {}, length) + (body or b""))
+                sock.sendall(render_head(method, url, headers or {}, length) + (body or b""))
             else:
-                self.sock.sendall(render_head(method, url, headers or {}, length))
-                self.sock.sendall(body)
+                sock.sendall(render_head(method, url, headers or {}, length))
+                sock.sendall(body)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the server may have answered before it stopped listening
         except OSError as failure:

@@ -136,7 +136,8 @@ class Urllib3Transport:
         if secure and self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
         manager = self._manager(scheme, proxy)
-        manager.pool_classes_by_scheme = {"http": HTTPPool, "https": HTTPSPool}
+        pools: dict[str, Any] = {"http": HTTPPool, "https": HTTPSPool}
+        manager.pool_classes_by_scheme = pools
         pool = manager.connection_from_url(origin)
         pool.conn_kw["max_response_bytes"] = self._max_response_bytes
         return _Route(pool, host, absolute=proxy is not None and scheme == "http")

@@ -1,0 +1,128 @@
+"""Options: how they are put over one another, and what they come to."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from msgspec import UNSET
+
+from airplane_runbooks import NO_RETRY, CallOptions, ConfigurationError, RetryPolicy
+from airplane_runbooks.options import DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_TIMEOUT, resolve
+
+CLIENT = CallOptions(
+    timeout=10,
+    attempt_timeout=5,
+    retry=NO_RETRY,
+    headers={"x-a": "client", "x-b": "client"},
+    idempotency_key="key-0",
+    env_slug="prod",
+)
+
+
+def test_nothing_over_options_changes_nothing():
+    assert CallOptions().over(CLIENT) is CLIENT
+    assert resolve(CLIENT.over(CallOptions()), "agent") == resolve(CLIENT, "agent")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("timeout", 1), ("timeout", None), ("attempt_timeout", 2), ("attempt_timeout", None), ("retry", RetryPolicy())]
+    + [("idempotency_key", "key-1")],
+)
+def test_what_is_set_goes_before_what_is_below_it_and_the_rest_is_inherited(name, value):
+    merged = CallOptions(**{name: value}).over(CLIENT)
+
+    assert getattr(merged, name) == value
+    others = set(CallOptions.__struct_fields__) - {name, "env_slug", "env_id"}
+    assert all(getattr(merged, other) == getattr(CLIENT, other) for other in others)
+    assert resolve(merged, "agent").env_slug == "prod"
+
+
+def test_headers_are_merged():
+    merged = CallOptions(headers={"x-b": "call", "x-c": "call"}).over(CLIENT)
+
+    assert merged.headers == {"x-a": "client", "x-b": "call", "x-c": "call"}
+    assert CallOptions(headers={"x-c": "call"}).over(CallOptions()).headers == {"x-c": "call"}
+
+
+@pytest.mark.parametrize(
+    ("over", "slug", "id"),
+    [
+        (CallOptions(env_slug="stage"), "stage", None),
+        (CallOptions(env_id="env2"), None, "env2"),
+        (CallOptions(env_slug="stage", env_id="env2"), "stage", "env2"),
+        (CallOptions(env_slug=None), None, None),
+        (CallOptions(env_id=None), None, None),
+        (CallOptions(timeout=1), "prod", "env1"),
+    ],
+)
+def test_naming_an_environment_drops_both_names_of_the_one_below(over, slug, id):  # noqa: A002
+    merged = resolve(over.over(CallOptions(env_slug="prod", env_id="env1")), "agent")
+
+    assert merged.env_slug == slug
+    for headers in (merged.get_headers, merged.post_headers):
+        assert headers.get("x-airplane-env-slug") == slug
+        assert headers.get("x-airplane-env-id") == id
+
+
+def test_defaults_are_filled_in():
+    resolved = resolve(CallOptions(), "agent/1")
+
+    assert (resolved.timeout, resolved.attempt_timeout) == (DEFAULT_TIMEOUT, DEFAULT_ATTEMPT_TIMEOUT) == (60, 30)
+    assert resolved.retry == RetryPolicy()
+    assert resolved.idempotency_key is resolved.env_slug is None
+    assert resolved.get_headers == {"user-agent": "agent/1", "accept": "application/json", "accept-encoding": "gzip"}
+    assert resolved.post_headers == {**resolved.get_headers, "content-type": "application/json"}
+
+
+def test_the_retry_policy_of_the_options_is_used():
+    assert resolve(CallOptions(retry=NO_RETRY), "agent").retry is NO_RETRY
+
+
+def test_a_caller_may_replace_the_headers_that_describe_it():
+    resolved = resolve(CallOptions(headers={"User-Agent": "mine", "Accept-Encoding": "identity"}), "agent")
+
+    assert resolved.get_headers["user-agent"] == "mine"
+    assert resolved.post_headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        (CallOptions(idempotency_key="a"), "a"),
+        (CallOptions(headers={"Idempotency-Key": "b"}), "b"),
+        (CallOptions(idempotency_key="a", headers={"Idempotency-Key": "b"}), "a"),
+        (CallOptions(idempotency_key=""), None),
+        (CallOptions(), None),
+    ],
+)
+def test_an_idempotency_key_is_an_option_or_a_header(options, key):
+    assert resolve(options, "agent").idempotency_key == key
+
+
+@pytest.mark.parametrize("name", ["timeout", "attempt_timeout"])
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(1, 1.0), (0.001, 0.001), (None, None), (math.inf, None), (10**400, None), (1e300, None), (86400, 86400.0)],
+)
+def test_a_time_is_a_number_of_seconds_or_none(name, value, seconds):
+    assert getattr(resolve(CallOptions(**{name: value}), "agent"), name) == seconds
+
+
+@pytest.mark.parametrize("name", ["timeout", "attempt_timeout"])
+@pytest.mark.parametrize("value", [0, -1, -0.0, math.nan, -math.inf, "5", b"5", [5], 1j])
+def test_a_time_that_cannot_work_is_refused_by_name(name, value):
+    with pytest.raises(ConfigurationError, match=f"^{name} must be a positive number of seconds or None, not "):
+        resolve(CallOptions(**{name: value}), "agent")
+
+
+def test_options_without_headers_can_key_a_cache():
+    assert hash(CallOptions(timeout=1, env_slug="a")) == hash(CallOptions(timeout=1, env_slug="a"))
+    assert CallOptions(timeout=1) != CallOptions(timeout=2)
+
+
+def test_options_cannot_be_changed():
+    with pytest.raises(AttributeError, match="immutable"):
+        CLIENT.timeout = 3
+    assert CallOptions().timeout is UNSET
