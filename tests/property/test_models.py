@@ -6,6 +6,7 @@ import functools
 import json
 import types
 import typing
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -159,7 +160,9 @@ def documents(model: type[Model], depth: int = 1) -> st.SearchStrategy[dict[str,
     """Return documents in today's form: unset fields null or absent, and unknown ones in between."""
     fields = msgspec.structs.fields(model)
     needed = {field.encode_name: of_type(field.type, depth) for field in fields if field.required}
-    other = {field.encode_name: st.deferred(lambda t=field.type: of_type(t, depth)) for field in fields if not field.required}
+    other = {
+        field.encode_name: st.deferred(lambda t=field.type: of_type(t, depth)) for field in fields if not field.required
+    }
     known = {field.encode_name for field in fields}
     unknown = st.dictionaries(st.text().filter(lambda key: key not in known), json_values, max_size=2)
     return st.builds(lambda mine, more: {**more, **mine}, st.fixed_dictionaries(needed, optional=other), unknown)
@@ -205,10 +208,8 @@ def test_a_null_means_the_same_as_an_absent_field(pair, data):
 @given(replies, json_values | st.binary())
 def test_an_arbitrary_document_is_read_or_refused(model, content):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    try:
+    with suppress(*UNREADABLE):
         assert isinstance(decode(body, model), model)
-    except UNREADABLE:
-        pass
 
 
 @given(today, st.data())
@@ -216,10 +217,8 @@ def test_a_document_with_one_thing_wrong_is_read_or_refused(pair, data):
     model, document = pair
     path = data.draw(st.sampled_from(places(document)))
     body = json.dumps(replaced(document, path, data.draw(json_values | stamps))).encode()
-    try:
+    with suppress(msgspec.ValidationError):
         assert isinstance(decode(body, model), model)
-    except msgspec.ValidationError:
-        pass
 
 
 @given(today, st.data())

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airplane_runbooks import ConfigVar, ParamValueError, Upload
@@ -54,7 +54,7 @@ class Colour(StrEnum):
     RED = "red"
 
 
-class Size(str, Enum):
+class Size(str, Enum):  # noqa: UP042
     SMALL = "s"
 
 
@@ -104,7 +104,8 @@ def in_range(moment: datetime) -> bool:
     """Whether a datetime exists in UTC, too."""
     offset = moment.utcoffset()
     naive = moment.replace(tzinfo=None)
-    return not offset or (naive - datetime.min >= offset and datetime.max - naive >= -offset)
+    first, last = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
+    return not offset or (naive - first >= offset and last - naive >= -offset)
 
 
 def same(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, Any]]:
@@ -130,7 +131,7 @@ leaves = (
     | st.dates().map(lambda day: (day, f"{day.year:04}-{day.month:02}-{day.day:02}"))
     | moments.map(lambda at: (at, (at.replace(tzinfo=None) - at.utcoffset()).isoformat() + "Z"))
     | texts.map(lambda name: (ConfigVar(name), {"__airplaneType": "configvar", "name": name}))
-    | texts.map(lambda id: (Upload(id), id))
+    | texts.map(lambda upload: (Upload(upload), upload))
     | texts.map(lambda text: (Name(text), text))
     | integers.map(lambda number: (Count(number), number))
     | floats.map(lambda number: (Share(number), number))
@@ -182,9 +183,26 @@ def test_plain_values_are_written_alike_on_the_fast_way_and_by_the_walk(values):
     assert encode_params(values) == encode_params(MappingProxyType(values)) == msgspec.json.encode(values)
 
 
-@given(st.dictionaries(keys.filter(bool), st.recursive(plain_leaves, st.lists), max_size=5))
+@given(
+    st.dictionaries(
+        keys.filter(bool),
+        st.recursive(plain_leaves, lambda inner: st.lists(inner, max_size=3), max_leaves=6),
+        max_size=5,
+    )
+)
 def test_plain_values_are_recognised_without_a_walk(values):
     assert _is_plain(values)
+
+
+@pytest.mark.parametrize("leaf", [1, "a", 0.5, None, {}, []])
+def test_plain_values_are_recognised_to_the_last_level(leaf):
+    levels = MAX_DEPTH - isinstance(leaf, list | dict)
+    value = leaf
+    for _ in range(levels):
+        value = [value]
+
+    assert _is_plain({"deep": value})
+    assert not _is_plain({"deep": [value]})
 
 
 @dataclasses.dataclass
@@ -259,9 +277,9 @@ UNSENDABLE: list[tuple[Any, str]] = [
     ("text\udfff", ""),
     (Name("\ud800"), ""),
     (ConfigVar("\ud800"), ""),
-    (ConfigVar(1), ""),  # type: ignore[arg-type]
+    (ConfigVar(1), ""),
     (Upload("\ud800"), ""),
-    (Upload(None), ""),  # type: ignore[arg-type]
+    (Upload(None), ""),
     ({1: "a"}, ""),
     ({None: "a"}, ""),
     ({b"a": "a"}, ""),
@@ -327,12 +345,16 @@ def test_what_cannot_be_sent_is_refused_with_its_exact_path(data, unsendable):
 @pytest.mark.parametrize(("bad", "below"), UNSENDABLE, ids=lambda value: type(value).__name__)
 def test_each_unsendable_value_is_refused_in_a_plain_dict(bad, below):
     with pytest.raises(ParamValueError) as refused:
-        encode_params({"plain": [1, "a"], "bad": bad})
+        encode_params({"plain": [1, "a"], "share": 0.5, "bad": bad})
 
     assert refused.value.path == f"param_values.bad{below}"
 
 
 @given(st.integers(0, 3 * MAX_DEPTH), st.integers(0, 5), st.booleans())
+@example(MAX_DEPTH, 1, walked=False)
+@example(MAX_DEPTH, 1, walked=True)
+@example(MAX_DEPTH + 1, 1, walked=False)
+@example(MAX_DEPTH + 1, 1, walked=True)
 def test_a_hundred_levels_below_the_values_are_the_most(levels, breadth, walked):
     value: Any = "leaf"
     for _ in range(levels):

@@ -24,8 +24,11 @@ dates = st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 31), timezones=st.
 )
 almost_dates = st.lists(
     st.sampled_from(
-        ["Sun", "Sunday,", "Nov", "06", "6", "1994", "94", "31", "08:49:37", "25:61:61", "GMT", "+9999", "-0000", "EST"]
-        + [",", "-", ":", "99999999999999999999", "0", "-1", "²", "١", "٣٤", "06-Nov-94", "00:00", "am"]
+        [
+            *("Sun", "Sunday,", "Nov", "06", "6", "1994", "94", "31", "06-Nov-94", ",", "-", ":"),
+            *("08:49:37", "25:61:61", "00:00", "am", "GMT", "EST", "+9999", "-0000"),
+            *("99999999999999999999", "0", "-1", "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT ONE}"),
+        ]
     ),
     max_size=9,
 ).map(" ".join)
@@ -35,7 +38,13 @@ def wait_of(value: str) -> float | None:
     return retry_after({"retry-after": value}, WALL)
 
 
-@given(any_text | almost_dates | st.text("0123456789.eE+-_ infa", max_size=400) | st.floats().map(repr) | st.integers().map(str))
+@given(
+    any_text
+    | almost_dates
+    | st.text("0123456789.eE+-_ infa", max_size=400)
+    | st.floats().map(repr)
+    | st.integers().map(str)
+)
 def test_a_retry_after_of_any_kind_is_none_or_a_finite_number_of_seconds(value):
     for wall in (WALL, None):
         seconds = retry_after({"retry-after": value}, wall)

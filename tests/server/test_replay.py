@@ -66,7 +66,6 @@ def forgives(context: Context) -> str:
 
 @runbook
 def fails_in_step(context: Context) -> None:
-    """Fail."""
     context.step(explode, "boom")
 
 
@@ -126,7 +125,6 @@ def returns_directly(context: Context) -> object:
 
 @runbook
 def persists(context: Context, failures: int, retries: int) -> int:
-    """Try again."""
     calls = iter(range(100))
 
     def flaky() -> int:
@@ -140,7 +138,6 @@ def persists(context: Context, failures: int, retries: int) -> int:
 
 @runbook
 def names(context: Context) -> list[str]:
-    """Use every kind of callable."""
     return [
         context.step(shout, "a"),
         context.step(partial(make, "b"), name="partial"),

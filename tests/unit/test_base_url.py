@@ -35,12 +35,23 @@ def test_a_base_url_is_taken_apart(url, origin, path, host, port):
     assert base.url == origin + path
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.10", "127.255.255.254", "[::1]", "api.localhost", "LOCALHOST"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "127.8.9.10", "127.255.255.254", "[::1]", "api.localhost", "LOCALHOST"]
+)
 def test_plain_http_is_allowed_to_this_machine(host):
     assert parse_base_url(f"http://{host}:4000", allow_insecure_http=False).port == 4000
 
 
-OTHERS = ["api.airplane.dev", "10.0.0.1", "0.0.0.0", "128.0.0.1", "192.168.1.1", "[::2]", "[fe80::1]", "localhost.example"]  # noqa: S104
+OTHERS = [
+    "api.airplane.dev",
+    "10.0.0.1",
+    "0.0.0.0",
+    "128.0.0.1",
+    "192.168.1.1",
+    "[::2]",
+    "[fe80::1]",
+    "localhost.example",
+]
 OTHERS += ["notlocalhost", "127.0.0.1.example", "127.1", "2130706433", "0x7f.1", "local%68ost", "localhost%00.example"]
 
 
@@ -55,9 +66,27 @@ def test_plain_http_to_other_machines_is_refused_unless_allowed(host):
 
 @pytest.mark.parametrize(
     "url",
-    ["", "api.airplane.dev", "/v0", "//h/v0", "ftp://h", "file:///etc/passwd", "https://", "https:///v0", "https:h"]
-    + ["https://h/a b", "https://h/\tb", " https://h", "https://h\n", "https://h/\r\nX:1", "https://näive.example", "https://h/ä"]
-    + ["https://h/\x7f", "https://:443", "javascript://h"],
+    [
+        "",
+        "api.airplane.dev",
+        "/v0",
+        "//h/v0",
+        "ftp://h",
+        "file:///etc/passwd",
+        "https://",
+        "https:///v0",
+        "https:h",
+        "https://h/a b",
+        "https://h/\tb",
+        " https://h",
+        "https://h\n",
+        "https://h/\r\nX:1",
+        "https://näive.example",
+        "https://h/ä",
+        "https://h/\x7f",
+        "https://:443",
+        "javascript://h",
+    ],
 )
 def test_what_is_no_absolute_url_in_ascii_is_refused(url):
     with pytest.raises(ConfigurationError, match="must be an absolute http or https URL in ASCII"):
@@ -70,7 +99,9 @@ def test_a_malformed_host_or_port_is_refused(url):
         parse_base_url(url, allow_insecure_http=True)
 
 
-@pytest.mark.parametrize("rest", ["user:s3cr3t@h", "s3cr3t@h", "@h", ":s3cr3t@h", "h/?s3cr3t=1", "h/#s3cr3t", "h?s3cr3t", "user:s3cr3t"])
+@pytest.mark.parametrize(
+    "rest", ["user:s3cr3t@h", "s3cr3t@h", "@h", ":s3cr3t@h", "h/?s3cr3t=1", "h/#s3cr3t", "h?s3cr3t", "user:s3cr3t"]
+)
 @pytest.mark.parametrize("also", ["", "\N{ACCOUNT OF}"])
 def test_user_info_query_and_fragment_are_refused_without_showing_them(rest, also):
     with pytest.raises(ConfigurationError) as refused:

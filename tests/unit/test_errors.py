@@ -115,7 +115,12 @@ class Wrapped(APIError):
 def test_a_class_of_somebody_else_below_ours_comes_back_whole(journey):
     twin = journey(Wrapped("billing"))
 
-    assert (type(twin), str(twin), twin.service, twin.status) == (Wrapped, "500: billing failed [wrapped]", "billing", 500)
+    assert (type(twin), str(twin), twin.service, twin.status) == (
+        Wrapped,
+        "500: billing failed [wrapped]",
+        "billing",
+        500,
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,7 +199,9 @@ def test_the_statuses_in_the_docstring_are_those_of_the_classes():
     assert len(statuses) == 8
     assert error_class(500) is error_class(599) is getattr(errors, "ServerError")  # noqa: B009
     assert statuses.pop("ServerError") == "5xx"
-    assert {name: error_class(int(status)).__name__ for name, status in statuses.items()} == {name: name for name in statuses}
+    assert {name: error_class(int(status)).__name__ for name, status in statuses.items()} == {
+        name: name for name in statuses
+    }
 
 
 @pytest.mark.parametrize(

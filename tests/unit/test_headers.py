@@ -15,14 +15,28 @@ from airplane_runbooks.operations import GET_RUN
 from airplane_runbooks.options import resolve
 from airplane_runbooks.testing import FakeTransport
 
-BREAKOUTS = ["a\r\nX-Evil: 1", "a\nb", "a\rb", "nul\0", "\x1b[31m", "del\x7f", "naïve", "smile \N{GRINNING FACE}", "\ud800", "\x85", "\u2028"]
+BREAKOUTS = [
+    "a\r\nX-Evil: 1",
+    "a\nb",
+    "a\rb",
+    "nul\0",
+    "\x1b[31m",
+    "del\x7f",
+    "naïve",
+    "smile \N{GRINNING FACE}",
+    "\ud800",
+    "\x85",
+    "\u2028",
+]
 BAD_NAMES = ["", " ", "a b", "a:b", "a\n", "naïve", "a(b)", "X-\N{KELVIN SIGN}ey", "\ud800"]
 RESERVED = ["Host", "Content-Length", "Transfer-Encoding", "Connection", "X-Airplane-API-Key", "x-airplane-api-key"]
 
 
 def request(**headers: str) -> Request:
     call = CallState(operation="runs.get", started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
-    return Request(method="GET", origin="https://h", target="/v0/runs/get?id=r", headers=Headers(headers), body=None, call=call)
+    return Request(
+        method="GET", origin="https://h", target="/v0/runs/get?id=r", headers=Headers(headers), body=None, call=call
+    )
 
 
 def test_names_are_found_in_any_case():
@@ -73,6 +87,13 @@ def test_a_copy_with_another_header_leaves_the_first_as_it_was():
     assert headers == {"x-a": "1", "x-b": "2"}
 
 
+def test_headers_taken_over_from_a_dict_are_that_dict():
+    items = {"x-a": "1"}
+
+    assert Headers.of(items).raw() is items
+    assert Headers.of(items) == Headers({"X-A": "1"})
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_headers_pickle_and_copy(protocol):
     headers = Headers({"X-A": "1"})
@@ -81,7 +102,11 @@ def test_headers_pickle_and_copy(protocol):
 
 
 def test_the_repr_shows_harmless_values_only():
-    shown = repr(Headers({"Content-Type": "text/plain", "X-Airplane-API-Key": "tkn_secret", "Cookie": "c=1", "Authorization": "b"}))
+    shown = repr(
+        Headers(
+            {"Content-Type": "text/plain", "X-Airplane-API-Key": "tkn_secret", "Cookie": "c=1", "Authorization": "b"}
+        )
+    )
 
     assert shown == "<Headers content-type: text/plain, x-airplane-api-key: ***, cookie: ***, authorization: ***>"
 
@@ -92,7 +117,9 @@ def test_requests_and_responses_show_no_headers_and_no_bodies():
     assert repr(request(cookie="secret")) == "<Request GET https://h/v0/runs/get?id=r attempt=1>"
     assert repr(request().call) == "<CallState runs.get attempts=0>"
     assert repr(response) == "<Response 201, 6 bytes>"
-    assert "secret" not in repr(Reply(data=None, response=response, request_id=None, attempts=1, elapsed=0.1, idempotency_key=None))
+    assert "secret" not in repr(
+        Reply(data=None, response=response, request_id=None, attempts=1, elapsed=0.1, idempotency_key=None)
+    )
 
 
 @pytest.mark.parametrize(("status", "is_success"), [(199, False), (200, True), (299, True), (300, False)])

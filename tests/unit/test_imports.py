@@ -160,7 +160,9 @@ def test_the_server_knows_only_the_models_and_the_version_of_the_client():
 
 
 def test_nothing_but_the_tests_of_users_knows_the_doubles():
-    assert [name for name in NAMES if layer(name) not in ("testing", "server") and "testing" in map(layer, GRAPH[name])] == []
+    assert [
+        name for name in NAMES if layer(name) not in ("testing", "server") and "testing" in map(layer, GRAPH[name])
+    ] == []
 
 
 PUBLIC = [(module, name) for module in (airplane_runbooks, models, server, testing) for name in module.__all__]
@@ -200,7 +202,9 @@ def test_every_public_method_and_property_is_documented(function):
 
 
 def test_every_module_is_documented():
-    undocumented = [name for name, path in modules() if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
+    undocumented = [
+        name for name, path in modules() if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
 
     assert undocumented == []
 

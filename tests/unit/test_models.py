@@ -86,10 +86,28 @@ def test_a_run_decodes_from_both_shapes_to_the_same():
     assert run.param_values == FLAT["paramValues"]
 
 
-def test_a_run_that_carries_both_sets_of_names_takes_todays():
-    both = {**FLAT, "runID": "other", "creatorID": "other", "parameters": {"parameters": []}}
+@pytest.mark.parametrize("created_at", [FLAT["createdAt"], "2022-01-11 22:32:45.601486+00"])
+def test_a_run_that_carries_both_sets_of_names_takes_todays(created_at):
+    both = {**FLAT, "createdAt": created_at, "runID": "other", "creatorID": "other", "parameters": {"parameters": []}}
 
     assert read(both, Run) == read(FLAT, Run)
+
+
+def test_a_run_with_its_older_names_beside_its_id_loses_nothing():
+    mixed = {"id": "run1", "runID": "run1", "status": "Active", "creatorID": "usr1", "parameters": {"parameters": [{}]}}
+
+    run = read(mixed, Run)
+
+    assert run.created_by == "usr1"
+    assert run.params == (Parameter(),)
+
+
+def test_only_a_reply_that_needs_it_is_walked(monkeypatch):
+    monkeypatch.delattr(models._wire, "_normalise")
+
+    assert read({**FLAT, "creatorID": "usr1"}, Run).created_by == "usr1"
+    with pytest.raises(NameError, match="_normalise"):
+        read(NESTED, Run)
 
 
 def test_a_page_of_older_runs_decodes():

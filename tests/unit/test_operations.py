@@ -46,7 +46,12 @@ SENT = [
         {"slug": "t", "paramValues": {"a": None}, "resources": {"db": "res1"}, "allowCachedMaxAge": 60},
     ),
     (CANCEL_RUN, models.CancelRun(run_id="run1"), "/runs/cancel", {"runID": "run1"}),
-    (SUBMIT_PROMPT, models.SubmitPrompt(id="pmt1", values={"ok": True}), "/prompts/submit", {"id": "pmt1", "values": {"ok": True}}),
+    (
+        SUBMIT_PROMPT,
+        models.SubmitPrompt(id="pmt1", values={"ok": True}),
+        "/prompts/submit",
+        {"id": "pmt1", "values": {"ok": True}},
+    ),
     (CANCEL_PROMPT, models.CancelPrompt(id="pmt1"), "/prompts/cancel", {"id": "pmt1"}),
     (GET_SESSION, models.GetSession(id="ses1"), "/sessions/get?id=ses1", None),
     (GET_RUN, models.GetRun(id="a b&c=d/é"), "/runs/get?id=a+b%26c%3Dd%2F%C3%A9", None),
@@ -63,14 +68,18 @@ SENT = [
     (
         LIST_SESSIONS,
         models.ListSessions(runbook_id="rbk1", updated_after=AT, updated_before=AT, limit=1, page=7),
-        "/sessions/list?runbookID=rbk1&updatedAfter=2024-01-02T02%3A04%3A05Z"
-        "&updatedBefore=2024-01-02T02%3A04%3A05Z&limit=1&page=7",
+        (
+            "/sessions/list?runbookID=rbk1&updatedAfter=2024-01-02T02%3A04%3A05Z"
+            "&updatedBefore=2024-01-02T02%3A04%3A05Z&limit=1&page=7"
+        ),
         None,
     ),
 ]
 
 
-@pytest.mark.parametrize(("operation", "request_", "target", "body"), SENT, ids=lambda value: getattr(value, "name", None))
+@pytest.mark.parametrize(
+    ("operation", "request_", "target", "body"), SENT, ids=lambda value: getattr(value, "name", None)
+)
 def test_a_request_goes_out_as_the_api_describes_it(operation, request_, target, body):
     operation.check(request_)
     sent = operation.body(request_)
@@ -126,7 +135,9 @@ def test_other_operations_name_the_environment_in_headers_only():
 
 
 @pytest.mark.parametrize("limit", [0, 51, -1])
-@pytest.mark.parametrize(("operation", "request_type"), [(LIST_RUNS, models.ListRuns), (LIST_SESSIONS, models.ListSessions)])
+@pytest.mark.parametrize(
+    ("operation", "request_type"), [(LIST_RUNS, models.ListRuns), (LIST_SESSIONS, models.ListSessions)]
+)
 def test_a_page_size_out_of_bounds_is_refused(operation, request_type, limit):
     with pytest.raises(ConfigurationError, match=f"^{operation.name}: limit must be 1 to 50, not {limit}$"):
         operation.target(request_type(limit=limit), None)

@@ -27,8 +27,14 @@ def test_nothing_over_options_changes_nothing():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("timeout", 1), ("timeout", None), ("attempt_timeout", 2), ("attempt_timeout", None), ("retry", RetryPolicy())]
-    + [("idempotency_key", "key-1")],
+    [
+        ("timeout", 1),
+        ("timeout", None),
+        ("attempt_timeout", 2),
+        ("attempt_timeout", None),
+        ("retry", RetryPolicy()),
+        ("idempotency_key", "key-1"),
+    ],
 )
 def test_what_is_set_goes_before_what_is_below_it_and_the_rest_is_inherited(name, value):
     merged = CallOptions(**{name: value}).over(CLIENT)
@@ -57,7 +63,7 @@ def test_headers_are_merged():
         (CallOptions(timeout=1), "prod", "env1"),
     ],
 )
-def test_naming_an_environment_drops_both_names_of_the_one_below(over, slug, id):  # noqa: A002
+def test_naming_an_environment_drops_both_names_of_the_one_below(over, slug, id):
     merged = resolve(over.over(CallOptions(env_slug="prod", env_id="env1")), "agent")
 
     assert merged.env_slug == slug

@@ -39,6 +39,12 @@ def test_each_kind_of_value_has_one_form(value, written):
     assert encode_params({"v": value}) == f'{{"v":{written}}}'.encode()
 
 
+def test_plain_values_are_never_walked(monkeypatch):
+    monkeypatch.delattr(params, "_rebuild")
+
+    assert encode_params({"a": [1, "b", {"c": (0.5, None)}]}) == b'{"a":[1,"b",{"c":[0.5,null]}]}'
+
+
 def test_nothing_is_an_empty_object():
     assert encode_params({}) == b"{}"
 
@@ -75,8 +81,11 @@ def test_the_root_of_the_path_is_the_name_of_the_argument():
         ({"two words": datetime(2024, 1, 1)}, r"param_values.v\['two words'\]: is a datetime without a time zone"),  # noqa: DTZ001
         ({"a": {2: 1}}, "param_values.v.a: the key 2 is a int, not a string"),
         ("ab\udead", "param_values.v: has a lone surrogate at index 2, which is not text"),
-        (ConfigVar(7), "param_values.v: must be a string, not int"),  # type: ignore[arg-type]
-        (datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))), "param_values.v: .* outside of the years 1 to 9999"),
+        (ConfigVar(7), "param_values.v: must be a string, not int"),
+        (
+            datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))),
+            "param_values.v: .* outside of the years 1 to 9999",
+        ),
     ],
 )
 def test_a_refusal_says_what_is_wrong(value, message):
@@ -136,7 +145,7 @@ def test_what_stands_twice_without_containing_itself_is_sent_twice():
 
 def test_values_nested_through_an_enum_still_cannot_contain_themselves():
     class Loop(Enum):
-        ROWS = []  # noqa: RUF012
+        ROWS = []
 
     Loop.ROWS.value.append(Loop.ROWS)
 

@@ -148,11 +148,15 @@ async def numbers() -> AsyncIterator[int]:
 
 
 async def first_number():
-    async for number in numbers():
-        return number
+    return [number async for number in numbers()]
 
 
-SUSPENSIONS = {"an awaitable": Never, "a generator": bare_yield, "a coroutine": first_number, "asyncio": lambda: asyncio.sleep(0)}
+SUSPENSIONS = {
+    "an awaitable": Never,
+    "a generator": bare_yield,
+    "a coroutine": first_number,
+    "asyncio": lambda: asyncio.sleep(0),
+}
 
 
 @pytest.mark.parametrize("make", SUSPENSIONS.values(), ids=SUSPENSIONS)
@@ -189,7 +193,7 @@ def test_a_refused_coroutine_leaves_no_warning_behind(recwarn):
     async def outer():
         await middle()
 
-    with pytest.raises(MiddlewareSuspended, match="outer -> .*middle"):
+    with pytest.raises(MiddlewareSuspended, match=r"outer -> .*middle"):
         run_blocking(outer())
     gc.collect()
 

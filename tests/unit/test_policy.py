@@ -41,7 +41,9 @@ def test_policies_compare_and_hash_by_content():
         NO_RETRY.max_attempts = 2
 
 
-@pytest.mark.parametrize(("capacity", "cost"), [(1, 2), (1, 0), (1, -1), (0, 0), (math.nan, 1), (1, math.nan), (-1, -2)])
+@pytest.mark.parametrize(
+    ("capacity", "cost"), [(1, 2), (1, 0), (1, -1), (0, 0), (math.nan, 1), (1, math.nan), (-1, -2)]
+)
 def test_a_budget_must_hold_one_retry_at_least(capacity, cost):
     with pytest.raises(ValueError, match="a budget needs capacity >= cost > 0"):
         RetryBudget(capacity, cost)

@@ -134,7 +134,9 @@ def test_a_redirect_says_that_it_is_not_followed(status):
     assert "never followed" in str(status_error(Response(status=status, headers=Headers(), body=b"")))
 
 
-@pytest.mark.parametrize(("headers", "expected"), [({"X-Request-Id": "r1"}, "r1"), ({"X-Request-ID": ""}, None), ({}, None)])
+@pytest.mark.parametrize(
+    ("headers", "expected"), [({"X-Request-Id": "r1"}, "r1"), ({"X-Request-ID": ""}, None), ({}, None)]
+)
 def test_the_request_id_comes_from_its_header(headers, expected):
     assert request_id(Headers(headers)) == expected
 

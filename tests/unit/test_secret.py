@@ -14,14 +14,33 @@ from airplane_runbooks import Airplane, ConfigurationError, Secret, Settings
 from airplane_runbooks.options import as_secret_source
 
 KEY = "tkn_s3cr3t"
-BAD_KEYS = ["tkn_s3cr3t\n", "tkn_s3cr3t\r\nX-Evil: 1", "tkn_s3cr3t\0", "tkn_s3cr3t-naïve", "tkn_s3cr3t\ud800", "tkn_s3cr3t\x7f"]
+BAD_KEYS = [
+    "tkn_s3cr3t\n",
+    "tkn_s3cr3t\r\nX-Evil: 1",
+    "tkn_s3cr3t\0",
+    "tkn_s3cr3t-naïve",
+    "tkn_s3cr3t\ud800",
+    "tkn_s3cr3t\x7f",
+]
 
 
 def test_a_secret_reveals_itself_only_when_asked():
     assert Secret(KEY).reveal() == KEY
 
 
-@pytest.mark.parametrize("show", [repr, str, format, "{}".format, "{!s:>20}".format, ascii, lambda s: f"{s}", lambda s: f"{[s]}", lambda s: "%s" % s])  # noqa: UP031
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        format,
+        "{}".format,
+        "{!s:>20}".format,
+        ascii,
+        lambda s: f"{s}",
+        lambda s: f"{[s]}",
+    ],
+)
 def test_a_secret_does_not_show_itself(show):
     assert KEY not in show(Secret(KEY))
     assert "Secret(***)" in show(Secret(KEY))

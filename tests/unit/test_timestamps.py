@@ -41,13 +41,17 @@ def test_a_timestamp_that_is_null_or_absent_is_none(body):
     assert decode(body, Session).created_at is None
 
 
-@pytest.mark.parametrize("written", ['"soon"', '"0001-01-01T00:00:00+01:00"', '"9999-12-31 23:59:59-01"', "1641940365", "[]"])
+@pytest.mark.parametrize(
+    "written", ['"soon"', '"0001-01-01T00:00:00+01:00"', '"9999-12-31 23:59:59-01"', "1641940365", "[]"]
+)
 def test_what_is_no_timestamp_is_refused_by_name(written):
     with pytest.raises(msgspec.ValidationError, match=r"createdAt|outside of the years"):
         decode(f'{{"status":"Active","createdAt":{written}}}'.encode(), Session)
 
 
-@pytest.mark.parametrize("text", ["soon", "2022-13-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31 23:59:59-01"])
+@pytest.mark.parametrize(
+    "text", ["soon", "2022-13-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31 23:59:59-01"]
+)
 def test_text_that_is_no_timestamp_raises_a_value_error(text):
     with pytest.raises(ValueError):
         parse_timestamp(text)

@@ -113,11 +113,11 @@ class Api:
         earlier = self._backend.keys.claim(key, _fingerprint(path, call))
         if earlier is not None:
             return earlier
-        reply = None
+        kept = None
         try:
-            reply = self._handle(handler, call)
+            reply = kept = self._handle(handler, call)
         finally:
-            self._backend.keys.settle(key, reply)
+            self._backend.keys.settle(key, kept)
         return reply
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -66,7 +67,8 @@ class Runnable(Generic[P, R_co]):
             made = parameter(argument.name, hints.get(argument.name, Any), default)
             yield _nullable(made) if argument.default is None else made
 
-    def _without_context(self, arguments: list[inspect.Parameter], _: dict[str, Any]) -> list[inspect.Parameter]:
+    def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:
+        del hints  # for runbooks
         return arguments
 
 
@@ -119,7 +121,7 @@ def runbook(
     """
     if function is not None:
         return Runbook(function, slug=slug, name=name, id=id)
-    return lambda function: Runbook(function, slug=slug, name=name, id=id)
+    return partial(Runbook[..., Any], slug=slug, name=name, id=id)
 
 
 @overload
@@ -139,7 +141,7 @@ def task(
     """Make a function a task, with or without arguments. Raises as `runbook` does."""
     if function is not None:
         return Task(function, slug=slug, name=name, id=id)
-    return lambda function: Task(function, slug=slug, name=name, id=id)
+    return partial(Task[..., Any], slug=slug, name=name, id=id)
 
 
 RunnableT = TypeVar("RunnableT", bound=Runnable[..., Any])

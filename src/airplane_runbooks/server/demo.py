@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from .. import Airplane
@@ -78,24 +78,25 @@ class Follower:
             if session.status is not self._status:
                 self._status = session.status
                 print(f"session  {session.id} is {session.status}")
-            for run in self._runs():
-                self._tell(run)
+            for run in self._runs(session):
+                self._tell(run, "result" if run.task_id == session.runbook_id else "step")
             if session.status.is_terminal:
                 return session
             time.sleep(POLL_SECONDS)
         raise TimeoutError(f"session {self._session_id} has not ended within {PATIENCE_SECONDS:.0f} seconds")
 
-    def _runs(self) -> Iterator[Run]:
-        runs = [run for run in self._airplane.runs.list() if run.session_id == self._session_id]
-        return reversed(runs)  # the newest come first
+    def _runs(self, session: Session) -> list[Run]:
+        """Return the session's runs, the oldest first, and last the one that holds the runbook's own result."""
+        runs = [run for run in self._airplane.runs.list() if run.session_id == session.id]
+        return sorted(reversed(runs), key=lambda run: run.task_id == session.runbook_id)
 
-    def _tell(self, run: Run) -> None:
+    def _tell(self, run: Run, what: str) -> None:
         if run.id in self._told:
             return
         if run.status.is_terminal:
             self._told.add(run.id)
             output = self._airplane.runs.get_outputs(run.id).output
-            print(f"step     {run.task_name or run.id}: {run.status}, output {output}")
+            print(f"{what:<8} {run.task_name or run.id}: {run.status}, output {output}")
             return
         for prompt in self._airplane.prompts.list(run.id):
             if prompt.is_open:
@@ -135,6 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     with (
         RunbookServer([refund]) as server,
         Airplane(server.api_key, base_url=server.base_url, tracer_provider=traces.provider) as airplane,
+        traces.root("demo"),
     ):
         print(f"server   {server.base_url}")
         started = airplane.runbooks.execute(slug="refund", param_values={"customer": "ada@example.com"})

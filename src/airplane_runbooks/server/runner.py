@@ -66,6 +66,8 @@ class Runner:
             case _ if outcome.failure is None and (rest := context.unfinished()) is not None:
                 text = f"the runbook went another way than before: it ended ahead of {rest!r}"
                 outcome = Outcome.failed(Failure("ReplayMismatch", text))
+            case _:
+                pass
         self._store.finish(run.id, outcome)
         return False
 

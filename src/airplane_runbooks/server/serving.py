@@ -9,10 +9,10 @@ import socket
 import threading
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from .api import error_reply
 from .app import application, create_backend
@@ -96,8 +96,8 @@ class RunbookServer:
         """Stop listening, finish the calls being answered, end every session at its next step. Idempotent."""
         self._server.should_exit = True
         self._backend.stop()  # now, not only when the last call has been answered
+        self.wait()
         if self._thread is not None:
-            self._ended.wait()
             self._thread.join()
 
     def __enter__(self) -> Self:
@@ -191,7 +191,10 @@ class _GuardedProtocol(H11Protocol):
         self.transport.close()
 
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        cycle = cast(
+            "RequestResponseCycle | None", self.cycle
+        )  # None before the first request, whatever uvicorn declares
+        return cycle is None or cycle.response_complete
 
     def _guard(self) -> None:
         if not self._is_idle():

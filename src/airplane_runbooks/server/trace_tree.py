@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,24 +37,29 @@ class TraceTree:
         children: dict[int | None, list[ReadableSpan]] = defaultdict(list)
         for span in sorted(self._exporter.get_finished_spans(), key=lambda span: span.start_time):
             children[span.parent.span_id if span.parent else None].append(span)
-        blocks = ["\n".join(_block(children, root, "")) for root in children[None]]
-        return "\n".join(_counted(blocks))
+        return "\n".join(_folded([_drawn(children, root, "") for root in children[None]]))
+
+    def root(self, name: str) -> AbstractContextManager[object]:
+        """Return a span around everything that happens in a `with` statement."""
+        if self.provider is None:
+            return nullcontext()
+        return self.provider.get_tracer("demo").start_as_current_span(name)
 
 
-def _block(children: dict[int | None, list[ReadableSpan]], span: ReadableSpan, indent: str) -> Iterator[str]:
+def _drawn(children: dict[int | None, list[ReadableSpan]], span: ReadableSpan, indent: str) -> str:
     """Draw a span and what is below it."""
     attributes = span.attributes or {}
     name = span.name
     if "url.full" in attributes:
         result = attributes.get("http.response.status_code", attributes.get("error.type"))
         name = f"{name} {str(attributes['url.full']).partition('?')[0]} -> {result}"
-    yield f"{indent}{name}  ({span.kind.name})"
     context = span.get_span_context()
-    for child in children[context.span_id] if context is not None else ():
-        yield from _block(children, child, indent + "   ")
+    below = children[context.span_id] if context is not None else ()
+    lines = _folded([_drawn(children, child, indent + "   ") for child in below])
+    return "\n".join([f"{indent}{name}  ({span.kind.name})", *lines])
 
 
-def _counted(blocks: list[str]) -> Iterator[str]:
+def _folded(blocks: list[str]) -> Iterator[str]:
     """Draw equal blocks in a row once, with their number."""
     for block, group in itertools.groupby(blocks):
         count = len(list(group))
