@@ -351,10 +351,10 @@ def test_each_unsendable_value_is_refused_in_a_plain_dict(bad, below):
 
 
 @given(st.integers(0, 3 * MAX_DEPTH), st.integers(0, 5), st.booleans())
-@example(MAX_DEPTH, 1, walked=False)
-@example(MAX_DEPTH, 1, walked=True)
-@example(MAX_DEPTH + 1, 1, walked=False)
-@example(MAX_DEPTH + 1, 1, walked=True)
+@example(levels=MAX_DEPTH, breadth=1, walked=False)
+@example(levels=MAX_DEPTH, breadth=1, walked=True)
+@example(levels=MAX_DEPTH + 1, breadth=1, walked=False)
+@example(levels=MAX_DEPTH + 1, breadth=1, walked=True)
 def test_a_hundred_levels_below_the_values_are_the_most(levels, breadth, walked):
     value: Any = "leaf"
     for _ in range(levels):

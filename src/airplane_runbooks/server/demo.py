@@ -88,7 +88,8 @@ class Follower:
     def _runs(self, session: Session) -> list[Run]:
         """Return the session's runs, the oldest first, and last the one that holds the runbook's own result."""
         runs = [run for run in self._airplane.runs.list() if run.session_id == session.id]
-        return sorted(reversed(runs), key=lambda run: run.task_id == session.runbook_id)
+        runs.reverse()  # they come the newest first
+        return sorted(runs, key=lambda run: run.task_id == session.runbook_id)
 
     def _tell(self, run: Run, what: str) -> None:
         if run.id in self._told:
