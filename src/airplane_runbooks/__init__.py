@@ -20,9 +20,12 @@ from .errors import (
     NotFound,
     ParamValueError,
     RateLimited,
+    RunFailed,
     ServerError,
+    SessionFailed,
     TransportError,
     Unauthorized,
+    WaitTimeout,
 )
 from .http import AsyncTransport, Headers, Reply, Request, Response, Transport
 from .options import CallOptions, Secret, Settings
@@ -64,12 +67,15 @@ __all__ = [
     "Response",
     "RetryBudget",
     "RetryPolicy",
+    "RunFailed",
     "Secret",
     "ServerError",
+    "SessionFailed",
     "Settings",
     "Transport",
     "TransportError",
     "Unauthorized",
     "Upload",
+    "WaitTimeout",
     "__version__",
 ]

@@ -14,6 +14,9 @@
     │  ├─ Conflict 409         Locked 423         RateLimited 429
     │  └─ ServerError 5xx
     ├─ DecodeError             the call succeeded, its reply could not be read; keeps the response
+    ├─ WaitTimeout             also a TimeoutError: what was waited for has not ended in time
+    ├─ SessionFailed           a session that was waited for has failed or been cancelled
+    ├─ RunFailed               the same of a run
     ├─ ClientClosed            the client or its transport has been closed
     └─ MiddlewareSuspended     a middleware awaited something real in a sync client
 
@@ -25,6 +28,7 @@ from __future__ import annotations
 from typing import Any
 
 from .http import Headers, Response
+from .models import Prompt, Run, Session
 
 
 class AirplaneError(Exception):
@@ -201,6 +205,42 @@ class DecodeError(AirplaneError):
         super().__init__(message)
         self.response = response
         self.maybe_processed = True
+
+
+class WaitTimeout(AirplaneError, TimeoutError):
+    """What was waited for goes on; waiting for it can be taken up again from its ID.
+
+    Attributes:
+        last: The object as it was last seen; None if it never was.
+    """
+
+    def __init__(self, message: str, *, last: Session | Run | Prompt | None = None) -> None:
+        super().__init__(message)
+        self.last = last
+
+
+class SessionFailed(AirplaneError):
+    """A session that was waited for has failed or been cancelled.
+
+    Attributes:
+        session: The session in its final state.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(f"session {session.id} has ended: {session.status}")
+        self.session = session
+
+
+class RunFailed(AirplaneError):
+    """A run that was waited for has failed or been cancelled.
+
+    Attributes:
+        run: The run in its final state.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"run {run.id} has ended: {run.status}")
+        self.run = run
 
 
 class ClientClosed(AirplaneError):

@@ -26,10 +26,14 @@ from airplane_runbooks import (
     MiddlewareSuspended,
     ParamValueError,
     Response,
+    RunFailed,
+    SessionFailed,
     TransportError,
+    WaitTimeout,
     errors,
 )
 from airplane_runbooks.errors import error_class
+from airplane_runbooks.models import Run, RunStatus, Session, SessionStatus
 
 
 def family(root: type[AirplaneError]) -> Iterator[type[AirplaneError]]:
@@ -53,6 +57,12 @@ def made(kind: type[AirplaneError]) -> AirplaneError:
         error = kind("param_values.rows[3].at", "cannot be sent")
     elif kind is DecodeError:
         error = kind("unreadable", Response(status=200, headers=HEADERS, body=b"?", http_version="1.1"))
+    elif kind is SessionFailed:
+        error = kind(Session(id="ses1", status=SessionStatus.FAILED))
+    elif kind is RunFailed:
+        error = kind(Run(id="run1", status=RunStatus.CANCELLED))
+    elif kind is WaitTimeout:
+        error = kind("still running", last=Session(id="ses1", status=SessionStatus.WAITING))
     elif kind is DeadlineExceeded:
         error = kind("too late", retry_after=3.5)
     elif kind is ConnectError:
@@ -129,6 +139,7 @@ def test_a_class_of_somebody_else_below_ours_comes_back_whole(journey):
         (ConfigurationError, ValueError),
         (ParamValueError, ValueError),
         (DeadlineExceeded, TimeoutError),
+        (WaitTimeout, TimeoutError),
         (AttemptTimeout, TransportError),
         (ConnectError, TransportError),
         (ConnectionLost, TransportError),
@@ -142,7 +153,7 @@ def test_an_error_is_caught_as_what_it_also_is(kind, base):
 
 def test_only_those_are_value_errors_and_timeouts():
     assert [kind for kind in CLASSES if issubclass(kind, ValueError)] == [ConfigurationError, ParamValueError]
-    assert [kind for kind in CLASSES if issubclass(kind, OSError)] == [DeadlineExceeded]
+    assert [kind for kind in CLASSES if issubclass(kind, OSError)] == [DeadlineExceeded, WaitTimeout]
 
 
 def test_every_class_is_public():
