@@ -27,7 +27,19 @@ class OpenEnum(StrEnum):
         return f"{type(self).__name__}({self.value!r})"
 
 
-class SessionStatus(OpenEnum):
+_TERMINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
+
+
+class Status(OpenEnum):
+    """State of something that runs and comes to an end."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it has ended. A value that this version does not know counts as still running."""
+        return self.value in _TERMINAL
+
+
+class SessionStatus(Status):
     """State of a session. Only the last three are final; `WAITING` means that a human is asked."""
 
     PENDING = "Pending"
@@ -38,13 +50,8 @@ class SessionStatus(OpenEnum):
     FAILED = "Failed"
     CANCELLED = "Cancelled"
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the session has ended. A value that this version does not know counts as still running."""
-        return self.value in _TERMINAL
 
-
-class RunStatus(OpenEnum):
+class RunStatus(Status):
     """State of a run. There is no waiting state: a run that asks a human stays `ACTIVE`."""
 
     NOT_STARTED = "NotStarted"
@@ -53,14 +60,6 @@ class RunStatus(OpenEnum):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the run has ended. A value that this version does not know counts as still running."""
-        return self.value in _TERMINAL
-
-
-_TERMINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 
 class Runtime(OpenEnum):
