@@ -36,8 +36,8 @@ ParamValue: TypeAlias = Scalar | Sequence["ParamValue"] | Mapping[str, "ParamVal
 
 MAX_DEPTH = 100
 
-# What holds itself twice doubles with every level: a level of more entries than this is left to the walk.
-_MAX_LEVEL = 1 << 20
+# What holds itself twice doubles with every level. From so many entries on, a level is looked at for that.
+_SUSPICIOUS = 100_000
 
 _encode = msgspec.json.Encoder().encode
 _flat = chain.from_iterable
@@ -85,7 +85,8 @@ def _is_plain(values: dict[Any, Any]) -> bool:
             return True
         dicts = [item for item in level if type(item) is dict]
         lists = [item for item in level if type(item) is list or type(item) is tuple]
-        if sum(map(len, dicts)) + sum(map(len, lists)) > _MAX_LEVEL:
+        containers = [*dicts, *lists]
+        if sum(map(len, containers)) > _SUSPICIOUS and len(set(map(id, containers))) < len(containers):
             return False
     return False
 

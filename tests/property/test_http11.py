@@ -155,5 +155,26 @@ def test_a_head_that_we_write_is_read_back(headers: dict[str, str]) -> None:
     line, _, rest = raw.partition(b"\r\n")
     assert line == b"POST /v0/x HTTP/1.1"
     head = parse_head(b"HTTP/1.1 200 OK\r\n" + rest)
+    assert head is not None
     assert head.headers == headers
-    assert is_reusable(head) is ("close" not in headers.get("connection", "").lower())
+    assert is_reusable(head) is ("close" not in headers.get("connection", "").lower().split(","))
+
+
+@given(
+    st.dictionaries(st.text(max_size=8), st.text(max_size=12), max_size=4), st.text(max_size=8), st.text(max_size=12)
+)
+def test_a_head_has_the_lines_it_was_given_or_is_refused(headers: dict[str, str], method: str, target: str) -> None:
+    try:
+        raw = render_head(method, target, headers, None)
+    except TransportError:
+        return
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    assert raw.decode("ascii").split("\r\n") == lines
+    assert raw.count(b"\n") == raw.count(b"\r") == len(lines) - 1
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=6), st.lists(st.integers(0, 10_000), max_size=20))
+def test_trailers_and_extensions_change_nothing(chunks: list[bytes], cuts: list[int]) -> None:
+    body = b"".join(b"%x ;a=b\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0;last\r\nx: y\r\nz: \xff\r\n\r\n"
+    assert read(split(raw, cuts)) == (200, {"transfer-encoding": "chunked"}, b"".join(chunks))

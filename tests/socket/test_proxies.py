@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import trustme
 
-from airplane_runbooks import AttemptTimeout, ConfigurationError, ConnectError
+from airplane_runbooks import AttemptTimeout, ConfigurationError, ConnectError, ConnectionLost
 from airplane_runbooks.testing.conformance import KEY, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports._proxies import Proxies, parse_proxy
@@ -52,6 +52,7 @@ def tunnel_to(port: Callable[[], int], seen: list[bytes]) -> Callable[[Peer], No
                 if keep:
                     seen.append(data)
                 sink.sendall(data)
+            sink.shutdown(socket.SHUT_RDWR)
 
     def script(peer: Peer) -> None:
         seen.append(peer.read_request())
@@ -60,8 +61,6 @@ def tunnel_to(port: Callable[[], int], seen: list[bytes]) -> Callable[[Peer], No
             back = threading.Thread(target=pump, args=(upstream, peer.sock, False), daemon=True)
             back.start()
             pump(peer.sock, upstream, True)
-            with contextlib.suppress(OSError):
-                upstream.shutdown(socket.SHUT_RDWR)
             back.join()
 
     return script
@@ -77,19 +76,119 @@ def test_https_goes_through_a_tunnel_that_learns_nothing(api: HostileServer, tru
         assert proxy.connections == 1
     head = seen[0].lower()
     assert head.startswith(b"connect api.test:443 http/1.1\r\nhost: api.test:443\r\n")
+    assert head.count(b"\r\nhost:") == 1
     assert b"proxy-authorization: basic " + base64.b64encode(b"user:p@ss").lower() in head
     assert KEY.encode() not in b"".join(seen)
 
 
-def test_a_tunnel_may_lead_through_a_proxy_that_speaks_tls_itself(
-    api: HostileServer, authority: trustme.CA, trusting: ssl.SSLContext
-) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    with HostileServer(tunnel_to(lambda: api.port, []), ssl_context=context) as proxy:
-        transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
-        assert transport.send(request_to(ORIGIN), 10).body == b'"through"'
-        transport.close()
+class TestProxyUnderTLS:
+    """One TLS connection inside of another."""
+
+    @pytest.fixture
+    def secured(self, authority: trustme.CA) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        return context
+
+    def test_a_tunnel_leads_through_it(
+        self, api: HostileServer, secured: ssl.SSLContext, trusting: ssl.SSLContext
+    ) -> None:
+        with HostileServer(tunnel_to(lambda: api.port, []), ssl_context=secured) as proxy:
+            transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
+            for body in (b"{}", b"x" * 5_000_000, b"{}"):
+                assert transport.send(request_to(ORIGIN, body), 10).body == b'"through"'
+            assert transport.send(request_to(ORIGIN), None).body == b'"through"'
+            assert proxy.connections == 1
+            transport.close()
+
+    def test_plain_http_is_forwarded_by_it(self, secured: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+        with HostileServer(always(reply(b"1")), ssl_context=secured) as proxy:
+            transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
+            for _ in range(2):
+                assert transport.send(request_to("http://api.test"), 10).body == b"1"
+            assert proxy.connections == 1
+            transport.close()
+
+    @pytest.mark.parametrize("says_so", [True, False])
+    def test_a_stream_that_is_cut_off_is_not_the_end_of_a_body(
+        self, authority: trustme.CA, secured: ssl.SSLContext, trusting: ssl.SSLContext, says_so: bool
+    ) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("api.test").configure_cert(context)
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\nwhole")
+            if says_so:
+                with contextlib.suppress(OSError):
+                    peer.sock.unwrap()  # type: ignore[attr-defined]  # of TLS sockets
+
+        with (
+            HostileServer(script, ssl_context=context) as server,
+            HostileServer(tunnel_to(lambda: server.port, []), ssl_context=secured) as proxy,
+        ):
+            transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
+            if says_so:
+                assert transport.send(request_to(ORIGIN), 10).body == b"whole"
+            else:
+                with pytest.raises(ConnectionLost):
+                    transport.send(request_to(ORIGIN), 10)
+            transport.close()
+
+    def test_what_follows_a_response_does_not_become_the_next_one(
+        self, authority: trustme.CA, secured: ssl.SSLContext, trusting: ssl.SSLContext
+    ) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("api.test").configure_cert(context)
+
+        def script(peer: Peer) -> None:
+            while peer.read_request():
+                peer.send(reply(b"good"))
+                peer.send(reply(b"evil"))
+
+        def relay(peer: Peer) -> None:
+            """Hold everything back until two records of the server can go out together."""
+            peer.read_request()
+            with socket.create_connection(("127.0.0.1", server.port)) as upstream:
+                peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+                upstream.settimeout(0.1)
+                with contextlib.suppress(OSError):
+                    while data := peer.sock.recv(65536):
+                        upstream.sendall(data)
+                        answer = b""
+                        with contextlib.suppress(TimeoutError):
+                            while more := upstream.recv(65536):
+                                answer += more
+                        peer.send(answer)
+
+        with (
+            HostileServer(script, ssl_context=context) as server,
+            HostileServer(relay, ssl_context=secured) as proxy,
+        ):
+            transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
+            for _ in range(2):
+                assert transport.send(request_to(ORIGIN), 10).body == b"good"
+            assert proxy.connections == 2
+            transport.close()
+
+    def test_a_handshake_that_drips_through_it_does_not_outlast_the_timeout(
+        self, secured: ssl.SSLContext, trusting: ssl.SSLContext
+    ) -> None:
+        """Each byte is a whole record to the outer connection, but the inner one waits for all of its own."""
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+            peer.drip(b"\x16\x03\x03\x40\x00" + bytes(100))
+
+        with HostileServer(script, ssl_context=secured) as proxy:
+            transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
+            started = time.monotonic()
+            with pytest.raises(AttemptTimeout) as caught:
+                transport.send(request_to(ORIGIN), 1.0)
+            assert time.monotonic() - started < 1.2
+            assert caught.value.sent is False
+            transport.close()
 
 
 def test_the_proxys_password_does_not_reach_the_server(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
@@ -129,15 +228,41 @@ def test_plain_http_is_forwarded_with_the_whole_url() -> None:
     assert b"\r\nproxy-authorization: basic " in head
 
 
-@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "502 Bad Gateway"])
-def test_a_refused_tunnel_was_not_sent(status: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "transient"), [("407 Proxy Authentication Required", False), ("502 Bad Gateway", True)]
+)
+def test_a_refused_tunnel_was_not_sent(status: str, transient: bool) -> None:
     with HostileServer(always(reply(status=status))) as proxy:
         transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
         with pytest.raises(ConnectError, match=status[:3]) as caught:
             transport.send(request_to(ORIGIN), 10)
         transport.close()
     assert caught.value.sent is False
+    assert caught.value.transient is transient
     assert not caught.value.maybe_processed
+
+
+def test_a_tunnel_through_which_the_proxy_speaks_first_is_not_used() -> None:
+    with HostileServer(always(b"HTTP/1.1 200 OK\r\n\r\n" + reply(b"evil"))) as proxy:
+        transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
+        with pytest.raises(ConnectError, match="before the server could"):
+            transport.send(request_to(ORIGIN), 10)
+        transport.close()
+
+
+def test_a_tunnel_may_lead_to_an_address() -> None:
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.read_request())
+        peer.send(reply(status="502 Bad Gateway"))
+
+    with HostileServer(script) as proxy:
+        transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
+        with pytest.raises(ConnectError):
+            transport.send(request_to("https://[2001:db8::1]:8443"), 10)
+        transport.close()
+    assert seen[0].startswith(b"CONNECT [2001:db8::1]:8443 HTTP/1.1\r\nhost: [2001:db8::1]:8443\r\n")
 
 
 def test_a_proxy_that_does_not_speak_http_was_not_sent() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airplane_runbooks import Airplane, ClientClosed, ConnectError
+from airplane_runbooks.pipeline import run_blocking
 from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
+from airplane_runbooks.testing.conformance import request_to
 
 
 def client(transport: FakeTransport) -> Airplane:
@@ -35,6 +37,16 @@ def test_a_closed_transport_refuses() -> None:
     assert transport.closed
     with pytest.raises(ClientClosed):
         client(transport).runbooks.execute(slug="x")
+
+
+def test_a_transport_has_an_async_face_that_shares_everything() -> None:
+    transport = FakeTransport([json_response({}, status=202)])
+    face = transport.as_async()
+    assert run_blocking(face.send(request_to("http://localhost"), 5)).status == 202
+    assert repr(face) == "<FakeTransport, 1 requests>.as_async()"
+    run_blocking(face.aclose())
+    assert transport.closed
+    assert transport.timeouts == [5]
 
 
 def test_a_clock_moves_only_when_it_is_told_to() -> None:

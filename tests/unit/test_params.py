@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Iterator
@@ -162,13 +163,16 @@ def test_a_structure_that_doubles_with_every_level_is_refused_at_once():
         encode_params({"rows": rows})
 
 
-def test_a_level_of_very_many_entries_is_walked_to_the_same_end(monkeypatch):
-    values = {"rows": [{"id": number, "tags": ["a", 1.5]} for number in range(20)]}
-    expected = encode_params(values)
-    monkeypatch.setattr(params, "_MAX_LEVEL", 10)
+def test_what_stands_twice_among_very_many_entries_is_walked_to_the_same_end(monkeypatch):
+    row = {"id": 1, "tags": ["a", 1.5]}
+    single, double = {"rows": [copy.deepcopy(row) for _ in range(20)]}, {"rows": [row] * 20}
+    expected = encode_params(double)
+    assert params._is_plain(double)
+    monkeypatch.setattr(params, "_SUSPICIOUS", 10)
 
-    assert not params._is_plain(values)
-    assert encode_params(values) == expected
+    assert params._is_plain(single)
+    assert not params._is_plain(double)
+    assert encode_params(single) == encode_params(double) == expected
 
 
 @pytest.fixture

@@ -3,6 +3,6 @@
 `airplane_runbooks.testing.conformance` needs pytest and trustme; what is exported here needs nothing.
 """
 
-from .doubles import FakeClock, FakeTransport, json_response
+from .doubles import AsyncFakeTransport, FakeClock, FakeTransport, json_response
 
-__all__ = ["FakeClock", "FakeTransport", "json_response"]
+__all__ = ["AsyncFakeTransport", "FakeClock", "FakeTransport", "json_response"]

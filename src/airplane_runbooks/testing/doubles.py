@@ -54,8 +54,34 @@ class FakeTransport:
         """Refuse further requests."""
         self.closed = True
 
+    def as_async(self) -> AsyncFakeTransport:
+        """Return the same transport with an async face: answers, records and the end are shared."""
+        return AsyncFakeTransport(self)
+
     def __repr__(self) -> str:
         return f"<FakeTransport, {len(self.requests)} requests>"
+
+
+class AsyncFakeTransport:
+    """A FakeTransport as async clients want it. It answers without suspending.
+
+    Attributes:
+        sync: The transport behind it, with its records.
+    """
+
+    def __init__(self, sync: FakeTransport) -> None:
+        self.sync = sync
+
+    async def send(self, request: Request, timeout: float | None, /) -> Response:
+        """Answer one attempt."""
+        return self.sync.send(request, timeout)
+
+    async def aclose(self) -> None:
+        """Refuse further requests."""
+        self.sync.close()
+
+    def __repr__(self) -> str:
+        return f"{self.sync!r}.as_async()"
 
 
 class _Script:

@@ -21,18 +21,19 @@ class Peer:
     def __init__(self, sock: socket.socket, stopping: threading.Event) -> None:
         self.sock = sock
         self._stopping = stopping
-        self._data = b""
+        self._data = bytearray()
 
     def read_request(self) -> bytes:
         """Return the next whole request, or nothing if the client has closed the connection."""
-        while (head := self._data.partition(b"\r\n\r\n"))[1] == b"":
+        while (end := self._data.find(b"\r\n\r\n")) < 0:
             if not self._more():
                 return b""
-        length = _CONTENT_LENGTH.search(head[0])
-        size = len(head[0]) + 4 + (int(length[1]) if length else 0)
+        length = _CONTENT_LENGTH.search(self._data, 0, end)
+        size = end + 4 + (int(length[1]) if length else 0)
         while len(self._data) < size and self._more():
             pass
-        request, self._data = self._data[:size], self._data[size:]
+        request = bytes(self._data[:size])
+        del self._data[:size]
         return request
 
     def _more(self) -> bool:

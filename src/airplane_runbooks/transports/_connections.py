@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import urllib3
 from urllib3 import connection, connectionpool
 from urllib3.exceptions import HTTPError
 from urllib3.util.connection import allowed_gai_family
-from urllib3.util.ssl_match_hostname import CertificateError
+from urllib3.util.ssltransport import SSLTransport
+from urllib3.util.wait import wait_for_socket
 
-from ..errors import AttemptTimeout, ConnectError, ConnectionLost, TransportError
-from ._http11 import Head, Reader, is_reusable, render_head
+from ..errors import AttemptTimeout, ConnectError, ConnectionLost, InvalidResponse, TransportError
+from ._http11 import MAX_HEAD, Head, Reader, is_reusable, render_head
+from ._slots import Slots
 
 # Bodies up to this size go out in one piece with the head: one packet, one TLS record, one system call.
 _JOINED_BODY = 64 * 1024
+_PIECE = 64 * 1024
+
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_NOT_LISTENING = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
+_FINAL = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] [2-9]")
 
 
 class Deadline(urllib3.Timeout):
-    """A urllib3 timeout that counts down to one moment, through waiting for a connection, connecting and sending."""
+    """A urllib3 timeout that is one moment, for waiting for a connection, connecting, sending and reading together.
+
+    Where urllib3 takes the number of seconds for a connection out of it, it gets this object again: so it travels as
+    the `timeout` of the connection, and each of our steps asks it for what is left by then.
+    """
 
     def __init__(self, timeout: float | None) -> None:
         self.at = None if timeout is None else monotonic() + timeout
@@ -41,41 +53,46 @@ class Deadline(urllib3.Timeout):
         # A timeout of zero would make a socket non-blocking, so what is over has a millisecond left.
         return None if self.at is None else max(self.at - monotonic(), 0.001)
 
-    connect_timeout = left  # pyright: ignore[reportIncompatibleMethodOverride]
-    read_timeout = left  # pyright: ignore[reportIncompatibleMethodOverride]
+    @property
+    def connect_timeout(self) -> Any:
+        return self
+
+    @property
+    def read_timeout(self) -> Any:
+        return self
 
 
 class Answer:
     """A response as far as urllib3's pool looks at it."""
 
-    __slots__ = ("_connection", "_pool", "body", "head", "headers", "retries")
+    __slots__ = ("_connection", "_pool", "body", "headers", "http_version", "retries", "status")
 
     length_remaining = 0
 
     def __init__(self, head: Head, body: bytes) -> None:
-        self.head = head
+        self.status = head.status
         self.headers = head.headers
+        self.http_version = "1." + head.version
         self.body = body
 
     @property
-    def status(self) -> int:
-        return self.head.status
-
-    @property
-    def http_version(self) -> str:
-        return "1.0" if self.head.version == b"0" else "1.1"
-
-    @property
     def version_string(self) -> str:
-        return f"HTTP/{self.http_version}"
+        return "HTTP/" + self.http_version
 
 
-class _Wire:
+if TYPE_CHECKING:
+    _Base = connection.HTTPConnection
+else:
+    _Base = object  # mixed with either kind of connection below
+
+
+class _Wire(_Base):
     """What our connections do in place of http.client's: connect, send and receive before one deadline."""
 
     sock: Any
-    timeout: float | None
-    _deadline: float | None = None
+    timeout: Any  # the Deadline of the request that has the connection
+    _received: bytes
+    _is_whole: bool
 
     def __init__(self, *args: Any, max_response_bytes: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,116 +101,192 @@ class _Wire:
     def connect(self) -> None:
         """Connect. Whatever goes wrong here happened before a byte of a request was sent."""
         try:
-            super().connect()  # type: ignore[misc]  # of urllib3's connection, with which this class is mixed
+            super().connect()
         except TimeoutError as failure:
             raise AttemptTimeout("no time left while connecting", sent=False) from failure
         except TransportError as failure:
-            raise ConnectError(f"the proxy did not open a tunnel: {failure}") from failure
-        except (OSError, HTTPError, CertificateError) as failure:
-            untrusted = isinstance(failure, ssl.SSLCertVerificationError | CertificateError)
-            raise ConnectError(f"no connection: {failure}", transient=not untrusted) from failure
+            problem = f"the proxy did not open a tunnel: {failure}"
+            raise ConnectError(problem, transient=failure.transient) from failure
+        except (OSError, ValueError, HTTPError) as failure:
+            # A name that cannot be one, or a certificate not to be trusted, which will both be the same next time.
+            raise ConnectError(f"no connection: {failure}", transient=not isinstance(failure, ValueError)) from failure
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers, all of them together within the time left."""
-        deadline = None if self.timeout is None else monotonic() + self.timeout
-        this: Any = self
-        problem: Exception = OSError("the host name has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            this._dns_host, this.port, allowed_gai_family(), socket.SOCK_STREAM
-        ):
-            sock = socket.socket(family, kind, protocol)
-            try:
-                for option in this.socket_options or ():
-                    sock.setsockopt(*option)
-                sock.settimeout(_left(deadline))
-                sock.connect(address)
-                sock.settimeout(_left(deadline))  # for the TLS handshake
-                return sock
-            except OSError as failure:
-                problem = failure
-                sock.close()
-        raise problem
+        """Connect to the first address that answers, each having its share of the time that is left."""
+        addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        problem = OSError("the host name has no address")
+        try:
+            for index, (family, kind, protocol, _, address) in enumerate(addresses):
+                left = self.timeout.left
+                try:
+                    sock = _connected(family, kind, protocol, address, left and left / (len(addresses) - index))
+                except OSError as failure:
+                    problem = failure
+                else:
+                    sock.settimeout(self.timeout.left)  # for the TLS handshake
+                    return sock
+            raise problem
+        finally:
+            del problem  # its traceback holds this frame
 
     def _tunnel(self) -> None:
         """Ask a proxy for a tunnel to the server (CONNECT, RFC 9110, section 9.3.6)."""
-        this: Any = self
-        deadline = None if self.timeout is None else monotonic() + self.timeout
-        host = f"[{this._tunnel_host}]" if ":" in this._tunnel_host else this._tunnel_host
-        authority = f"{host}:{this._tunnel_port}"
-        self.sock.sendall(render_head("CONNECT", authority, {"host": authority, **this._tunnel_headers}, None))
-        head = Reader(self.sock, deadline, 0).head()
+        host = str(self._tunnel_host).strip("[]")
+        authority = f"[{host}]:{self._tunnel_port}" if ":" in host else f"{host}:{self._tunnel_port}"
+        given: Mapping[str, str] = self._tunnel_headers  # type: ignore[attr-defined]  # http.client's, which may add Host
+        headers = {name: value for name, value in given.items() if name.lower() != "host"}
+        self.sock.settimeout(self.timeout.left)
+        self.sock.sendall(render_head("CONNECT", authority, {"host": authority, **headers}, None))
+        reader = Reader(self.sock, self.timeout.at, 0)
+        head = reader.head()
         if not 200 <= head.status < 300:
-            raise OSError(f"the proxy refused the tunnel with status {head.status}")
-        self.sock.settimeout(_left(deadline))
+            raise ConnectError(f"it refused with status {head.status}", transient=head.status >= 500)
+        if not reader.is_in_step:
+            raise InvalidResponse("it sent something before the server could")
+        self.sock.settimeout(self.timeout.left)  # for the TLS handshake
 
-    def request(
-        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: Any
-    ) -> None:
-        """Send a request. What fails before its first byte is left to the pool; the rest is raised as ours."""
-        self._deadline = None if self.timeout is None else monotonic() + self.timeout
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:
+        """Send a request."""
         if not self.sock:
             self.connect()
         length = None if body is None else len(body)
-        sock = self.sock
+        self._received = b""
+        self._is_whole = True
         try:
-            sock.settimeout(_left(self._deadline))
+            self.sock.settimeout(self.timeout.left)
             if body is None or len(body) <= _JOINED_BODY:
-                sock.sendall(render_head(method, url, headers or {}, length) + (body or b""))
+                self.sock.sendall(render_head(method, url, headers, length) + (body or b""))
             else:
-                sock.sendall(render_head(method, url, headers or {}, length))
-                sock.sendall(body)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the server may have answered before it stopped listening
+                self.sock.sendall(render_head(method, url, headers, length))
+                self._send_watchfully(body)
+        except _NOT_LISTENING:
+            self._is_whole = False  # the server may have answered before it stopped listening
         except OSError as failure:
             _raise_broken(failure, "sending the request")
 
-    def getresponse(self) -> Answer:
+    def _send_watchfully(self, body: bytes) -> None:
+        """Send a large body, unless the server answers before it is through: then it may never read the rest."""
+        if not isinstance(self.sock, socket.socket):  # TLS inside of TLS, which cannot be left halfway
+            self.sock.sendall(body)
+            return
+        rest = memoryview(body)
+        self.sock.settimeout(0)
+        try:
+            while rest:
+                try:
+                    rest = rest[self.sock.send(rest[:_PIECE]) :]
+                    continue
+                except _WOULD_BLOCK:
+                    pass
+                if self._has_answer():
+                    self._is_whole = False
+                    return
+                if not wait_for_socket(self.sock, read=True, write=True, timeout=self.timeout.left):
+                    raise TimeoutError
+        finally:
+            self.sock.settimeout(self.timeout.left)
+
+    def _has_answer(self) -> bool:
+        """Read what has arrived; True if it is more than the start of interim responses (1xx), or the end."""
+        seen = len(self._received)
+        try:
+            self._received += self.sock.recv(_PIECE)
+        except _WOULD_BLOCK:
+            return False
+        is_interim = self._received.startswith(b"HTTP/1.1 1") and not _FINAL.search(self._received)
+        return len(self._received) == seen or len(self._received) > MAX_HEAD or not is_interim
+
+    def getresponse(self) -> Any:
         """Read the whole response. The connection is closed unless it is certain that another may follow on it."""
-        reader = Reader(self.sock, self._deadline, self._max_response_bytes)
+        reader = Reader(self.sock, self.timeout.at, self._max_response_bytes, self._received)
+        head: Head | None = None
         try:
             head = reader.head()
-        except OSError as failure:
-            _raise_broken(failure, "waiting for the response")
-        try:
             body = reader.body(head)
         except OSError as failure:
-            _raise_broken(failure, "reading the body of the response", head.status)
-        if reader.has_excess or not is_reusable(head):
-            this: Any = self
-            this.close()
+            _raise_broken(failure, "waiting for the response", head)
+        if not (self._is_whole and reader.is_in_step and is_reusable(head)):
+            self.close()
         return Answer(head, body)
 
 
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(deadline - monotonic(), 0.001)
+def _connected(family: int, kind: int, protocol: int, address: Any, timeout: float | None) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        # What we write is complete, so there is no sense in holding it back until more comes.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(timeout)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
-def _raise_broken(failure: OSError, doing: str, status: int | None = None) -> NoReturn:
+def _raise_broken(failure: OSError, doing: str, head: Head | None = None) -> NoReturn:
     error: TransportError
+    if head is not None:
+        doing = "reading the body of the response"
     if isinstance(failure, TimeoutError):
         error = AttemptTimeout(f"no time left while {doing}")
     else:
         error = ConnectionLost(f"the connection broke while {doing}: {failure.strerror or type(failure).__name__}")
-    error.status = status
+    error.status = None if head is None else head.status
     raise error from failure
 
 
-# The pool calls `request` and `getresponse` with less than http.client lets others call them with.
-class HTTPConnection(_Wire, connection.HTTPConnection):  # type: ignore[misc]
+class _Relay:
+    """The TLS connection to a proxy, as what carries another one through it.
+
+    One read of the inner connection may take any number of reads of this one, so each has to mind the deadline.
+    """
+
+    def __init__(self, sock: ssl.SSLSocket, wire: _Wire) -> None:
+        self._sock = sock
+        self._wire = wire
+
+    def recv(self, size: int) -> bytes:
+        deadline: Deadline = self._wire.timeout
+        if deadline.at is not None and monotonic() >= deadline.at:
+            raise TimeoutError
+        self._sock.settimeout(deadline.left)
+        return self._sock.recv(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+class HTTPConnection(_Wire, connection.HTTPConnection):
     """A connection in the clear."""
 
 
-class HTTPSConnection(_Wire, connection.HTTPSConnection):  # type: ignore[misc]
+class HTTPSConnection(_Wire, connection.HTTPSConnection):
     """A connection under TLS."""
+
+    def connect(self) -> None:
+        """Connect. From then on a stream that ends without saying so has been cut short (RFC 9112, section 9.8)."""
+        super().connect()
+        self.sock.suppress_ragged_eofs = False
+
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> Any:
+        secured = super()._connect_tls_proxy(hostname, sock)
+        return _Relay(secured, self) if self.proxy_is_tunneling else secured
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open, and nothing has arrived on it that nobody asked for."""
+        return super().is_connected and not (isinstance(self.sock, SSLTransport) and self.sock.incoming.pending)
 
 
 class HTTPPool(connectionpool.HTTPConnectionPool):
     """A pool of our connections."""
 
     ConnectionCls: Any = HTTPConnection
+    QueueCls: Any = Slots
 
 
 class HTTPSPool(connectionpool.HTTPSConnectionPool):
     """A pool of our connections under TLS."""
 
     ConnectionCls: Any = HTTPSConnection
+    QueueCls: Any = Slots

@@ -1,11 +1,15 @@
 """HTTP/1.1 as a client needs it (RFC 9112): write a request in one piece, read a response within limits and a deadline.
 
-Strict where laxness is how responses get mixed up: whatever is ambiguous about the length of a message is refused, and
+Strict where laxness is how messages get mixed up: whatever is ambiguous about the length of a response is refused, and
 its connection is not used again. Knows nothing of urllib3; works on anything with `recv` and `settimeout`.
+
+A traceback may show local variables, and servers may repeat what they were sent, the API key included. So no bytes, of
+either direction, are bound to a local name where something may be raised.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
 from collections.abc import Mapping
@@ -13,14 +17,17 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from ..errors import ConnectionLost, InvalidResponse, TransportError
+from ..http import is_header_name
 
 MAX_HEAD = 64 * 1024
 _READ_SIZE = 16 * 1024
 _MAX_READ_SIZE = 256 * 1024
 _MAX_CHUNK_LINE = 1024
+_FREE_CHUNK_LINE = 16
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
+_VISIBLE = bytes([ord("\t"), *range(0x20, 0x7F)])
+_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 
 
@@ -39,41 +46,68 @@ class Socket(Protocol):
 class Head(NamedTuple):
     """Status line and headers of a response."""
 
-    version: bytes
+    version: str
     status: int
     headers: dict[str, str]
 
+    def __repr__(self) -> str:
+        return f"<Head {self.status}>"
+
 
 def render_head(method: str, target: str, headers: Mapping[str, str], length: int | None) -> bytes:
-    """Write the head of a request. The names and values must have been checked for what could break a line."""
-    lines = [f"{method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    """Write the head of a request.
+
+    Raises TransportError, without showing the head, if a line of it could be read as anything but what it was meant to
+    be: an attempt to smuggle in a header or a second request, or a mistake that amounts to it.
+    """
+    lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
     if length is not None:
         lines.append(f"content-length: {length}")
-    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
+    head = "\r\n".join([*lines, "\r\n"]).encode("utf-8", "surrogatepass")
+    # With everything that may stand in a line taken away, the ends of our lines are left and nothing else.
+    is_sound = head.translate(None, _VISIBLE) == b"\r\n" * (len(lines) + 1)
+    if is_sound and " " not in target and _may_start_lines(method, *headers):
+        return head
+    del lines, head
+    raise TransportError("the request has a line that could be read as something else", sent=False, transient=False)
 
 
-def parse_head(data: bytes) -> Head:
-    """Read a head, its empty line included. Raises InvalidResponse unless every byte of it is in order."""
-    line = _STATUS_LINE.match(data)
+@functools.lru_cache(maxsize=256)
+def _may_start_lines(*names: str) -> bool:
+    """Whether these may stand at the start of a request's lines. The names of a client are always the same few."""
+    return all(map(is_header_name, names)) and not {name.lower() for name in names} & _FRAMING
+
+
+_FRAMING = {"content-length", "transfer-encoding"}
+
+
+def parse_head(data: bytes) -> Head | None:
+    """Read a head, its empty line included; None unless every byte of it is in order."""
+    text = data.decode("latin-1")
+    line = _STATUS_LINE.match(text)
     if line is None:
-        raise InvalidResponse("the server's answer does not start with an HTTP/1.1 status line")
+        return None
     headers: dict[str, str] = {}
-    position, end = line.end(), len(data) - 2
+    position, end = line.end(), len(text) - 2
     while position < end:
-        field = _FIELD.match(data, position)
+        field = _FIELD.match(text, position)
         if field is None:
-            raise InvalidResponse("the server sent a malformed header line")
-        name, value = field[1].decode("ascii").lower(), field[2].decode("latin-1")
+            return None
+        name, value = field.groups()
+        name, value = name.lower(), value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
         position = field.end()
     return Head(line[1], int(line[2]), headers)
 
 
 def is_reusable(head: Head) -> bool:
-    """Whether the connection stays open after this response (RFC 9112, section 9.3)."""
-    words = head.headers.get("connection", "").lower()
-    return "keep-alive" in words if head.version == b"0" else "close" not in words
+    """Whether another response may follow this one on its connection (RFC 9112, section 9.3)."""
+    if "connection" in head.headers or head.version == "0":
+        words = [word.strip() for word in head.headers.get("connection", "").lower().split(",")]
+        if "close" in words or (head.version == "0" and "keep-alive" not in words):
+            return False
+    # A body where none may be: its bytes, if they follow, must not be taken for the next response.
+    return head.status not in (204, 304) or _FRAMING.isdisjoint(head.headers)
 
 
 def body_length(head: Head) -> int | None:
@@ -86,7 +120,7 @@ def body_length(head: Head) -> int | None:
     coding = head.headers.get("transfer-encoding")
     length = head.headers.get("content-length")
     if coding is not None:
-        if coding.lower() != "chunked" or length is not None or head.version == b"0":
+        if coding.lower() != "chunked" or length is not None or head.version == "0":
             raise InvalidResponse("the server frames its response in an ambiguous way")
         return -1
     if length is None:
@@ -97,38 +131,37 @@ def body_length(head: Head) -> int | None:
 
 
 class Reader:
-    """Reads one response from a socket. Nothing it does outlasts the deadline, a monotonic time; None sets no limit."""
+    """Reads one response from a socket. Nothing it does outlasts the deadline, a monotonic time; None sets no limit.
 
-    def __init__(self, sock: Socket, deadline: float | None, max_body: int) -> None:
+    `received` is what has been read from the socket before.
+    """
+
+    def __init__(self, sock: Socket, deadline: float | None, max_body: int, received: bytes = b"") -> None:
         self._sock = sock
         self._deadline = deadline
         self._max_body = max_body
-        self._data = bytearray()
+        self._data = bytearray(received)
+        self._chunks = bytearray()
+        self._at_end = False
 
     @property
-    def has_excess(self) -> bool:
-        """Whether the server sent more than the response: the connection cannot be trusted with another."""
-        return bool(self._data)
+    def is_in_step(self) -> bool:
+        """Whether the stream is open and stands right behind the response: more than that would be another's answer."""
+        return not self._data and not self._at_end
 
     def head(self) -> Head:
         """Read the head of the final response, skipping interim ones (1xx)."""
         budget = MAX_HEAD
         while True:
-            self._expect_http()
-            data = self._until(b"\r\n\r\n", budget, "the head of the response")
-            budget -= len(data)
-            head = parse_head(data)
+            size = self._find(b"\r\n\r\n", budget, "the head of the response", start=b"HTTP/1.")
+            budget -= size
+            head = parse_head(self._take(size))
+            if head is None:
+                raise InvalidResponse("the server's answer does not start with a well-formed HTTP/1.1 head")
             if head.status == 101:
                 raise InvalidResponse("the server switched to another protocol without being asked")
             if head.status >= 200:
                 return head
-
-    def _expect_http(self) -> None:
-        """Refuse what does not speak HTTP at its first bytes, rather than wait for the end of its head."""
-        while self._data.startswith(b"HTTP/1."[: len(self._data)]) and len(self._data) < 7 and self._fill():
-            pass
-        if not b"HTTP/1.".startswith(self._data[:7]):
-            raise InvalidResponse("the server's answer does not start with an HTTP/1.1 status line")
 
     def body(self, head: Head) -> bytes:
         """Read the body, still encoded. An error tells the status, for the head has arrived."""
@@ -157,24 +190,31 @@ class Reader:
             self._sock.settimeout(left)
         data = self._sock.recv(size)
         self._data += data
-        return bool(data)
+        self._at_end = not data
+        return not self._at_end
 
     def _take(self, size: int) -> bytes:
         data = bytes(memoryview(self._data)[:size])
         del self._data[:size]
         return data
 
-    def _until(self, mark: bytes, limit: int, what: str) -> bytes:
-        start = 0
-        while (found := self._data.find(mark, start)) < 0:
+    def _find(self, mark: bytes, limit: int, what: str, start: bytes = b"") -> int:
+        """Read until `mark` has arrived, and return where it ends.
+
+        What does not begin with `start` is refused at its first bytes: another protocol may never send `mark`.
+        """
+        seen = 0
+        while (found := self._data.find(mark, seen)) < 0:
             if len(self._data) > limit:
                 raise InvalidResponse(f"{what} is larger than {limit} bytes")
-            start = max(0, len(self._data) - len(mark) + 1)
+            if not start.startswith(self._data[: len(start)]):
+                raise InvalidResponse("the server's answer does not start with an HTTP/1.1 status line")
+            seen = max(0, len(self._data) - len(mark) + 1)
             if not self._fill():
                 raise ConnectionLost(f"the server closed the connection before the end of {what}")
         if found > limit:
             raise InvalidResponse(f"{what} is larger than {limit} bytes")
-        return self._take(found + len(mark))
+        return found + len(mark)
 
     def _exactly(self, size: int) -> bytes:
         while (missing := size - len(self._data)) > 0:
@@ -189,22 +229,31 @@ class Reader:
         return self._take(len(self._data))
 
     def _chunked(self) -> bytes:
-        body = bytearray()
-        while size := self._chunk_size():
-            self._check_size(len(body) + size)
-            body += self._exactly(size)
+        budget = MAX_HEAD  # for all that is not the body: extensions of chunks, and trailers
+        while True:
+            end = self._find(b"\r\n", _MAX_CHUNK_LINE, "the size of a chunk")
+            size = _chunk_size(self._take(end))
+            if size is None:
+                raise InvalidResponse("the server sent a malformed chunk size")
+            if size == 0:
+                break
+            self._check_size(len(self._chunks) + size)
+            budget -= max(0, end - _FREE_CHUNK_LINE - size)
+            if budget < 0:
+                raise InvalidResponse("the server's response is mostly extensions of its chunks")
+            self._chunks += self._exactly(size)
             if self._exactly(2) != b"\r\n":
                 raise InvalidResponse("the server sent a chunk longer than it said")
-        budget = MAX_HEAD
-        while (line := self._until(b"\r\n", budget, "the trailers of the response")) != b"\r\n":
-            budget -= len(line)
-        return bytes(body)
+        while (end := self._find(b"\r\n", budget, "the trailers of the response")) > 2:
+            budget -= end
+            self._take(end)
+        self._take(end)
+        return bytes(self._chunks)
 
-    def _chunk_size(self) -> int:
-        line = _CHUNK_SIZE.fullmatch(self._until(b"\r\n", _MAX_CHUNK_LINE, "the size of a chunk"))
-        if line is None:
-            raise InvalidResponse("the server sent a malformed chunk size")
-        return int(line[1], 16)
+
+def _chunk_size(line: bytes) -> int | None:
+    match = _CHUNK_SIZE.fullmatch(line)
+    return None if match is None else int(match[1], 16)
 
 
 def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
@@ -212,15 +261,20 @@ def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
     coding = (coding or "identity").strip().lower()
     if coding == "identity" or not body:
         return body
-    if coding not in ("gzip", "x-gzip"):
-        raise InvalidResponse(f"the server used the content coding {coding[:40]!r}, which was not asked for")
-    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        data = inflate.decompress(body, max_size + 1)
-    except zlib.error:
-        raise InvalidResponse("the compressed body of the response is broken") from None
-    if len(data) > max_size:
-        raise InvalidResponse(f"the response is larger than the limit of {max_size} bytes when decompressed")
-    if not inflate.eof or inflate.unused_data:
-        raise InvalidResponse("the compressed body of the response is cut short, or something follows it")
-    return data
+    problem = f"the server used the content coding {coding[:40]!r}, which was not asked for"
+    if coding in ("gzip", "x-gzip"):
+        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            data = inflate.decompress(body, max_size + 1)
+        except zlib.error:
+            problem = "the compressed body of the response is broken"
+        else:
+            if len(data) > max_size:
+                problem = f"the response is larger than the limit of {max_size} bytes when decompressed"
+            elif inflate.eof and not inflate.unused_data:
+                return data
+            else:
+                problem = "the compressed body of the response is cut short, or something follows it"
+            del data
+    del body
+    raise InvalidResponse(problem)

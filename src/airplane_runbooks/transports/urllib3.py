@@ -17,11 +17,12 @@ import urllib3
 from msgspec import UNSET, UnsetType
 from urllib3.exceptions import ClosedPoolError, EmptyPoolError
 
-from ..errors import ClientClosed, ConfigurationError, ConnectError, InvalidResponse
+from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, InvalidResponse
 from ..http import Headers, Request, Response
 from ._connections import Answer, Deadline, HTTPPool, HTTPSPool
 from ._http11 import decode_body
 from ._proxies import Proxies, Proxy
+from ._slots import Slots
 
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 DEFAULT_POOL_SIZE = 32
@@ -41,6 +42,7 @@ class _Route(NamedTuple):
     """How an origin is reached."""
 
     pool: urllib3.HTTPConnectionPool
+    slots: Slots
     host: str
     absolute: bool  # a proxy that forwards plain http wants the whole URL
 
@@ -90,6 +92,9 @@ class Urllib3Transport:
 
     def send(self, request: Request, timeout: float | None, /) -> Response:
         """Carry out one attempt. See `airplane_runbooks.http.Transport` for what it promises."""
+        if timeout is not None and timeout <= 0:
+            raise AttemptTimeout("no time to send the request in", sent=False)
+        deadline = Deadline(timeout)
         route = self._routes.get(request.origin) or self._route(request.origin)
         fields = _Fields(request.headers.raw())
         fields["host"] = route.host
@@ -102,8 +107,8 @@ class Urllib3Transport:
                 retries=_NO_RETRIES,
                 redirect=False,
                 assert_same_host=False,
-                timeout=Deadline(timeout),
-                pool_timeout=timeout,  # type: ignore[arg-type]  # a fraction is fine
+                timeout=deadline,
+                pool_timeout=deadline.left,  # type: ignore[arg-type]  # a fraction is fine
             )
         except EmptyPoolError:
             raise ConnectError(f"all {self._pool_size} connections stayed busy until the time was up") from None
@@ -126,7 +131,10 @@ class Urllib3Transport:
             if self._closed:
                 raise ClientClosed("the transport has been closed")
             if origin not in self._routes:
-                self._routes[origin] = self._new_route(origin)
+                try:
+                    self._routes[origin] = self._new_route(origin)
+                except ValueError as problem:
+                    raise ConnectError(f"no connection: {problem}", transient=False) from problem
             return self._routes[origin]
 
     def _new_route(self, origin: str) -> _Route:
@@ -135,17 +143,16 @@ class Urllib3Transport:
         secure = scheme == "https" or (proxy is not None and proxy.url.startswith("https:"))
         if secure and self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
-        manager = self._manager(scheme, proxy)
+        manager = self._manager(proxy)
         pools: dict[str, Any] = {"http": HTTPPool, "https": HTTPSPool}
         manager.pool_classes_by_scheme = pools
         pool = manager.connection_from_url(origin)
         pool.conn_kw["max_response_bytes"] = self._max_response_bytes
-        return _Route(pool, host, absolute=proxy is not None and scheme == "http")
+        slots: Any = pool.pool
+        return _Route(pool, slots, host, absolute=proxy is not None and scheme == "http")
 
-    def _manager(self, scheme: str, proxy: Proxy | None) -> urllib3.PoolManager:
-        options: dict[str, Any] = {"maxsize": self._pool_size, "block": True}
-        if scheme == "https":
-            options["ssl_context"] = self._ssl_context
+    def _manager(self, proxy: Proxy | None) -> urllib3.PoolManager:
+        options: dict[str, Any] = {"maxsize": self._pool_size, "block": True, "ssl_context": self._ssl_context}
         if proxy is None:
             return urllib3.PoolManager(**options)
         return urllib3.ProxyManager(
@@ -159,6 +166,7 @@ class Urllib3Transport:
             routes, self._routes = self._routes, {}
         for route in routes.values():
             route.pool.close()
+            route.slots.close()
 
     def __repr__(self) -> str:
         return f"Urllib3Transport(pool_size={self._pool_size}, closed={self._closed})"

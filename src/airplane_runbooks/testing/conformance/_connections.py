@@ -125,9 +125,10 @@ class Connections(Case):
         assert caught.value.sent is False
         assert not caught.value.maybe_processed
 
-    def test_a_name_that_does_not_exist_was_not_sent(self, transport: Transport) -> None:
+    @pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "a" * 64 + ".test"])
+    def test_a_name_that_does_not_exist_was_not_sent(self, transport: Transport, host: str) -> None:
         with pytest.raises(ConnectError) as caught:
-            transport.send(request_to("http://nowhere.invalid"), 10)
+            transport.send(request_to(f"http://{host}"), 10)
         assert caught.value.sent is False
 
     def test_tls_works_with_a_trusted_certificate(self, opened: Callable[..., Transport]) -> None:

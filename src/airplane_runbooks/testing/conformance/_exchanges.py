@@ -6,6 +6,7 @@ import gzip
 
 import pytest
 
+from ...errors import TransportError
 from ...http import Transport
 from ..hostile import HostileServer, Peer, after_request, always, reply
 from ._support import KEY, Case, request_to
@@ -32,10 +33,11 @@ class Exchanges(Case):
         assert (response.status, response.body, response.headers["x-request-id"]) == (200, b'{"ok":true}', "req1")
 
     @pytest.mark.parametrize(
-        "status", ["204 No Content", "301 Moved", "404 Not Found", "429 Slow", "503 Down", "599 Odd"]
+        "status",
+        ["204 No Content", "304 Not Modified", "301 Moved", "404 Not Found", "429 Slow", "503 Down", "599 Odd"],
     )
     def test_every_status_is_a_response(self, transport: Transport, status: str) -> None:
-        body = b"" if status.startswith("204") else b"{}"
+        body = b"" if status.startswith(("204", "304")) else b"{}"
         headers = b"Location: /elsewhere\r\n"
         response = self.exchange(transport, always(reply(body, status=status, headers=headers)))
         assert response.status == int(status[:3])
@@ -72,3 +74,26 @@ class Exchanges(Case):
             before = (dict(request.headers), request.body, request.url)
             transport.send(request, 10)
             assert (dict(request.headers), request.body, request.url) == before
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("x-note", "a\r\nx-evil: 1"),
+            ("x-note", "a\nx-evil: 1"),
+            ("x-note: a\r\nx-evil", "1"),
+            ("x-n\xf6te", "x-evil"),
+        ],
+    )
+    def test_a_header_that_would_break_out_of_its_line_is_not_sent(
+        self, transport: Transport, name: str, value: str
+    ) -> None:
+        seen: list[bytes] = []
+        with (
+            HostileServer(lambda peer: seen.append(peer.read_request())) as server,
+            pytest.raises(TransportError) as caught,
+        ):
+            transport.send(request_to(server.origin, headers={name: value}), 10)
+        assert b"x-evil" not in b"".join(seen)
+        assert caught.value.sent is False
+        assert not caught.value.transient
+        assert "x-evil" not in str(caught.value)

@@ -6,7 +6,7 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import pytest
@@ -22,12 +22,17 @@ GRACE = 0.2
 KEY = "tkn_conformance"
 
 
-def request_to(origin: str, body: bytes | None = b'{"a":1}', target: str = "/v0/runbooks/execute") -> Request:
-    """Return a request as a client would hand it to a transport."""
+def request_to(
+    origin: str,
+    body: bytes | None = b'{"a":1}',
+    target: str = "/v0/runbooks/execute",
+    headers: Mapping[str, str] | None = None,
+) -> Request:
+    """Return a request as a client would hand it to a transport, with further headers if given."""
     call = CallState(operation="test", started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
     method = "GET" if body is None else "POST"
-    headers = Headers({"content-type": "application/json", "x-airplane-api-key": KEY})
-    return Request(method=method, origin=origin, target=target, headers=headers, body=body, call=call)
+    given = Headers({"content-type": "application/json", "x-airplane-api-key": KEY, **(headers or {})})
+    return Request(method=method, origin=origin, target=target, headers=given, body=body, call=call)
 
 
 class Case:

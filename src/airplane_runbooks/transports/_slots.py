@@ -1,0 +1,41 @@
+"""The places of a connection pool."""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from typing import Any
+
+from ..errors import ClientClosed
+
+
+class Slots:
+    """What a pool keeps its connections in: the last one given back goes out first, and None is one yet to be made.
+
+    Stands in for `queue.LifoQueue`, which is several times the work, lets its waiters wait on when the pool is closed,
+    and has a lock that a fork may copy while another thread holds it, so that the child never gets it.
+    """
+
+    def __init__(self, maxsize: int) -> None:  # noqa: ARG002  # the pool puts in as many as it has places
+        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._kept: deque[Any] = deque()  # who has taken a token finds something here, until there is one token more
+
+    def put(self, item: Any, block: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002  # as urllib3 calls it
+        """Give a connection back."""
+        self._kept.append(item)
+        self._tokens.put(None)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002  # likewise
+        """Take a connection, waiting for it if `block`. Raises queue.Empty if none came, or ClientClosed."""
+        self._tokens.get(block, timeout)
+        try:
+            return self._kept.pop()
+        except IndexError:
+            self._tokens.put(None)  # for the next one who waits
+        if block:
+            raise ClientClosed("the transport has been closed")
+        raise queue.Empty
+
+    def close(self) -> None:
+        """Turn away who waits, once all that is kept has been taken out."""
+        self._tokens.put(None)
