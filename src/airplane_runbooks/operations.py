@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -19,13 +18,7 @@ ReplyT = TypeVar("ReplyT", bound=models.Model)
 MAX_PAGE_SIZE = 50
 
 
-def _as_dict(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a value of type {type(value).__name__} cannot be sent")
-
-
-_encode = msgspec.json.Encoder(enc_hook=_as_dict).encode
+_encode = msgspec.json.Encoder().encode
 
 
 class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
@@ -38,7 +31,7 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
         request: Type of the query of a GET, of the body of a POST.
         reply: Type of the body of a 2xx response.
         needs: Fields of the request of which one at least must be given.
-        values: The field of free JSON values, which our own rules encode.
+        values: Fields of free JSON values, which our own rules encode.
         env_in_query: Whether older servers are told the environment by `?envSlug=`.
     """
 
@@ -48,7 +41,7 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
     request: type[RequestT]
     reply: type[ReplyT]
     needs: tuple[str, ...] = ()
-    values: str | None = None
+    values: tuple[str, ...] = ()
     env_in_query: bool = False
 
     def check(self, request: RequestT) -> None:
@@ -70,9 +63,9 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
         """Return the JSON body, None for a GET. Raises ParamValueError for values that cannot be sent."""
         if self.method == "GET":
             return None
-        if self.values is not None:
-            raw = msgspec.Raw(encode_params(getattr(request, self.values), self.values))
-            request = msgspec.structs.replace(request, **{self.values: raw})
+        for name in self.values:
+            raw = msgspec.Raw(encode_params(getattr(request, name), name))
+            request = msgspec.structs.replace(request, **{name: raw})
         try:
             return _encode(request)
         except UnicodeEncodeError:
@@ -118,7 +111,7 @@ EXECUTE_RUNBOOK = Operation(
     request=models.ExecuteRunbook,
     reply=models.StartedSession,
     needs=("id", "slug"),
-    values="param_values",
+    values=("param_values",),
     env_in_query=True,
 )
 GET_SESSION = Operation(
@@ -143,7 +136,7 @@ EXECUTE_TASK = Operation(
     request=models.ExecuteTask,
     reply=models.StartedRun,
     needs=("id", "slug"),
-    values="param_values",
+    values=("param_values", "resources"),
     env_in_query=True,
 )
 GET_RUN = Operation(
@@ -200,7 +193,7 @@ SUBMIT_PROMPT = Operation(
     request=models.SubmitPrompt,
     reply=models.AnsweredPrompt,
     needs=("id",),
-    values="values",
+    values=("values",),
 )
 CANCEL_PROMPT = Operation(
     name="prompts.cancel",

@@ -205,6 +205,7 @@ def is_loopback(host: str) -> bool:
 
 
 _VISIBLE = re.compile(r"[!-~]+")
+_HOST = re.compile(r"[\w.:-]+")
 
 
 class BaseURL(msgspec.Struct, frozen=True):
@@ -225,11 +226,11 @@ def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:
     """Split a base URL. Raises ConfigurationError, without showing user info, if it cannot or must not be used."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         # Its own words are not for us: they repeat whatever stands where a host or port should.
         raise ConfigurationError("base_url is not a URL: its host or port is malformed") from None
-    if parts.scheme not in ("http", "https") or not host or not _VISIBLE.fullmatch(url):
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not _VISIBLE.fullmatch(url):
         raise ConfigurationError("base_url must be an absolute http or https URL in ASCII, such as " + DEFAULT_BASE_URL)
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError("base_url must not carry user info, a query or a fragment")

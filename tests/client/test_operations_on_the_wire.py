@@ -202,6 +202,8 @@ class TestRefusals:
         assert caught.value.operation == "runbooks.execute"
         assert caught.value.attempts == 0
         assert not caught.value.maybe_processed
+        with pytest.raises(ParamValueError, match="must be a mapping"):
+            client(transport).runbooks.execute(slug="x", param_values=[])  # type: ignore[arg-type]
         with pytest.raises(ParamValueError, match=r"^values\.when"):
             client(transport).prompts.submit("pmt1", values={"when": b"now"})
         assert transport.requests == []

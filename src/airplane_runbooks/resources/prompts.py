@@ -43,7 +43,9 @@ class Prompts(Resource):
             NotFound: There is no such prompt.
             ParamValueError: A value cannot be sent as it is; the message names its path.
         """
-        return self._client.call(SUBMIT_PROMPT, SubmitPrompt(id=id, values=values or {}), options=options).data
+        return self._client.call(
+            SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options=options
+        ).data
 
     def cancel(self, id: str, *, options: CallOptions | None = None) -> AnsweredPrompt:
         """Reject a prompt.

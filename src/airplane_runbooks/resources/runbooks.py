@@ -43,5 +43,5 @@ class Runbooks(Resource):
             ParamValueError: A value cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
-        request = ExecuteRunbook(id=id, slug=slug, param_values=param_values or {})
+        request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
         return self._client.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id)).data

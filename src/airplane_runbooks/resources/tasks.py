@@ -48,8 +48,8 @@ class Tasks(Resource):
         request = ExecuteTask(
             id=id,
             slug=slug,
-            param_values=param_values or {},
-            resources=resources or {},
+            param_values={} if param_values is None else param_values,
+            resources={} if resources is None else resources,
             allow_cached_max_age=allow_cached_max_age,
         )
         return self._client.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id)).data
