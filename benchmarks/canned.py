@@ -26,7 +26,7 @@ def main() -> None:
                 if key.fileobj is listener:
                     accept(listener, selector)
                 else:
-                    answer(key.fileobj, key.data, selector)  # type: ignore[arg-type]
+                    answer(key.fileobj, key.data, selector)  # type: ignore[arg-type]  # only sockets are registered
 
 
 def accept(listener: socket.socket, selector: selectors.BaseSelector) -> None:

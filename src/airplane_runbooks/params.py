@@ -218,7 +218,7 @@ def _upload(value: Upload) -> str:
     return _text(value.id)
 
 
-def _same(value: bool | None) -> bool | None:  # noqa: FBT001
+def _same(value: bool | None) -> bool | None:  # noqa: FBT001  # a value, not a switch
     return value
 
 

@@ -68,8 +68,8 @@ class Context:
         if run.failure is not None:
             raise StepFailed(label, run.failure.kind, run.failure.message)
         if run.status is RunStatus.SUCCEEDED:
-            return decode(run.output)  # type: ignore[no-any-return]
-        return decode(self._perform(run, lambda: function(*args, **kwargs), retries))  # type: ignore[no-any-return]
+            return decode(run.output)  # type: ignore[no-any-return]  # JSON in place of R
+        return decode(self._perform(run, lambda: function(*args, **kwargs), retries))  # type: ignore[no-any-return]  # JSON in place of R
 
     def prompt(
         self,
