@@ -25,10 +25,12 @@ Errors hold plain data only, so they pickle, copy and cross processes whole.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .http import Headers, Response
-from .models import Prompt, Run, Session
+
+if TYPE_CHECKING:  # models raise errors, and errors only name models
+    from .models import Prompt, Run, Session
 
 
 class AirplaneError(Exception):
@@ -39,12 +41,14 @@ class AirplaneError(Exception):
         attempts: How many requests were handed to the transport.
         idempotency_key: The key that all attempts carried; repeat the call with it to be safe against doubling.
         maybe_processed: Whether the server may have acted on the request although the call failed.
+        session_id: The session that was followed, or had been started before the failure, if any.
     """
 
     operation: str | None = None
     attempts: int = 0
     idempotency_key: str | None = None
     maybe_processed: bool = False
+    session_id: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__)

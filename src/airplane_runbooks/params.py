@@ -26,9 +26,10 @@ class ConfigVar(msgspec.Struct, frozen=True):
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """A reference to an uploaded file by the upload's ID."""
+    """A reference to an uploaded file by the upload's ID. `url`, where to read it, comes from a server only."""
 
     id: str
+    url: str | None = None
 
 
 Scalar: TypeAlias = bool | int | float | str | date | datetime | ConfigVar | Upload | Enum | None
@@ -58,12 +59,18 @@ def encode_params(values: Mapping[str, Any], root: str = "param_values") -> byte
             return _encode(values)
         except ValueError:
             pass  # a lone surrogate or an endless integer: the walk below finds out where
-    if not isinstance(values, Mapping):
-        raise ParamValueError(root, f"must be a mapping, not {type(values).__name__}")
     try:
-        return _encode(_rebuild(values, ()))
-    except _Unsendable as problem:
-        raise ParamValueError(root + "".join(reversed(problem.trail)), str(problem)) from None
+        return _encode(to_json(values))
+    except Refusal as problem:
+        raise problem.below(root) from None
+
+
+def to_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameter values in plain JSON types, as `encode_params` writes them. Raises Refusal where it raises."""
+    if not isinstance(values, Mapping):
+        raise Refusal(f"must be a mapping, not {type(values).__name__}")
+    result: dict[str, Any] = _rebuild(values, ())
+    return result
 
 
 def _is_plain(values: dict[Any, Any]) -> bool:
@@ -99,16 +106,25 @@ def _are_strings(keys: Iterable[Any]) -> bool:
         return False
 
 
-class _Unsendable(Exception):
-    """A value that cannot be sent, and the way to it, which is put together while the walk is left."""
+class Refusal(Exception):
+    """Why a value is refused, and the way to it, which is put together while the walk is left."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
         self.trail: list[str] = []
 
+    def below(self, root: str) -> ParamValueError:
+        """Return it as an error that names the whole path."""
+        return ParamValueError(root + "".join(reversed(self.trail)), str(self))
+
+
+def member(name: str) -> str:
+    """Write a key as a step of a path."""
+    return f".{name}" if name.isidentifier() else f"[{name!r}]"
+
 
 def _rebuild(value: Any, parents: tuple[int, ...]) -> Any:
-    """Return `value` in plain JSON types, or raise _Unsendable at the first part that has no such form."""
+    """Return `value` in plain JSON types, or raise Refusal at the first part that has no such form."""
     write = _WRITERS.get(type(value))
     if write is not None:
         return write(value)
@@ -119,14 +135,14 @@ def _rebuild(value: Any, parents: tuple[int, ...]) -> Any:
     for kind, write in _WRITERS.items():
         if isinstance(value, kind):
             return write(value)
-    raise _Unsendable(f"a value of type {type(value).__name__} cannot be sent")
+    raise Refusal(f"a value of type {type(value).__name__} cannot be sent")
 
 
 def _container(value: Any, parents: tuple[int, ...]) -> Any:
     if id(value) in parents:
-        raise _Unsendable("contains itself")
+        raise Refusal("contains itself")
     if len(parents) > MAX_DEPTH:
-        raise _Unsendable(f"is nested more than {MAX_DEPTH} levels deep")
+        raise Refusal(f"is nested more than {MAX_DEPTH} levels deep")
     parents = (*parents, id(value))
     return _mapping(value, parents) if isinstance(value, Mapping) else _array(value, parents)
 
@@ -136,11 +152,11 @@ def _mapping(value: Mapping[Any, Any], parents: tuple[int, ...]) -> dict[str, An
     for key, item in value.items():
         name = _key(key)
         if name in result:
-            raise _Unsendable(f"the key {name!r} stands twice")
+            raise Refusal(f"the key {name!r} stands twice")
         try:
             result[name] = _rebuild(item, parents)
-        except _Unsendable as problem:
-            problem.trail.append(f".{name}" if name.isidentifier() else f"[{name!r}]")
+        except Refusal as problem:
+            problem.trail.append(member(name))
             raise
     return result
 
@@ -150,7 +166,7 @@ def _array(value: Sequence[Any], parents: tuple[int, ...]) -> list[Any]:
     for item in value:
         try:
             result.append(_rebuild(item, parents))
-        except _Unsendable as problem:
+        except Refusal as problem:
             problem.trail.append(f"[{len(result)}]")
             raise
     return result
@@ -158,20 +174,20 @@ def _array(value: Sequence[Any], parents: tuple[int, ...]) -> list[Any]:
 
 def _key(key: object) -> str:
     if not isinstance(key, str):
-        raise _Unsendable(f"the key {key!r} is a {type(key).__name__}, not a string")
+        raise Refusal(f"the key {key!r} is a {type(key).__name__}, not a string")
     return _text(key)
 
 
 def _text(value: str) -> str:
     if not isinstance(value, str):
-        raise _Unsendable(f"must be a string, not {type(value).__name__}")
+        raise Refusal(f"must be a string, not {type(value).__name__}")
     text = str.__str__(value)
     if text.isascii():
         return text
     try:
         text.encode()
     except UnicodeEncodeError as problem:
-        raise _Unsendable(f"has a lone surrogate at index {problem.start}, which is not text") from None
+        raise Refusal(f"has a lone surrogate at index {problem.start}, which is not text") from None
     return text
 
 
@@ -181,13 +197,13 @@ def _integer(value: int) -> int:
         try:
             int.__repr__(number)
         except ValueError:
-            raise _Unsendable("is an integer of too many digits") from None
+            raise Refusal("is an integer of too many digits") from None
     return number
 
 
 def _float(value: float) -> float:
     if not isfinite(value):
-        raise _Unsendable(f"{value!r} has no form in JSON")
+        raise Refusal(f"{value!r} has no form in JSON")
     return float.__float__(value)
 
 
@@ -197,7 +213,7 @@ def _moment(value: date) -> str:
     try:
         return utc_text(value)
     except ValueError as problem:
-        raise _Unsendable(str(problem)) from None
+        raise Refusal(str(problem)) from None
 
 
 def utc_text(value: datetime) -> str:

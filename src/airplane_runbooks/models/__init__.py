@@ -27,6 +27,7 @@ from .runs import (
     RunPage,
 )
 from .sessions import GetSession, ListSessions, Session, SessionPage
+from .steps import Step
 from .tasks import ExecuteTask, StartedRun
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "Stamped",
     "StartedRun",
     "StartedSession",
+    "Step",
     "SubmitPrompt",
     "decode",
     "parse_timestamp",

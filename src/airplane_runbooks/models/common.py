@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from ..params import ParamValue
 from ._enums import Component, ParameterType, Role
+from ._values import validate
 from ._wire import Model
 
 
@@ -44,6 +47,20 @@ class ParameterSchema(Model, frozen=True, kw_only=True, omit_defaults=True):
     """A list of parameters in the wrapped form `{"parameters": [...]}`."""
 
     parameters: tuple[Parameter, ...] = ()
+
+    def validate(self, values: Mapping[str, ParamValue], root: str = "values") -> dict[str, Any]:
+        """Check values against the schema and return them as Python values, one for each parameter.
+
+        Takes what `param_values` take as well as JSON that a server has returned. Defaults stand in for what is missing
+        or null; None stands for an optional parameter without a value. Dates come back as `date`, datetimes aware and
+        in UTC, references as ConfigVar and Upload, enums as their values, JSON as it is. `msgspec.convert` makes them
+        a class of yours. What only the server can decide passes: options that it computes, regexes beyond the common
+        part of RE2, types to come.
+
+        Raises ParamValueError, with the path below `root` and nothing of the value, for a required value that is
+        missing, a wrong type, a broken constraint, a slug that no parameter has, and what `param_values` refuse.
+        """
+        return validate(self.parameters, values, root)
 
 
 class Permission(Model, frozen=True, kw_only=True, omit_defaults=True):

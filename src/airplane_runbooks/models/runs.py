@@ -9,7 +9,7 @@ import msgspec
 
 from ._enums import RunStatus, Runtime
 from ._wire import Model, Stamped
-from .common import Parameter, Permission
+from .common import Parameter, ParameterSchema, Permission
 
 
 class Label(Model, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,6 +27,8 @@ class RunConstraints(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 class Run(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     """One execution of a function. `session_id` is set when it is a step of a session; `timeout` is in seconds.
+
+    `is_waiting_for_user` tells whether a prompt of it is open; None from servers that do not say.
 
     Both shapes of the API decode into it: the flat one, and the older `{"run": {"runID": ..., ...}}`.
     """
@@ -61,6 +63,13 @@ class Run(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     cancelled_by: str | None = None
     zone_id: str | None = msgspec.field(default=None, name="zoneID")
 
+    @property
+    def parameter_schema(self) -> ParameterSchema:
+        """The schema of `param_values`, to validate them or to read them as Python values."""
+        return ParameterSchema(parameters=self.params)
+
+    is_waiting_for_user: bool | None = None
+
 
 class RunOutputs(Model, frozen=True, kw_only=True):
     """Output of a run: any JSON value. A failed run's output is an object whose `error` holds the message."""
@@ -77,8 +86,12 @@ class GetRun(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ListRuns(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """Query of `runs.list`. `since` and `until` bound the last update; `limit` is 1 to 50 items per page."""
+    """Query of `runs.list`. `since` and `until` bound the last update; `limit` is 1 to 50 items per page.
 
+    `session_id` is no part of the API: a server may know it, and one that does not ignores it.
+    """
+
+    session_id: str | None = msgspec.field(default=None, name="sessionID")
     task_id: str | None = msgspec.field(default=None, name="taskID")
     task_slug: str | None = None
     since: datetime | None = None

@@ -9,7 +9,7 @@ import msgspec
 
 from ._enums import SessionStatus
 from ._wire import Model, Stamped
-from .common import Parameter, Permission
+from .common import Parameter, ParameterSchema, Permission
 
 
 class Session(Stamped, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,6 +28,11 @@ class Session(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     created_by: str | None = None
     updated_at: datetime | None = None
     updated_by: str | None = None
+
+    @property
+    def parameter_schema(self) -> ParameterSchema:
+        """The schema of `param_values`, to validate them or to read them as Python values."""
+        return ParameterSchema(parameters=self.params)
 
 
 class GetSession(Model, frozen=True, kw_only=True, omit_defaults=True):

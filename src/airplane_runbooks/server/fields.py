@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..models import Constraints, Parameter, ParameterType
+from ..models._regex import full_match
 from .encoding import decode, encode
 from .errors import Invalid
 from .values import read
@@ -39,7 +40,7 @@ class Field(msgspec.Struct, frozen=True):
         description: Explanation for people.
         default: Value in place of a missing or null one.
         options: The only values allowed; of a list of scalars, the only elements.
-        regex: Pattern (Python's `re`) that a string, or each string of a list, must match as a whole.
+        regex: Pattern (the common part of RE2) that a string, or each string of a list, must match as a whole.
         optional: Whether no value at all will do; it is None then.
     """
 
@@ -132,10 +133,8 @@ def _list(element: Parameter) -> Parameter:
 
 
 def _constraints(field: Field, *, optional: bool, base: Constraints, slug: str) -> Constraints:
-    try:
-        re.compile(field.regex)
-    except re.error as problem:
-        raise ValueError(f"{slug}: {problem}") from None
+    if full_match(field.regex, "") is None:  # so that none is met while values are read
+        raise ValueError(f"{slug}: this regex is not supported: {field.regex}")
     return msgspec.structs.replace(
         base,
         optional=optional,
@@ -152,8 +151,8 @@ def _options(choices: Sequence[Any]) -> list[dict[str, Any]]:
 def _with_default(made: Parameter, default: Any) -> Parameter:
     """Put the default in, in its JSON form, once it has passed for a value."""
     checked = [] if default is None else [decode(encode(default))]
-    if not made.multi:
-        checked += [option["value"] for option in made.constraints.options or ()]
+    choices = [option["value"] for option in made.constraints.options or ()]
+    checked += [[choice] for choice in choices] if made.multi else choices
     try:
         for value in checked:
             read(made, value, made.slug)
