@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import urllib3
 from urllib3 import connection, connectionpool
 from urllib3.exceptions import HTTPError
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_socket
 
-from ..errors import AttemptTimeout, ConnectError, ConnectionLost, InvalidResponse, TransportError
-from ._http11 import MAX_HEAD, Head, Reader, is_reusable, render_head
+from ..errors import AttemptTimeout, ConnectError, ConnectionLost, TransportError
+from ._deadline import Deadline
+from ._http11 import MAX_HEAD, Head, Reader, check_tunnel, is_reusable, render_head, tunnel_target
 from ._slots import Slots
 
 # Bodies up to this size go out in one piece with the head: one packet, one TLS record, one system call.
@@ -29,55 +29,22 @@ _NOT_LISTENING = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 _FINAL = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] [2-9]")
 
 
-class Deadline(urllib3.Timeout):
-    """A urllib3 timeout that is one moment, for waiting for a connection, connecting, sending and reading together.
-
-    Where urllib3 takes the number of seconds for a connection out of it, it gets this object again: so it travels as
-    the `timeout` of the connection, and each of our steps asks it for what is left by then.
-    """
-
-    def __init__(self, timeout: float | None) -> None:
-        self.at = None if timeout is None else monotonic() + timeout
-
-    def clone(self) -> Deadline:
-        return self
-
-    def start_connect(self) -> float:
-        return 0.0
-
-    def __repr__(self) -> str:
-        return f"<{self.left} s left>"
-
-    @property
-    def left(self) -> float | None:
-        # A timeout of zero would make a socket non-blocking, so what is over has a millisecond left.
-        return None if self.at is None else max(self.at - monotonic(), 0.001)
-
-    @property
-    def connect_timeout(self) -> Any:
-        return self
-
-    @property
-    def read_timeout(self) -> Any:
-        return self
-
-
 class Answer:
     """A response as far as urllib3's pool looks at it."""
 
-    __slots__ = ("_connection", "_pool", "body", "headers", "http_version", "retries", "status")
+    __slots__ = ("_connection", "_pool", "body", "head", "headers", "retries", "status")
 
     length_remaining = 0
 
     def __init__(self, head: Head, body: bytes) -> None:
+        self.head = head
         self.status = head.status
         self.headers = head.headers
-        self.http_version = "1." + head.version
         self.body = body
 
     @property
     def version_string(self) -> str:
-        return "HTTP/" + self.http_version
+        return "HTTP/1." + self.head.version
 
 
 if TYPE_CHECKING:
@@ -116,10 +83,9 @@ class _Wire(_Base):
         addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
         problem = OSError("the host name has no address")
         try:
-            for index, (family, kind, protocol, _, address) in enumerate(addresses):
-                left = self.timeout.left
+            for index, address in enumerate(addresses):
                 try:
-                    sock = _connected(family, kind, protocol, address, left and left / (len(addresses) - index))
+                    sock = _connected(address, self.timeout, len(addresses) - index)
                 except OSError as failure:
                     problem = failure
                 else:
@@ -130,19 +96,14 @@ class _Wire(_Base):
             del problem  # its traceback holds this frame
 
     def _tunnel(self) -> None:
-        """Ask a proxy for a tunnel to the server (CONNECT, RFC 9110, section 9.3.6)."""
-        host = str(self._tunnel_host).strip("[]")
-        authority = f"[{host}]:{self._tunnel_port}" if ":" in host else f"{host}:{self._tunnel_port}"
+        """Ask a proxy for a tunnel to the server."""
+        target = tunnel_target(str(self._tunnel_host).strip("[]"), self._tunnel_port)
         given: Mapping[str, str] = self._tunnel_headers  # type: ignore[attr-defined]  # http.client's, which may add Host
         headers = {name: value for name, value in given.items() if name.lower() != "host"}
         self.sock.settimeout(self.timeout.left)
-        self.sock.sendall(render_head("CONNECT", authority, {"host": authority, **headers}, None))
+        self.sock.sendall(render_head("CONNECT", target, {"host": target, **headers}, None))
         reader = Reader(self.sock, self.timeout.at, 0)
-        head = reader.head()
-        if not 200 <= head.status < 300:
-            raise ConnectError(f"it refused with status {head.status}", transient=head.status >= 500)
-        if not reader.is_in_step:
-            raise InvalidResponse("it sent something before the server could")
+        check_tunnel(reader.head().status, is_in_step=reader.is_in_step)
         self.sock.settimeout(self.timeout.left)  # for the TLS handshake
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:
@@ -153,6 +114,7 @@ class _Wire(_Base):
         self._received = b""
         self._is_whole = True
         try:
+            self.timeout.hold(self.sock)
             self.sock.settimeout(self.timeout.left)
             if body is None or len(body) <= _JOINED_BODY:
                 self.sock.sendall(render_head(method, url, headers, length) + (body or b""))
@@ -205,17 +167,21 @@ class _Wire(_Base):
             body = reader.body(head)
         except OSError as failure:
             _raise_broken(failure, "waiting for the response", head)
+        self.timeout.release()
         if not (self._is_whole and reader.is_in_step and is_reusable(head)):
             self.close()
         return Answer(head, body)
 
 
-def _connected(family: int, kind: int, protocol: int, address: Any, timeout: float | None) -> socket.socket:
+def _connected(info: Any, deadline: Deadline, shares: int) -> socket.socket:
+    family, kind, protocol, _, address = info
     sock = socket.socket(family, kind, protocol)
     try:
+        deadline.hold(sock)
+        left = deadline.left
         # What we write is complete, so there is no sense in holding it back until more comes.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(timeout)
+        sock.settimeout(left and left / shares)
         sock.connect(address)
     except BaseException:
         sock.close()
@@ -232,7 +198,10 @@ def _raise_broken(failure: OSError, doing: str, head: Head | None = None) -> NoR
     else:
         error = ConnectionLost(f"the connection broke while {doing}: {failure.strerror or type(failure).__name__}")
     error.status = None if head is None else head.status
-    raise error from failure
+    try:
+        raise error from failure
+    finally:
+        del error  # its traceback holds this frame
 
 
 class _Relay:

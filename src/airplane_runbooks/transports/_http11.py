@@ -1,7 +1,8 @@
 """HTTP/1.1 as a client needs it (RFC 9112): write a request in one piece, read a response within limits and a deadline.
 
 Strict where laxness is how messages get mixed up: whatever is ambiguous about the length of a response is refused, and
-its connection is not used again. Knows nothing of urllib3; works on anything with `recv` and `settimeout`.
+its connection is not used again. Knows nothing of urllib3 or aiohttp: `Parser` takes bytes from anywhere, and `Reader`
+is one on anything with `recv` and `settimeout`.
 
 A traceback may show local variables, and servers may repeat what they were sent, the API key included. So no bytes, of
 either direction, are bound to a local name where something may be raised.
@@ -16,8 +17,8 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import NamedTuple, Protocol
 
-from ..errors import ConnectionLost, InvalidResponse, TransportError
-from ..http import is_header_name
+from ..errors import ConnectError, ConnectionLost, InvalidResponse, TransportError
+from ..http import Headers, Response, is_header_name
 
 MAX_HEAD = 64 * 1024
 _READ_SIZE = 16 * 1024
@@ -130,41 +131,51 @@ def body_length(head: Head) -> int | None:
     return int(length)
 
 
-class Reader:
-    """Reads one response from a socket. Nothing it does outlasts the deadline, a monotonic time; None sets no limit.
+class Parser:
+    """Reads one response from the bytes of a stream, wherever they come from.
 
-    `received` is what has been read from the socket before.
+    `received` is what has arrived before.
     """
 
-    def __init__(self, sock: Socket, deadline: float | None, max_body: int, received: bytes = b"") -> None:
-        self._sock = sock
-        self._deadline = deadline
+    _seen = 0  # how much has been searched in vain
+    _budget = MAX_HEAD  # for heads, and for all of a chunked body that is not the body
+    _chunk: int | None = None  # size of the chunk that is arriving
+    _wanted = _READ_SIZE
+    _at_end = False
+
+    def __init__(self, max_body: int, received: bytes = b"") -> None:
         self._max_body = max_body
         self._data = bytearray(received)
         self._chunks = bytearray()
-        self._at_end = False
 
     @property
     def is_in_step(self) -> bool:
         """Whether the stream is open and stands right behind the response: more than that would be another's answer."""
         return not self._data and not self._at_end
 
-    def head(self) -> Head:
-        """Read the head of the final response, skipping interim ones (1xx)."""
-        budget = MAX_HEAD
-        while True:
-            size = self._find(b"\r\n\r\n", budget, "the head of the response", start=b"HTTP/1.")
-            budget -= size
-            head = parse_head(self._take(size))
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived; nothing is the end of the stream."""
+        if data:
+            self._data += data
+        else:
+            self._at_end = True
+
+    def head(self) -> Head | None:
+        """Return the head of the final response, skipping interim ones (1xx); None if more has to arrive."""
+        while end := self._find(b"\r\n\r\n", self._budget, "the head of the response", start=b"HTTP/1."):
+            self._budget -= end
+            head = parse_head(self._take(end))
             if head is None:
                 raise InvalidResponse("the server's answer does not start with a well-formed HTTP/1.1 head")
             if head.status == 101:
                 raise InvalidResponse("the server switched to another protocol without being asked")
             if head.status >= 200:
+                self._budget = MAX_HEAD
                 return head
+        return None
 
-    def body(self, head: Head) -> bytes:
-        """Read the body, still encoded. An error tells the status, for the head has arrived."""
+    def body(self, head: Head) -> bytes | None:
+        """Return the body, still encoded; None if more has to arrive. An error tells the status, for the head has."""
         try:
             length = body_length(head)
             if length == -1:
@@ -172,7 +183,7 @@ class Reader:
             if length is None:
                 return self._until_closed()
             self._check_size(length)
-            return self._exactly(length)
+            return self._take(length) if self._has(length) else None
         except TransportError as failure:
             failure.status = head.status
             raise
@@ -181,74 +192,110 @@ class Reader:
         if size > self._max_body:
             raise InvalidResponse(f"the response is larger than the limit of {self._max_body} bytes")
 
-    def _fill(self, size: int = _READ_SIZE) -> bool:
-        """Read what has arrived, waiting for it until the deadline; False at the end of the stream."""
-        if self._deadline is not None:
-            left = self._deadline - monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._sock.settimeout(left)
-        data = self._sock.recv(size)
-        self._data += data
-        self._at_end = not data
-        return not self._at_end
-
     def _take(self, size: int) -> bytes:
         data = bytes(memoryview(self._data)[:size])
         del self._data[:size]
         return data
 
     def _find(self, mark: bytes, limit: int, what: str, start: bytes = b"") -> int:
-        """Read until `mark` has arrived, and return where it ends.
+        """Return where `mark` ends; 0 if it has to arrive yet.
 
         What does not begin with `start` is refused at its first bytes: another protocol may never send `mark`.
         """
-        seen = 0
-        while (found := self._data.find(mark, seen)) < 0:
-            if len(self._data) > limit:
-                raise InvalidResponse(f"{what} is larger than {limit} bytes")
-            if not start.startswith(self._data[: len(start)]):
-                raise InvalidResponse("the server's answer does not start with an HTTP/1.1 status line")
-            seen = max(0, len(self._data) - len(mark) + 1)
-            if not self._fill():
-                raise ConnectionLost(f"the server closed the connection before the end of {what}")
-        if found > limit:
+        found = self._data.find(mark, self._seen)
+        if 0 <= found <= limit:
+            self._seen = 0
+            return found + len(mark)
+        if len(self._data) > limit:
             raise InvalidResponse(f"{what} is larger than {limit} bytes")
-        return found + len(mark)
+        if not start.startswith(self._data[: len(start)]):
+            raise InvalidResponse("the server's answer does not start with an HTTP/1.1 status line")
+        if self._at_end:
+            raise ConnectionLost(f"the server closed the connection before the end of {what}")
+        self._seen = max(0, len(self._data) - len(mark) + 1)
+        return 0
 
-    def _exactly(self, size: int) -> bytes:
-        while (missing := size - len(self._data)) > 0:
-            if not self._fill(min(max(missing, _READ_SIZE), _MAX_READ_SIZE)):
-                raise ConnectionLost(f"the server closed the connection {missing} bytes too early")
-        return self._take(size)
+    def _has(self, size: int) -> bool:
+        """Whether so many bytes are there; False if they have to arrive yet."""
+        missing = size - len(self._data)
+        if missing <= 0:
+            return True
+        if self._at_end:
+            raise ConnectionLost(f"the server closed the connection {missing} bytes too early")
+        self._wanted = min(max(missing, _READ_SIZE), _MAX_READ_SIZE)
+        return False
 
-    def _until_closed(self) -> bytes:
+    def _until_closed(self) -> bytes | None:
         self._check_size(len(self._data))
-        while self._fill():
-            self._check_size(len(self._data))
-        return self._take(len(self._data))
+        return self._take(len(self._data)) if self._at_end else None
 
-    def _chunked(self) -> bytes:
-        budget = MAX_HEAD  # for all that is not the body: extensions of chunks, and trailers
-        while True:
-            end = self._find(b"\r\n", _MAX_CHUNK_LINE, "the size of a chunk")
-            size = _chunk_size(self._take(end))
-            if size is None:
-                raise InvalidResponse("the server sent a malformed chunk size")
-            if size == 0:
-                break
-            self._check_size(len(self._chunks) + size)
-            budget -= max(0, end - _FREE_CHUNK_LINE - size)
-            if budget < 0:
-                raise InvalidResponse("the server's response is mostly extensions of its chunks")
-            self._chunks += self._exactly(size)
-            if self._exactly(2) != b"\r\n":
-                raise InvalidResponse("the server sent a chunk longer than it said")
-        while (end := self._find(b"\r\n", budget, "the trailers of the response")) > 2:
-            budget -= end
+    def _chunked(self) -> bytes | None:
+        while self._chunk != 0:
+            if self._chunk is None:
+                if not self._begins_chunk():
+                    return None
+            elif self._has(self._chunk + 2):
+                self._chunks += self._take(self._chunk)
+                self._chunk = None
+                if self._take(2) != b"\r\n":
+                    raise InvalidResponse("the server sent a chunk longer than it said")
+            else:
+                return None
+        while end := self._find(b"\r\n", self._budget, "the trailers of the response"):
+            self._budget -= end
             self._take(end)
-        self._take(end)
-        return bytes(self._chunks)
+            if end == 2:
+                return bytes(self._chunks)
+        return None
+
+    def _begins_chunk(self) -> bool:
+        """Take the size of the next chunk; False if it has to arrive yet."""
+        end = self._find(b"\r\n", _MAX_CHUNK_LINE, "the size of a chunk")
+        if not end:
+            return False
+        size = self._chunk = _chunk_size(self._take(end))
+        if size is None:
+            raise InvalidResponse("the server sent a malformed chunk size")
+        self._check_size(len(self._chunks) + size)
+        self._budget -= max(0, end - _FREE_CHUNK_LINE - size)
+        if self._budget < 0:
+            raise InvalidResponse("the server's response is mostly extensions of its chunks")
+        return True
+
+
+class Reader(Parser):
+    """Reads one response from a socket. Nothing it does outlasts the deadline, a monotonic time; None sets no limit.
+
+    `received` is what has been read from the socket before.
+    """
+
+    def __init__(self, sock: Socket, deadline: float | None, max_body: int, received: bytes = b"") -> None:
+        super().__init__(max_body, received)
+        self._sock = sock
+        self._deadline = deadline
+
+    def head(self) -> Head:
+        """Read the head of the final response, skipping interim ones (1xx)."""
+        if not self._data:
+            self._fill()
+        while (head := Parser.head(self)) is None:
+            self._fill()
+        return head
+
+    def body(self, head: Head) -> bytes:
+        """Read the body, still encoded. An error tells the status, for the head has arrived."""
+        while (body := Parser.body(self, head)) is None:
+            self._fill()
+        return body
+
+    def _fill(self) -> None:
+        """Read what has arrived, waiting for it until the deadline."""
+        if self._deadline is not None:
+            left = self._deadline - monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left)
+        self.feed(self._sock.recv(self._wanted))
 
 
 def _chunk_size(line: bytes) -> int | None:
@@ -278,3 +325,30 @@ def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
             del data
     del body
     raise InvalidResponse(problem)
+
+
+def tunnel_target(host: str, port: int | None) -> str:
+    """Return what a proxy is asked to connect to (CONNECT, RFC 9110, section 9.3.6)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_tunnel(status: int, *, is_in_step: bool) -> None:
+    """Raise TransportError unless a proxy's answer has opened a tunnel, in which the server has the first word."""
+    if not 200 <= status < 300:
+        raise ConnectError(f"it refused with status {status}", transient=status >= 500)
+    if not is_in_step:
+        raise InvalidResponse("it sent something before the server could")
+
+
+def as_response(head: Head, body: bytes, max_size: int) -> Response:
+    """Return the response that a head and a body, still encoded, make. Raises as `decode_body` does."""
+    try:
+        decoded = decode_body(body, head.headers.get("content-encoding"), max_size)
+    except InvalidResponse as failure:
+        failure.status = head.status
+        raise
+    finally:
+        del body
+    return Response(
+        status=head.status, headers=Headers.of(head.headers), body=decoded, http_version="1." + head.version
+    )

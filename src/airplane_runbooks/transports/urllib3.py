@@ -11,16 +11,17 @@ import os
 import ssl
 import threading
 import weakref
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import urllib3
 from msgspec import UNSET, UnsetType
 from urllib3.exceptions import ClosedPoolError, EmptyPoolError
 
-from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, InvalidResponse
-from ..http import Headers, Request, Response
-from ._connections import Answer, Deadline, HTTPPool, HTTPSPool
-from ._http11 import decode_body
+from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError
+from ..http import Request, Response
+from ._connections import HTTPPool, HTTPSPool
+from ._deadline import Deadline
+from ._http11 import as_response
 from ._proxies import Proxies, Proxy
 from ._slots import Slots
 
@@ -28,11 +29,12 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 DEFAULT_POOL_SIZE = 32
 
 
-class _Fields(dict[str, str]):
-    """Headers on their way through urllib3, whose frames a traceback may show with all their local variables."""
+class Fields(dict[str, str]):
+    """Headers on their way out, through frames that a traceback may show with all their local variables."""
 
-    def copy(self) -> _Fields:
-        return _Fields(self)
+    def copy(self) -> Fields:
+        """Return a copy that is as discreet."""
+        return Fields(self)
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
@@ -80,7 +82,7 @@ class Urllib3Transport:
         self._proxies = Proxies.from_env() if proxy is UNSET else Proxies.always(proxy)
         self._closed = False
         self._reset()
-        _transports.add(self)
+        reset_in_children(self)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
@@ -94,9 +96,12 @@ class Urllib3Transport:
         """Carry out one attempt. See `airplane_runbooks.http.Transport` for what it promises."""
         if timeout is not None and timeout <= 0:
             raise AttemptTimeout("no time to send the request in", sent=False)
-        deadline = Deadline(timeout)
+        return self.send_by(request, Deadline(timeout))
+
+    def send_by(self, request: Request, deadline: Deadline) -> Response:
+        """Carry out one attempt before a deadline that the caller may go on to bring forward."""
         route = self._routes.get(request.origin) or self._route(request.origin)
-        fields = _Fields(request.headers.raw())
+        fields = Fields(request.headers.raw())
         fields["host"] = route.host
         try:
             answer: Any = route.pool.urlopen(
@@ -114,17 +119,7 @@ class Urllib3Transport:
             raise ConnectError(f"all {self._pool_size} connections stayed busy until the time was up") from None
         except ClosedPoolError:
             raise ClientClosed("the transport has been closed") from None
-        return self._response(answer)
-
-    def _response(self, answer: Answer) -> Response:
-        try:
-            body = decode_body(answer.body, answer.headers.get("content-encoding"), self._max_response_bytes)
-        except InvalidResponse as failure:
-            failure.status = answer.status
-            raise
-        return Response(
-            status=answer.status, headers=Headers.of(answer.headers), body=body, http_version=answer.http_version
-        )
+        return as_response(answer.head, answer.body, self._max_response_bytes)
 
     def _route(self, origin: str) -> _Route:
         with self._lock:
@@ -172,7 +167,18 @@ class Urllib3Transport:
         return f"Urllib3Transport(pool_size={self._pool_size}, closed={self._closed})"
 
 
-_transports: weakref.WeakSet[Urllib3Transport] = weakref.WeakSet()
+class Forkable(Protocol):
+    """A transport that can let go of what a process must not share with its children."""
+
+    def _reset(self) -> None: ...
+
+
+_transports: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def reset_in_children(transport: Forkable) -> None:
+    """Reset a transport in each child that this process forks."""
+    _transports.add(transport)
 
 
 def _forget_connections() -> None:

@@ -6,16 +6,24 @@ Subclass it in a test module, where pytest finds it:
         def make(self, **options):
             return MyTransport(**options)
 
-`options` are any of `ssl_context`, `max_response_bytes` and `pool_size`. Needs pytest and trustme.
+`options` are any of `ssl_context`, `max_response_bytes` and `pool_size`. An async transport has the same tests and more
+in `AsyncTransportConformance`, which runs it on asyncio's event loop, or on what `new_event_loop` returns. Needs pytest
+and trustme.
 """
 
+from ._cancellation import Cancellation
+from ._concurrency import Concurrency
 from ._connections import Connections
 from ._exchanges import Exchanges
 from ._hostility import Hostility
 from ._support import GRACE, KEY, request_to
 
-__all__ = ["GRACE", "KEY", "TransportConformance", "request_to"]
+__all__ = ["GRACE", "KEY", "AsyncTransportConformance", "TransportConformance", "request_to"]
 
 
 class TransportConformance(Exchanges, Connections, Hostility):
     """Every promise of `airplane_runbooks.http.Transport`, tried on servers that keep none of theirs."""
+
+
+class AsyncTransportConformance(Cancellation, Concurrency, Exchanges, Connections, Hostility):
+    """Every promise of `airplane_runbooks.http.AsyncTransport`: the same, and that a cancelled send leaves nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable
 
@@ -11,7 +10,7 @@ import pytest
 from ...errors import ClientClosed, ConnectError, TransportError
 from ...http import Transport
 from ..hostile import HostileServer, Peer, always, reply
-from ._support import KEY, Case, interrupted, request_to, send_and_forget, tls, within
+from ._support import KEY, Case, request_to, send_and_forget, tls, within
 
 
 class Connections(Case):
@@ -110,8 +109,7 @@ class Connections(Case):
 
         with HostileServer(script) as server:
             if misfortune == "interrupt":
-                for name in ("recv", "recv_into"):
-                    monkeypatch.setattr(socket.socket, name, interrupted(getattr(socket.socket, name)))
+                self.interrupt_next(transport, monkeypatch)
             with pytest.raises((TransportError, KeyboardInterrupt)):
                 transport.send(request_to(server.origin), 0.3)
             monkeypatch.undo()

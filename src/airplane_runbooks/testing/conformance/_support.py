@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import threading
 import time
@@ -38,17 +39,27 @@ def request_to(
 class Case:
     """Makes the transports of a test, and closes them."""
 
-    def make(self, **options: Any) -> Transport:
+    def make(self, **options: Any) -> Any:
         """Return a new transport; the tests close it."""
         raise NotImplementedError
 
+    def interrupt_next(self, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002  # of others
+        """Let the next request end in the middle, with a KeyboardInterrupt."""
+        for name in ("recv", "recv_into"):
+            monkeypatch.setattr(socket.socket, name, _interrupted(getattr(socket.socket, name)))
+
     @pytest.fixture
-    def opened(self) -> Iterator[Callable[..., Transport]]:
+    def adapted(self) -> Callable[[Any], Transport]:
+        """Return what turns the result of `make` into what the tests use."""
+        return lambda transport: transport
+
+    @pytest.fixture
+    def opened(self, adapted: Callable[[Any], Transport]) -> Iterator[Callable[..., Transport]]:
         """Yield `make`, and close in the end what it made."""
         made: list[Transport] = []
 
         def make(**options: Any) -> Transport:
-            made.append(self.make(**options))
+            made.append(adapted(self.make(**options)))
             return made[-1]
 
         yield make
@@ -87,7 +98,7 @@ def send_and_forget(transport: Transport, request: Request, timeout: float) -> N
         transport.send(request, timeout)
 
 
-def interrupted(method: Callable[..., Any]) -> Callable[..., Any]:
+def _interrupted(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method during which the user presses Ctrl-C, which only the main thread feels."""
 
     def press(*_: Any) -> NoReturn:

@@ -1,0 +1,40 @@
+"""The tests of proxies hold for the transport on aiohttp as they do for the default one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from airplane_runbooks.testing.conformance._async import LoopThread, SyncFace
+from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from tests.socket import test_proxies
+from tests.socket.test_proxies import (  # noqa: F401  # to be collected here, too
+    TestProxyUnderTLS,
+    api,
+    authority,
+    test_a_dripping_proxy_does_not_outlast_the_timeout,
+    test_a_proxy_that_does_not_speak_http_was_not_sent,
+    test_a_refused_tunnel_was_not_sent,
+    test_a_tunnel_may_lead_to_an_address,
+    test_a_tunnel_through_which_the_proxy_speaks_first_is_not_used,
+    test_https_goes_through_a_tunnel_that_learns_nothing,
+    test_plain_http_is_forwarded_with_the_whole_url,
+    test_the_proxys_password_does_not_reach_the_server,
+    trusting,
+)
+
+
+@pytest.fixture(autouse=True, params=["asyncio", "uvloop"])
+def _on_aiohttp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    kind: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
+
+    with LoopThread(kind.new_event_loop()) as thread:
+
+        def make(**options: Any) -> SyncFace:
+            return SyncFace(AiohttpTransport(**options), thread.run)
+
+        monkeypatch.setattr(test_proxies, "Urllib3Transport", make)
+        yield

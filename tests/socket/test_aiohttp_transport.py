@@ -1,0 +1,413 @@
+"""The transport on aiohttp keeps the contract of transports, and what it promises beyond it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import ssl
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from airplane_runbooks import (
+    AttemptTimeout,
+    ClientClosed,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+    TransportError,
+)
+from airplane_runbooks.testing.conformance import GRACE, KEY, AsyncTransportConformance, request_to
+from airplane_runbooks.testing.conformance._async import LoopThread, Run, SyncFace
+from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
+from airplane_runbooks.transports._connector import Way, _secured
+from airplane_runbooks.transports._wire import Exchange, Wire
+from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.urllib3 import _forget_connections as forget_connections
+from tests.socket.test_connections import (  # noqa: F401  # what holds for the default transport holds here
+    serve,
+    test_a_body_where_none_may_be_costs_the_connection,
+    test_a_dead_address_leaves_time_for_the_next,
+    test_a_final_answer_after_an_interim_one_does,
+    test_a_large_body_may_take_all_the_time_it_wants,
+    test_a_server_that_reads_slowly_does_not_outlast_the_timeout,
+    test_a_tls_stream_that_is_cut_off_is_not_the_end_of_a_body,
+    test_a_traceback_shows_no_key_that_the_server_repeats,
+    test_an_answer_ends_the_sending_of_a_large_body,
+    test_an_interim_answer_does_not,
+    test_interim_answers_without_end_do_too,
+    tls,
+)
+
+
+class TestAiohttpTransport(AsyncTransportConformance):
+    def make(self, **options: Any) -> AiohttpTransport:
+        return AiohttpTransport(**options)
+
+
+class TestOnUvloop(TestAiohttpTransport):
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        return pytest.importorskip("uvloop").new_event_loop()
+
+
+class Face(SyncFace):
+    def __init__(self, run: Run, **options: Any) -> None:
+        transport = AiohttpTransport(**options)
+        super().__init__(transport, run)
+        self.prepare = transport.prepare
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    kind: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
+    with LoopThread(kind.new_event_loop()) as thread:
+        yield thread.run
+
+
+@pytest.fixture
+def transport(run: Run, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Face]:  # noqa: F811  # a fixture
+    """The transport of the tests that come from elsewhere."""
+    face = Face(run, ssl_context=tls[1])
+    yield face
+    face.close()
+
+
+async def refused(transport: AiohttpTransport, *arguments: Any) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        await transport.send(*arguments)
+    return caught.value
+
+
+@pytest.mark.parametrize("options", [{"pool_size": 0}, {"max_response_bytes": 0}])
+def test_limits_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="at least 1"):
+        AiohttpTransport(**options)
+
+
+def test_a_request_has_the_headers_it_was_given_and_no_others() -> None:
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        while request := peer.read_request():
+            seen.append(request)
+            peer.send(reply(headers=b"set-cookie: a=b\r\n"))
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        for _ in range(2):
+            await transport.send(request_to(origin, b"{}", "/v0/a%2Fb/../c?q=%20+ü%zz".replace("ü", "%C3%BC")), 5)
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+    lines = [
+        "POST /v0/a%2Fb/../c?q=%20+%C3%BC%zz HTTP/1.1",
+        "content-type: application/json",
+        f"x-airplane-api-key: {KEY}",
+        f"host: localhost:{server.port}",
+        "content-length: 2",
+    ]
+    assert seen == ["\r\n".join([*lines, "", "{}"]).encode()] * 2
+
+
+def test_an_attempt_is_one_attempt_although_its_connection_was_used_before() -> None:
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.read_request())
+        peer.send(reply())
+        seen.append(peer.read_request())
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        await transport.send(request_to(origin, None), 5)
+        error = await refused(transport, request_to(origin, None), 5)
+        assert isinstance(error, ConnectionLost)
+        assert error.sent is None
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("wait", ["asleep", "busy"])
+def test_what_arrives_between_requests_costs_the_connection(wait: str) -> None:
+    """The loop reads it while it has nothing to do; if it was busy, the bytes are still in the socket."""
+
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            peer.send(reply(b"good"))
+            time.sleep(0.05)
+            peer.send(reply(b"evil"))
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        for _ in range(3):
+            assert (await transport.send(request_to(origin), 5)).body == b"good"
+            if wait == "asleep":
+                await asyncio.sleep(0.1)
+            else:
+                time.sleep(0.1)  # noqa: ASYNC251  # to block the loop is what this is about
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+        assert server.connections == 3
+
+
+def test_a_server_that_answers_before_it_is_asked_is_heard() -> None:
+    """As one that is overloaded may do, with a 503."""
+
+    def script(peer: Peer) -> None:
+        peer.send(reply(status="503 Service Unavailable", headers=b"connection: close\r\n"))
+        peer.stay_silent()
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        for _ in range(20):  # before and after the request has left
+            assert (await transport.send(request_to(origin), 5)).status == 503
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+
+
+def test_early_bytes_are_read_first() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        transport, wire = await loop.create_connection(lambda: Wire(loop), "127.0.0.1", server.port)
+        wire.data_received(reply(b"early"))
+        exchange = Exchange(loop, 100)
+        await wire.carry(exchange, "GET", "/", {}, None)
+        assert exchange.result().body == b"early"
+        transport.abort()
+        await asyncio.sleep(0)
+
+    with HostileServer(Peer.stay_silent) as server:
+        asyncio.run(scenario())
+
+
+def test_a_connection_that_was_closed_at_once_sends_nothing() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(ConnectionLost) as caught:
+            await Wire(loop).carry(Exchange(loop, 100), "GET", "/", {}, None)
+        assert caught.value.sent is False
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["plain", "tls"])
+def test_a_server_that_closes_under_a_large_body_has_lost_it(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext],  # noqa: F811  # a fixture
+    kind: str,
+) -> None:
+    """On uvloop, TLS may keep this to itself until the whole body has left, so there it may be a timeout."""
+
+    def script(peer: Peer) -> None:
+        peer.sock.recv(100)
+        peer.half_close()
+        peer.stay_silent()
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport(ssl_context=tls[1])
+        for _ in range(5):
+            assert isinstance(await refused(transport, request_to(origin, b"x" * 20_000_000), 10), ConnectionLost)
+        await transport.aclose()
+
+    with HostileServer(script, ssl_context=tls[0] if kind == "tls" else None) as server:
+        asyncio.run(scenario(server.origin))
+
+
+def test_a_tunnel_that_is_closed_before_it_is_used_is_no_connection() -> None:
+    async def scenario() -> None:
+        with pytest.raises(ConnectionResetError, match="the proxy closed"):
+            await _secured(Wire(asyncio.get_running_loop()), Way("https://api.test", None, None))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("host", ["[::1", "[zz]", "a:b", ""])
+def test_a_host_that_no_url_can_have_is_no_connection(host: str) -> None:
+    async def scenario() -> None:
+        transport = AiohttpTransport()
+        error = await refused(transport, request_to(f"http://{host}"), 10)
+        assert isinstance(error, ConnectError)
+        assert not error.transient
+        await transport.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_the_settings_of_tls_are_built_beforehand() -> None:
+    transport = AiohttpTransport(proxy="https://proxy.test")
+    transport.prepare("http://localhost")
+    assert transport._ssl_context is None
+    transport.prepare("http://api.test")
+    context = transport._ssl_context
+    assert context is not None
+    transport.prepare("https://api.test")
+    assert transport._ssl_context is context
+
+
+def test_a_proxy_that_closes_the_tunnel_was_not_sent() -> None:
+    async def scenario() -> None:
+        transport = AiohttpTransport(proxy=f"http://user:hunter2@localhost:{proxy.port}")
+        for _ in range(5):
+            error = await refused(transport, request_to("https://api.test"), 5)
+            assert isinstance(error, ConnectError)
+            shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+            assert "hunter2" not in shown
+            assert "dXNlcjpodW50ZXIy" not in shown
+        await transport.aclose()
+
+    with HostileServer(after_request(lambda peer: peer.send(b"HTTP/1.1 200 OK\r\n\r\n"))) as proxy:
+        asyncio.run(scenario())
+
+
+def test_closing_from_another_loop_ends_the_requests_of_this_one() -> None:
+    transport = AiohttpTransport()
+    asked = threading.Event()
+    outcomes: list[BaseException] = []
+
+    async def wait(origin: str) -> None:
+        with pytest.raises(ClientClosed) as caught:
+            await transport.send(request_to(origin), 10)
+        outcomes.append(caught.value)
+
+    with HostileServer(after_request(lambda _: asked.set(), Peer.stay_silent)) as server:
+        thread = threading.Thread(target=lambda: asyncio.run(wait(server.origin)))
+        thread.start()
+        asked.wait(10)
+        asyncio.run(transport.aclose())
+        thread.join(5)
+        assert len(outcomes) == 1
+        asyncio.run(transport.aclose())
+
+
+def test_a_loop_that_has_been_closed_is_not_asked_to_close_anything() -> None:
+    transport = AiohttpTransport()
+
+    async def scenario(origin: str) -> None:
+        await transport.send(request_to(origin), 5)
+
+    with HostileServer(always(reply())) as server:
+        asyncio.run(scenario(server.origin))
+        asyncio.run(scenario(server.origin))
+        assert len(transport._sessions) == 1
+        asyncio.run(transport.aclose())
+        with pytest.raises(ClientClosed):
+            asyncio.run(scenario(server.origin))
+
+
+def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
+    transport = AiohttpTransport()
+
+    async def send(origin: str) -> None:
+        assert (await transport.send(request_to(origin), 5)).status == 200
+
+    async def scenario(origin: str) -> None:
+        await send(origin)
+        pid = os.fork()
+        if pid == 0:
+            asyncio.events._set_running_loop(None)
+            thread = threading.Thread(target=lambda: asyncio.run(send(origin)))
+            thread.start()
+            thread.join(5)
+            os._exit(0 if server.connections == 1 and not thread.is_alive() else 1)
+        assert (await asyncio.to_thread(os.waitpid, pid, 0))[1] == 0
+        await send(origin)
+        await transport.aclose()
+
+    with HostileServer(always(reply())) as server:
+        asyncio.run(scenario(server.origin))
+        assert server.connections == 2
+
+
+def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
+    """What a fork does to the child's transports, done here."""
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        await transport.send(request_to(origin), 5)
+        forget_connections()
+        await transport.send(request_to(origin), 5)
+        await transport.aclose()
+
+    with HostileServer(always(reply())) as server:
+        asyncio.run(scenario(server.origin))
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Peer.reset,
+        after_request(Peer.reset),
+        after_request(lambda peer: peer.send(b"garbage")),
+        after_request(lambda peer: peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"), Peer.reset),
+        Peer.stay_silent,
+    ],
+)
+def test_a_traceback_with_local_variables_shows_no_key(script: Any) -> None:
+    async def scenario(origin: str) -> str:
+        transport = AiohttpTransport()
+        error = await refused(transport, request_to(origin), 0.3)
+        await transport.aclose()
+        return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+    with HostileServer(script) as server:
+        shown = asyncio.run(scenario(server.origin))
+    assert KEY not in shown
+    assert "in send" in shown
+
+
+@pytest.mark.parametrize(
+    "script", [after_request(Peer.reset), after_request(lambda peer: peer.send(b"garbage")), Peer.stay_silent]
+)
+def test_an_error_that_nobody_keeps_is_gone_at_once(script: Any) -> None:
+    """None waits for the garbage collector, with all that its traceback holds."""
+
+    async def scenario(origin: str) -> weakref.ref[TransportError] | None:
+        transport = AiohttpTransport()
+        try:
+            await transport.send(request_to(origin), 0.2)
+        except TransportError as error:
+            return weakref.ref(error)
+        finally:
+            await transport.aclose()
+        return None
+
+    gc.disable()
+    try:
+        with HostileServer(script) as server:
+            gone = asyncio.run(scenario(server.origin))
+        assert gone is not None
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_name_resolution_does_not_outlast_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: go_on.wait(10) and [])
+
+    async def scenario() -> None:
+        transport = AiohttpTransport()
+        started = time.monotonic()
+        error = await refused(transport, request_to("http://localhost"), 0.3)
+        assert time.monotonic() - started < 0.3 + GRACE
+        assert isinstance(error, AttemptTimeout)
+        assert error.sent is False
+        assert len(asyncio.all_tasks()) == 1
+        go_on.set()
+        await transport.aclose()
+
+    asyncio.run(scenario())
