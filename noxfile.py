@@ -21,12 +21,14 @@ PROJECT = PYPROJECT["project"]
 PYTHONS = nox.project.python_versions(PYPROJECT)
 OLDEST = PYTHONS[0]
 
+REPEATED = ("-m", "not slow and not once")  # for pytest: what is worth running in more than one suite
+
 EVERYTHING = ("pyproject.toml", "--all-extras")
 LOCKS = {  # file in requirements/ -> what uv resolves for it
     "bench": (*EVERYTHING, "--group", "bench"),
     "build": ("--group", "build"),
     "coverage": ("--group", "coverage"),
-    "demo": ("pyproject.toml", "--extra", "server", "--group", "demo"),
+    "demo": (*EVERYTHING, "--group", "demo"),
     "docs": (*EVERYTHING, "--group", "docs"),
     "lint": ("--group", "lint"),
     "lock": ("--group", "lock"),
@@ -89,14 +91,15 @@ def suite(session: nox.Session) -> None:
         session.warn(f"Python {python} was not found here: its suite is skipped.")
     install(session, "test")
     session.env["COVERAGE_FILE"] = str(Path(f".coverage.{session.python}").absolute())
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    chosen = [] if session.python == OLDEST else REPEATED
+    session.run("coverage", "run", "-m", "pytest", *chosen, *session.posargs)
 
 
 @nox.session(python=OLDEST, requires=["build"])
 def lowest(session: nox.Session) -> None:
     """Run the test suite on the lower bounds of the dependencies; arguments go to pytest."""
     install(session, "lowest")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *REPEATED, *session.posargs)
 
 
 @nox.session(requires=["suite"])
@@ -136,6 +139,13 @@ def demo(session: nox.Session) -> None:
     """Start the demo: a server and a client that talks to it; arguments go to the demo."""
     install(session, "demo")
     session.run("python", "-m", "airplane_runbooks.server.demo", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def demo_async(session: nox.Session) -> None:
+    """Start the demo's async twin: two hundred sessions at once; arguments go to the demo."""
+    install(session, "demo")
+    session.run("python", "-m", "airplane_runbooks.server.demo_async", *session.posargs)
 
 
 @nox.session(requires=["build"])

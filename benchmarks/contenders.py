@@ -1,12 +1,16 @@
-"""The same call, made in different ways: each factory returns a function that makes it once."""
+"""The same call, made in different ways: each factory returns a function that makes it so many times."""
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import functools
 import socket
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
-Call = Callable[[], object]
+Calls = Callable[[int], None]
+Make = Callable[[int], Calls]  # of the server's port
 
 VALUES = {"limit": 20, "name": "ada"}
 KEY = "tkn_benchmark"
@@ -20,7 +24,50 @@ HEADERS = {
 }
 
 
-def raw_socket(port: int) -> Call:
+def blocking(make: Callable[..., Callable[[], object]]) -> Callable[..., Calls]:
+    """Turn a factory of one call into a factory of many."""
+
+    @functools.wraps(make)
+    def factory(*args: Any, **kwargs: Any) -> Calls:
+        call = make(*args, **kwargs)
+
+        def calls(count: int) -> None:
+            for _ in range(count):
+                call()
+
+        return calls
+
+    return factory
+
+
+AsyncCall = Callable[[], Awaitable[object]]
+
+
+def on_a_loop(make: Callable[..., Awaitable[tuple[AsyncCall, AsyncCall]]], in_flight: int, **options: Any) -> Make:
+    """Turn a factory of one async call, and of what closes its client, into one of many, some in flight at a time."""
+
+    def factory(port: int) -> Calls:
+        loop = asyncio.new_event_loop()
+        call, close = loop.run_until_complete(make(port, in_flight, **options))
+        atexit.register(lambda: loop.run_until_complete(close()))
+
+        async def work(count: int) -> None:
+            for _ in range(count):
+                await call()
+
+        async def work_together(count: int) -> None:
+            await asyncio.gather(*(work(count) for _ in range(in_flight)))
+
+        def calls(count: int) -> None:
+            loop.run_until_complete(work(count) if in_flight == 1 else work_together(count))
+
+        return calls
+
+    return factory
+
+
+@blocking
+def raw_socket(port: int) -> Callable[[], object]:
     """Bytes made beforehand, one send, one receive, nothing parsed: the floor."""
     body = b'{"slug":"hello_world","paramValues":{"limit":20,"name":"ada"}}'
     lines = [f"POST {PATH} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(body)}"]
@@ -36,7 +83,8 @@ def raw_socket(port: int) -> Call:
     return call
 
 
-def bare_urllib3(port: int) -> Call:
+@blocking
+def bare_urllib3(port: int) -> Callable[[], object]:
     """The least that one can do with urllib3: a pool, a timeout, and msgspec for the two bodies."""
     import msgspec
     import urllib3
@@ -54,7 +102,8 @@ def bare_urllib3(port: int) -> Call:
     return call
 
 
-def httpx_json(port: int) -> Call:
+@blocking
+def httpx_json(port: int) -> Callable[[], object]:
     """Httpx with its own JSON."""
     import httpx
 
@@ -66,7 +115,8 @@ def httpx_json(port: int) -> Call:
     return call
 
 
-def ours(port: int, **options: Any) -> Call:
+@blocking
+def ours(port: int, **options: Any) -> Callable[[], object]:
     """`Airplane.runbooks.execute` with everything it does: checks, key, retries, deadline, telemetry by API only."""
     from airplane_runbooks import Airplane
 
@@ -78,7 +128,7 @@ def ours(port: int, **options: Any) -> Call:
     return call
 
 
-def ours_unsampled(port: int) -> Call:
+def ours_unsampled(port: int) -> Calls:
     """The same with the OpenTelemetry SDK, no span sampled."""
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -86,7 +136,7 @@ def ours_unsampled(port: int) -> Call:
     return ours(port, tracer_provider=TracerProvider(sampler=ALWAYS_OFF))
 
 
-def ours_sampled(port: int) -> Call:
+def ours_sampled(port: int) -> Calls:
     """The same with every span sampled and handed to a batch processor."""
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -100,12 +150,77 @@ def ours_sampled(port: int) -> Call:
     return ours(port, tracer_provider=provider)
 
 
-REFERENCE = "bare urllib3"
-CONTENDERS: dict[str, Callable[[int], Call]] = {
-    "raw socket": raw_socket,
-    REFERENCE: bare_urllib3,
-    "ours": ours,
-    "ours, SDK unsampled": ours_unsampled,
-    "ours, SDK sampled": ours_sampled,
-    "httpx": httpx_json,
-}
+async def bare_aiohttp(port: int, in_flight: int) -> tuple[AsyncCall, AsyncCall]:
+    """The least that one can do with aiohttp: a session, a timeout, and msgspec for the two bodies."""
+    import aiohttp
+    import msgspec
+
+    from airplane_runbooks.models import StartedSession
+
+    session = aiohttp.ClientSession(
+        f"http://127.0.0.1:{port}",
+        connector=aiohttp.TCPConnector(limit=in_flight),
+        timeout=aiohttp.ClientTimeout(total=30),
+        headers=HEADERS,
+    )
+    encode = msgspec.json.Encoder().encode
+    decode = msgspec.json.Decoder(StartedSession).decode
+
+    async def call() -> object:
+        body = encode({"slug": "hello_world", "paramValues": VALUES})
+        async with session.post(PATH, data=body) as response:
+            return decode(await response.read())
+
+    return call, session.close
+
+
+async def ours_async(port: int, in_flight: int, *, on: str) -> tuple[AsyncCall, AsyncCall]:
+    """`AsyncAirplane.runbooks.execute` with everything it does, on one of its transports."""
+    from airplane_runbooks import AsyncAirplane, AsyncTransport
+    from airplane_runbooks.transports.aiohttp import AiohttpTransport
+    from airplane_runbooks.transports.threaded import ThreadedTransport
+
+    transport: AsyncTransport = AiohttpTransport(pool_size=in_flight) if on == "aiohttp" else ThreadedTransport()
+    airplane = AsyncAirplane(KEY, base_url=f"http://127.0.0.1:{port}/v0", transport=transport)
+
+    async def call() -> object:
+        return await airplane.runbooks.execute(slug="hello_world", param_values=VALUES)
+
+    return call, airplane.aclose
+
+
+class Group(NamedTuple):
+    """Contenders that are compared with one of them."""
+
+    reference: str
+    contenders: dict[str, Make]
+
+
+def async_group(in_flight: int) -> Group:
+    suffix = "" if in_flight == 1 else f", {in_flight} in flight"
+    return Group(
+        f"bare aiohttp{suffix}",
+        {
+            f"bare aiohttp{suffix}": on_a_loop(bare_aiohttp, in_flight),
+            f"ours on aiohttp{suffix}": on_a_loop(ours_async, in_flight, on="aiohttp"),
+            f"ours on threads{suffix}": on_a_loop(ours_async, in_flight, on="threads"),
+        },
+    )
+
+
+GROUPS = [
+    Group(
+        "bare urllib3",
+        {
+            "raw socket": raw_socket,
+            "bare urllib3": bare_urllib3,
+            "ours": ours,
+            "ours, SDK unsampled": ours_unsampled,
+            "ours, SDK sampled": ours_sampled,
+            "httpx": httpx_json,
+        },
+    ),
+    async_group(1),
+    async_group(32),
+    async_group(256),
+]

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from contenders import CONTENDERS, REFERENCE, Call
+from contenders import GROUPS, Group
 
 BLOCK = 10
+WARM_UP = 100
 SHORT, LONG = 100, 300
 HERE = Path(__file__).parent
 
@@ -36,12 +37,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        repeat(CONTENDERS[options.only](options.port), options.calls)
+        makers = {name: make for group in GROUPS for name, make in group.contenders.items()}
+        makers[options.only](options.port)(options.calls)
         return
     with canned_server() as port:
-        wall, cpu = interleaved(port, options.rounds)
-        counts = {} if options.no_instructions or not shutil.which("valgrind") else instructions(port)
-    report(wall, cpu, counts)
+        for group in GROUPS:
+            wall, cpu = interleaved(group, port, options.rounds)
+            counts = {} if options.no_instructions or not shutil.which("valgrind") else instructions(group, port)
+            report(group, wall, cpu, counts)
 
 
 @contextmanager
@@ -55,28 +58,25 @@ def canned_server() -> Iterator[int]:
         process.communicate()
 
 
-def repeat(call: Call, count: int) -> None:
-    for _ in range(count):
-        call()
-
-
-def interleaved(port: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    calls = {name: make(port) for name, make in CONTENDERS.items()}
-    wall: dict[str, list[float]] = {name: [] for name in calls}
-    cpu: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        repeat(call, 200)
+def interleaved(group: Group, port: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    contenders = {name: make(port) for name, make in group.contenders.items()}
+    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
+    for calls in contenders.values():
+        calls(WARM_UP)
     for _ in range(rounds):
-        for name, call in calls.items():
+        for name, calls in contenders.items():
             started, started_cpu = time.perf_counter(), time.process_time()
-            repeat(call, BLOCK)
+            calls(BLOCK)
             wall[name].append(time.perf_counter() - started)
             cpu[name].append(time.process_time() - started_cpu)
     return wall, cpu
 
 
-def instructions(port: int) -> dict[str, float]:
-    return {name: (counted(name, LONG, port) - counted(name, SHORT, port)) / (LONG - SHORT) for name in CONTENDERS}
+def instructions(group: Group, port: int) -> dict[str, float]:
+    return {
+        name: (counted(name, LONG, port) - counted(name, SHORT, port)) / (LONG - SHORT) for name in group.contenders
+    }
 
 
 def counted(name: str, calls: int, port: int) -> int:
@@ -90,21 +90,21 @@ def counted(name: str, calls: int, port: int) -> int:
     return int(found[1])
 
 
-def report(wall: dict[str, list[float]], cpu: dict[str, list[float]], counts: dict[str, float]) -> None:
+def report(group: Group, wall: dict[str, list[float]], cpu: dict[str, list[float]], counts: dict[str, float]) -> None:
     """Print each contender's cost per call over the reference's: medians of the ratios round by round."""
-    print(f"{'per call, over ' + REFERENCE:<24}{'instructions':>14}{'cpu':>8}{'wall p50':>10}")
-    for name in CONTENDERS:
-        count = f"{counts[name] / counts[REFERENCE]:.2f}" if counts else "-"
-        print(f"{name:<24}{count:>14}{ratio(cpu, name):>8.2f}{ratio(wall, name):>10.2f}")
-    over_raw = {
-        what: statistics.median(times["ours"]) / statistics.median(times["raw socket"])
-        for what, times in (("cpu", cpu), ("wall", wall))
-    }
-    print(f"ours over the raw socket: cpu {over_raw['cpu']:.1f}, wall {over_raw['wall']:.1f}")
+    reference = group.reference
+    print(f"{'per call, over ' + reference:<40}{'instructions':>14}{'cpu':>8}{'wall p50':>10}")
+    for name in group.contenders:
+        count = f"{counts[name] / counts[reference]:.2f}" if counts else "-"
+        print(f"{name:<40}{count:>14}{ratio(cpu, name, reference):>8.2f}{ratio(wall, name, reference):>10.2f}")
+    if "raw socket" in group.contenders:
+        over_raw = [ratio(times, "ours", "raw socket") for times in (cpu, wall)]
+        print(f"ours over the raw socket: cpu {over_raw[0]:.1f}, wall {over_raw[1]:.1f}")
+    print()
 
 
-def ratio(times: dict[str, list[float]], name: str) -> float:
-    return statistics.median(one / other for one, other in zip(times[name], times[REFERENCE], strict=True))
+def ratio(times: dict[str, list[float]], name: str, reference: str) -> float:
+    return statistics.median(one / other for one, other in zip(times[name], times[reference], strict=True))
 
 
 if __name__ == "__main__":

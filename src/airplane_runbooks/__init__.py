@@ -1,6 +1,6 @@
 """Typed client of the Airplane v0 API: execute runbooks, follow their sessions, answer their prompts."""
 
-from .client import Airplane
+from .client import Airplane, AsyncAirplane
 from .errors import (
     AirplaneError,
     APIError,
@@ -27,22 +27,27 @@ from .errors import (
     Unauthorized,
     WaitTimeout,
 )
+from .following import CANCEL, AsyncPromptHandler, Cancel, PromptAnswer, PromptHandler
 from .http import AsyncTransport, Headers, Reply, Request, Response, Transport
 from .options import CallOptions, Secret, Settings
 from .params import ConfigVar, ParamValue, Upload
 from .pipeline import Middleware, Next
-from .policy import NO_RETRY, RetryBudget, RetryPolicy
+from .policy import NO_RETRY, PollPolicy, RetryBudget, RetryPolicy
 from .version import __version__
 
 __all__ = [
+    "CANCEL",
     "NO_RETRY",
     "APIError",
     "Airplane",
     "AirplaneError",
+    "AsyncAirplane",
+    "AsyncPromptHandler",
     "AsyncTransport",
     "AttemptTimeout",
     "BadRequest",
     "CallOptions",
+    "Cancel",
     "ClientClosed",
     "ConfigVar",
     "ConfigurationError",
@@ -61,6 +66,9 @@ __all__ = [
     "NotFound",
     "ParamValue",
     "ParamValueError",
+    "PollPolicy",
+    "PromptAnswer",
+    "PromptHandler",
     "RateLimited",
     "Reply",
     "Request",

@@ -1,19 +1,21 @@
-"""The client: a transport, the chain composed around it, and the resources on top."""
+"""The clients: a transport, the chain composed around it, and the resources on top."""
 
 from __future__ import annotations
 
 import copy
 import functools
 import platform
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from .clock import BlockingClock, Clock
+from .clock import AsyncioClock, BlockingClock, Clock
+from .composite import Composite
 from .errors import ConfigurationError
-from .http import Reply, Request, Response, Transport
+from .http import AsyncTransport, Reply, Request, Response, Transport
 from .operations import Operation, ReplyT, RequestT
 from .options import (
     DEFAULT_BASE_URL,
@@ -29,11 +31,11 @@ from .options import (
 )
 from .pipeline import Middleware, compose, run_blocking
 from .policy import RetryBudget, RetryPolicy
-from .resources.prompts import Prompts
-from .resources.runbooks import Runbooks
-from .resources.runs import Runs
-from .resources.sessions import Sessions
-from .resources.tasks import Tasks
+from .resources.prompts import AsyncPrompts, Prompts
+from .resources.runbooks import AsyncRunbooks, Runbooks
+from .resources.runs import AsyncRuns, Runs
+from .resources.sessions import AsyncSessions, Sessions
+from .resources.tasks import AsyncTasks, Tasks
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -41,41 +43,17 @@ if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.trace import TracerProvider
 
+T = TypeVar("T")
+TransportT = TypeVar("TransportT")
+
 USER_AGENT = f"airplane-runbooks/{__version__} python/{platform.python_version()}"
 
 # How many sets of options a client remembers the computed form of: environments, mostly.
 _REMEMBERED = 64
 
 
-class Airplane:
-    """Client of the Airplane v0 API. Threads may share it; one client per process and key is enough.
-
-    Explicit arguments go before the environment (AIRPLANE_API_KEY, AIRPLANE_API_HOST, AIRPLANE_ENV_SLUG,
-    AIRPLANE_ENV_ID), which is read once, here.
-
-    Args:
-        api_key: The key, or a callable that returns the current one and is asked before every attempt.
-        base_url: Base of all URLs, version path included.
-        env_slug: Environment of all calls, by slug.
-        env_id: Environment of all calls, by ID.
-        timeout: Seconds for a whole call with its attempts, waits and bodies; None sets no limit. 60 by default.
-        attempt_timeout: Seconds for one attempt. 30 by default.
-        retry: When to try again.
-        retry_budget: Bound on the share of retries over all calls; None sets no bound.
-        headers: Further headers of all requests.
-        transport: What carries the requests; the client closes it. `Urllib3Transport()` by default.
-        middleware: Layers around each call, the first one outermost.
-        attempt_middleware: Layers around each attempt, inside of the retries.
-        tracer_provider: Where spans go; the global provider by default.
-        meter_provider: Where metrics go; the global provider by default.
-        propagator: What writes trace headers; the global propagator by default.
-        suppress_http_instrumentation: Keep other instrumentation from tracing our requests a second time.
-        allow_insecure_http: Allow plain http to other machines, which shows the key to the network.
-        clock: Source of time, for tests.
-
-    Raises:
-        ConfigurationError: If there is no key, or an argument cannot work.
-    """
+class _Client(ABC, Generic[TransportT]):
+    """What the clients have in common: how they are built and cloned, and what their options come to."""
 
     _base: BaseURL | None = None  # a traceback may show a client that was never built
 
@@ -91,7 +69,7 @@ class Airplane:
         retry: RetryPolicy | UnsetType = UNSET,
         retry_budget: RetryBudget | UnsetType | None = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
-        transport: Transport | None = None,
+        transport: TransportT | None = None,
         middleware: Sequence[Middleware] = (),
         attempt_middleware: Sequence[Middleware] = (),
         tracer_provider: TracerProvider | None = None,
@@ -123,8 +101,8 @@ class Airplane:
         from .middleware import chain
         from .middleware.tracing import AttemptSpan, Telemetry
 
-        clock = BlockingClock() if clock is None else clock
-        self._transport = _default_transport(base) if transport is None else transport
+        clock = self._default_clock() if clock is None else clock
+        self._transport = self._default_transport(base) if transport is None else transport
         telemetry = Telemetry(
             version=__version__,
             server_address=base.host,
@@ -151,37 +129,31 @@ class Airplane:
         self._options = options
         self._resolved = resolve(options, USER_AGENT)
         self._remember = functools.lru_cache(maxsize=_REMEMBERED)(self._resolve)
-        self.runbooks = Runbooks(self)
-        self.sessions = Sessions(self)
-        self.runs = Runs(self)
-        self.tasks = Tasks(self)
-        self.prompts = Prompts(self)
+        self._bind()
 
-    async def _carry(self, request: Request, timeout: float | None) -> Response:
-        return self._transport.send(request, timeout)
+    @abstractmethod
+    def _bind(self) -> None:
+        """Make the resources."""
+        ...
+
+    @abstractmethod
+    def _default_clock(self) -> Clock: ...
+
+    @abstractmethod
+    def _default_transport(self, base: BaseURL) -> TransportT: ...
+
+    @abstractmethod
+    async def _carry(self, request: Request, timeout: float | None) -> Response: ...
 
     def _resolve(self, options: CallOptions) -> Resolved:
         return resolve(options.over(self._options), USER_AGENT)
 
-    def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
-    ) -> Reply[ReplyT]:
-        """Carry out any operation and return its reply with the response, the request ID and the attempts.
-
-        Raises:
-            ConfigurationError: The request or an option cannot work; nothing was sent.
-            APIError: The server answered with an error; the class tells which.
-            TransportError: No response came back, and no attempt was left.
-            DeadlineExceeded: The time for the call is used up.
-            DecodeError: The call succeeded, but its reply cannot be read.
-        """
+    def _resolved_for(self, options: CallOptions | None) -> Resolved:
         if options is None:
-            resolved = self._resolved
-        elif options.headers is UNSET and options.idempotency_key is UNSET:
-            resolved = self._remember(options)
-        else:
-            resolved = self._resolve(options)
-        return run_blocking(self._core.call(operation, request, resolved))
+            return self._resolved
+        if options.headers is UNSET and options.idempotency_key is UNSET:
+            return self._remember(options)
+        return self._resolve(options)
 
     def with_options(
         self,
@@ -209,6 +181,78 @@ class Airplane:
         clone._use(changes.over(self._options))  # noqa: SLF001  # of our own class
         return clone
 
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"{name}(base_url={self._base.url!r})" if self._base else f"<{name}, not built>"
+
+
+class Airplane(_Client[Transport]):
+    """Client of the Airplane v0 API. Threads may share it; one client per process and key is enough.
+
+    Explicit arguments go before the environment (AIRPLANE_API_KEY, AIRPLANE_API_HOST, AIRPLANE_ENV_SLUG,
+    AIRPLANE_ENV_ID), which is read once, here.
+
+    Args:
+        api_key: The key, or a callable that returns the current one and is asked before every attempt.
+        base_url: Base of all URLs, version path included.
+        env_slug: Environment of all calls, by slug.
+        env_id: Environment of all calls, by ID.
+        timeout: Seconds for a whole call with its attempts, waits and bodies; None sets no limit. 60 by default.
+        attempt_timeout: Seconds for one attempt. 30 by default.
+        retry: When to try again.
+        retry_budget: Bound on the share of retries over all calls; None sets no bound.
+        headers: Further headers of all requests.
+        transport: What carries the requests; the client closes it. `Urllib3Transport()` by default.
+        middleware: Layers around each call, the first one outermost.
+        attempt_middleware: Layers around each attempt, inside of the retries.
+        tracer_provider: Where spans go; the global provider by default.
+        meter_provider: Where metrics go; the global provider by default.
+        propagator: What writes trace headers; the global propagator by default.
+        suppress_http_instrumentation: Keep other instrumentation from tracing our requests a second time.
+        allow_insecure_http: Allow plain http to other machines, which shows the key to the network.
+        clock: Source of time, for tests.
+
+    Raises:
+        ConfigurationError: If there is no key, or an argument cannot work.
+    """
+
+    def _bind(self) -> None:
+        self.runbooks = Runbooks(self)
+        self.sessions = Sessions(self)
+        self.runs = Runs(self)
+        self.tasks = Tasks(self)
+        self.prompts = Prompts(self)
+
+    def _default_clock(self) -> Clock:
+        return BlockingClock()
+
+    def _default_transport(self, base: BaseURL) -> Transport:
+        from .transports.urllib3 import Urllib3Transport
+
+        transport = Urllib3Transport()
+        transport.prepare(base.origin)
+        return transport
+
+    async def _carry(self, request: Request, timeout: float | None) -> Response:
+        return self._transport.send(request, timeout)
+
+    def call(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
+    ) -> Reply[ReplyT]:
+        """Carry out any operation and return its reply with the response, the request ID and the attempts.
+
+        Raises:
+            ConfigurationError: The request or an option cannot work; nothing was sent.
+            APIError: The server answered with an error; the class tells which.
+            TransportError: No response came back, and no attempt was left.
+            DeadlineExceeded: The time for the call is used up.
+            DecodeError: The call succeeded, but its reply cannot be read.
+        """
+        return run_blocking(self._core.call(operation, request, self._resolved_for(options)))
+
+    def _compose(self, name: str, steps: Callable[[Composite], Awaitable[T]], options: CallOptions | None) -> T:
+        return run_blocking(self._core.compose(name, steps, self._resolved_for(options)))
+
     def close(self) -> None:
         """Close the transport, and cut waits between attempts short. Closing twice is fine."""
         self._clock.close()
@@ -222,8 +266,68 @@ class Airplane:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"Airplane(base_url={self._base.url!r})" if self._base else "<Airplane, not built>"
+
+class AsyncAirplane(_Client[AsyncTransport]):
+    """Client of the Airplane v0 API for asyncio. Tasks may share it; one client per process and key is enough.
+
+    It takes the arguments of `Airplane`, with an async transport; by default that is a `ThreadedTransport`, urllib3 on
+    a few threads of its own. `AiohttpTransport` carries more requests at a time. What both clients have does the same.
+
+    A cancelled call leaves nothing behind and is not tried again.
+    """
+
+    def _bind(self) -> None:
+        from .middleware.retry import preload
+
+        preload()
+        self.runbooks = AsyncRunbooks(self)
+        self.sessions = AsyncSessions(self)
+        self.runs = AsyncRuns(self)
+        self.tasks = AsyncTasks(self)
+        self.prompts = AsyncPrompts(self)
+
+    def _default_clock(self) -> Clock:
+        return AsyncioClock()
+
+    def _default_transport(self, base: BaseURL) -> AsyncTransport:
+        from .transports.threaded import ThreadedTransport
+
+        transport = ThreadedTransport()
+        transport.prepare(base.origin)
+        return transport
+
+    async def _carry(self, request: Request, timeout: float | None) -> Response:
+        return await self._transport.send(request, timeout)
+
+    async def call(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
+    ) -> Reply[ReplyT]:
+        """Carry out any operation and return its reply with the response, the request ID and the attempts.
+
+        Raises:
+            ConfigurationError: The request or an option cannot work; nothing was sent.
+            APIError: The server answered with an error; the class tells which.
+            TransportError: No response came back, and no attempt was left.
+            DeadlineExceeded: The time for the call is used up.
+            DecodeError: The call succeeded, but its reply cannot be read.
+        """
+        return await self._core.call(operation, request, self._resolved_for(options))
+
+    async def _compose(self, name: str, steps: Callable[[Composite], Awaitable[T]], options: CallOptions | None) -> T:
+        return await self._core.compose(name, steps, self._resolved_for(options))
+
+    async def aclose(self) -> None:
+        """Close the transport, and cut waits between attempts short. Closing twice is fine."""
+        self._clock.close()
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
 
 def _given_or(api_key: ApiKey | None, settings: Settings) -> ApiKey | Secret:
@@ -232,11 +336,3 @@ def _given_or(api_key: ApiKey | None, settings: Settings) -> ApiKey | Secret:
     if settings.api_key is None:
         raise ConfigurationError("no API key: pass api_key or set AIRPLANE_API_KEY")
     return settings.api_key
-
-
-def _default_transport(base: BaseURL) -> Transport:
-    from .transports.urllib3 import Urllib3Transport
-
-    transport = Urllib3Transport()
-    transport.prepare(base.origin)
-    return transport

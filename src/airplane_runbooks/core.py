@@ -1,12 +1,14 @@
-"""One call, from its arguments to its reply, for both clients: everything between a resource and the transport."""
+"""One operation, from its arguments to its result, for both clients: all between a resource and the transport."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 
 from .clock import Clock
+from .composite import Composite
 from .errors import AirplaneError, AttemptTimeout, DecodeError
 from .http import CallState, Reply, Request, Response
 from .middleware.tracing import CallSpan, Telemetry
@@ -15,63 +17,86 @@ from .options import BaseURL, Resolved
 from .pipeline import Next
 from .replies import redacted, request_id, status_error
 
+T = TypeVar("T")
+
 
 class Core:
-    """What a client and its clones share. Calls are coroutines; with a sync transport and clock they never suspend."""
+    """What a client and its clones share. With a sync transport and clock, none of its coroutines ever suspends."""
 
     def __init__(self, base: BaseURL, chain: Next, clock: Clock, telemetry: Telemetry) -> None:
+        self.clock = clock
         self._base = base
         self._chain = chain
-        self._clock = clock
         self._telemetry = telemetry
 
     async def call(self, operation: Operation[RequestT, ReplyT], request: RequestT, options: Resolved) -> Reply[ReplyT]:
-        """Carry out an operation under a span of its own, and leave on every error what the call has come to."""
-        started = self._clock.now()
-        call = CallState(
-            operation=operation.name,
+        """Carry out an operation under a span of its own."""
+        call = self.begin(operation.name, options, options.timeout)
+        span = CallSpan(self._telemetry, operation.name)
+        try:
+            reply = await self.perform(operation, request, options, call)
+        except BaseException as failure:
+            span.end(call.attempts, failure)
+            raise
+        span.end(call.attempts, None, getattr(reply.data, "session_id", None))
+        return reply
+
+    async def compose(self, name: str, steps: Callable[[Composite], Awaitable[T]], options: Resolved) -> T:
+        """Carry out an operation that is made of several calls, under one span for all of them."""
+        composite = Composite(self, options)
+        span = CallSpan(self._telemetry, name)
+        try:
+            result = await steps(composite)
+        except BaseException as failure:
+            if isinstance(failure, AirplaneError):
+                composite.annotate(failure, name)
+            span.end(composite.attempts, failure, composite.session_id)
+            raise
+        span.end(composite.attempts, None, composite.session_id)
+        return result
+
+    def begin(self, name: str, options: Resolved, timeout: float | None) -> CallState:
+        """Return the state of a call that starts now."""
+        started = self.clock.now()
+        return CallState(
+            operation=name,
             started=started,
-            deadline=None if options.timeout is None else started + options.timeout,
+            deadline=None if timeout is None else started + timeout,
             attempt_timeout=options.attempt_timeout,
             retry=options.retry,
             idempotency_key=options.idempotency_key,
         )
-        span = CallSpan(self._telemetry, operation.name)
-        try:
-            reply = await self._perform(operation, request, options, call)
-        except BaseException as failure:
-            if isinstance(failure, AirplaneError):
-                _annotate(failure, call)
-            span.end(call, failure)
-            raise
-        span.end(call, None, reply.data)
-        return reply
 
-    async def _perform(
+    async def perform(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, options: Resolved, call: CallState
     ) -> Reply[ReplyT]:
-        operation.check(request)
-        body = operation.body(request)
-        response = await self._chain(
-            Request(
-                method=operation.method,
-                origin=self._base.origin,
-                target=self._base.path + operation.target(request, options.env_slug),
-                headers=options.get_headers if body is None else options.post_headers,
-                body=body,
-                call=call,
+        """Carry out a call, and leave on every error what it has come to."""
+        try:
+            operation.check(request)
+            body = operation.body(request)
+            response = await self._chain(
+                Request(
+                    method=operation.method,
+                    origin=self._base.origin,
+                    target=self._base.path + operation.target(request, options.env_slug),
+                    headers=options.get_headers if body is None else options.post_headers,
+                    body=body,
+                    call=call,
+                )
             )
-        )
-        if not response.is_success:
-            raise status_error(response)
-        return Reply(
-            data=_decode(operation, response, call),
-            response=response,
-            request_id=request_id(response.headers),
-            attempts=call.attempts,
-            elapsed=self._clock.now() - call.started,
-            idempotency_key=call.idempotency_key,
-        )
+            if not response.is_success:
+                raise status_error(response)
+            return Reply(
+                data=_decode(operation, response, call),
+                response=response,
+                request_id=request_id(response.headers),
+                attempts=call.attempts,
+                elapsed=self.clock.now() - call.started,
+                idempotency_key=call.idempotency_key,
+            )
+        except AirplaneError as failure:
+            _annotate(failure, call)
+            raise
 
 
 def _decode(operation: Operation[RequestT, ReplyT], response: Response, call: CallState) -> ReplyT:

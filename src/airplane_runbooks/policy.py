@@ -1,7 +1,8 @@
-"""What the user decides about retries: the policy of a call and the budget of a client. Data, not yet action."""
+"""What the user decides about retries and polling: policies, and the budget of a client. Data, not yet action."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -51,6 +52,30 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_RETRY = RetryPolicy(max_attempts=1)
+
+
+class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How often to look at something that is waited for.
+
+    The time between two looks is drawn evenly between half a bound and the bound. The bound grows with every look that
+    brings nothing new, and falls back to its start with one that does. A server's `Retry-After` goes before all that.
+
+    Attributes:
+        initial_delay: The bound after a change, in seconds.
+        max_delay: Where the bound stops growing, in seconds.
+        growth: Factor by which it grows.
+    """
+
+    initial_delay: float = 0.1
+    max_delay: float = 10.0
+    growth: float = 1.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.initial_delay <= self.max_delay < math.inf:
+            given = f"initial_delay={self.initial_delay}, max_delay={self.max_delay}"
+            raise ValueError(f"a poll policy needs 0 < initial_delay <= max_delay, both finite, not {given}")
+        if not 1 <= self.growth <= 10:
+            raise ValueError(f"growth must be 1 to 10, not {self.growth}")
 
 
 class RetryBudget:

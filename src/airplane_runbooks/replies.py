@@ -82,6 +82,14 @@ def _seconds_until(date: str, wall: float | None) -> float:
     return moment.timestamp() - (time.time() if wall is None else wall)
 
 
+def is_transient(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether a response other than 2xx may turn out better another time: by the server's own word, or by our table."""
+    word = headers.get("x-airplane-retryable", "").lower()
+    if word in ("true", "false"):
+        return word == "true"
+    return status == 429 or (status >= 500 and status != 501)
+
+
 def redacted(response: Response, redact: Callable[[bytes], bytes]) -> Response:
     """Return the response without the API key, for a server that echoes what it was sent."""
     headers = {

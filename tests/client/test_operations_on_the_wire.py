@@ -220,7 +220,7 @@ class TestLists:
         ]
 
     def test_a_page_is_fetched_only_when_it_is_reached(self) -> None:
-        transport = FakeTransport([json_response({"runs": [RUN, RUN]})])
+        transport = FakeTransport([json_response({"runs": [RUN, {**RUN, "id": "run2"}]})])
         runs = client(transport).runs.list(page_size=2)
         assert transport.requests == []
         next(runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import logging
 import pickle
 import traceback
@@ -29,7 +30,8 @@ from airplane_runbooks import (
     RetryPolicy,
     Settings,
 )
-from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
+from airplane_runbooks.testing import FakeTransport, json_response
+from tests.client.support import Act, Either
 
 KEY = "tkn_" + "s3cr3t" * 6
 
@@ -60,6 +62,14 @@ SCRIPTS = {
 }
 
 
+def execute(airplane: Any) -> Any:
+    return airplane.runbooks.execute(slug="x", param_values={"a": 1})
+
+
+def wait(airplane: Any) -> Any:
+    return airplane.sessions.wait("ses1", timeout=5)
+
+
 @pytest.fixture
 def logs() -> Iterator[io.StringIO]:
     stream = io.StringIO()
@@ -76,23 +86,26 @@ def logs() -> Iterator[io.StringIO]:
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("retry", [NO_RETRY, RetryPolicy(max_attempts=2)], ids=["once", "twice"])
 @pytest.mark.parametrize("callable_key", [False, True], ids=["key", "callable"])
+@pytest.mark.parametrize("way", list(itertools.product(["sync", "async"], [execute, wait])))
 def test_the_key_shows_nowhere_when_a_call_fails(
-    script: str, retry: RetryPolicy, callable_key: bool, logs: io.StringIO
+    script: str, retry: RetryPolicy, callable_key: bool, way: tuple[str, Act], logs: io.StringIO
 ) -> None:
+    kind, act = way
     spans, metrics = InMemorySpanExporter(), InMemoryMetricReader()
     tracer_provider = TracerProvider()
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
     transport = FakeTransport(SCRIPTS[script])
-    airplane = Airplane(
+    either = Either(
+        kind,
+        transport,
         _provide if callable_key else _hidden(),
-        transport=transport,
-        clock=FakeClock(),
         retry=retry,
         tracer_provider=tracer_provider,
         meter_provider=MeterProvider([metrics]),
     )
+    airplane = either.client
     with pytest.raises((AirplaneError, RuntimeError)) as caught:
-        airplane.runbooks.execute(slug="x", param_values={"a": 1})
+        either(act)
 
     error = caught.value
     trace = traceback.TracebackException.from_exception(error, capture_locals=True)

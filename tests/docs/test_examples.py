@@ -32,7 +32,7 @@ def test_the_examples_of_a_page_run_in_their_order_and_print_what_they_say(page:
             if kind == "python":
                 output = io.StringIO()
                 with contextlib.redirect_stdout(output):
-                    exec(compile(text, str(page), "exec"), names)
+                    exec(compile(text, str(page), "exec", dont_inherit=True), names)
                 printed = output.getvalue()
             elif printed:
                 assert printed == text
@@ -43,9 +43,12 @@ def test_the_examples_of_a_page_run_in_their_order_and_print_what_they_say(page:
                 thing.close()
 
 
+README = examples(ROOT / "README.md")
+
+
 def test_the_readmes_example_can_be_pasted_into_a_python_prompt() -> None:
     """A prompt ends a block at its first empty line, and takes no line of less indentation before one."""
-    (code,) = (text for kind, text in examples(ROOT / "README.md") if kind == "python")
+    code, expected = (next(text for kind, text in README if kind == wanted) for wanted in ("python", "text"))
     output, errors = io.StringIO(), io.StringIO()
     prompt = code_module.InteractiveConsole()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
@@ -53,7 +56,7 @@ def test_the_readmes_example_can_be_pasted_into_a_python_prompt() -> None:
             prompt.push(line)
         prompt.push("")
     assert errors.getvalue() == ""
-    assert output.getvalue() == "Refund inv_1042? Succeeded\n"
+    assert output.getvalue() == expected
 
 
 def test_there_are_examples_to_run() -> None:

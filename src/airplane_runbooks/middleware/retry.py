@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from enum import Enum
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..clock import Clock
@@ -12,7 +13,7 @@ from ..errors import DeadlineExceeded, TransportError
 from ..http import Request, Response
 from ..pipeline import Next
 from ..policy import RetryBudget, RetryPolicy
-from ..replies import retry_after, status_error
+from ..replies import is_transient, retry_after, status_error
 from .idempotency import KEY_LIFETIME
 
 if TYPE_CHECKING:
@@ -113,15 +114,12 @@ def next_delay(state: RetryCallState, request: Request, outcome: Outcome, *, now
 
 
 def is_retryable(state: RetryCallState, outcome: Outcome, policy: RetryPolicy) -> bool:
-    """Whether the failure is worth another attempt: by the user's predicate, the server's word, or our table."""
+    """Whether the failure is worth another attempt: by the user's predicate if there is one."""
     if policy.retry is not None:
         return policy.retry(state)
     if isinstance(outcome, TransportError):
         return outcome.transient
-    word = outcome.headers.get("x-airplane-retryable", "").lower()
-    if word in ("true", "false"):
-        return word == "true"
-    return outcome.status == 429 or (outcome.status >= 500 and outcome.status != 501)
+    return is_transient(outcome.status, outcome.headers)
 
 
 def is_resend_safe(request: Request, outcome: Outcome, at: float) -> bool:
@@ -146,6 +144,12 @@ def new_state(policy: RetryPolicy, started: float) -> RetryCallState:
     state = tenacity.RetryCallState(retrying, None, (), {})
     state.start_time = started
     return state
+
+
+def preload() -> None:
+    """Import what is otherwise imported at the first failure: reading files there would block an event loop."""
+    import_module("tenacity")
+    import_module("email.utils")
 
 
 @functools.lru_cache(maxsize=64)

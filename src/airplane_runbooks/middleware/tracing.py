@@ -19,7 +19,7 @@ from opentelemetry.propagators.textmap import Setter, TextMapPropagator
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from ..errors import AirplaneError
-from ..http import CallState, Request, Response
+from ..http import Request, Response
 from ..pipeline import Next
 from ..replies import request_id
 
@@ -119,7 +119,7 @@ _LOWER_CASE = _LowerCase()
 
 
 class CallSpan:
-    """The span of one call, from before its arguments are encoded until its reply has been decoded."""
+    """The span of one operation, from before its arguments are encoded until its last reply has been decoded."""
 
     __slots__ = ("_active", "_attributes", "_started", "_telemetry")
 
@@ -138,7 +138,7 @@ class CallSpan:
                 self._active = span, otel_context.attach(trace.set_span_in_context(span, current))
         self._started = perf_counter()
 
-    def end(self, call: CallState, failure: BaseException | None, data: object = None) -> None:
+    def end(self, attempts: int, failure: BaseException | None, session_id: object = None) -> None:
         """Record how the call ended. What is no Exception is a cancellation, and that is not an error."""
         elapsed = perf_counter() - self._started
         attributes = self._attributes
@@ -150,8 +150,8 @@ class CallSpan:
         span, token = self._active
         otel_context.detach(token)
         if span.is_recording():
-            span.set_attribute("airplane.operation.attempts", call.attempts)
-            if isinstance(session_id := getattr(data, "session_id", None), str):
+            span.set_attribute("airplane.operation.attempts", attempts)
+            if isinstance(session_id, str):
                 span.set_attribute("airplane.session.id", session_id)
             if isinstance(failure, Exception):
                 span.set_attribute("error.type", type_name(failure))

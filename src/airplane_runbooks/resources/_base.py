@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from msgspec import UNSET
 
+from ..composite import Composite
 from ..http import Reply
-from ..operations import MAX_PAGE_SIZE, Operation, ReplyT, RequestT
+from ..operations import Operation, ReplyT, RequestT
 from ..options import CallOptions
 
 T = TypeVar("T")
 
 
 class Caller(Protocol):
-    """The one method of a client that its resources use."""
+    """The methods of a client that its resources use."""
 
     def call(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
     ) -> Reply[ReplyT]:
         """Carry out an operation."""
         ...
+
+    def _compose(self, name: str, steps: Callable[[Composite], Awaitable[T]], options: CallOptions | None) -> T: ...
+
+
+class AsyncCaller(Protocol):
+    """The same of an async client."""
+
+    async def call(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
+    ) -> Reply[ReplyT]:
+        """Carry out an operation."""
+        ...
+
+    async def _compose(
+        self, name: str, steps: Callable[[Composite], Awaitable[T]], options: CallOptions | None
+    ) -> T: ...
 
 
 class Resource:
@@ -33,23 +50,18 @@ class Resource:
         self._client = client
 
 
+class AsyncResource:
+    """A group of operations of one async client."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: AsyncCaller) -> None:
+        self._client = client
+
+
 def in_env(options: CallOptions | None, env_slug: str | None, env_id: str | None) -> CallOptions | None:
     """Put the environment of one call over its options."""
     if env_slug is None and env_id is None:
         return options
     named = CallOptions(env_slug=env_slug or UNSET, env_id=env_id or UNSET)
     return named if options is None else named.over(options)
-
-
-def all_pages(fetch: Callable[[int], Sequence[T]], page_size: int | None) -> Iterator[T]:
-    """Yield the items of all pages, fetching each when it is wanted.
-
-    The API says neither how many items there are nor which page is the last: a page that is not full is.
-    """
-    page = 0
-    while True:
-        items = fetch(page)
-        yield from items
-        if len(items) < (page_size or MAX_PAGE_SIZE):
-            return
-        page += 1

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from ..following import wait_for_prompt
 from ..models import AnsweredPrompt, CancelPrompt, GetPrompt, ListPrompts, Prompt, SubmitPrompt
 from ..operations import CANCEL_PROMPT, GET_PROMPT, LIST_PROMPTS, SUBMIT_PROMPT
 from ..options import CallOptions
-from ._base import Resource
+from ..policy import PollPolicy
+from ._base import AsyncResource, Resource
 
 
 class Prompts(Resource):
-    """Reads and answers prompts."""
+    """Reads, awaits and answers prompts."""
 
     __slots__ = ()
 
@@ -55,3 +58,103 @@ class Prompts(Resource):
             NotFound: There is no such prompt.
         """
         return self._client.call(CANCEL_PROMPT, CancelPrompt(id=id), options=options).data
+
+    def wait(
+        self,
+        id: str,
+        *,
+        timeout: float | None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Prompt, float], object] | None = None,
+        options: CallOptions | None = None,
+    ) -> Prompt:
+        """Wait for a prompt to be answered or cancelled, and return it. The ID is all it takes to wait again.
+
+        Args:
+            id: The prompt's ID.
+            timeout: Seconds to wait at most; None waits for ever.
+            poll: How often to look.
+            on_progress: Called at each look with the fresh prompt and the seconds since the start.
+            options: Options of each look; its `timeout` is that of one look.
+
+        Raises:
+            WaitTimeout: The prompt is still open.
+            ConfigurationError: The timeout is neither positive and finite nor None.
+            NotFound: There is no such prompt.
+        """
+        steps = partial(wait_for_prompt, prompt_id=id, timeout=timeout, poll=poll, on_progress=on_progress)
+        return self._client._compose("prompts.wait", steps, options)
+
+
+class AsyncPrompts(AsyncResource):
+    """Reads, awaits and answers prompts."""
+
+    __slots__ = ()
+
+    async def get(self, id: str, *, options: CallOptions | None = None) -> Prompt:
+        """Return a prompt with its schema and, once it has been answered, the answer.
+
+        Raises:
+            NotFound: There is no such prompt.
+        """
+        return (await self._client.call(GET_PROMPT, GetPrompt(id=id), options=options)).data.prompt
+
+    async def list(self, run_id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
+        """Return the prompts of a run.
+
+        Raises:
+            NotFound: There is no such run.
+        """
+        return (await self._client.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options=options)).data.prompts
+
+    async def submit(
+        self, id: str, *, values: Mapping[str, Any] | None = None, options: CallOptions | None = None
+    ) -> AnsweredPrompt:
+        """Answer a prompt. `values` are keyed by the slugs of its schema.
+
+        Raises:
+            BadRequest: The values do not fit the schema.
+            Conflict: The prompt has been answered or cancelled already.
+            NotFound: There is no such prompt.
+            ParamValueError: A value cannot be sent as it is; the message names its path.
+        """
+        return (
+            await self._client.call(
+                SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options=options
+            )
+        ).data
+
+    async def cancel(self, id: str, *, options: CallOptions | None = None) -> AnsweredPrompt:
+        """Reject a prompt.
+
+        Raises:
+            Conflict: The prompt has been answered or cancelled already.
+            NotFound: There is no such prompt.
+        """
+        return (await self._client.call(CANCEL_PROMPT, CancelPrompt(id=id), options=options)).data
+
+    async def wait(
+        self,
+        id: str,
+        *,
+        timeout: float | None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Prompt, float], object] | None = None,
+        options: CallOptions | None = None,
+    ) -> Prompt:
+        """Wait for a prompt to be answered or cancelled, and return it. The ID is all it takes to wait again.
+
+        Args:
+            id: The prompt's ID.
+            timeout: Seconds to wait at most; None waits for ever.
+            poll: How often to look.
+            on_progress: Called at each look with the fresh prompt and the seconds since the start.
+            options: Options of each look; its `timeout` is that of one look.
+
+        Raises:
+            WaitTimeout: The prompt is still open.
+            ConfigurationError: The timeout is neither positive and finite nor None.
+            NotFound: There is no such prompt.
+        """
+        steps = partial(wait_for_prompt, prompt_id=id, timeout=timeout, poll=poll, on_progress=on_progress)
+        return await self._client._compose("prompts.wait", steps, options)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from ..models import ExecuteRunbook, StartedSession
+from ..following import AsyncPromptHandler, PromptHandler, execute_and_wait
+from ..models import ExecuteRunbook, Session, StartedSession
 from ..operations import EXECUTE_RUNBOOK
 from ..options import CallOptions
-from ._base import Resource, in_env
+from ..policy import PollPolicy
+from ._base import AsyncResource, Resource, in_env
 
 
 class Runbooks(Resource):
-    """Executes runbooks."""
+    """Executes runbooks, and waits for what comes of it."""
 
     __slots__ = ()
 
@@ -45,3 +48,141 @@ class Runbooks(Resource):
         """
         request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
         return self._client.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id)).data
+
+    def execute_and_wait(
+        self,
+        *,
+        timeout: float | None,
+        id: str | None = None,
+        slug: str | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        env_slug: str | None = None,
+        env_id: str | None = None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Session, float], object] | None = None,
+        on_prompt: PromptHandler | None = None,
+        raise_on_failure: bool = True,
+        options: CallOptions | None = None,
+    ) -> Session:
+        """Execute a runbook, wait for its session to end, and return that: `execute` and `sessions.wait` in one.
+
+        Once the session has been started, every error tells its ID (`session_id`), and the idempotency key with which
+        a repetition leads to the same session.
+
+        Args:
+            timeout: Seconds for all of it; None waits for ever.
+            id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
+            slug: The runbook's slug.
+            param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            env_slug: Environment to execute in, instead of the client's.
+            env_id: The same by ID.
+            poll: How often to look at the session.
+            on_progress: As of `sessions.wait`.
+            on_prompt: As of `sessions.wait`.
+            raise_on_failure: Whether to raise if the session has failed or been cancelled.
+            options: Options of each call; its `timeout` is that of one call, its `idempotency_key` is for the start.
+
+        Raises:
+            SessionFailed: The session has failed or been cancelled; the error carries it.
+            WaitTimeout: The session goes on.
+            ConfigurationError: Neither `id` nor `slug` is given, or the timeout is not one.
+            ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
+            NotFound: There is no such runbook.
+        """
+        steps = partial(
+            execute_and_wait,
+            request=ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values),
+            timeout=timeout,
+            poll=poll,
+            on_progress=on_progress,
+            on_prompt=on_prompt,
+            raise_on_failure=raise_on_failure,
+        )
+        return self._client._compose("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
+
+
+class AsyncRunbooks(AsyncResource):
+    """Executes runbooks, and waits for what comes of it."""
+
+    __slots__ = ()
+
+    async def execute(
+        self,
+        *,
+        id: str | None = None,
+        slug: str | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        env_slug: str | None = None,
+        env_id: str | None = None,
+        options: CallOptions | None = None,
+    ) -> StartedSession:
+        """Execute a runbook and return the session that it started, at once.
+
+        Safe to repeat: all attempts carry one idempotency key, by which the server starts one session only.
+
+        Args:
+            id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
+            slug: The runbook's slug.
+            param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            env_slug: Environment to execute in, instead of the client's.
+            env_id: The same by ID.
+            options: Options of this call.
+
+        Raises:
+            ConfigurationError: Neither `id` nor `slug` is given.
+            ParamValueError: A value cannot be sent as it is; the message names its path.
+            NotFound: There is no such runbook.
+        """
+        request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
+        return (await self._client.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id))).data
+
+    async def execute_and_wait(
+        self,
+        *,
+        timeout: float | None,
+        id: str | None = None,
+        slug: str | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        env_slug: str | None = None,
+        env_id: str | None = None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Session, float], object] | None = None,
+        on_prompt: AsyncPromptHandler | None = None,
+        raise_on_failure: bool = True,
+        options: CallOptions | None = None,
+    ) -> Session:
+        """Execute a runbook, wait for its session to end, and return that: `execute` and `sessions.wait` in one.
+
+        Once the session has been started, every error tells its ID (`session_id`), and the idempotency key with which
+        a repetition leads to the same session.
+
+        Args:
+            timeout: Seconds for all of it; None waits for ever.
+            id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
+            slug: The runbook's slug.
+            param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            env_slug: Environment to execute in, instead of the client's.
+            env_id: The same by ID.
+            poll: How often to look at the session.
+            on_progress: As of `sessions.wait`.
+            on_prompt: As of `sessions.wait`.
+            raise_on_failure: Whether to raise if the session has failed or been cancelled.
+            options: Options of each call; its `timeout` is that of one call, its `idempotency_key` is for the start.
+
+        Raises:
+            SessionFailed: The session has failed or been cancelled; the error carries it.
+            WaitTimeout: The session goes on.
+            ConfigurationError: Neither `id` nor `slug` is given, or the timeout is not one.
+            ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
+            NotFound: There is no such runbook.
+        """
+        steps = partial(
+            execute_and_wait,
+            request=ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values),
+            timeout=timeout,
+            poll=poll,
+            on_progress=on_progress,
+            on_prompt=on_prompt,
+            raise_on_failure=raise_on_failure,
+        )
+        return await self._client._compose("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))

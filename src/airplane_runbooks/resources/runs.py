@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
+from functools import partial
 
+from ..following import wait_for_run
 from ..models import CancelRun, GetRun, ListRuns, Run, RunOutputs
 from ..operations import CANCEL_RUN, GET_RUN, GET_RUN_OUTPUTS, LIST_RUNS
 from ..options import CallOptions
-from ._base import Resource, all_pages
+from ..paging import all_pages, all_pages_async
+from ..policy import PollPolicy
+from ._base import AsyncResource, Resource
 
 
 class Runs(Resource):
-    """Reads and cancels runs."""
+    """Reads, awaits and cancels runs."""
 
     __slots__ = ()
 
@@ -51,7 +55,7 @@ class Runs(Resource):
         page_size: int | None = None,
         options: CallOptions | None = None,
     ) -> Iterator[Run]:
-        """Yield runs over all pages, each page being fetched when it is reached.
+        """Yield runs over all pages, each page being fetched when it is reached, and none of them twice.
 
         Args:
             task_id: Only runs of this task.
@@ -61,19 +65,16 @@ class Runs(Resource):
             page_size: Runs per page, 1 to 50.
             options: Options of each call.
         """
-
-        def fetch(page: int) -> tuple[Run, ...]:
-            return self.list_page(
-                task_id=task_id,
-                task_slug=task_slug,
-                since=since,
-                until=until,
-                limit=page_size,
-                page=page,
-                options=options,
-            )
-
-        return all_pages(fetch, page_size)
+        fetch = partial(
+            self.list_page,
+            task_id=task_id,
+            task_slug=task_slug,
+            since=since,
+            until=until,
+            limit=page_size,
+            options=options,
+        )
+        return all_pages(lambda page: fetch(page=page), page_size)
 
     def list_page(
         self,
@@ -99,3 +100,166 @@ class Runs(Resource):
         """
         request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
         return self._client.call(LIST_RUNS, request, options=options).data.runs
+
+    def wait(
+        self,
+        id: str,
+        *,
+        timeout: float | None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Run, float], object] | None = None,
+        raise_on_failure: bool = True,
+        options: CallOptions | None = None,
+    ) -> Run:
+        """Wait for a run to end, and return it. The ID is all it takes to wait again.
+
+        Failures that may pass do not end it, and a state that this version does not know counts as running.
+
+        Args:
+            id: The run's ID.
+            timeout: Seconds to wait at most; None waits for ever.
+            poll: How often to look.
+            on_progress: Called at each look with the fresh run and the seconds since the start.
+            raise_on_failure: Whether to raise if the run has failed or been cancelled.
+            options: Options of each look; its `timeout` is that of one look.
+
+        Raises:
+            RunFailed: The run has failed or been cancelled; the error carries it.
+            WaitTimeout: The run goes on.
+            ConfigurationError: The timeout is neither positive and finite nor None.
+            NotFound: There is no such run.
+        """
+        steps = partial(
+            wait_for_run,
+            run_id=id,
+            timeout=timeout,
+            poll=poll,
+            on_progress=on_progress,
+            raise_on_failure=raise_on_failure,
+        )
+        return self._client._compose("runs.wait", steps, options)
+
+
+class AsyncRuns(AsyncResource):
+    """Reads, awaits and cancels runs."""
+
+    __slots__ = ()
+
+    async def get(self, id: str, *, options: CallOptions | None = None) -> Run:
+        """Return a run as it stands. Never raises because the run has failed: that is data.
+
+        Raises:
+            NotFound: There is no such run.
+        """
+        return (await self._client.call(GET_RUN, GetRun(id=id), options=options)).data
+
+    async def get_outputs(self, id: str, *, options: CallOptions | None = None) -> RunOutputs:
+        """Return the output of a run. A failed run's output is an object whose `error` holds the message.
+
+        Raises:
+            NotFound: There is no such run.
+        """
+        return (await self._client.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options)).data
+
+    async def cancel(self, id: str, *, options: CallOptions | None = None) -> None:
+        """Cancel a run that has not ended.
+
+        Raises:
+            NotFound: There is no such run.
+            Conflict: The run has ended.
+        """
+        await self._client.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
+
+    def list(
+        self,
+        *,
+        task_id: str | None = None,
+        task_slug: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page_size: int | None = None,
+        options: CallOptions | None = None,
+    ) -> AsyncIterator[Run]:
+        """Yield runs over all pages, each page being fetched when it is reached, and none of them twice.
+
+        Args:
+            task_id: Only runs of this task.
+            task_slug: The same by slug.
+            since: Only runs last updated since this, an aware datetime.
+            until: Only runs last updated until this, an aware datetime.
+            page_size: Runs per page, 1 to 50.
+            options: Options of each call.
+        """
+        fetch = partial(
+            self.list_page,
+            task_id=task_id,
+            task_slug=task_slug,
+            since=since,
+            until=until,
+            limit=page_size,
+            options=options,
+        )
+        return all_pages_async(lambda page: fetch(page=page), page_size)
+
+    async def list_page(
+        self,
+        *,
+        task_id: str | None = None,
+        task_slug: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+        options: CallOptions | None = None,
+    ) -> tuple[Run, ...]:
+        """Return one page of runs.
+
+        Args:
+            task_id: Only runs of this task.
+            task_slug: The same by slug.
+            since: Only runs last updated since this, an aware datetime.
+            until: Only runs last updated until this, an aware datetime.
+            limit: Runs per page, 1 to 50; the server's default is 50.
+            page: Number of the page, from 0.
+            options: Options of this call.
+        """
+        request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
+        return (await self._client.call(LIST_RUNS, request, options=options)).data.runs
+
+    async def wait(
+        self,
+        id: str,
+        *,
+        timeout: float | None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Run, float], object] | None = None,
+        raise_on_failure: bool = True,
+        options: CallOptions | None = None,
+    ) -> Run:
+        """Wait for a run to end, and return it. The ID is all it takes to wait again.
+
+        Failures that may pass do not end it, and a state that this version does not know counts as running.
+
+        Args:
+            id: The run's ID.
+            timeout: Seconds to wait at most; None waits for ever.
+            poll: How often to look.
+            on_progress: Called at each look with the fresh run and the seconds since the start.
+            raise_on_failure: Whether to raise if the run has failed or been cancelled.
+            options: Options of each look; its `timeout` is that of one look.
+
+        Raises:
+            RunFailed: The run has failed or been cancelled; the error carries it.
+            WaitTimeout: The run goes on.
+            ConfigurationError: The timeout is neither positive and finite nor None.
+            NotFound: There is no such run.
+        """
+        steps = partial(
+            wait_for_run,
+            run_id=id,
+            timeout=timeout,
+            poll=poll,
+            on_progress=on_progress,
+            raise_on_failure=raise_on_failure,
+        )
+        return await self._client._compose("runs.wait", steps, options)

@@ -8,7 +8,7 @@ from typing import Any
 from ..models import ExecuteTask, StartedRun
 from ..operations import EXECUTE_TASK
 from ..options import CallOptions
-from ._base import Resource, in_env
+from ._base import AsyncResource, Resource, in_env
 
 
 class Tasks(Resource):
@@ -53,3 +53,48 @@ class Tasks(Resource):
             allow_cached_max_age=allow_cached_max_age,
         )
         return self._client.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id)).data
+
+
+class AsyncTasks(AsyncResource):
+    """Executes tasks."""
+
+    __slots__ = ()
+
+    async def execute(
+        self,
+        *,
+        id: str | None = None,
+        slug: str | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        resources: Mapping[str, str] | None = None,
+        allow_cached_max_age: int | None = None,
+        env_slug: str | None = None,
+        env_id: str | None = None,
+        options: CallOptions | None = None,
+    ) -> StartedRun:
+        """Execute a task and return the run that it started, at once.
+
+        Args:
+            id: The task's ID (`tsk...`). Either this or `slug` is enough.
+            slug: The task's slug.
+            param_values: Values of the task's parameters by slug.
+            resources: Resource IDs by the aliases that the task uses.
+            allow_cached_max_age: Reuse a run of the same values not older than this, in seconds (0 to 172800).
+            env_slug: Environment to execute in, instead of the client's.
+            env_id: The same by ID.
+            options: Options of this call.
+
+        Raises:
+            ConfigurationError: Neither `id` nor `slug` is given.
+            ParamValueError: A value cannot be sent as it is; the message names its path.
+            NotFound: There is no such task.
+        """
+        request = ExecuteTask(
+            id=id,
+            slug=slug,
+            param_values={} if param_values is None else param_values,
+            resources={} if resources is None else resources,
+            allow_cached_max_age=allow_cached_max_age,
+        )
+        reply = await self._client.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id))
+        return reply.data

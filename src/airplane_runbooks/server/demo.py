@@ -2,25 +2,22 @@
 
 Starts a server with one runbook, executes it through the client, follows the session step by step, answers its prompt
 (you do, at a terminal or with `--interactive`), and prints the trace of every call if the OpenTelemetry SDK is there.
+`demo_async` does the same for two hundred sessions at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 from .. import Airplane
-from ..models import Parameter, ParameterType, Prompt, Run, Session, SessionStatus
+from ..models import Parameter, ParameterSchema, ParameterType, Prompt, Session, SessionStatus
 from . import Context, RunbookServer, runbook
 from .trace_tree import TraceTree
 
-POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 600.0
-
-Answer = Callable[[Prompt], dict[str, Any]]
 
 
 def find_invoice(customer: str) -> dict[str, Any]:
@@ -60,62 +57,37 @@ def refund(context: Context, customer: str, limit_cents: int = 50_000) -> str:
     return str(context.step(tell_customer, customer, f"Your refund {done['refund']} is on its way."))
 
 
-class Follower:
-    """Follows one session through the client alone, and prints what is new at every look."""
+class Reporter:
+    """Prints what is new at every look at a session."""
 
-    def __init__(self, airplane: Airplane, session_id: str, answer: Answer) -> None:
+    def __init__(self, airplane: Airplane) -> None:
         self._airplane = airplane
-        self._session_id = session_id
-        self._answer = answer
         self._status: SessionStatus | None = None
         self._told: set[str] = set()
 
-    def follow(self) -> Session:
-        """Look until the session has ended. Raises TimeoutError if that takes more than ten minutes."""
-        give_up = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < give_up:
-            session = self._airplane.sessions.get(self._session_id)
-            if session.status is not self._status:
-                self._status = session.status
-                print(f"session  {session.id} is {session.status}")
-            for run in self._runs(session):
-                self._tell(run, "result" if run.task_id == session.runbook_id else "step")
-            if session.status.is_terminal:
-                return session
-            time.sleep(POLL_SECONDS)
-        raise TimeoutError(f"session {self._session_id} has not ended within {PATIENCE_SECONDS:.0f} seconds")
-
-    def _runs(self, session: Session) -> list[Run]:
-        """Return the session's runs, the oldest first, and last the one that holds the runbook's own result."""
-        runs = [run for run in self._airplane.runs.list() if run.session_id == session.id]
-        runs.reverse()  # they come the newest first
-        return sorted(runs, key=lambda run: run.task_id == session.runbook_id)
-
-    def _tell(self, run: Run, what: str) -> None:
-        if run.id in self._told:
-            return
-        if run.status.is_terminal:
-            self._told.add(run.id)
-            output = self._airplane.runs.get_outputs(run.id).output
-            print(f"{what:<8} {run.task_name or run.id}: {run.status}, output {output}")
-            return
-        for prompt in self._airplane.prompts.list(run.id):
-            if prompt.is_open:
-                print(f"prompt   {prompt.description}")
-                values = self._answer(prompt)
-                self._airplane.prompts.submit(prompt.id, values=values)
-                print(f"answer   {values}")
+    def __call__(self, session: Session, elapsed: float) -> None:
+        """Print the session's state if it has changed, and the steps that have ended."""
+        if session.status is not self._status:
+            self._status = session.status
+            print(f"session  {session.id} is {session.status} after {elapsed:.1f} s")
+        for step in self._airplane.sessions.steps(session.id):
+            if step.status.is_terminal and step.run_id not in self._told:
+                self._told.add(step.run_id)
+                print(f"step     {step.name}: {step.status}, output {step.output}")
 
 
-def answer_by_itself(prompt: Prompt) -> dict[str, Any]:
+Answer = Callable[[ParameterSchema], dict[str, Any]]
+
+
+def answer_by_itself(schema: ParameterSchema) -> dict[str, Any]:
     """Agree to everything."""
     samples = {ParameterType.BOOLEAN: True, ParameterType.STRING: "approved by the demo"}
-    return {parameter.slug: samples[parameter.type] for parameter in prompt.schema.parameters}
+    return {parameter.slug: samples[parameter.type] for parameter in schema.parameters}
 
 
-def answer_by_hand(prompt: Prompt) -> dict[str, Any]:
+def answer_by_hand(schema: ParameterSchema) -> dict[str, Any]:
     """Ask the person at the terminal for each field."""
-    return {parameter.slug: _ask(parameter) for parameter in prompt.schema.parameters}
+    return {parameter.slug: _ask(parameter) for parameter in schema.parameters}
 
 
 def _ask(parameter: Parameter) -> Any:
@@ -131,7 +103,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m airplane_runbooks.server.demo", description=__doc__)
     parser.add_argument("--interactive", action=argparse.BooleanOptionalAction, default=sys.stdin.isatty())
     options = parser.parse_args(arguments)
-    answer = answer_by_hand if options.interactive else answer_by_itself
+    answer: Answer = answer_by_hand if options.interactive else answer_by_itself
+
+    def on_prompt(prompt: Prompt, schema: ParameterSchema) -> dict[str, Any]:
+        print(f"prompt   {prompt.description}")
+        values = answer(schema)
+        print(f"answer   {values}")
+        return values
 
     traces = TraceTree()
     with (
@@ -140,10 +118,17 @@ def main(arguments: list[str] | None = None) -> int:
         traces.root("demo"),
     ):
         print(f"server   {server.base_url}")
-        started = airplane.runbooks.execute(slug="refund", param_values={"customer": "ada@example.com"})
-        session = Follower(airplane, started.session_id, answer).follow()
+        session = airplane.runbooks.execute_and_wait(
+            slug="refund",
+            param_values={"customer": "ada@example.com"},
+            timeout=PATIENCE_SECONDS,
+            on_progress=Reporter(airplane),
+            on_prompt=on_prompt,
+        )
+        (result,) = [run for run in airplane.sessions.runs(session.id) if run.task_id == session.runbook_id]
+        print(f"result   {airplane.runs.get_outputs(result.id).output}")
     print(f"\ntrace\n{traces.render()}")
-    return 0 if session.status is SessionStatus.SUCCEEDED else 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,334 @@
+"""The async client: the same chain on a loop, and what cancelling and closing leave behind, which is nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode, get_current_span
+
+from airplane_runbooks import (
+    AsyncAirplane,
+    CallOptions,
+    ClientClosed,
+    ConfigurationError,
+    DeadlineExceeded,
+    Next,
+    NotFound,
+    Request,
+    Response,
+    RetryPolicy,
+    SessionFailed,
+)
+from airplane_runbooks.clock import AsyncioClock
+from airplane_runbooks.models import GetSession
+from airplane_runbooks.operations import GET_SESSION
+from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
+from airplane_runbooks.testing.hostile import HostileServer, always, reply
+
+T = TypeVar("T")
+OK = json_response({"sessionID": "ses1"})
+BUSY = json_response({"error": "busy"}, status=503)
+
+
+def client(transport: FakeTransport, **options: Any) -> AsyncAirplane:
+    return AsyncAirplane("tkn_test", transport=transport.as_async(), **options)
+
+
+class Stuck:
+    """A transport whose sends never end."""
+
+    def __init__(self) -> None:
+        self.sending = 0
+        self.started = 0
+
+    async def send(self, request: Request, timeout: float | None, /) -> Response:
+        self.started += 1
+        self.sending += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.sending -= 1
+        raise AssertionError
+
+    async def aclose(self) -> None: ...
+
+
+async def cancelled(call: Awaitable[T], when: Callable[[], bool]) -> None:
+    """Start a call, cancel it when something is so, and demand that it ends by that."""
+    task = asyncio.ensure_future(call)
+    while not when():
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class TestCalls:
+    def test_do_what_those_of_the_sync_client_do(self) -> None:
+        async def main() -> None:
+            transport = FakeTransport([BUSY, OK, json_response({"id": "ses1", "status": "Active"})])
+            async with client(transport, clock=FakeClock(), env_slug="prod") as airplane:
+                started = await airplane.runbooks.execute(slug="x", param_values={"a": 1})
+                assert started.session_id == "ses1"
+                reply = await airplane.call(
+                    GET_SESSION, GetSession(id="ses1"), options=CallOptions(headers={"X-A": "1"})
+                )
+                assert (reply.data.status, reply.attempts) == ("Active", 1)
+            keys = [request.headers["idempotency-key"] for request in transport.requests[:2]]
+            assert keys[0] == keys[1]
+            assert transport.requests[2].headers["x-a"] == "1"
+            assert transport.closed
+
+        asyncio.run(main())
+
+    def test_raise_what_those_of_the_sync_client_raise(self) -> None:
+        async def main() -> None:
+            airplane = client(FakeTransport([json_response({"error": "no"}, status=404)]))
+            with pytest.raises(NotFound) as caught:
+                await airplane.runbooks.execute(slug="x")
+            assert (caught.value.operation, caught.value.attempts) == ("runbooks.execute", 1)
+            with pytest.raises(ConfigurationError, match="id or slug"):
+                await airplane.runbooks.execute()
+
+        asyncio.run(main())
+
+    def test_go_through_middleware_that_suspends(self) -> None:
+        async def rests(request: Request, call_next: Next, /) -> Response:
+            await asyncio.sleep(0)
+            return await call_next(request.with_header("X-Rested", "1"))
+
+        transport = FakeTransport([OK])
+        asyncio.run(client(transport, middleware=[rests]).runbooks.execute(slug="x"))
+        assert transport.requests[0].headers["x-rested"] == "1"
+
+    def test_of_clones_share_the_transport(self) -> None:
+        transport = FakeTransport([OK, OK])
+        airplane = client(transport, timeout=30)
+        asyncio.run(airplane.with_options(timeout=2).runbooks.execute(slug="x"))
+        asyncio.run(airplane.runbooks.execute(slug="x"))
+        assert transport.timeouts[0] <= 2 < transport.timeouts[1]
+
+    def test_cover_every_operation(self) -> None:
+        session = {"id": "ses1", "status": "Succeeded"}
+        run = {"id": "run1", "status": "Succeeded"}
+        answers = {
+            "/v0/sessions/get": session,
+            "/v0/sessions/list": {"sessions": [session]},
+            "/v0/runs/get": run,
+            "/v0/runs/getOutputs": {"output": 1},
+            "/v0/runs/list": {"runs": [run]},
+            "/v0/runs/cancel": {},
+            "/v0/tasks/execute": {"runID": "run1"},
+            "/v0/prompts/get": {"prompt": {"id": "pmt1"}},
+            "/v0/prompts/list": {"prompts": [{"id": "pmt1"}]},
+            "/v0/prompts/submit": {"id": "pmt1"},
+            "/v0/prompts/cancel": {"id": "pmt1"},
+        }
+
+        async def main() -> None:
+            transport = FakeTransport(lambda request: json_response(answers[request.target.partition("?")[0]]))
+            async with client(transport) as airplane:
+                assert (await airplane.sessions.get("ses1")).id == "ses1"
+                assert [one.id async for one in airplane.sessions.list()] == ["ses1"]
+                assert len(await airplane.sessions.list_page(page=3)) == 1
+                assert (await airplane.runs.get("run1")).id == "run1"
+                assert (await airplane.runs.get_outputs("run1")).output == 1
+                assert [one.id async for one in airplane.runs.list()] == ["run1"]
+                assert len(await airplane.runs.list_page(limit=3)) == 1
+                await airplane.runs.cancel("run1")
+                assert (await airplane.tasks.execute(slug="t")).run_id == "run1"
+                assert (await airplane.prompts.get("pmt1")).is_open
+                assert len(await airplane.prompts.list("run1")) == 1
+                assert (await airplane.prompts.submit("pmt1", values={"a": 1})).id == "pmt1"
+                assert (await airplane.prompts.cancel("pmt1")).id == "pmt1"
+            assert {request.target.partition("?")[0] for request in transport.requests} == set(answers)
+
+        asyncio.run(main())
+
+    def test_keep_the_deadline_while_a_transport_takes_its_time(self) -> None:
+        async def main() -> None:
+            airplane = client(FakeTransport(lambda _: BUSY), timeout=0.2, retry=RetryPolicy(max_attempts=99))
+            started = time.monotonic()
+            with pytest.raises(DeadlineExceeded):
+                await airplane.runbooks.execute(slug="x")
+            assert time.monotonic() - started < 0.4
+
+        asyncio.run(main())
+
+    def test_go_over_threads_of_its_own_by_default(self) -> None:
+        async def main(origin: str) -> None:
+            async with AsyncAirplane("tkn_test", base_url=origin) as airplane:
+                assert (await airplane.runbooks.execute(slug="x")).session_id == "ses1"
+                names = {thread.name for thread in threading.enumerate()}
+                assert any(name.startswith("airplane-runbooks") for name in names)
+            assert not any(thread.name.startswith("airplane-runbooks") for thread in threading.enumerate())
+
+        with HostileServer(always(reply(b'{"sessionID":"ses1"}'))) as server:
+            asyncio.run(main(server.origin))
+
+
+class TestCancelling:
+    def test_a_send_leaves_no_task_and_no_attempt_behind(self) -> None:
+        transport = Stuck()
+        airplane = AsyncAirplane("tkn_test", transport=transport)
+        asyncio.run(cancelled(airplane.runbooks.execute(slug="x"), lambda: transport.sending == 1))
+        assert (transport.started, transport.sending) == (1, 0)
+
+    def test_a_wait_between_attempts_ends_it(self) -> None:
+        transport = FakeTransport(lambda _: BUSY)
+        airplane = client(transport, retry=RetryPolicy(initial_delay=60, max_delay=60))
+        asyncio.run(cancelled(airplane.runbooks.execute(slug="x"), lambda: len(transport.requests) == 1))
+        assert len(transport.requests) == 1
+
+    def test_a_wait_for_a_session_ends_it(self) -> None:
+        transport = FakeTransport(lambda _: json_response({"id": "ses1", "status": "Waiting"}))
+        airplane = client(transport)
+        asyncio.run(cancelled(airplane.sessions.wait("ses1", timeout=None), lambda: len(transport.requests) == 1))
+        assert not airplane._clock._sleepers
+
+    def test_ends_the_spans_without_an_error(self) -> None:
+        exporter = InMemorySpanExporter()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        transport = Stuck()
+        airplane = AsyncAirplane("tkn_test", transport=transport, tracer_provider=provider)
+        outside: list[bool] = []
+
+        async def main() -> None:
+            await cancelled(airplane.runbooks.execute(slug="x"), lambda: transport.sending == 1)
+            outside.append(get_current_span().get_span_context().is_valid)
+
+        asyncio.run(main())
+        spans = exporter.get_finished_spans()
+        assert [span.name for span in spans] == ["POST", "runbooks.execute"]
+        assert [span.status.status_code for span in spans] == [StatusCode.UNSET] * 2
+        assert all("error.type" not in (span.attributes or {}) for span in spans)
+        assert outside == [False]
+
+    def test_by_a_timeout_of_asyncio_is_no_different(self) -> None:
+        transport = Stuck()
+
+        async def main() -> None:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await AsyncAirplane("tkn_test", transport=transport).runbooks.execute(slug="x")
+
+        asyncio.run(main())
+        assert (transport.started, transport.sending) == (1, 0)
+
+
+class TestClosing:
+    def test_ends_later_calls(self) -> None:
+        async def main() -> None:
+            airplane = client(FakeTransport([OK]))
+            await airplane.aclose()
+            await airplane.aclose()
+            with pytest.raises(ClientClosed):
+                await airplane.runbooks.execute(slug="x")
+
+        asyncio.run(main())
+
+    def test_cuts_a_wait_between_attempts_short(self) -> None:
+        async def main() -> None:
+            transport = FakeTransport(lambda _: json_response({}, status=503, headers={"Retry-After": "60"}))
+            airplane = client(transport, timeout=None)
+            call = asyncio.create_task(airplane.runbooks.execute(slug="x"))
+            while not transport.requests:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await airplane.aclose()
+            with pytest.raises(ClientClosed):
+                await asyncio.wait_for(call, 5)
+
+        asyncio.run(main())
+
+    def test_cuts_a_wait_for_a_session_short(self) -> None:
+        async def main() -> None:
+            transport = FakeTransport(lambda _: json_response({"id": "ses1", "status": "Waiting"}))
+            airplane = client(transport)
+            wait = asyncio.create_task(airplane.sessions.wait("ses1", timeout=None))
+            await asyncio.sleep(0.01)
+            await airplane.aclose()
+            with pytest.raises(ClientClosed):
+                await asyncio.wait_for(wait, 5)
+
+        asyncio.run(main())
+
+
+class TestTheClock:
+    def test_sleeps_for_as_long_as_it_is_told_to(self) -> None:
+        async def main() -> None:
+            clock = AsyncioClock()
+            started = clock.now()
+            await clock.sleep(0.05)
+            assert 0.045 <= clock.now() - started < 0.5
+            assert abs(clock.wall() - time.time()) < 5
+
+        asyncio.run(main())
+
+    def test_wakes_its_sleepers_from_another_thread(self) -> None:
+        async def main() -> None:
+            clock = AsyncioClock()
+            closing = threading.Timer(0.02, clock.close)
+            closing.start()
+            await asyncio.wait_for(clock.sleep(60), 5)
+            await asyncio.wait_for(clock.sleep(60), 5)
+            closing.join()
+
+        asyncio.run(main())
+
+    def test_does_not_mind_a_loop_that_is_gone(self) -> None:
+        clock = AsyncioClock()
+        loop = asyncio.new_event_loop()
+        sleeper = loop.create_task(clock.sleep(60))
+        sleeper._log_destroy_pending = False  # type: ignore[attr-defined]  # which is what happens to it
+        loop.call_soon(loop.call_soon, loop.stop)
+        loop.run_forever()
+        loop.close()
+        assert len(clock._sleepers) == 1
+        clock.close()
+
+    def test_wakes_a_sleeper_once(self) -> None:
+        async def main() -> None:
+            clock = AsyncioClock()
+            sleeper = asyncio.create_task(clock.sleep(60))
+            await asyncio.sleep(0)
+            clock.close()
+            clock.close()
+            await asyncio.wait_for(sleeper, 5)
+
+        asyncio.run(main())
+
+
+def test_one_client_serves_any_number_of_tasks() -> None:
+    def answer(request: Request) -> Response:
+        return json_response({"sessionID": request.body.decode() if request.body else ""})
+
+    async def main() -> None:
+        airplane = client(FakeTransport(answer))
+
+        async def work(number: int) -> bool:
+            return str(number) in (await airplane.runbooks.execute(slug=f"x{number}")).session_id
+
+        assert all(await asyncio.gather(*map(work, range(200))))
+
+    asyncio.run(main())
+
+
+def test_a_failed_session_is_an_error_of_the_wait() -> None:
+    transport = FakeTransport([json_response({"id": "ses1", "status": "Failed"})])
+    with pytest.raises(SessionFailed):
+        asyncio.run(client(transport).sessions.wait("ses1", timeout=1))
+
+
+def test_the_repr_names_the_client_and_shows_no_key() -> None:
+    assert repr(client(FakeTransport())) == "AsyncAirplane(base_url='https://api.airplane.dev/v0')"

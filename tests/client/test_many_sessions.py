@@ -1,0 +1,130 @@
+"""A thousand sessions at once, followed by one async client: nothing leaks, and nobody starves."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from airplane_runbooks import AsyncAirplane, AsyncTransport, PollPolicy, WaitTimeout
+from airplane_runbooks.models import ParameterSchema, Prompt, Session
+from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.threaded import ThreadedTransport
+from tests.client.support import left_open, served
+
+pytestmark = pytest.mark.once
+
+SERVER = """
+@runbook
+def pause(context: Context, number: int) -> int:
+    context.prompt("Go on?", go=bool)
+    return number
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, str]]:
+    with served(SERVER) as address:
+        yield address
+
+
+class Crowd:
+    """All sessions, and what their followers have seen."""
+
+    def __init__(self, airplane: AsyncAirplane, size: int) -> None:
+        self.airplane = airplane
+        self.size = size
+        self.ids: list[str] = []
+        self.looks: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+
+    async def start(self) -> None:
+        """Execute them all."""
+        execute = self.airplane.runbooks.execute
+        started = await asyncio.gather(
+            *(execute(slug="pause", param_values={"number": one}) for one in range(self.size))
+        )
+        self.ids = [one.session_id for one in started]
+        assert len(set(self.ids)) == self.size
+
+    async def watch(self, seconds: float) -> None:
+        """Follow them all while nobody answers, each looking again as soon as it is its turn."""
+        eager = PollPolicy(initial_delay=0.1, max_delay=0.1)
+
+        def count(session: Session, elapsed: float) -> None:
+            self.looks[session.id] += 1
+
+        async def wait(id: str) -> None:
+            with pytest.raises(WaitTimeout):
+                await self.airplane.sessions.wait(id, timeout=seconds, poll=eager, on_progress=count)
+
+        await asyncio.gather(*map(wait, self.ids))
+
+    async def finish(self) -> list[Session]:
+        """Follow them all to their end, answering their prompts."""
+
+        async def answer(prompt: Prompt, schema: ParameterSchema) -> dict[str, bool]:
+            self.asked[prompt.id] += 1
+            return {"go": True}
+
+        return await asyncio.gather(
+            *(self.airplane.sessions.wait(one, timeout=90, on_prompt=answer) for one in self.ids)
+        )
+
+
+@pytest.mark.parametrize(
+    "make", [ThreadedTransport, lambda: AiohttpTransport(pool_size=100)], ids=["threaded", "aiohttp"]
+)
+@pytest.mark.parametrize(("size", "seconds"), [(200, 2), pytest.param(1000, 8, marks=pytest.mark.slow)])
+def test_all_are_followed_to_their_end(
+    make: Callable[[], AsyncTransport], server: tuple[str, str], size: int, seconds: float
+) -> None:
+    base_url, api_key = server
+
+    async def main() -> None:
+        async with AsyncAirplane(api_key, base_url=base_url, transport=make(), retry_budget=None) as airplane:
+            crowd = Crowd(airplane, size)
+            await crowd.start()
+            await crowd.watch(seconds)
+            assert len(crowd.looks) == size
+            fewest, most = min(crowd.looks.values()), max(crowd.looks.values())
+            assert fewest >= 3
+            assert fewest >= most / 2
+            sessions = await crowd.finish()
+            assert {str(session.status) for session in sessions} == {"Succeeded"}
+            assert sorted(crowd.asked.values()) == [1] * size
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    before = left_open()
+    asyncio.run(main())
+    assert left_open() == before
+
+
+@pytest.mark.parametrize("make", [ThreadedTransport, AiohttpTransport], ids=["threaded", "aiohttp"])
+def test_following_takes_no_memory_that_it_does_not_give_back(
+    make: Callable[[], AsyncTransport], server: tuple[str, str]
+) -> None:
+    base_url, api_key = server
+
+    async def main() -> list[int]:
+        async with AsyncAirplane(api_key, base_url=base_url, transport=make()) as airplane:
+            crowd = Crowd(airplane, 50)
+            await crowd.start()
+            sizes = []
+            for _ in range(4):
+                await crowd.watch(1)
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+            assert sum(crowd.looks.values()) > 500
+            return sizes
+
+    tracemalloc.start()
+    try:
+        sizes = asyncio.run(main())
+    finally:
+        tracemalloc.stop()
+    assert sizes[-1] - sizes[1] < 100_000
