@@ -224,7 +224,9 @@ def test_the_application_can_be_mounted_elsewhere():
     inner = create_app([asks], api_key="tkn_mine")
     app = Starlette(routes=[Mount("/airplane", app=inner)])
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="warning", lifespan="off"))
+    # Left to itself, uvicorn may make uvloop everybody's event loop.
+    config = uvicorn.Config(app, loop="asyncio", log_config=None, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     eventually(lambda: server.started)
