@@ -27,7 +27,7 @@ from tests.socket.test_proxies import (  # noqa: F401  # to be collected here, t
 )
 
 
-@pytest.fixture(autouse=True, params=["asyncio", "uvloop"])
+@pytest.fixture(autouse=True, params=["asyncio", pytest.param("uvloop", marks=pytest.mark.once)])
 def _on_aiohttp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kind: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
 

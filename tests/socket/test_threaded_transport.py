@@ -31,7 +31,6 @@ from airplane_runbooks.testing.conformance._cancellation import Cancellation
 from airplane_runbooks.testing.conformance._concurrency import Concurrency
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
 from airplane_runbooks.transports import threaded
-from airplane_runbooks.transports._deadline import InterruptibleDeadline
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
 from airplane_runbooks.transports.urllib3 import _forget_connections as forget_connections
@@ -42,16 +41,13 @@ class TestThreadedTransport(AsyncTransportConformance):
         return ThreadedTransport(**options)
 
 
+@pytest.mark.once
 class TestOnUvloop(Cancellation, Concurrency):
     def make(self, **options: Any) -> ThreadedTransport:
         return ThreadedTransport(**options)
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         return pytest.importorskip("uvloop").new_event_loop()
-
-
-def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("airplane-runbooks")]
 
 
 class Slow:
@@ -165,8 +161,7 @@ def test_the_default_executor_of_the_loop_is_left_alone() -> None:
     loop.close()
 
 
-@pytest.mark.usefixtures("stuck_resolver")
-def test_name_resolution_does_not_outlast_the_timeout() -> None:
+def test_name_resolution_does_not_outlast_the_timeout(stuck_resolver: threading.Event) -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport()
         started = time.monotonic()
@@ -174,6 +169,8 @@ def test_name_resolution_does_not_outlast_the_timeout() -> None:
         assert time.monotonic() - started < 0.3 + GRACE
         assert isinstance(error, AttemptTimeout)
         assert error.sent is False
+        stuck_resolver.set()
+        await transport.aclose()
 
     with HostileServer(always(reply())) as server:
         asyncio.run(scenario(server.origin))
@@ -236,57 +233,6 @@ def test_a_transport_that_cannot_be_interrupted_is_not_waited_for() -> None:
     assert slow.timeouts[1] is None
 
 
-def test_a_request_interrupted_just_before_it_is_sent_is_not() -> None:
-    fake = FakeTransport([json_response(1)])
-    deadline = InterruptibleDeadline(None)
-    deadline.interrupt()
-    outcome = ThreadedTransport(fake)._attempt(contextvars.copy_context(), request_to("https://api.test"), deadline)
-    assert isinstance(outcome, TimeoutError)
-    assert fake.requests == []
-
-
-def test_a_connection_interrupted_just_before_it_is_used_is_given_up() -> None:
-    async def scenario(origin: str) -> None:
-        transport = ThreadedTransport(pool_size=1)
-        await transport.send(request_to(origin), 5)
-        deadline = InterruptibleDeadline(None)
-        deadline.interrupt()
-        outcome = transport._attempt(contextvars.copy_context(), request_to(origin), deadline)
-        assert isinstance(outcome, AttemptTimeout)
-        assert (await transport.send(request_to(origin), 5)).status == 200
-        await transport.aclose()
-
-    with HostileServer(always(reply())) as server:
-        asyncio.run(scenario(server.origin))
-        assert server.connections == 2
-
-
-def test_an_interrupt_hits_no_socket_that_has_been_released() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        deadline = InterruptibleDeadline(5)
-        deadline.hold(ours)
-        deadline.hold(ours)
-        deadline.release()
-        deadline.release()
-        deadline.interrupt()
-        ours.send(b"more")
-        assert theirs.recv(4) == b"more"
-        with pytest.raises(TimeoutError):
-            deadline.hold(ours)
-        assert deadline.left == pytest.approx(0, abs=0.002)
-
-
-def test_an_interrupt_ends_a_wait_on_a_held_socket_and_may_come_twice() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        deadline = InterruptibleDeadline(None)
-        deadline.hold(ours)
-        threading.Timer(0.05, deadline.interrupt).start()
-        assert ours.recv(1) == b""
-        deadline.interrupt()
-
-
 def test_no_thread_stays_busy_with_what_was_cancelled() -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport(pool_size=4)
@@ -300,7 +246,7 @@ def test_no_thread_stays_busy_with_what_was_cancelled() -> None:
         assert not transport._running
         assert not transport._waiting
         await transport.aclose()
-        assert workers() == []
+        assert not any(thread.is_alive() for thread in transport._executor._threads)
 
     with HostileServer(after_request(Peer.stay_silent)) as server:
         asyncio.run(scenario(server.origin))
@@ -334,18 +280,18 @@ def test_an_outcome_for_a_loop_that_has_been_closed_is_dropped() -> None:
 
 
 def test_a_transport_that_is_forgotten_takes_its_threads_with_it() -> None:
-    async def scenario(origin: str) -> weakref.ref[ThreadedTransport]:
+    async def scenario(origin: str) -> tuple[weakref.ref[ThreadedTransport], list[threading.Thread]]:
         transport = ThreadedTransport()
         await transport.send(request_to(origin), 5)
-        return weakref.ref(transport)
+        return weakref.ref(transport), list(transport._executor._threads)
 
     with HostileServer(after_request(lambda peer: peer.send(reply(headers=b"connection: close\r\n")))) as server:
-        forgotten = asyncio.run(scenario(server.origin))
+        forgotten, threads = asyncio.run(scenario(server.origin))
     gc.collect()
     assert forgotten() is None
-    for thread in workers():
+    for thread in threads:
         thread.join(5)
-    assert workers() == []
+        assert not thread.is_alive()
 
 
 def in_child(work: Callable[[], None]) -> int:

@@ -17,7 +17,8 @@ from urllib3.util.wait import wait_for_socket
 
 from ..errors import AttemptTimeout, ConnectError, ConnectionLost, TransportError
 from ._deadline import Deadline
-from ._http11 import MAX_HEAD, Head, Reader, check_tunnel, is_reusable, render_head, tunnel_target
+from ._http11 import MAX_HEAD, Head, Reader, is_reusable, render_head
+from ._proxies import check_tunnel, tunnel_target
 from ._slots import Slots
 
 # Bodies up to this size go out in one piece with the head: one packet, one TLS record, one system call.
@@ -135,16 +136,14 @@ class _Wire(_Base):
         self.sock.settimeout(0)
         try:
             while rest:
-                try:
-                    rest = rest[self.sock.send(rest[:_PIECE]) :]
-                    continue
-                except _WOULD_BLOCK:
-                    pass
-                if self._has_answer():
+                if self._has_answer():  # looked for first: a write that fails takes with it what has not been read
                     self._is_whole = False
                     return
-                if not wait_for_socket(self.sock, read=True, write=True, timeout=self.timeout.left):
-                    raise TimeoutError
+                try:
+                    rest = rest[self.sock.send(rest[:_PIECE]) :]
+                except _WOULD_BLOCK:
+                    if not wait_for_socket(self.sock, read=True, write=True, timeout=self.timeout.left):
+                        raise TimeoutError from None
         finally:
             self.sock.settimeout(self.timeout.left)
 

@@ -16,8 +16,8 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from ..errors import ConnectError, TransportError
-from ._http11 import Head, check_tunnel, tunnel_target
-from ._proxies import Proxy
+from ._http11 import Head
+from ._proxies import Proxy, check_tunnel, tunnel_target
 from ._wire import Exchange, Wire
 from .urllib3 import Fields
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import NamedTuple, Protocol
 
-from ..errors import ConnectError, ConnectionLost, InvalidResponse, TransportError
+from ..errors import ConnectionLost, InvalidResponse, TransportError
 from ..http import Headers, Response, is_header_name
 
 MAX_HEAD = 64 * 1024
@@ -325,19 +325,6 @@ def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
             del data
     del body
     raise InvalidResponse(problem)
-
-
-def tunnel_target(host: str, port: int | None) -> str:
-    """Return what a proxy is asked to connect to (CONNECT, RFC 9110, section 9.3.6)."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def check_tunnel(status: int, *, is_in_step: bool) -> None:
-    """Raise TransportError unless a proxy's answer has opened a tunnel, in which the server has the first word."""
-    if not 200 <= status < 300:
-        raise ConnectError(f"it refused with status {status}", transient=status >= 500)
-    if not is_in_step:
-        raise InvalidResponse("it sent something before the server could")
 
 
 def as_response(head: Head, body: bytes, max_size: int) -> Response:

@@ -1,4 +1,4 @@
-"""Which proxy, if any, stands between us and an origin. Read once, when the transport is built."""
+"""Which proxy, if any, stands between us and an origin, and what it is asked to do. Read once, for each transport."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ConnectError, InvalidResponse
 from ..options import is_loopback
 
 
@@ -67,3 +67,16 @@ def parse_proxy(url: str) -> Proxy:
         return Proxy(address, {})
     credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return Proxy(address, {"proxy-authorization": "Basic " + base64.b64encode(credentials.encode()).decode()})
+
+
+def tunnel_target(host: str, port: int | None) -> str:
+    """Return what a proxy is asked to connect to (CONNECT, RFC 9110, section 9.3.6)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_tunnel(status: int, *, is_in_step: bool) -> None:
+    """Raise TransportError unless a proxy's answer has opened a tunnel, in which the server has the first word."""
+    if not 200 <= status < 300:
+        raise ConnectError(f"it refused with status {status}", transient=status >= 500)
+    if not is_in_step:
+        raise InvalidResponse("it sent something before the server could")

@@ -1,7 +1,7 @@
 """Connections of aiohttp's pool that read and write HTTP/1.1 themselves.
 
-aiohttp's own parser is lenient where leniency is how messages get mixed up, and its client does several times the work.
-What is kept of it is the connector: pool, TLS, proxies. It speaks for itself only to proxies (CONNECT).
+aiohttp's own parser is lenient where leniency is how messages get mixed up, and its client is nearly twice the work. So
+a wire is one of its connections to aiohttp's pool, but nothing that arrives on it gets as far as that parser.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class Wire(ResponseHandler):
 
     _exchange: Exchange | None = None
     _was_used = False
+    _early = b""  # what the server said before it was asked: an overloaded one may do that
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -126,23 +127,19 @@ class Wire(ResponseHandler):
     @property
     def is_stale(self) -> bool:
         """Whether the server has ended the connection, or sent what nobody asked for, since it was last used."""
-        if not self._was_used or self.transport is None:
-            return self._was_used
-        return wait_for_read(self.transport.get_extra_info("socket"), timeout=0)
+        return self._was_used and self._is_readable()
 
     async def carry(
         self, exchange: Exchange, method: str, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> None:
         """Send a request and wait for the end of the exchange."""
-        transport = self.transport
+        transport, length = self.transport, None if body is None else len(body)
         if transport is None:
             raise ConnectionLost("the server closed the connection at once", sent=False)
-        length = None if body is None else len(body)
         self._exchange, self._was_used = exchange, True
-        early, self._tail = self._tail, b""
-        if early:
-            exchange.receive(early)
-        del early
+        if self._early:
+            exchange.receive(self._early)
+            self._early = b""
         try:
             if body is None or len(body) <= _JOINED_BODY:
                 transport.write(render_head(method, target, headers, length) + (body or b""))
@@ -157,14 +154,24 @@ class Wire(ResponseHandler):
 
     async def _write(self, transport: asyncio.WriteTransport, exchange: Exchange, rest: memoryview) -> None:
         """Send a large body, unless the exchange ends before it is through: then the server may never read the rest."""
-        while rest and not exchange.done.done():
+        while rest:
+            if not self._writable.done():
+                await asyncio.wait((self._writable, exchange.done), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)
+            if self._is_readable():
+                # A write that fails takes with it what has not been read. So the loop gets to look, and then to read.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            if exchange.done.done():
+                return
             transport.write(rest[:_PIECE])
             rest = rest[_PIECE:]
-            if self._writable.done():
-                await asyncio.sleep(0)
-            else:
-                await asyncio.wait((self._writable, exchange.done), return_when=asyncio.FIRST_COMPLETED)
-        exchange.is_sent = not rest
+        exchange.is_sent = True
+
+    def _is_readable(self) -> bool:
+        """Whether something, or the end of the stream, waits to be read; True, too, if there is no stream any more."""
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        return sock is None or wait_for_read(sock, timeout=0)
 
     def data_received(self, data: bytes) -> None:
         """Read on. What nobody asked for costs the connection."""
@@ -172,8 +179,8 @@ class Wire(ResponseHandler):
             self._exchange.receive(data)
         elif self._was_used:
             self.close()
-        else:  # what a proxy says to aiohttp, or a server before it has been asked
-            super().data_received(data)
+        else:
+            self._early += data
 
     def eof_received(self) -> None:
         """End what is under way, with success if it lasts until the end and that is where the server ended it."""

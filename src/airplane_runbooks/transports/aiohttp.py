@@ -32,7 +32,8 @@ class AiohttpTransport:
     than its timeout, but `asyncio.run` does, in the end.
 
     Args:
-        pool_size: Connections kept per origin, and requests in flight at most; further ones wait for their turn.
+        pool_size: Connections kept per origin and event loop, and requests in flight at most; further ones wait for
+            their turn, first come, first served.
         max_response_bytes: Largest response body, before and after decompression.
         ssl_context: TLS settings for servers and https proxies; by default the system's trust store.
         proxy: URL of an http or https proxy, user info included. By default the environment's HTTPS_PROXY, HTTP_PROXY,

@@ -56,7 +56,7 @@ class LoopThread:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._complaints: list[dict[str, Any]] = []
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:
         self._loop.set_exception_handler(lambda _, context: self._complaints.append(context))
