@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import AirplaneError
@@ -46,6 +48,18 @@ class Composite:
     def left(self) -> float | None:
         """Seconds until the deadline, none or less if it has passed; None without one."""
         return None if self._deadline is None else self._deadline - self.clock.now()
+
+    @contextmanager
+    def as_one_call(self) -> Iterator[None]:
+        """Bound all calls in a `with` statement together as one call is bound."""
+        outer = self._deadline
+        if self._options.timeout is not None:
+            end = self.clock.now() + self._options.timeout
+            self._deadline = end if outer is None or end < outer else outer
+        try:
+            yield
+        finally:
+            self._deadline = outer
 
     async def call(
         self,

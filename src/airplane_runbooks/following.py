@@ -229,7 +229,8 @@ class Answering:
 
     async def __call__(self, wait: Wait[Session], session: Session, /) -> bool:
         """Answer what is open, and tell whether that was anything."""
-        prompts = await wait.survive(_open_prompts(wait.composite, session, self._session_id))
+        with wait.composite.as_one_call():  # for there may be no end of runs
+            prompts = await wait.survive(_open_prompts(wait.composite, session, self._session_id))
         handed_in = [await self._settle(wait, prompt) for prompt in prompts or ()]
         return any(handed_in)
 

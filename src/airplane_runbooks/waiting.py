@@ -20,8 +20,10 @@ WaitedT = TypeVar("WaitedT", bound=Session | Run | Prompt)
 # What was seen, and the headers it came with.
 Look = tuple[WaitedT, Headers]
 
-# No look comes sooner after another, in seconds, whatever the policy or the server says.
+# No look comes sooner after another, in seconds, whatever the policy or the server says; and no server puts one off
+# for longer.
 SHORTEST_DELAY = 0.05
+LONGEST_PATIENCE = 3600.0
 
 _DEFAULT_POLICY = PollPolicy()
 
@@ -37,7 +39,7 @@ def next_look(policy: PollPolicy, quiet: int, *, asked: float | None, left: floa
         bound = min(policy.max_delay, policy.initial_delay * policy.growth ** min(quiet, 100))
         delay = bound * (1 + draw) / 2
     else:
-        delay = asked * (1 + draw / 10)
+        delay = min(asked, LONGEST_PATIENCE) * (1 + draw / 10)
     delay = max(delay, SHORTEST_DELAY)
     if left is None or delay < left:
         return delay

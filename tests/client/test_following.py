@@ -261,6 +261,22 @@ class TestAnswering:
         either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
         assert len(self.posted()) == 2
 
+    def test_does_not_look_for_prompts_for_ever_where_there_is_no_end_of_runs(self, make: Make) -> None:
+        either = make(self.model)
+        numbers = iter(range(10**9))
+
+        def endless(path: str) -> Response | None:
+            either.clock.advance(1)
+            if either.clock.now() > 1500:
+                self.model.sessions["ses1"]["status"] = "Succeeded"
+            runs = [{"id": f"run{next(numbers)}", "status": "Active"} for _ in range(50)]
+            return json_response({"runs": runs}) if path == "/runs/list" else None
+
+        self.model.each = endless
+        waited = either(lambda airplane: airplane.sessions.wait("ses1", timeout=None, on_prompt=lambda *_: CANCEL))
+        assert waited.status == "Succeeded"
+        assert len(self.model.calls) < 1000
+
     def test_hands_in_an_answer_that_took_longer_than_the_time_to_wait(self, make: Make) -> None:
         either = make(self.model)
 

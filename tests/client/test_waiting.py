@@ -177,6 +177,11 @@ class TestRetryAfter:
         either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
         assert min(either.clock.sleeps) >= 0.05
 
+    def test_of_years_is_not_waited_for(self, make: Make) -> None:
+        either = make([session("Active", retry_after="99999999"), session("Succeeded")])
+        either(lambda airplane: airplane.sessions.wait("ses1", timeout=None))
+        assert either.clock.sleeps[0] <= 3600 * 1.1
+
     def test_beyond_the_deadline_ends_the_wait_at_once(self, make: Make) -> None:
         either = make([session("Active", retry_after="100")])
         with pytest.raises(WaitTimeout):
