@@ -102,7 +102,9 @@ class _Client(ABC, Generic[TransportT]):
         from .middleware.tracing import AttemptSpan, Telemetry
 
         clock = self._default_clock() if clock is None else clock
-        self._transport = self._default_transport(base) if transport is None else transport
+        self._transport = self._default_transport() if transport is None else transport
+        if (prepare := getattr(self._transport, "prepare", None)) is not None:
+            prepare(base.origin)
         telemetry = Telemetry(
             version=__version__,
             server_address=base.host,
@@ -140,7 +142,7 @@ class _Client(ABC, Generic[TransportT]):
     def _default_clock(self) -> Clock: ...
 
     @abstractmethod
-    def _default_transport(self, base: BaseURL) -> TransportT: ...
+    def _default_transport(self) -> TransportT: ...
 
     @abstractmethod
     async def _carry(self, request: Request, timeout: float | None) -> Response: ...
@@ -226,12 +228,10 @@ class Airplane(_Client[Transport]):
     def _default_clock(self) -> Clock:
         return BlockingClock()
 
-    def _default_transport(self, base: BaseURL) -> Transport:
+    def _default_transport(self) -> Transport:
         from .transports.urllib3 import Urllib3Transport
 
-        transport = Urllib3Transport()
-        transport.prepare(base.origin)
-        return transport
+        return Urllib3Transport()
 
     async def _carry(self, request: Request, timeout: float | None) -> Response:
         return self._transport.send(request, timeout)
@@ -289,12 +289,10 @@ class AsyncAirplane(_Client[AsyncTransport]):
     def _default_clock(self) -> Clock:
         return AsyncioClock()
 
-    def _default_transport(self, base: BaseURL) -> AsyncTransport:
+    def _default_transport(self) -> AsyncTransport:
         from .transports.threaded import ThreadedTransport
 
-        transport = ThreadedTransport()
-        transport.prepare(base.origin)
-        return transport
+        return ThreadedTransport()
 
     async def _carry(self, request: Request, timeout: float | None) -> Response:
         return await self._transport.send(request, timeout)

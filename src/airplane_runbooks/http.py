@@ -202,6 +202,9 @@ class Transport(Protocol):
     `send` returns or raises within `timeout` seconds of wall time, waiting for a connection, connecting and reading the
     body included; None means no limit. It raises only TransportError, or ClientClosed after `close`. The body comes
     back decoded, and never larger than the transport's limit. Whatever ends a send, its connection is given back.
+
+    A transport may have a method `prepare(origin)` besides: a client calls it once, when it is built, for what the
+    first request would otherwise have to do, such as reading the trust store.
     """
 
     def send(self, request: Request, timeout: float | None, /) -> Response:

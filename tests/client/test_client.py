@@ -11,6 +11,7 @@ import pytest
 
 from airplane_runbooks import (
     Airplane,
+    AsyncAirplane,
     CallOptions,
     ClientClosed,
     ConfigurationError,
@@ -24,6 +25,7 @@ from airplane_runbooks import (
     ServerError,
 )
 from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
+from airplane_runbooks.transports.aiohttp import AiohttpTransport
 
 OK = json_response({"sessionID": "ses1"})
 
@@ -217,6 +219,28 @@ class TestOddReplies:
         with pytest.raises(Exception, match=r"307: .*redirect"):
             Airplane("tkn_test", transport=transport).runbooks.execute(slug="x")
         assert len(transport.requests) == 1
+
+
+class TestPreparing:
+    @pytest.mark.parametrize("kind", ["sync", "async"])
+    def test_is_done_when_the_client_is_built(self, kind: str) -> None:
+        prepared: list[str] = []
+
+        class Preparing(FakeTransport):
+            def prepare(self, origin: str) -> None:
+                prepared.append(origin)
+
+        transport: Any = Preparing()
+        if kind == "sync":
+            Airplane("tkn_test", base_url="https://api.test/v0", transport=transport)
+        else:
+            AsyncAirplane("tkn_test", base_url="https://api.test/v0", transport=transport)
+        assert prepared == ["https://api.test"]
+
+    def test_reads_the_trust_store_before_there_is_an_event_loop(self) -> None:
+        transport = AiohttpTransport()
+        AsyncAirplane("tkn_test", transport=transport)
+        assert transport._ssl_context is not None
 
 
 class TestClosing:
