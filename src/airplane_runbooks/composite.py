@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ class Composite:
         return None if self._deadline is None else self._deadline - self.clock.now()
 
     @contextmanager
-    def as_one_call(self) -> Iterator[None]:
+    def as_one_call(self) -> Generator[None, None, None]:
         """Bound all calls in a `with` statement together as one call is bound."""
         outer = self._deadline
         if self._options.timeout is not None:

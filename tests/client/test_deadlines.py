@@ -35,8 +35,11 @@ def async_call(make: Callable[[], AsyncTransport]) -> Call:
 
 @pytest.mark.parametrize(
     "call",
-    [sync_call, async_call(ThreadedTransport), async_call(AiohttpTransport)],
-    ids=["sync", "threaded", "aiohttp"],
+    [
+        pytest.param(sync_call, id="sync"),
+        pytest.param(async_call(ThreadedTransport), id="threaded", marks=pytest.mark.once),
+        pytest.param(async_call(AiohttpTransport), id="aiohttp", marks=pytest.mark.once),
+    ],
 )
 @pytest.mark.parametrize(
     "script",
