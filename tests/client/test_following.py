@@ -277,6 +277,11 @@ class TestAnswering:
         assert waited.status == "Succeeded"
         assert len(self.model.calls) < 1000
 
+    def test_needs_no_limit_of_time(self, make: Make) -> None:
+        options = {"timeout": None, "options": CallOptions(timeout=None), "on_prompt": lambda *_: CANCEL}
+        make(self.model)(lambda airplane: airplane.sessions.wait("ses1", **options))
+        assert len(self.posted()) == 2
+
     def test_hands_in_an_answer_that_took_longer_than_the_time_to_wait(self, make: Make) -> None:
         either = make(self.model)
 
