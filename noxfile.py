@@ -21,8 +21,6 @@ PROJECT = PYPROJECT["project"]
 PYTHONS = nox.project.python_versions(PYPROJECT)
 OLDEST = PYTHONS[0]
 
-REPEATED = ("-m", "not slow and not once")  # for pytest: what is worth running in more than one suite
-
 EVERYTHING = ("pyproject.toml", "--all-extras")
 LOCKS = {  # file in requirements/ -> what uv resolves for it
     "bench": (*EVERYTHING, "--group", "bench"),
@@ -70,6 +68,12 @@ def install(session: nox.Session, lock: str, *, package: bool = True) -> None:
         session.install("--no-deps", "--no-index", "--force-reinstall", str(wheel))
 
 
+def repeat_tests(session: nox.Session) -> None:
+    """Run what is worth running in more than one suite."""
+    brief = {"HYPOTHESIS_PROFILE": "brief"}
+    session.run("python", "-m", "pytest", "-m", "not slow and not once", *session.posargs, env=brief)
+
+
 @nox.session(python=False, requires=["lint", "typing", "docs", "lowest", "coverage"])
 def tests(session: nox.Session) -> None:
     """Run every check: this session only asks for the others."""
@@ -93,14 +97,14 @@ def suite(session: nox.Session) -> None:
     if session.python == OLDEST:  # measuring takes its time, and nothing in the package depends on the version
         session.run("coverage", "run", "-m", "pytest", *session.posargs)
     else:
-        session.run("python", "-m", "pytest", *REPEATED, *session.posargs)
+        repeat_tests(session)
 
 
 @nox.session(python=OLDEST, requires=["build"])
 def lowest(session: nox.Session) -> None:
     """Run the test suite on the lower bounds of the dependencies; arguments go to pytest."""
     install(session, "lowest")
-    session.run("python", "-m", "pytest", *REPEATED, *session.posargs)
+    repeat_tests(session)
 
 
 @nox.session(requires=["suite"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import settings
 
-settings.register_profile("untimed", settings(), deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("untimed", deadline=None)
+settings.register_profile("brief", deadline=None, max_examples=30)  # for suites that repeat another one
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
