@@ -52,7 +52,7 @@ def test_the_async_demo_runs_two_hundred_sessions_at_once(transport: list[str]) 
 def test_the_async_demo_stops_at_ctrl_c() -> None:
     command = [sys.executable, "-m", f"{DEMO}_async", "--sessions", "2000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
-        time.sleep(3)
+        time.sleep(3)  # to be in the middle of it
         demo.send_signal(signal.SIGINT)
         output, errors = demo.communicate(timeout=30)
     assert (demo.returncode, errors) == (130, "")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from airplane_runbooks import Airplane, AsyncAirplane, ConfigurationError, Request, Response
-from airplane_runbooks.models import Run
+from airplane_runbooks.models import Run, RunStatus
 from airplane_runbooks.paging import Pages
 from airplane_runbooks.testing import FakeTransport, json_response
 
@@ -107,7 +107,7 @@ TestListing.settings = settings(max_examples=150, stateful_step_count=20, deadli
 
 
 def runs(*ids: str) -> list[Run]:
-    return [Run(id=one, status="Active") for one in ids]  # type: ignore[arg-type]
+    return [Run(id=one, status=RunStatus.ACTIVE) for one in ids]
 
 
 def test_a_page_that_is_not_full_is_the_last_one() -> None:

@@ -24,7 +24,7 @@ json_values = st.recursive(
 )
 moments = st.datetimes(
     datetime(1, 1, 3),  # noqa: DTZ001  # the zone is another strategy's
-    datetime(9999, 12, 29),  # noqa: DTZ001
+    datetime(9999, 12, 29),  # noqa: DTZ001  # likewise
     timezones=st.just(UTC) | st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone),
 )
 SCALARS: list[Fitting] = [

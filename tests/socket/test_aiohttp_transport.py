@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import ssl
 import threading
 import time
 import traceback
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -270,32 +268,6 @@ def test_a_traceback_with_local_variables_shows_no_key(script: Any) -> None:
         shown = asyncio.run(scenario(server.origin))
     assert KEY not in shown
     assert "in send" in shown
-
-
-@pytest.mark.parametrize(
-    "script", [after_request(Peer.reset), after_request(lambda peer: peer.send(b"garbage")), Peer.stay_silent]
-)
-def test_an_error_that_nobody_keeps_is_gone_at_once(script: Any) -> None:
-    """None waits for the garbage collector, with all that its traceback holds."""
-
-    async def scenario(origin: str) -> weakref.ref[TransportError] | None:
-        transport = AiohttpTransport()
-        try:
-            await transport.send(request_to(origin), 0.2)
-        except TransportError as error:
-            return weakref.ref(error)
-        finally:
-            await transport.aclose()
-        return None
-
-    gc.disable()
-    try:
-        with HostileServer(script) as server:
-            gone = asyncio.run(scenario(server.origin))
-        assert gone is not None
-        assert gone() is None
-    finally:
-        gc.enable()
 
 
 def test_name_resolution_does_not_outlast_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,13 +62,12 @@ class Run(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     cancelled_at: datetime | None = None
     cancelled_by: str | None = None
     zone_id: str | None = msgspec.field(default=None, name="zoneID")
+    is_waiting_for_user: bool | None = None
 
     @property
     def parameter_schema(self) -> ParameterSchema:
         """The schema of `param_values`, to validate them or to read them as Python values."""
         return ParameterSchema(parameters=self.params)
-
-    is_waiting_for_user: bool | None = None
 
 
 class RunOutputs(Model, frozen=True, kw_only=True):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
 
+from msgspec import UNSET, UnsetType
+
 from ..errors import ConfigurationError, ConnectError, InvalidResponse
 from ..options import is_loopback
 
@@ -30,6 +32,11 @@ class Proxies:
         self._by_scheme = {scheme: parse_proxy(url) for scheme, url in proxies.items() if scheme in _SCHEMES and url}
 
     @classmethod
+    def of(cls, url: str | UnsetType | None) -> Proxies:
+        """Take what a transport was given as its proxy."""
+        return cls.from_env() if url is UNSET else cls.always(url)
+
+    @classmethod
     def from_env(cls) -> Proxies:
         """Take the proxies that the environment names."""
         return cls(getproxies_environment())
@@ -46,6 +53,11 @@ class Proxies:
         if proxy is None or is_loopback(parts.hostname or ""):
             return None
         return None if self._direct and proxy_bypass_environment(parts.netloc, self._direct) else proxy
+
+
+def needs_tls(origin: str, proxy: Proxy | None) -> bool:
+    """Whether TLS is spoken on the way to an origin."""
+    return origin.startswith("https:") or (proxy is not None and proxy.url.startswith("https:"))
 
 
 _SCHEMES = frozenset({"http", "https", "all"})

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
 from ..http import Request, Response
 from ._connector import Connector, Way
-from ._proxies import Proxies, Proxy
+from ._proxies import Proxies, Proxy, needs_tls
 from ._wire import Exchange, Wire
 from .urllib3 import DEFAULT_MAX_RESPONSE_BYTES, Fields, reset_in_children
 
@@ -53,7 +53,7 @@ class AiohttpTransport:
         self._pool_size = pool_size
         self._max_response_bytes = max_response_bytes
         self._ssl_context = ssl_context
-        self._proxies = Proxies.from_env() if proxy is UNSET else Proxies.always(proxy)
+        self._proxies = Proxies.of(proxy)
         self._closed = False
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         reset_in_children(self)
@@ -65,9 +65,7 @@ class AiohttpTransport:
 
     def prepare(self, origin: str) -> None:
         """Build the TLS settings that an origin needs, so that the first request need not."""
-        proxy = self._proxies.for_origin(origin)
-        is_secure = origin.startswith("https:") or (proxy is not None and proxy.url.startswith("https:"))
-        if is_secure and self._ssl_context is None:
+        if self._ssl_context is None and needs_tls(origin, self._proxies.for_origin(origin)):
             self._ssl_context = ssl.create_default_context()
 
     async def send(self, request: Request, timeout: float | None, /) -> Response:

@@ -22,7 +22,7 @@ from ..http import Request, Response
 from ._connections import HTTPPool, HTTPSPool
 from ._deadline import Deadline
 from ._http11 import as_response
-from ._proxies import Proxies, Proxy
+from ._proxies import Proxies, Proxy, needs_tls
 from ._slots import Slots
 
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
@@ -79,7 +79,7 @@ class Urllib3Transport:
         self._pool_size = pool_size
         self._max_response_bytes = max_response_bytes
         self._ssl_context = ssl_context
-        self._proxies = Proxies.from_env() if proxy is UNSET else Proxies.always(proxy)
+        self._proxies = Proxies.of(proxy)
         self._closed = False
         self._reset()
         reset_in_children(self)
@@ -135,8 +135,7 @@ class Urllib3Transport:
     def _new_route(self, origin: str) -> _Route:
         scheme, _, host = origin.partition("://")
         proxy = self._proxies.for_origin(origin)
-        secure = scheme == "https" or (proxy is not None and proxy.url.startswith("https:"))
-        if secure and self._ssl_context is None:
+        if self._ssl_context is None and needs_tls(origin, proxy):
             self._ssl_context = ssl.create_default_context()
         manager = self._manager(proxy)
         pools: dict[str, Any] = {"http": HTTPPool, "https": HTTPSPool}
