@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, runbook, task
 from airplane_runbooks.server.errors import Conflict, KeyBusy
-from airplane_runbooks.server.keys import LIFETIME, MemoryKeys, Reply
+from airplane_runbooks.server.keys import LEASE, LIFETIME, Claim, MemoryKeys, Reply
 from tests.server.support import Client, eventually, served
 
 CALLS = Counter()
@@ -203,21 +203,31 @@ class TestKeys:
     def test_a_key_is_kept_for_an_hour(self):
         now = [0.0]
         keys = MemoryKeys(lambda: now[0])
-        assert keys.claim("k", b"a") is None
+        first = keys.claim("k", b"a")
+        assert first.reply is None
         keys.settle("k", Reply(200, b"first"))
         now[0] = LIFETIME - 1
-        assert keys.claim("k", b"a") == Reply(200, b"first")
+        assert keys.claim("k", b"a") == Claim(first.seed, Reply(200, b"first"))
         now[0] = LIFETIME
-        assert keys.claim("k", b"a") is None
+        later = keys.claim("k", b"a")
+        assert later.reply is None
+        assert later.seed != first.seed
 
     def test_a_claim_is_busy_until_it_is_settled(self):
-        now = [0.0]
-        keys = MemoryKeys(lambda: now[0])
+        keys = MemoryKeys(lambda: 0.0)
         keys.claim("k", b"a")
         with pytest.raises(Conflict):
             keys.claim("k", b"b")
-        for now[0] in (0.0, 2 * LIFETIME):
-            with pytest.raises(KeyBusy):
-                keys.claim("k", b"a")
+        with pytest.raises(KeyBusy):
+            keys.claim("k", b"a")
         keys.settle("k", None)
-        assert keys.claim("k", b"b") is None
+        assert keys.claim("k", b"b").reply is None
+
+    def test_a_claim_whose_call_has_died_is_taken_over_with_its_seed(self):
+        now = [0.0]
+        keys = MemoryKeys(lambda: now[0])
+        first = keys.claim("k", b"a")
+        now[0] = LEASE
+        assert keys.claim("k", b"a") == first
+        with pytest.raises(KeyBusy):
+            keys.claim("k", b"a")

@@ -23,7 +23,10 @@ class Constraints(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Parameter(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """One entry of a parameter schema. `multi` marks a list of `type`; `values` the elements of a list or map."""
+    """One entry of a parameter schema. `multi` marks a list of `type`; `values` the elements of a list or map.
+
+    `secret` marks a value that servers keep out of sight; only servers of this package say so.
+    """
 
     slug: str = ""
     name: str = ""
@@ -36,6 +39,7 @@ class Parameter(Model, frozen=True, kw_only=True, omit_defaults=True):
     parameters: tuple[Parameter, ...] = ()
     values: Parameter | None = None
     multi: bool = False
+    secret: bool = False
 
     @property
     def members(self) -> tuple[Parameter, ...]:

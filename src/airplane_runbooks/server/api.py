@@ -17,10 +17,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .backend import Backend
+from .backend import Backend, Origin
 from .body import decompress, read
 from .errors import Closing, Invalid, Refused, TooMany, Unauthorized
 from .handlers import Call, Handler
+from .ids import API_USER, new_seed
 from .keys import Reply
 from .limits import Limits
 from .logs import describe
@@ -72,7 +73,7 @@ class Api:
             self._calls += 1
             try:
                 body = await read(request, self._limits.max_body, self._limits.body_timeout)
-                call = Call(request.query_params, request.headers, body)
+                call = Call(request.query_params, request.headers, body, Origin(API_USER, new_seed()))
                 return respond(request, await self._in_thread(method, path, handler, call))
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
@@ -110,12 +111,13 @@ class Api:
         if len(key) > LONGEST_KEY:
             raise Invalid("invalid_idempotency_key", f"an idempotency key has at most {LONGEST_KEY} characters")
         key = f"{self._owner}:{key}"
-        earlier = self._backend.keys.claim(key, _fingerprint(path, call))
-        if earlier is not None:
-            return earlier
+        claim = self._backend.keys.claim(key, _fingerprint(path, call))
+        if claim.reply is not None:
+            return claim.reply
         kept = None
         try:
-            reply = kept = self._handle(handler, call)
+            origin = msgspec.structs.replace(call.origin, seed=claim.seed)
+            reply = kept = self._handle(handler, call._replace(origin=origin))
         finally:
             self._backend.keys.settle(key, kept)
         return reply

@@ -11,12 +11,18 @@ from .authoring import Registry, Runbook, RunnableT, Task
 from .encoding import NotEncodable, encode
 from .engine import Engine
 from .errors import Invalid, NotFound
-from .ids import API_USER, new_id
 from .keys import Keys
 from .records import Prompt, Run, RunKind, Session
 from .runner import Runner
 from .store import RunQuery, SessionQuery, Store
 from .values import fill, read_all
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a call comes from: the ID of the user, and the seed of all IDs that the call makes."""
+
+    by: str
+    seed: str
 
 
 class Backend:
@@ -57,49 +63,57 @@ class Backend:
         self.stop()
         self._engine.close(timeout)
 
-    def execute_runbook(self, names: Mapping[str, str], values: Mapping[str, Any], env_slug: str | None) -> Session:
+    def execute_runbook(
+        self, names: Mapping[str, str], values: Mapping[str, Any], env_slug: str | None, origin: Origin
+    ) -> Session:
         """Start a session of the runbook that `names` names by `id`, `slug` or both."""
         runbook = _find(self._runbooks, names, "runbook")
-        run = self._parent(RunKind.RUNBOOK, runbook, values, env_slug)
+        run = self._parent(RunKind.RUNBOOK, runbook, values, env_slug, origin)
         session = Session(
-            id=new_id("ses"),
+            id="ses" + origin.seed,
             run_id=run.id,
             runbook_id=runbook.id,
             name=runbook.name,
             param_values=run.param_values,
             params=runbook.parameters,
+            created_by=origin.by,
         )
         run = msgspec.structs.replace(run, session_id=session.id)
         self.store.add(run, session)
-        self._engine.start(run.id)
+        self._engine.start(run.ticket)
         return session
 
     def execute_task(
-        self, names: Mapping[str, str], values: Mapping[str, Any], env_slug: str | None, resources: Mapping[str, str]
+        self,
+        names: Mapping[str, str],
+        values: Mapping[str, Any],
+        env_slug: str | None,
+        resources: Mapping[str, str],
+        origin: Origin,
     ) -> Run:
         """Start a run of the task that `names` names by `id`, `slug` or both."""
-        run = self._parent(RunKind.TASK, _find(self._tasks, names, "task"), values, env_slug)
+        run = self._parent(RunKind.TASK, _find(self._tasks, names, "task"), values, env_slug, origin)
         run = msgspec.structs.replace(run, resources=dict(resources))
         self.store.add(run)
-        self._engine.start(run.id)
+        self._engine.start(run.ticket)
         return run
 
-    def cancel_run(self, run_id: str) -> None:
+    def cancel_run(self, run_id: str, origin: Origin) -> None:
         """Cancel a run that has not ended, and with it the session it belongs to."""
-        parent = self.store.cancel(run_id, API_USER)
-        self._engine.cancel(parent.id)
+        parent = self.store.cancel(run_id, origin.by, origin.seed)
+        self._engine.cancel(parent.ticket)
 
-    def submit_prompt(self, prompt_id: str, values: Mapping[str, Any]) -> None:
+    def submit_prompt(self, prompt_id: str, values: Mapping[str, Any], origin: Origin) -> None:
         """Answer an open prompt with values that fit its fields."""
         prompt = self.prompt(prompt_id)
         if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
             read_all(prompt.parameters, values, "values")
         filled = _encoded(fill(prompt.parameters, values), "values")
-        self._engine.wake(self.store.answer(prompt_id, filled, API_USER).parent_id)
+        self._answer(prompt_id, filled, origin)
 
-    def cancel_prompt(self, prompt_id: str) -> None:
+    def cancel_prompt(self, prompt_id: str, origin: Origin) -> None:
         """Cancel an open prompt."""
-        self._engine.wake(self.store.answer(prompt_id, None, API_USER).parent_id)
+        self._answer(prompt_id, None, origin)
 
     def session(self, session_id: str) -> Session:
         """Return a session."""
@@ -134,11 +148,16 @@ class Backend:
         return slug
 
     def _parent(
-        self, kind: RunKind, item: Runbook[..., Any] | Task[..., Any], values: Mapping[str, Any], env_slug: str | None
+        self,
+        kind: RunKind,
+        item: Runbook[..., Any] | Task[..., Any],
+        values: Mapping[str, Any],
+        env_slug: str | None,
+        origin: Origin,
     ) -> Run:
         item.arguments(dict(values))
         return Run(
-            id=new_id("run"),
+            id="run" + origin.seed,
             kind=kind,
             task_id=item.id,
             slug=item.slug,
@@ -146,12 +165,20 @@ class Backend:
             param_values=_encoded(fill(item.parameters, values), "paramValues"),
             params=item.parameters,
             env_slug=self.environment(env_slug),
+            created_by=origin.by,
         )
 
-    def _work(self, run_id: str) -> bool:
-        again = self._runner.work(run_id)
-        for ended in self.store.expire(self._keep_ended):
-            self._engine.forget(ended)
+    def _answer(self, prompt_id: str, values: bytes | None, origin: Origin) -> None:
+        prompt = self.store.answer(prompt_id, values, origin.by, origin.seed)
+        if parent := self.store.run(prompt.parent_id):
+            self._engine.wake(parent.ticket)
+
+    def _work(self, ticket: str) -> bool:
+        run_id, _, stretch = ticket.rpartition(".")
+        again = self._runner.work(run_id, int(stretch))
+        for ended in self.store.drop(self._keep_ended):
+            for number in range(ended.stretch):
+                self._engine.forget(f"{ended.id}.{number + 1}")
         return again
 
 

@@ -144,10 +144,11 @@ class Context:
             name=name,
             param_values=values,
             env_slug=self.env_slug,
+            position=str(self._position),
         )
 
     def _add(self, run: Run, prompt: Prompt | None = None) -> None:
-        if not self._store.add_child(run, prompt):
+        if not self._store.add_child(run, self._parent.epoch, prompt):
             raise self._halted(Interrupted())
 
     def _perform(self, run: Run, call: Callable[[], Any], retries: int) -> bytes:
@@ -174,7 +175,7 @@ class Context:
                 except Exception:  # noqa: BLE001 - whatever it is, another attempt is what the runbook asked for
                     if self._stopping.wait(delay):
                         raise self._halted(Stopped()) from None
-                    if (current := self._store.run(run.id)) is None or current.status.is_terminal:
+                    if not self._store.attempt(run.id, self._parent.epoch):
                         raise self._halted(Interrupted()) from None
                     delay = min(delay * 2, _LONGEST_DELAY)
             return call()
@@ -182,7 +183,7 @@ class Context:
             self._step = None
 
     def _finish(self, run: Run, outcome: Outcome) -> None:
-        if not self._store.finish(run.id, outcome):
+        if not self._store.finish(run.id, outcome, self._parent.epoch):
             raise self._halted(Interrupted()) from None
 
     def _halted(self, halt: Halt) -> Halt:

@@ -1,7 +1,8 @@
-"""The engine seam: what decides when, and on which thread, a parent run is worked on.
+"""The engine seam: what decides when, and on which thread or machine, a stretch of a parent run is executed.
 
-An engine knows IDs and one callable, nothing of runbooks. It may be told the same thing twice, and it may call too
-often: the store knows whether there is anything to do. What it must never do is work on one ID twice at the same time.
+An engine knows tickets and one callable, nothing of runbooks. It may be told the same thing twice, and it may call too
+often: the store knows whether there is anything to do, and it fences off whoever executes what another one has begun
+since. All the same, an engine must not work on one ticket twice at the same time while both workers are well.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ class Engine(Protocol):
     """What the server needs of an engine. All methods return at once, save `close`."""
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one ID until it ends or pauses, and returns whether to go on at once."""
+        """Take the callable that works on one ticket until the end or a pause, and returns whether to go on at once."""
         ...
 
-    def start(self, run_id: str) -> None:
-        """Work on a new ID. Raises Closing."""
+    def start(self, ticket: str) -> None:
+        """Work on the ticket of a new run. Raises Closing."""
         ...
 
-    def wake(self, run_id: str) -> None:
-        """Work on an ID that has paused, or is about to."""
+    def wake(self, ticket: str) -> None:
+        """Work on the ticket of a run that has paused, or is about to."""
         ...
 
-    def cancel(self, run_id: str) -> None:
-        """Look at an ID again, since the store has cancelled it."""
+    def cancel(self, ticket: str) -> None:
+        """Look at a ticket again, since the store has cancelled its run."""
         ...
 
-    def forget(self, run_id: str) -> None:
-        """Drop whatever is kept for an ID that has ended."""
+    def forget(self, ticket: str) -> None:
+        """Drop whatever is kept for a ticket of a run that has ended."""
         ...
 
     def close(self, timeout: float) -> None:
@@ -77,24 +78,24 @@ class LocalEngine:
         self._closed = False
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one ID."""
+        """Take the callable that works on one ticket."""
         self._work = work
 
-    def start(self, run_id: str) -> None:
-        """Work on a new ID. Raises Closing."""
-        if not self._enqueue(run_id):
+    def start(self, ticket: str) -> None:
+        """Work on the ticket of a new run. Raises Closing."""
+        if not self._enqueue(ticket):
             raise Closing("closing", "the server is closing")
 
-    def wake(self, run_id: str) -> None:
-        """Work on an ID that has paused, or is about to."""
-        self._enqueue(run_id)
+    def wake(self, ticket: str) -> None:
+        """Work on the ticket of a run that has paused, or is about to."""
+        self._enqueue(ticket)
 
-    def cancel(self, run_id: str) -> None:
-        """Look at an ID again, since the store has cancelled it."""
-        self._enqueue(run_id)
+    def cancel(self, ticket: str) -> None:
+        """Look at a ticket again, since the store has cancelled its run."""
+        self._enqueue(ticket)
 
-    def forget(self, run_id: str) -> None:
-        """Drop whatever is kept for an ID: nothing, for an ID at rest has no state here."""
+    def forget(self, ticket: str) -> None:
+        """Drop whatever is kept for a ticket: nothing, for one at rest has no state here."""
 
     def close(self, timeout: float) -> None:
         """Take no more work and wait, at most `timeout` seconds, for what is being worked on."""
@@ -109,20 +110,20 @@ class LocalEngine:
         if busy := sum(thread.is_alive() for thread in threads):
             logger.warning("%d steps are still running %.1f seconds after the engine was closed", busy, timeout)
 
-    def _enqueue(self, run_id: str) -> bool:
+    def _enqueue(self, ticket: str) -> bool:
         with self._lock:
             if self._closed:
                 return False
-            state = self._states.get(run_id)
+            state = self._states.get(ticket)
             if state is None:
-                self._states[run_id] = _State.QUEUED
-                self._push(run_id)
+                self._states[ticket] = _State.QUEUED
+                self._push(ticket)
             elif state is _State.WORKING:
-                self._states[run_id] = _State.WOKEN
+                self._states[ticket] = _State.WOKEN
             return True
 
-    def _push(self, run_id: str) -> None:
-        self._queue.append(run_id)
+    def _push(self, ticket: str) -> None:
+        self._queue.append(ticket)
         if len(self._queue) > self._idle and len(self._threads) < self._workers:
             thread = threading.Thread(target=self._loop, name=f"runbook-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
@@ -130,13 +131,13 @@ class LocalEngine:
         self._ready.notify()
 
     def _loop(self) -> None:
-        while (run_id := self._take()) is not None:
+        while (ticket := self._take()) is not None:
             again = False
             try:
-                again = self._work is not None and self._work(run_id)
+                again = self._work is not None and self._work(ticket)
             except Exception as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
-                logger.error("work on %s failed: %s", run_id, describe(problem))  # noqa: TRY400 - see describe
-            self._put_back(run_id, again=again)
+                logger.error("work on %s failed: %s", ticket, describe(problem))  # noqa: TRY400 - see describe
+            self._put_back(ticket, again=again)
 
     def _take(self) -> str | None:
         with self._lock:
@@ -146,13 +147,13 @@ class LocalEngine:
             self._idle -= 1
             if self._closed:
                 return None
-            run_id = self._queue.popleft()
-            self._states[run_id] = _State.WORKING
-            return run_id
+            ticket = self._queue.popleft()
+            self._states[ticket] = _State.WORKING
+            return ticket
 
-    def _put_back(self, run_id: str, *, again: bool) -> None:
+    def _put_back(self, ticket: str, *, again: bool) -> None:
         with self._lock:
-            woken = self._states.pop(run_id) is _State.WOKEN
+            woken = self._states.pop(ticket) is _State.WOKEN
             if (again or woken) and not self._closed:
-                self._states[run_id] = _State.QUEUED
-                self._push(run_id)
+                self._states[ticket] = _State.QUEUED
+                self._push(ticket)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from ..models import parse_timestamp
-from .backend import Backend
+from .backend import Backend, Origin
 from .errors import Invalid
 from .records import Run, RunKind
 from .store import MAX_PAGE, RunQuery, SessionQuery
@@ -31,11 +31,12 @@ _LAST_PAGE = 1_000_000_000
 
 
 class Call(NamedTuple):
-    """What arrived: the query and the headers (names in lower case), and the body, decompressed."""
+    """What arrived: the query and the headers (names in lower case), the body, decompressed, and its origin."""
 
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    origin: Origin
 
 
 Handler = Callable[[Backend, Call], Any]
@@ -44,7 +45,7 @@ Handler = Callable[[Backend, Call], Any]
 def execute_runbook(backend: Backend, call: Call) -> Json:
     """Start a session."""
     body = _body(call, ExecuteBody)
-    session = backend.execute_runbook(_names(body), body.param_values or {}, _environment(call, body))
+    session = backend.execute_runbook(_names(body), body.param_values or {}, _environment(call, body), call.origin)
     return {"sessionID": session.id}
 
 
@@ -52,7 +53,7 @@ def execute_task(backend: Backend, call: Call) -> Json:
     """Start a run of a task."""
     body = _body(call, ExecuteBody)
     resources = {alias: resource for alias, resource in (body.resources or {}).items() if resource}
-    run = backend.execute_task(_names(body), body.param_values or {}, _environment(call, body), resources)
+    run = backend.execute_task(_names(body), body.param_values or {}, _environment(call, body), resources, call.origin)
     return {"runID": run.id, "isCached": False}
 
 
@@ -101,7 +102,7 @@ def list_runs(backend: Backend, call: Call) -> Json:
 def cancel_run(backend: Backend, call: Call) -> Json:
     """Cancel a run."""
     body = _body(call, CancelRunBody)
-    backend.cancel_run(body.run_id or body.id or _absent("runID"))
+    backend.cancel_run(body.run_id or body.id or _absent("runID"), call.origin)
     return {}
 
 
@@ -119,14 +120,14 @@ def submit_prompt(backend: Backend, call: Call) -> Json:
     """Answer a prompt."""
     body = _body(call, PromptBody)
     prompt_id = body.id or _absent("id")
-    backend.submit_prompt(prompt_id, body.values or {})
+    backend.submit_prompt(prompt_id, body.values or {}, call.origin)
     return {"id": prompt_id}
 
 
 def cancel_prompt(backend: Backend, call: Call) -> Json:
     """Cancel a prompt."""
     prompt_id = _body(call, PromptBody).id or _absent("id")
-    backend.cancel_prompt(prompt_id)
+    backend.cancel_prompt(prompt_id, call.origin)
     return {"id": prompt_id}
 
 

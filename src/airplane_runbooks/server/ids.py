@@ -14,9 +14,14 @@ _TAILS = len(_DIGITS) ** _TAIL
 _TIMELESS = "20240101"
 
 
+def new_seed() -> str:
+    """Return what follows the prefix in a random ID: today's date (UTC) and a tail, such as `20240131zk3j9x0q2ab`."""
+    return f"{datetime.now(UTC):%Y%m%d}z{_tail(secrets.randbelow(_TAILS))}"
+
+
 def new_id(prefix: str) -> str:
-    """Return a random ID that carries today's date (UTC), such as `ses20240131zk3j9x0q2ab`."""
-    return f"{prefix}{datetime.now(UTC):%Y%m%d}z{_tail(secrets.randbelow(_TAILS))}"
+    """Return a random ID, such as `ses20240131zk3j9x0q2ab`."""
+    return prefix + new_seed()
 
 
 def stable_id(prefix: str, text: str) -> str:

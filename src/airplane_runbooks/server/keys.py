@@ -10,8 +10,10 @@ from typing import Protocol
 import msgspec
 
 from .errors import Conflict, KeyBusy
+from .ids import new_seed
 
 LIFETIME = 3600.0  # seconds from the first use of a key, as the API documents
+LEASE = 10.0  # seconds that a call is given; one that has not ended by then is taken for dead
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -21,13 +23,35 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes
 
 
+def other_request() -> Conflict:
+    """Refuse a key that another request has had."""
+    return Conflict("idempotency_key_reused", "the idempotency key belongs to another request")
+
+
+def busy() -> KeyBusy:
+    """Refuse a key whose first request is being carried out."""
+    return KeyBusy("idempotency_key_in_use", "the first request with this idempotency key is not done yet")
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A key that has been taken for a call: the reply of the first call, if there is one, and the call's seed.
+
+    All IDs that the call makes are made of the seed. A call that repeats one whose server died makes the same IDs, so
+    that it finds what is there already instead of adding to it.
+    """
+
+    seed: str
+    reply: Reply | None = None
+
+
 class Keys(Protocol):
     """What the server needs of a store of keys. Each method is atomic."""
 
-    def claim(self, key: str, fingerprint: bytes) -> Reply | None:
-        """Take a key for a call; the reply of the first call if the key has one.
+    def claim(self, key: str, fingerprint: bytes) -> Claim:
+        """Take a key for a call.
 
-        Raises KeyBusy while the first call is being carried out, Conflict if the first call was another one.
+        Raises KeyBusy while the first call is being carried out, for at most `LEASE` seconds, and Conflict if the first
+        call was another one.
         """
         ...
 
@@ -36,47 +60,52 @@ class Keys(Protocol):
         ...
 
 
-class _Claim(msgspec.Struct):
+class _Entry(msgspec.Struct):
     fingerprint: bytes
+    seed: str
     since: float
+    leased: float
     reply: Reply | None = None
 
 
 class MemoryKeys:
     """Keys that live and die with the process."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._claims: dict[str, _Claim] = {}  # oldest first
+        self._entries: dict[str, _Entry] = {}  # oldest first
 
-    def claim(self, key: str, fingerprint: bytes) -> Reply | None:
-        """Take a key for a call; the reply of the first call if the key has one. Raises KeyBusy, Conflict."""
+    def claim(self, key: str, fingerprint: bytes) -> Claim:
+        """Take a key for a call. Raises KeyBusy, Conflict."""
         with self._lock:
             self._drop_expired()
-            claim = self._claims.get(key)
-            if claim is None:
-                self._claims[key] = _Claim(fingerprint, self._clock())
-                return None
-            if claim.fingerprint != fingerprint:
-                raise Conflict("idempotency_key_reused", "the idempotency key belongs to another request")
-            if claim.reply is None:
-                raise KeyBusy("idempotency_key_in_use", "the first request with this idempotency key is not done yet")
-            return claim.reply
+            moment = self._clock()
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(fingerprint, new_seed(), moment, moment)
+                return Claim(entry.seed)
+            if entry.fingerprint != fingerprint:
+                raise other_request()
+            if entry.reply is None:
+                if moment - entry.leased < LEASE:
+                    raise busy()
+                entry.leased = moment
+            return Claim(entry.seed, entry.reply)
 
     def settle(self, key: str, reply: Reply | None) -> None:
         """Keep the reply for the rest of the key's hour, or give the key free (None)."""
         with self._lock:
             if reply is None:
-                del self._claims[key]
+                del self._entries[key]
             else:
-                self._claims[key].reply = reply
+                self._entries[key].reply = reply
 
     def _drop_expired(self) -> None:
         # a call that outlives the hour keeps its claim, and the younger ones behind it stay a little longer
         latest = self._clock() - LIFETIME
-        while self._claims:
-            key, claim = next(iter(self._claims.items()))
-            if claim.since > latest or claim.reply is None:
+        while self._entries:
+            key, entry = next(iter(self._entries.items()))
+            if entry.since > latest or entry.reply is None:
                 return
-            del self._claims[key]
+            del self._entries[key]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from ..models import RunStatus, SessionStatus
-from .errors import Conflict, NotFound
+from .errors import NotFound
 from .ids import now
 from .records import Outcome, Prompt, Run, Session
-from .store import RunQuery, SessionQuery, Window
+from .store import RunQuery, SessionQuery, Window, answered, ended
 
 RecordT = TypeVar("RecordT", Session, Run)
 
@@ -37,46 +38,65 @@ class MemoryStore:
         self._raised: dict[str, list[str]] = {}  # prompts by run
         self._ended: deque[str] = deque()  # parents, in the order of their end
 
-    def add(self, run: Run, session: Session | None = None) -> None:
-        """Keep a new parent, Queued, and its Pending session."""
+    def add(self, run: Run, session: Session | None = None) -> bool:
+        """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
         with self._lock:
-            self._runs[run.id] = run
+            if run.id in self._runs:
+                return False
+            self._put(replace(run, due_at=now()))
             self._children[run.id] = []
             if session is not None:
                 self._sessions[session.id] = session
+            return True
 
-    def begin(self, run_id: str) -> Run | None:
-        """Make a parent Active, and its session too; None if there is nothing to do."""
+    def begin(self, run_id: str, stretch: int) -> Run | None:
+        """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None:
+            if run is None or run.stretch != stretch:
                 return None
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
-            if run.status.is_terminal:
+            if run.status.is_terminal or (session is not None and session.status is SessionStatus.WAITING):
                 return None
             if session is not None:
                 self._move(session, SessionStatus.ACTIVE)
             if run.status is RunStatus.QUEUED:
-                run = self._put(replace(run, status=RunStatus.ACTIVE, active_at=now(), updated_at=now()))
-            return run
+                run = replace(run, status=RunStatus.ACTIVE, active_at=now(), updated_at=now())
+            return self._put(replace(run, due_at=None, woken=False, epoch=run.epoch + 1, crashes=run.crashes + 1))
 
-    def pause(self, run_id: str) -> bool:
-        """Make a parent's session Waiting; False if its prompt has been answered or the session cancelled meanwhile."""
+    def pause(self, run_id: str, epoch: int) -> bool:
+        """Make a parent's session Waiting; True if instead the stretch goes on at once."""
         with self._lock:
             run = self._runs.get(run_id)
-            session = None if run is None else self._session_of(run)
-            if session is None or session.status is not SessionStatus.ACTIVE or not self._open_prompts(run_id):
+            if run is None or run.epoch != epoch:
                 return False
+            session = self._session_of(run)
+            if session is None or session.status is not SessionStatus.ACTIVE:
+                return True
+            if run.woken or not self._open_prompts(run_id):
+                return True
             self._move(session, SessionStatus.WAITING)
-            return True
+            return False
 
-    def finish(self, run_id: str, outcome: Outcome) -> bool:
-        """End a run, and with a parent its session; False if it had ended before."""
+    def release(self, run_id: str, epoch: int) -> None:
+        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None:
+            if run is None or run.epoch != epoch:
+                return
+            session = self._session_of(run)
+            if session is not None and session.status is SessionStatus.CANCELLING:
+                self._move(session, SessionStatus.CANCELLED)
+            if not run.status.is_terminal:
+                self._put(replace(run, stretch=run.stretch + 1, due_at=now(), crashes=0))
+
+    def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
+        """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or self._parent_of(run).epoch != epoch:
                 return False
             session = self._session_of(run) if run.parent_id is None else None
             if session is not None and session.status is SessionStatus.CANCELLING:
@@ -87,6 +107,8 @@ class MemoryStore:
             if session is not None:
                 self._move(session, _ENDS[outcome.status])
                 self._cancel_children(run.id, None)
+            if run.parent_id is not None:
+                self._put(replace(self._parent_of(run), crashes=0))
             return True
 
     def history(self, run_id: str) -> Sequence[Run]:
@@ -94,61 +116,96 @@ class MemoryStore:
         with self._lock:
             return [self._runs[child] for child in self._children.get(run_id, ())]
 
-    def add_child(self, run: Run, prompt: Prompt | None = None) -> bool:
-        """Keep the run of a step or prompt, Active; False if the session has been cancelled."""
+    def add_child(self, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
+        """Keep the run of a step or prompt, Active; False if the session is cancelled or the parent's epoch over."""
         with self._lock:
             parent = self._runs.get(run.parent_id or "")
-            if parent is None or parent.status is not RunStatus.ACTIVE:
+            if parent is None or parent.status is not RunStatus.ACTIVE or parent.epoch != epoch:
                 return False
             self._put(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at))
             self._children[parent.id].append(run.id)
             if prompt is not None:
                 self._prompts[prompt.id] = prompt
                 self._raised.setdefault(run.id, []).append(prompt.id)
+                self._put(replace(parent, crashes=0))
             return True
 
-    def answer(self, prompt_id: str, values: bytes | None, by: str) -> Prompt:
+    def attempt(self, run_id: str, epoch: int) -> bool:
+        """Count one more attempt of a step; False if it has ended, or if the parent's epoch is over."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or run.status.is_terminal or self._parent_of(run).epoch != epoch:
+                return False
+            self._put(replace(run, attempt=run.attempt + 1, updated_at=now()))
+            return True
+
+    def answer(
+        self, prompt_id: str, values: bytes | None, by: str | None, seed: str = "", sealed: bytes | None = None
+    ) -> Prompt:
         """Submit a prompt's values as JSON, or cancel it (None). Raises NotFound, Conflict."""
         with self._lock:
             prompt = self._prompts.get(prompt_id)
             if prompt is None:
                 raise NotFound("prompt_not_found", f"there is no prompt {prompt_id[:100]}")
             if not prompt.is_open:
-                done = "submitted" if prompt.cancelled_at is None else "cancelled"
-                raise Conflict("prompt_already_answered", f"the prompt has been {done} already")
+                if seed and seed == prompt.answered_seed:
+                    return prompt
+                raise answered(prompt)
+            parent = self._runs[prompt.parent_id]
+            session = self._session_of(parent)
             if values is None:
-                prompt = self._cancel_prompt(prompt, by)
+                prompt = self._cancel_prompt(prompt, by, seed)
             else:
-                prompt = replace(prompt, values=values, submitted_at=now(), answered_by=by)
-                self._end(self._runs[prompt.run_id], Outcome.succeeded(values))
+                prompt = replace(prompt, values=values, submitted_at=now(), answered_by=by, answered_seed=seed)
+                self._end(self._runs[prompt.run_id], Outcome.succeeded(values, sealed))
             self._prompts[prompt_id] = prompt
-            session = self._session_of(self._runs[prompt.run_id])
             if session is not None and session.status is SessionStatus.WAITING:
                 self._move(session, SessionStatus.ACTIVE)
+                self._put(replace(parent, stretch=parent.stretch + 1, due_at=now(), crashes=0))
+            else:
+                self._put(replace(parent, woken=True, crashes=0))
             return prompt
 
-    def cancel(self, run_id: str, by: str) -> Run:
+    def cancel(self, run_id: str, by: str, seed: str = "") -> Run:
         """Cancel a run with the session it belongs to, and return the parent. Raises NotFound, Conflict."""
         with self._lock:
             run = self._runs.get(run_id)
             if run is None:
                 raise NotFound("run_not_found", f"there is no run {run_id[:100]}")
+            parent = self._parent_of(run)
             if run.status.is_terminal:
-                raise Conflict("run_finished", f"the run has ended already: {run.status.value}")
-            parent = run if run.parent_id is None else self._runs[run.parent_id]
-            parent = self._end(parent, Outcome.cancelled(), by)
-            self._cancel_children(parent.id, by)
+                if seed and seed == run.ended_seed:
+                    return parent
+                raise ended(run)
+            parent = self._end(replace(parent, ended_seed=seed, due_at=None), Outcome.cancelled(), by)
+            self._cancel_children(parent.id, by, seed)
             session = self._session_of(parent)
             if session is not None:
                 executing = session.status is SessionStatus.ACTIVE
                 self._move(session, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
             return parent
 
-    def expire(self, keep: int) -> Sequence[str]:
-        """Drop all but the `keep` parents that ended last; return the IDs dropped."""
+    def due(self, before: datetime, limit: int) -> Sequence[Run]:
+        """Return parents that have been due since before then, those that have waited longest first."""
         with self._lock:
-            dropped = [self._ended.popleft() for _ in range(len(self._ended) - keep)]
-            for parent_id in dropped:
+            due = [run for run in self._runs.values() if run.due_at is not None and run.due_at < before]
+            return sorted(due, key=lambda run: run.due_at or before)[:limit]
+
+    def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
+        """Return the IDs of open prompts that should have been answered before then."""
+        with self._lock:
+            late = (one for one in self._prompts.values() if one.is_open and (one.expires_at or moment) < moment)
+            return [prompt.id for prompt in islice(late, limit)]
+
+    def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
+        """Drop all but the `keep` parents that ended last, and those that ended before then; return them."""
+        with self._lock:
+            dropped = []
+            while self._ended and (
+                len(self._ended) > keep or (before and (self._runs[self._ended[0]].ended_at or before) < before)
+            ):
+                parent_id = self._ended.popleft()
+                dropped.append(self._runs[parent_id])
                 for run_id in (*self._children.pop(parent_id), parent_id):
                     run = self._runs.pop(run_id)
                     self._sessions.pop(run.session_id or "", None)
@@ -189,6 +246,9 @@ class MemoryStore:
     def _session_of(self, run: Run) -> Session | None:
         return None if run.session_id is None else self._sessions.get(run.session_id)
 
+    def _parent_of(self, run: Run) -> Run:
+        return run if run.parent_id is None else self._runs[run.parent_id]
+
     def _move(self, session: Session, status: SessionStatus) -> None:
         if session.status is not status:
             self._sessions[session.id] = replace(session, status=status, updated_at=now())
@@ -217,17 +277,17 @@ class MemoryStore:
         raised = (prompt_id for child in self._children[run_id] for prompt_id in self._raised.get(child, ()))
         return [prompt for prompt in map(self._prompts.__getitem__, raised) if prompt.is_open]
 
-    def _cancel_children(self, run_id: str, by: str | None) -> None:
+    def _cancel_children(self, run_id: str, by: str | None, seed: str = "") -> None:
         for prompt in self._open_prompts(run_id):
-            self._cancel_prompt(prompt, by)
-        for child in self._children[run_id]:
-            if not self._runs[child].status.is_terminal:
-                self._end(self._runs[child], Outcome.cancelled(), by)
+            self._cancel_prompt(prompt, by, seed)
+        for child in map(self._runs.__getitem__, self._children[run_id]):
+            if not child.status.is_terminal:
+                self._end(replace(child, ended_seed=seed), Outcome.cancelled(), by)
 
-    def _cancel_prompt(self, prompt: Prompt, by: str | None) -> Prompt:
-        prompt = replace(prompt, cancelled_at=now(), answered_by=by)
+    def _cancel_prompt(self, prompt: Prompt, by: str | None, seed: str) -> Prompt:
+        prompt = replace(prompt, cancelled_at=now(), answered_by=by, answered_seed=seed)
         self._prompts[prompt.id] = prompt
-        self._end(self._runs[prompt.run_id], Outcome.cancelled(), by)
+        self._end(replace(self._runs[prompt.run_id], ended_seed=seed), Outcome.cancelled(), by)
         return prompt
 
 

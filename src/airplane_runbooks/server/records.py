@@ -9,7 +9,7 @@ import msgspec
 
 from ..models import Parameter, Reviewers, RunStatus, SessionStatus
 from .encoding import EMPTY, NULL
-from .ids import now
+from .ids import API_USER, now
 
 
 class RunKind(StrEnum):
@@ -43,6 +43,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     status: SessionStatus = SessionStatus.PENDING
     param_values: bytes = EMPTY
     params: tuple[Parameter, ...] = ()
+    created_by: str = API_USER
     created_at: datetime = msgspec.field(default_factory=now)
     updated_at: datetime = msgspec.field(default_factory=now)
 
@@ -50,8 +51,22 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a function.
 
-    `parent_id` is the run of the runbook whose step or prompt this is; runs without one are what engines schedule.
-    `param_values` and `output` are JSON.
+    `param_values` and `output` are JSON, as anybody may see them; what is secret in them is masked, and the sealed
+    forms, if there are any, have it all.
+
+    Attributes:
+        parent_id: The run of the runbook whose step or prompt this is; runs without one are parents, which engines
+            schedule.
+        position: Of a child: where in the runbook it stands, once for each parent. Replay finds it by this.
+        attempt: Of a step: how often it has been begun, retries and repetitions after a crash included.
+        stretch: Of a parent: the number of the part between two pauses that is due or being executed, from 1 on.
+        woken: Of a parent: whether a prompt has been answered since the stretch was begun.
+        due_at: Of a parent: since when its stretch waits for an engine; None while it is executed, paused or over.
+        epoch: Of a parent: how often it has been begun. Whoever began it earlier must not write any more.
+        crashes: Of a parent: how often in a row it has been begun without getting any further.
+        source: Of a parent: digest of the code that it was started with.
+        traceparent: Of a parent: W3C trace context below which its spans stand.
+        ended_seed: The seed of the call that cancelled it.
     """
 
     id: str
@@ -72,11 +87,32 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime = msgspec.field(default_factory=now)
     active_at: datetime | None = None
     ended_at: datetime | None = None
+    created_by: str = API_USER
     cancelled_by: str | None = None
+    sealed_values: bytes | None = None
+    sealed_output: bytes | None = None
+    position: str = ""
+    attempt: int = 1
+    stretch: int = 1
+    woken: bool = False
+    due_at: datetime | None = None
+    epoch: int = 0
+    crashes: int = 0
+    source: str = ""
+    traceparent: str = ""
+    ended_seed: str = ""
+
+    @property
+    def ticket(self) -> str:
+        """What engines know the due stretch of a parent by."""
+        return f"{self.id}.{self.stretch}"
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A question to a human, raised by the run of its own `run_id`. `values` is the answer as JSON."""
+    """A question to a human, raised by the run of its own `run_id`. `values` is the answer as JSON, secrets masked.
+
+    Open past `expires_at`, it is cancelled by nobody. `answered_seed` is the seed of the call that answered it.
+    """
 
     id: str
     run_id: str
@@ -91,6 +127,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: datetime | None = None
     cancelled_at: datetime | None = None
     answered_by: str | None = None
+    answered_seed: str = ""
+    expires_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -104,11 +142,12 @@ class Outcome(msgspec.Struct, frozen=True):
     status: RunStatus
     output: bytes = NULL
     failure: Failure | None = None
+    sealed_output: bytes | None = None
 
     @classmethod
-    def succeeded(cls, output: bytes) -> Outcome:
+    def succeeded(cls, output: bytes, sealed: bytes | None = None) -> Outcome:
         """Return the end of a run that produced this JSON."""
-        return cls(RunStatus.SUCCEEDED, output)
+        return cls(RunStatus.SUCCEEDED, output, sealed_output=sealed)
 
     @classmethod
     def failed(cls, failure: Failure) -> Outcome:

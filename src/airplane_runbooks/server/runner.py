@@ -18,6 +18,8 @@ from .store import Store
 
 logger = logging.getLogger(__name__)
 
+MOST_CRASHES = 10  # in a row at one place, before a session is given up
+
 
 class Runner:
     """Executes runbooks and tasks and writes down in the store how they end."""
@@ -32,10 +34,14 @@ class Runner:
         """Let every execution end at its next step."""
         self._stopping.set()
 
-    def work(self, run_id: str) -> bool:
+    def work(self, run_id: str, stretch: int) -> bool:
         """Execute until the end or the next prompt; True if the prompt has been answered meanwhile."""
-        run = self._store.begin(run_id)
+        run = self._store.begin(run_id, stretch)
         if run is None:
+            return False
+        if run.crashes > MOST_CRASHES:
+            text = f"its execution broke off {run.crashes - 1} times at the same place, each time with its server"
+            self._store.finish(run.id, Outcome.failed(Failure("CrashLoop", text)), run.epoch)
             return False
         if run.kind is RunKind.TASK:
             self._task(run)
@@ -45,19 +51,20 @@ class Runner:
     def _task(self, run: Run) -> None:
         task = self._tasks.by_id.get(run.task_id)
         outcome = _gone(run) if task is None else _outcome(run, lambda: task.function(**task.arguments(_values(run))))
-        self._store.finish(run.id, outcome)
+        self._store.finish(run.id, outcome, run.epoch)
 
     def _stretch(self, run: Run) -> bool:
         runbook = self._runbooks.by_id.get(run.task_id)
         if runbook is None:
-            self._store.finish(run.id, _gone(run))
+            self._store.finish(run.id, _gone(run), run.epoch)
             return False
         context = Context(self._store, run, self._stopping)
         outcome = _outcome(run, lambda: runbook.function(context, **runbook.arguments(_values(run))))
         match context.halt:
             case Suspended():
-                return not self._store.pause(run.id)
+                return self._store.pause(run.id, run.epoch)
             case Stopped():
+                self._store.release(run.id, run.epoch)
                 return False
             case Interrupted():
                 outcome = Outcome.cancelled()
@@ -68,7 +75,7 @@ class Runner:
                 outcome = Outcome.failed(Failure("ReplayMismatch", text))
             case _:
                 pass
-        self._store.finish(run.id, outcome)
+        self._store.finish(run.id, outcome, run.epoch)
         return False
 
 

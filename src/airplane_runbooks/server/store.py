@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from .errors import Conflict
 from .records import Outcome, Prompt, Run, Session
 
 MAX_PAGE = 50
@@ -41,28 +42,57 @@ class RunQuery(Window, frozen=True, kw_only=True):
     env_slug: str | None = None
 
 
-class Store(Protocol):
-    """What the server needs of a store. A parent is a run that engines schedule: of a runbook or of a task."""
+def answered(prompt: Prompt) -> Conflict:
+    """Refuse the answer to a prompt that has one."""
+    done = "submitted" if prompt.cancelled_at is None else "cancelled"
+    return Conflict("prompt_already_answered", f"the prompt has been {done} already")
 
-    def add(self, run: Run, session: Session | None = None) -> None:
-        """Keep a new parent, Queued, and its Pending session."""
+
+def ended(run: Run) -> Conflict:
+    """Refuse the cancellation of a run that has ended."""
+    return Conflict("run_finished", f"the run has ended already: {run.status.value}")
+
+
+class Store(Protocol):
+    """What the server needs of a store. A parent is a run that engines schedule: of a runbook or of a task.
+
+    Whoever executes a parent writes with the epoch that `begin` gave it. Once somebody else has begun the same parent,
+    nothing of the old epoch is written any more: that is how two servers cannot both get on with one session.
+    """
+
+    def add(self, run: Run, session: Session | None = None) -> bool:
+        """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
         ...
 
-    def begin(self, run_id: str) -> Run | None:
-        """Make a parent Active, and its session too; None if there is nothing to do.
+    def begin(self, run_id: str, stretch: int) -> Run | None:
+        """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed.
 
-        A session that is Cancelling becomes Cancelled instead, since nothing of it executes any more.
+        That is so if another stretch has become due since, if its session is Waiting, or if it has ended. A session
+        that is Cancelling becomes Cancelled, since nothing of it executes any more.
         """
         ...
 
-    def pause(self, run_id: str) -> bool:
-        """Make a parent's session Waiting; False if its prompt has been answered or the session cancelled meanwhile."""
+    def pause(self, run_id: str, epoch: int) -> bool:
+        """Make a parent's session Waiting; True if instead the stretch goes on at once.
+
+        That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. An
+        epoch that is over changes nothing and does not go on.
+        """
         ...
 
-    def finish(self, run_id: str, outcome: Outcome) -> bool:
-        """End a run, and with a parent its session; False if it had ended before, in which case nothing changes.
+    def release(self, run_id: str, epoch: int) -> None:
+        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own.
 
-        The end of a session cancels what is left of its runs and prompts. One that is Cancelling ends Cancelled.
+        For those who stop before its next pause; does nothing if it has ended or the epoch is over. A session that is
+        Cancelling becomes Cancelled.
+        """
+        ...
+
+    def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
+        """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over.
+
+        The end of a session cancels what is left of its runs and prompts. One that is Cancelling ends Cancelled. The
+        end of a step resets its parent's `crashes`.
         """
         ...
 
@@ -70,23 +100,47 @@ class Store(Protocol):
         """Return the runs of a parent's steps and prompts in the order of their start."""
         ...
 
-    def add_child(self, run: Run, prompt: Prompt | None = None) -> bool:
-        """Keep the run of a step or prompt, Active; False if the session has been cancelled."""
-        ...
+    def add_child(self, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
+        """Keep the run of a step or prompt, Active; False if the session was cancelled or the parent's epoch is over.
 
-    def answer(self, prompt_id: str, values: bytes | None, by: str) -> Prompt:
-        """Submit a prompt's values as JSON, or cancel it (None), and make its session Active.
-
-        Raises NotFound, and Conflict if it has been answered before.
+        Resets the parent's `crashes` if it is a prompt's.
         """
         ...
 
-    def cancel(self, run_id: str, by: str) -> Run:
-        """Cancel a run with the session it belongs to, and return the parent. Raises NotFound, Conflict."""
+    def attempt(self, run_id: str, epoch: int) -> bool:
+        """Count one more attempt of a step; False if it has ended, or if the parent's epoch is over."""
         ...
 
-    def expire(self, keep: int) -> Sequence[str]:
-        """Drop all but the `keep` parents that ended last, with all that belongs to them; return the IDs dropped."""
+    def answer(
+        self, prompt_id: str, values: bytes | None, by: str | None, seed: str = "", sealed: bytes | None = None
+    ) -> Prompt:
+        """Submit a prompt's values as JSON, or cancel it (None), and make its Waiting session Active and due.
+
+        `by` is None if the prompt has expired. Raises NotFound, and Conflict if it has been answered before, save by a
+        call with the same seed, which changes nothing.
+        """
+        ...
+
+    def cancel(self, run_id: str, by: str, seed: str = "") -> Run:
+        """Cancel a run with the session it belongs to, and return the parent.
+
+        Raises NotFound, and Conflict if it has ended before, save by a call with the same seed, which changes nothing.
+        """
+        ...
+
+    def due(self, before: datetime, limit: int) -> Sequence[Run]:
+        """Return parents that have been due since before then, those that have waited longest first."""
+        ...
+
+    def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
+        """Return the IDs of open prompts that should have been answered before then."""
+        ...
+
+    def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
+        """Drop all but the `keep` parents that ended last, and those that ended before then; return them.
+
+        All that belongs to them goes, too. At most some hundreds go at a time.
+        """
         ...
 
     def session(self, session_id: str) -> Session | None:
