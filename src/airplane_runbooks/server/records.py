@@ -65,7 +65,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         epoch: Of a parent: how often it has been begun. Whoever began it earlier must not write any more.
         crashes: Of a parent: how often in a row it has been begun without getting any further.
         source: Of a parent: digest of the code that it was started with.
-        traceparent: Of a parent: W3C trace context below which its spans stand.
+        trace_context: Of a parent: W3C trace context (traceparent, newline, tracestate) below which its spans stand.
         ended_seed: The seed of the call that cancelled it.
     """
 
@@ -99,7 +99,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0
     crashes: int = 0
     source: str = ""
-    traceparent: str = ""
+    trace_context: str = ""
     ended_seed: str = ""
 
     @property
