@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from airplane_runbooks import models
 from airplane_runbooks.models import Model, OpenEnum, Run, Session, decode, parse_timestamp
-from airplane_runbooks.models._wire import _decoder, _normalise
+from airplane_runbooks.models._wire import _normalise, decoder_of
 
 REPLIES = [
     models.StartedSession,
@@ -176,7 +176,7 @@ def test_both_ways_of_decoding_agree_on_a_document_in_todays_form(pair):
     model, document = pair
     body = json.dumps(document).encode()
 
-    strict = _decoder(model).decode(body)
+    strict = decoder_of(model).decode(body)
     forgiving = msgspec.convert(_normalise(json.loads(body), model), model)
 
     assert decode(body, model) == strict == forgiving

@@ -7,9 +7,9 @@ is null, empty or absent. Replies in today's form are decoded by msgspec in one 
 from __future__ import annotations
 
 import functools
+import threading
 import types
 import typing
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -61,7 +61,24 @@ def _stamp_names(model: type[Stamped]) -> tuple[str, ...]:
     return tuple(field.name for field in msgspec.structs.fields(model) if field.type == datetime | None)
 
 
-_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = functools.cache(msgspec.json.Decoder)
+_decoders: dict[object, msgspec.json.Decoder[Any]] = {}
+_building = threading.Lock()
+
+
+def decoder_of(model: object) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of a model, built the first time.
+
+    msgspec (0.22) keeps what it finds out about a struct while it is finding it out, for structs that hold themselves:
+    a thread that uses one of these meanwhile crashes the process. So one thread builds, and nobody uses what is not
+    complete.
+    """
+    try:
+        return _decoders[model]
+    except KeyError:
+        with _building:
+            if model not in _decoders:
+                _decoders[model] = msgspec.json.Decoder(model)
+            return _decoders[model]
 
 
 def decode(raw: bytes, model: type[T]) -> T:
@@ -70,9 +87,10 @@ def decode(raw: bytes, model: type[T]) -> T:
     Raises msgspec.DecodeError when the bytes are not JSON and msgspec.ValidationError when they do not fit, even after
     nulls and empty timestamps are dropped, older key names translated and wrapped objects unwrapped.
     """
+    decoder = decoder_of(model)
     if not _is_legacy(raw):
         try:
-            result: T = _decoder(model).decode(raw)
+            result: T = decoder.decode(raw)
         except msgspec.ValidationError:
             pass
         else:
