@@ -24,6 +24,7 @@ OLDEST = PYTHONS[0]
 EVERYTHING = ("pyproject.toml", "--all-extras")
 LOCKS = {  # file in requirements/ -> what uv resolves for it
     "bench": (*EVERYTHING, "--group", "bench"),
+    "browser": (*EVERYTHING, "--group", "browser"),
     "build": ("--group", "build"),
     "coverage": ("--group", "coverage"),
     "demo": (*EVERYTHING, "--group", "demo"),
@@ -60,9 +61,9 @@ PRESENT = [python for python in PYTHONS if python == OLDEST or starts(python)]
 ABSENT = [python for python in PYTHONS if python not in PRESENT]
 
 
-def install(session: nox.Session, lock: str, *, package: bool = True) -> None:
-    """Install a lock and, unless it only holds tools, the wheel left by `build`: never the source tree."""
-    session.install("--require-hashes", "-r", f"requirements/{lock}.txt")
+def install(session: nox.Session, *locks: str, package: bool = True) -> None:
+    """Install locks and, unless they only hold tools, the wheel left by `build`: never the source tree."""
+    session.install("--require-hashes", *(word for lock in locks for word in ("-r", f"requirements/{lock}.txt")))
     if package:
         (wheel,) = Path("dist").glob("*.whl")
         session.install("--no-deps", "--no-index", "--force-reinstall", str(wheel))
@@ -71,10 +72,25 @@ def install(session: nox.Session, lock: str, *, package: bool = True) -> None:
 def repeat_tests(session: nox.Session) -> None:
     """Run what is worth running in more than one suite."""
     brief = {"HYPOTHESIS_PROFILE": "brief"}
-    session.run("python", "-m", "pytest", "-m", "not slow and not once", *session.posargs, env=brief)
+    wanted = "not (slow or postgres or browser or compat or once)"
+    # side by side, since much of the time goes by in waiting for deadlines
+    side_by_side = ("-n", "2", "--dist", "loadfile")
+    session.run("python", "-m", "pytest", *side_by_side, "-m", wanted, *session.posargs, env=brief)
 
 
-@nox.session(python=False, requires=["lint", "typing", "docs", "lowest", "coverage"])
+def provide(session: nox.Session, package: str, *programs: str) -> None:
+    """See to it that programs of a Debian package are here: install it if they are not, and this is Debian's root."""
+    if any(map(shutil.which, programs)):
+        return
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        session.skip(f"needs {programs[0]}: install the package {package}")
+    session.run("apt-get", "update", "-qq", external=True, silent=True)
+    options = ("install", "-y", "-qq", "--no-install-recommends")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    session.run("apt-get", *options, package, external=True, silent=True, env=quiet)
+
+
+@nox.session(python=False, requires=["lint", "typing", "docs", "browser", "cluster", "compat", "lowest", "coverage"])
 def tests(session: nox.Session) -> None:
     """Run every check: this session only asks for the others."""
     session.log("Every check passed.")
@@ -105,6 +121,53 @@ def lowest(session: nox.Session) -> None:
     """Run the test suite on the lower bounds of the dependencies; arguments go to pytest."""
     install(session, "lowest")
     repeat_tests(session)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def browser(session: nox.Session) -> None:
+    """Test the pages in a real Chromium; arguments go to pytest."""
+    install(session, "browser")
+    provide(session, "chromium", "chromium", "google-chrome")
+    session.run("python", "-m", "pytest", "-m", "browser", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def screenshots(session: nox.Session) -> None:
+    """Take the pictures of the pages in the documentation anew."""
+    install(session, "browser")
+    provide(session, "chromium", "chromium", "google-chrome")
+    session.run("python", "docs/screenshots.py")
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def cluster(session: nox.Session) -> None:
+    """Test servers that share a PostgreSQL, and kill and freeze them; arguments go to pytest."""
+    install(session, "test")
+    provide(session, "postgresql", "initdb", *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+    session.run("python", "-m", "pytest", "-m", "postgres and not slow", *session.posargs)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def compat(session: nox.Session) -> None:
+    """Test the server by the API's official clients for Python and JavaScript; arguments go to pytest."""
+    install(session, "test", "compat-python")
+    if not shutil.which("npm"):
+        session.skip("needs npm")
+    folder = Path(session.create_tmp(), "node")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree("tests/compat/node", folder)
+    with session.chdir(folder):
+        session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", external=True, silent=True)
+    env = {"NODE_PATH": str(folder.resolve() / "node_modules")}
+    session.run("python", "-m", "pytest", "tests/compat", "-m", "compat", *session.posargs, env=env)
+
+
+@nox.session(requires=["build"])
+def load(session: nox.Session) -> None:
+    """Count the sessions per second of one server and of several on one PostgreSQL; arguments go to the benchmark."""
+    install(session, "test")
+    provide(session, "postgresql", "initdb", *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+    session.run("python", "benchmarks/cluster.py", *session.posargs, env={"PYTHONPATH": "."})
 
 
 @nox.session(requires=["suite"])
@@ -172,6 +235,8 @@ def lock(session: nox.Session) -> None:
     install(session, "lock", package=False)
     for name, inputs in LOCKS.items():
         compile_lock(session, name, *inputs)
+    # beside what is tested, so that both can be installed together
+    compile_lock(session, "compat-python", "--group", "compat", "-c", "requirements/test.txt")
     extras = PROJECT.get("optional-dependencies", {}).values()
     direct = [*PROJECT["dependencies"], *(dependency for extra in extras for dependency in extra)]
     bounds = Path(session.create_tmp(), "lowest.in")
