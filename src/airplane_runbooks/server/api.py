@@ -5,11 +5,8 @@ The event loop only moves bytes. Everything else, decompression and JSON include
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import msgspec
@@ -19,78 +16,75 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .backend import Backend, Origin
 from .body import decompress, read
-from .errors import Closing, Invalid, Refused, TooMany, Unauthorized
+from .errors import Defect, Invalid, Refused, Unauthorized
 from .handlers import Call, Handler
-from .ids import API_USER, new_seed
+from .ids import new_seed
 from .keys import Reply
 from .limits import Limits
 from .logs import describe
+from .threads import Threads
+from .users import User, Users
 
 logger = logging.getLogger(__name__)
 
 KEY_HEADER = "idempotency-key"
 LONGEST_KEY = 255  # characters
-_THREADS = 8
 
 
 class RequireKey:
-    """Let nobody past without the API key, whatever they ask for, and before a byte of the body is read."""
+    """Let nobody past without an API key, whatever they ask for, and before a byte of the body is read."""
 
-    def __init__(self, app: ASGIApp, api_key: str) -> None:
+    def __init__(self, app: ASGIApp, users: Users) -> None:
         self._app = app
-        self._key = api_key.encode()
+        self._users = users
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on. Raises Unauthorized."""
+        """Pass the call on, with the user in its scope. Raises Unauthorized."""
         if scope["type"] == "http":
             headers = Request(scope).headers
-            shown = (headers.get("x-airplane-api-key", ""), headers.get("x-airplane-token", ""))
-            if not any(hmac.compare_digest(one.encode(), self._key) for one in shown):
+            shown = [headers.get(name, "") for name in ("x-airplane-api-key", "x-airplane-token")]
+            user = next(filter(None, map(self._users.find, shown)), None)
+            if user is None:
                 raise Unauthorized("unauthorized", "a valid API key is required")
+            scope = {**scope, "user": user}
         await self._app(scope, receive, send)
 
 
 class Api:
     """Answers calls by means of handlers. Safe for any number of calls at a time, up to its limits."""
 
-    def __init__(self, backend: Backend, limits: Limits, api_key: str) -> None:
+    def __init__(self, backend: Backend, limits: Limits, threads: Threads) -> None:
         self._backend = backend
         self._limits = limits
-        self._owner = sha256(api_key.encode()).hexdigest()[:16]  # idempotency keys of one API key are its own
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="runbook-api")
-        self._calls = 0  # touched by the event loop only
-
-    def close(self) -> None:
-        """Answer no more calls."""
-        self._threads.shutdown(wait=True)
+        self._threads = threads
 
     def endpoint(self, method: str, path: str, handler: Handler) -> Callable[[Request], object]:
         """Return the Starlette endpoint of an operation."""
 
         async def endpoint(request: Request) -> Response:
-            if self._calls >= self._limits.max_calls:
-                raise TooMany("too_many_requests", "the server is answering as many calls as it can")
-            self._calls += 1
-            try:
-                body = await read(request, self._limits.max_body, self._limits.body_timeout)
-                call = Call(request.query_params, request.headers, body, Origin(API_USER, new_seed()))
-                return respond(request, await self._in_thread(method, path, handler, call))
-            except ClientDisconnect:
-                return Response(status_code=400)  # to nobody
-            finally:
-                self._calls -= 1
+            with self._threads.admit():
+                try:
+                    body = await read(request, self._limits.max_body, self._limits.body_timeout)
+                except ClientDisconnect:
+                    return Response(status_code=400)  # to nobody
+                call = Call(request.query_params, request.headers, body, Origin(request.scope["user"], new_seed()))
+                return respond(request, await self._threads.run(self._traced, method, path, handler, call))
 
         return endpoint
 
-    async def _in_thread(self, method: str, path: str, handler: Handler, call: Call) -> Reply:
-        try:
-            future = self._threads.submit(self._answer, method, path, handler, call)
-        except RuntimeError:
-            raise Closing("closing", "the server is closing") from None
-        return await asyncio.wrap_future(future)
+    def _traced(self, method: str, path: str, handler: Handler, call: Call) -> Reply:
+        with self._backend.tracing.request(method, path, call.headers) as exchange:
+            try:
+                reply = self._answer(method, path, handler, call)
+            except Refused as problem:
+                exchange.answered(problem.status)
+                raise
+            exchange.answered(reply.status)
+            return reply
 
     def _answer(self, method: str, path: str, handler: Handler, call: Call) -> Reply:
         try:
+            self._backend.open()
             body = decompress(call.body, call.headers.get("content-encoding", ""), self._limits.max_body)
             call = call._replace(body=body)
             key = call.headers.get(KEY_HEADER) if method == "POST" else None
@@ -101,26 +95,36 @@ class Api:
             raise
         except Exception as problem:  # noqa: BLE001 - the caller learns that it was not their fault, and no more
             logger.error("%s %s: %s", method, path, describe(problem))  # noqa: TRY400 - see describe
-            return error_reply(500, "internal_error", "the server failed to answer")
+            raise Defect("internal_error", "the server failed to answer") from None
 
     def _handle(self, handler: Handler, call: Call) -> Reply:
         return Reply(200, msgspec.json.encode(handler(self._backend, call)))
 
     def _handle_once(self, path: str, handler: Handler, call: Call, key: str) -> Reply:
-        """Claim the key first: of two calls with one key, however close, only one gets as far as the handler."""
+        """Claim the key first: of two calls with one key, however close, only one gets as far as the handler.
+
+        A call that has failed half-way keeps its claim, so that whoever repeats it makes the same IDs.
+        """
         if len(key) > LONGEST_KEY:
             raise Invalid("invalid_idempotency_key", f"an idempotency key has at most {LONGEST_KEY} characters")
-        key = f"{self._owner}:{key}"
+        key = f"{_owner(call.origin.user)}:{key}"
         claim = self._backend.keys.claim(key, _fingerprint(path, call))
         if claim.reply is not None:
             return claim.reply
-        kept = None
+        origin = msgspec.structs.replace(call.origin, seed=claim.seed)
         try:
-            origin = msgspec.structs.replace(call.origin, seed=claim.seed)
-            reply = kept = self._handle(handler, call._replace(origin=origin))
-        finally:
-            self._backend.keys.settle(key, kept)
+            reply = self._handle(handler, call._replace(origin=origin))
+        except Refused as problem:
+            if problem.status < 500:
+                self._backend.keys.settle(key, None)
+            raise
+        self._backend.keys.settle(key, reply)
         return reply
+
+
+def _owner(user: User) -> str:
+    """Return what the idempotency keys of one API key begin with: they are its own."""
+    return user.digest.hex()[:16]
 
 
 def _fingerprint(path: str, call: Call) -> bytes:
@@ -147,7 +151,9 @@ def refuse(request: Request, problem: Exception) -> Response:
     """Send the refusal of a call, and say whether trying again makes sense."""
     if not isinstance(problem, Refused):
         raise problem
-    headers = {"X-Airplane-Retryable": "true" if problem.retryable else "false"}
+    # without a key, what the server may have carried out before it failed would be done again
+    uncertain = problem.status >= 500 and request.method == "POST" and not request.headers.get(KEY_HEADER)
+    headers = {"X-Airplane-Retryable": "true" if problem.retryable and not uncertain else "false"}
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
     return respond(request, error_reply(problem.status, problem.code, problem.message), headers)

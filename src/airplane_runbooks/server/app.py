@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp
 
 from .api import Api, RequireKey, error_reply, refuse, respond
 from .authoring import Registry, Runbook, Task
 from .backend import Backend
-from .engine import LocalEngine
+from .engine import Engine, LocalEngine
 from .errors import Refused
-from .handlers import OPERATIONS
-from .keys import MemoryKeys, Reply
-from .limits import Limits
-from .memory import MemoryStore
+from .extensions import EXTENSIONS
+from .gate import Gate, allowed
+from .handlers import OPERATIONS, Handler
+from .health import Health
+from .settings import Options, Settings
+from .threads import Threads
+from .tracing import Tracing
+from .users import Users
+from .vault import find_vault
+
+if TYPE_CHECKING:
+    from .database import Database
 
 _CODES = {
-    404: ("route_not_found", "there is no such route"),
+    404: ("route_not_found", "this server has no route {method} {path}"),
     405: ("method_not_allowed", "the route takes no {method}"),
 }
 
@@ -34,65 +44,91 @@ def create_app(
     tasks: Iterable[Task[..., Any]] = (),
     *,
     api_key: str,
-    environments: Sequence[str] | None = None,
-    workers: int = 16,
-    grace: float = 10.0,
-    keep_ended: int = 10_000,
-    limits: Limits | None = None,
+    **options: Unpack[Options],
 ) -> Starlette:
-    """Return an ASGI application with the API under `/v0`, for any ASGI server and for mounting.
+    """Return an ASGI application with the API under `/v0` and the pages at `/`, for any ASGI server and for mounting.
 
-    Its shutdown waits at most `grace` seconds for running steps; a server that mounts it without running its lifespan
-    leaves them to the end of the process. `workers` is how many sessions and tasks execute at a time, `environments`
-    the slugs to serve (any if None), `keep_ended` how many ended ones stay readable. Raises TypeError for what is not
-    decorated, ValueError for slugs and IDs that occur twice and for an API key that no header could carry.
+    The options are those of `Settings`. Its lifespan starts what works in the background, and ends it. Where nobody
+    runs the lifespan, as when it is mounted, the first call starts it, and it ends with the process. Raises TypeError
+    for what is not decorated, ValueError for slugs and IDs that occur twice, for an API key that no header could
+    carry, and for two users with the same key or e-mail address, VaultError for what is no encryption key, and
+    DatabaseError if there is something wrong with the database.
     """
-    backend = create_backend(runbooks, tasks, environments=environments, workers=workers, keep_ended=keep_ended)
-    return application(backend, api_key=api_key, grace=grace, limits=limits or Limits())
+    settings = Settings(**options)
+    users = Users(api_key, settings.users)
+    hosts = None if settings.allowed_hosts is None else allowed(settings.allowed_hosts)
+    return application(create_backend(runbooks, tasks, settings), users, settings, hosts)
 
 
 def create_backend(
-    runbooks: Iterable[Runbook[..., Any]],
-    tasks: Iterable[Task[..., Any]],
-    *,
-    environments: Sequence[str] | None,
-    workers: int,
-    keep_ended: int,
+    runbooks: Iterable[Runbook[..., Any]], tasks: Iterable[Task[..., Any]], settings: Settings
 ) -> Backend:
-    """Return what is below the API: registries, store, engine. Raises as `create_app` does."""
-    if isinstance(environments, str):
-        raise TypeError("environments is a sequence of slugs")
-    return Backend(
-        Registry(runbooks, Runbook),
-        Registry(tasks, Task),
-        store=MemoryStore(),
-        keys=MemoryKeys(),
-        engine=LocalEngine(workers),
-        environments=environments,
-        keep_ended=keep_ended,
-    )
+    """Return what is below the API: registries, database, store, engine. Raises as `create_app` does."""
+    from .database import Database
+    from .reconciler import Reconciler
+    from .sql_keys import SqlKeys
+    from .sql_store import SqlStore
+
+    known = Registry(runbooks, Runbook), Registry(tasks, Task)
+    database = Database(settings.database)
+    try:
+        vault = find_vault(settings.encryption_key, database.path, shared=database.is_shared)
+        if any(
+            parameter.secret for registry in known for item in registry.by_id.values() for parameter in item.parameters
+        ):
+            vault.check()
+        store, tracing = SqlStore(database), Tracing(settings.tracer_provider)
+        engine = _engine(database, settings.workers)
+        return Backend(
+            *known,
+            store=store,
+            keys=SqlKeys(database),
+            engine=engine,
+            reconciler=Reconciler(store, engine, tracing, keep_ended=settings.keep_ended, keep_for=settings.keep_for),
+            database=database,
+            tracing=tracing,
+            vault=vault,
+            environments=settings.environments,
+        )
+    except BaseException:
+        database.close()
+        raise
 
 
-def application(backend: Backend, *, api_key: str, grace: float, limits: Limits) -> Starlette:
-    """Return the ASGI application on top of a backend, which its shutdown closes. Raises as `create_app` does."""
-    if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key and api_key):
-        raise ValueError("an API key is made of printable ASCII characters, with no space around them")
-    api = Api(backend, limits, api_key)
-    operations = [
-        Route(path, api.endpoint(method, path, handler), methods=[method])
-        for (method, path), handler in OPERATIONS.items()
-    ]
+def _engine(database: Database, workers: int) -> Engine:
+    """Return the engine for a database: in memory there is nothing to be durable about."""
+    if not database.is_shared and database.path is None:
+        return LocalEngine(workers)
+    from .dbos_engine import DbosEngine
+
+    return DbosEngine(database.sqlalchemy_engine, workers)
+
+
+def application(backend: Backend, users: Users, settings: Settings, hosts: Collection[str] | None) -> Starlette:
+    """Return the ASGI application on top of a backend, which its lifespan opens and closes.
+
+    `hosts` are the names that requests may mean, see `Gate`.
+    """
+    from .pages import Pages
+
+    limits = settings.limits
+    threads = Threads(limits.max_calls)
+    api = Api(backend, limits, threads)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        await asyncio.to_thread(backend.open)
         yield
-        await asyncio.to_thread(_close, api, backend, grace)
+        await asyncio.to_thread(_close, threads, backend, settings.grace)
 
     app = Starlette(
         routes=[
-            Route("/healthz", _healthz, methods=["GET"]),
-            Mount("/v0", app=RequireKey(Router(operations, redirect_slashes=False), api_key)),
+            *Health(backend, threads).routes,
+            Mount("/v0", app=_guarded(api, "/v0", OPERATIONS, users)),
+            Mount("/ext/v0", app=_guarded(api, "/ext/v0", EXTENSIONS, users)),
+            *Pages(backend, users, limits, threads).routes,
         ],
+        middleware=[Middleware(Gate, limits, hosts)],
         exception_handlers={Refused: refuse, HTTPException: _refuse_route},
         lifespan=lifespan,
     )
@@ -100,13 +136,18 @@ def application(backend: Backend, *, api_key: str, grace: float, limits: Limits)
     return app
 
 
-def _close(api: Api, backend: Backend, grace: float) -> None:
-    api.close()
+def _close(threads: Threads, backend: Backend, grace: float) -> None:
+    threads.close()
     backend.close(grace)
 
 
-async def _healthz(request: Request) -> Response:
-    return respond(request, Reply(200, b'{"status":"ok"}'))
+def _guarded(api: Api, prefix: str, operations: Mapping[tuple[str, str], Handler], users: Users) -> ASGIApp:
+    """Return the routes of operations, behind the key."""
+    routes = [
+        Route(path, api.endpoint(method, prefix + path, handler), methods=[method])
+        for (method, path), handler in operations.items()
+    ]
+    return RequireKey(Router(routes, redirect_slashes=False), users)
 
 
 def _refuse_route(request: Request, problem: Exception) -> Response:
@@ -114,5 +155,6 @@ def _refuse_route(request: Request, problem: Exception) -> Response:
     if not isinstance(problem, HTTPException):
         raise problem
     code, text = _CODES.get(problem.status_code, ("http_error", problem.detail))
+    text = text.format(method=request.method, path=request.url.path[:100])
     headers = {**(problem.headers or {}), "X-Airplane-Retryable": "false"}
-    return respond(request, error_reply(problem.status_code, code, text.format(method=request.method)), headers)
+    return respond(request, error_reply(problem.status_code, code, text), headers)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from hashlib import blake2b
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from ..models import Parameter
-from .context import Context
-from .fields import SLUG, parameter
+from .context import AsyncContext, Context
+from .docstrings import parse
+from .fields import SLUG, member_reader, parameter
 from .ids import stable_id
 from .values import read_all
 
@@ -28,19 +32,32 @@ class Runnable(Generic[P, R_co]):
         slug: What callers name it by.
         id: What callers may name it by instead, the same on every start of every server.
         name: Label for people.
-        description: The function's docstring.
+        description: The function's docstring, without what it says of the parameters.
         parameters: The schema of its parameters, in the order of the signature.
+        is_async: Whether the function is a coroutine function.
+        source: Digest of the code, or of the version that stands for it.
     """
 
     prefix: typing.ClassVar[str]
 
-    def __init__(self, function: Callable[P, R_co], *, slug: str | None, name: str | None, id: str | None) -> None:
+    def __init__(
+        self,
+        function: Callable[P, R_co],
+        *,
+        slug: str | None,
+        name: str | None,
+        id: str | None,
+        version: str | None = None,
+    ) -> None:
         self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
         self.slug = _checked_slug(function.__name__ if slug is None else slug)
         self.id = id or stable_id(self.prefix, self.slug)
         self.name = name or self.slug.replace("_", " ").capitalize()
-        self.description = inspect.getdoc(function) or ""
+        self.description, self._descriptions = parse(inspect.getdoc(function) or "")
+        self._readers: dict[str, Callable[[Any], Any]] = {}
         self.parameters = tuple(self._schema())
+        self.source = digest(function, version)
         self.__wrapped__ = function
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
@@ -54,17 +71,20 @@ class Runnable(Generic[P, R_co]):
 
     def arguments(self, values: dict[str, Any]) -> dict[str, Any]:
         """Turn parameter values from JSON into the function's keyword arguments. Raises Invalid, naming the path."""
-        return read_all(self.parameters, values, "paramValues")
+        read = read_all(self.parameters, values, "paramValues")
+        return {slug: self._readers[slug](value) for slug, value in read.items()}
 
     def _schema(self) -> Iterator[Parameter]:
-        if inspect.iscoroutinefunction(self.function) or inspect.isgeneratorfunction(self.function):
-            raise TypeError(f"{self.slug}: a plain function is needed, not a coroutine function or a generator")
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
+            raise TypeError(f"{self.slug}: a function is needed, not a generator")
         hints = typing.get_type_hints(self.function, include_extras=True)
         for argument in self._without_context(list(inspect.signature(self.function).parameters.values()), hints):
             if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
                 raise TypeError(f"{self.slug}: parameter {argument} has no place in a schema")
             default = None if argument.default is argument.empty else argument.default
-            made = parameter(argument.name, hints.get(argument.name, Any), default)
+            hint = hints.get(argument.name, Any)
+            made = parameter(argument.name, hint, default, self._descriptions.get(argument.name, ""))
+            self._readers[argument.name] = member_reader(hint)
             yield _nullable(made) if argument.default is None else made
 
     def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:
@@ -78,8 +98,9 @@ class Runbook(Runnable[P, R_co]):
     prefix = "rbk"
 
     def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:
-        if not arguments or hints.get(arguments[0].name, Context) is not Context:
-            raise TypeError(f"{self.slug}: the first parameter of a runbook is its Context")
+        context = AsyncContext if self.is_async else Context
+        if not arguments or hints.get(arguments[0].name, context) is not context:
+            raise TypeError(f"{self.slug}: the first parameter of this runbook is its {context.__name__}")
         return arguments[1:]
 
 
@@ -104,7 +125,7 @@ def _nullable(made: Parameter) -> Parameter:
 def runbook(function: Callable[P, R_co], /) -> Runbook[P, R_co]: ...
 @overload
 def runbook(
-    *, slug: str | None = None, name: str | None = None, id: str | None = None
+    *, slug: str | None = None, name: str | None = None, id: str | None = None, version: str | None = None
 ) -> Callable[[Callable[P, R_co]], Runbook[P, R_co]]: ...
 def runbook(
     function: Callable[..., Any] | None = None,
@@ -113,15 +134,17 @@ def runbook(
     slug: str | None = None,
     name: str | None = None,
     id: str | None = None,
+    version: str | None = None,
 ) -> Any:
-    """Make a function a runbook, with or without arguments.
+    """Make a function, plain or a coroutine function, a runbook, with or without arguments.
 
-    `slug` is by default the function's name. Raises TypeError for a signature that no schema can describe and for
-    coroutine functions, ValueError for a bad slug or default.
+    `slug` is by default the function's name. A session that has begun goes on only with the code that it was started
+    with, or as long as `version` stays the same, if there is one. Raises TypeError for a signature that no schema can
+    describe, ValueError for a bad slug or default.
     """
     if function is not None:
-        return Runbook(function, slug=slug, name=name, id=id)
-    return partial(Runbook[..., Any], slug=slug, name=name, id=id)
+        return Runbook(function, slug=slug, name=name, id=id, version=version)
+    return partial(Runbook[..., Any], slug=slug, name=name, id=id, version=version)
 
 
 @overload
@@ -142,6 +165,23 @@ def task(
     if function is not None:
         return Task(function, slug=slug, name=name, id=id)
     return partial(Task[..., Any], slug=slug, name=name, id=id)
+
+
+def digest(function: Callable[..., Any], version: str | None) -> str:
+    """Digest what an author wrote, without comments, docstring and decorators; or the version given in its place."""
+    if version is not None:
+        text = f"version {version}"
+    else:
+        try:
+            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+            body = getattr(tree, "body", [])[ast.get_docstring(tree, clean=False) is not None :]  # type: ignore[arg-type]
+            text = ast.dump(getattr(tree, "args", tree)) + "".join(map(ast.dump, body))
+        except (OSError, SyntaxError, TypeError, ValueError):  # written at a prompt, or made by other code
+            code = function.__code__
+            text = repr(
+                (code.co_names, code.co_varnames, [one for one in code.co_consts if isinstance(one, str | int)])
+            )
+    return blake2b(text.encode(errors="replace"), digest_size=8).hexdigest()
 
 
 RunnableT = TypeVar("RunnableT", bound=Runnable[..., Any])

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 
+from ..models import Parameter
 from .authoring import Registry, Runbook, RunnableT, Task
-from .encoding import NotEncodable, encode
+from .encoding import NotEncodable, decode, encode
 from .engine import Engine
-from .errors import Invalid, NotFound
+from .errors import Closing, Conflict, Invalid, NotFound
 from .keys import Keys
-from .records import Prompt, Run, RunKind, Session
+from .reconciler import Reconciler
+from .records import Outcome, Prompt, Run, RunKind, Session
 from .runner import Runner
 from .store import RunQuery, SessionQuery, Store
+from .tracing import Tracing
+from .users import User, check_reviewer
 from .values import fill, read_all
+from .vault import Secrets, Vault, masked_values
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a call comes from: the ID of the user, and the seed of all IDs that the call makes."""
+    """Where a call comes from: the user, and the seed of all IDs that the call makes."""
 
-    by: str
+    user: User
     seed: str
+
+    @property
+    def by(self) -> str:
+        """The ID of the user."""
+        return self.user.id
+
+
+class Closable(Protocol):
+    """Something to close in the end."""
+
+    def close(self) -> None:
+        """Let go of what it holds. Idempotent."""
+        ...
 
 
 class Backend:
     """Starts and cancels executions, answers prompts, and finds what there is. All methods raise Refused.
 
-    `environments` are the slugs served, any if None; the first of them, else `prod`, is the default. Of the sessions
-    and task runs that have ended, the last `keep_ended` stay readable.
+    `environments` are the slugs served, any if None; the first of them, else `prod`, is the default. `database` is what
+    the store and the keys are in, and closed in the end.
     """
 
     def __init__(
@@ -40,28 +59,62 @@ class Backend:
         store: Store,
         keys: Keys,
         engine: Engine,
+        reconciler: Reconciler,
+        database: Closable,
+        tracing: Tracing,
+        vault: Vault,
         environments: Sequence[str] | None = None,
-        keep_ended: int = 10_000,
     ) -> None:
         self.store = store
         self.keys = keys
+        self.tracing = tracing
         self._runbooks = runbooks
         self._tasks = tasks
         self._engine = engine
+        self._reconciler = reconciler
+        self._database = database
+        self._vault = vault
         self._environments: Collection[str] | None = environments
         self._default_environment = environments[0] if environments else "prod"
-        self._keep_ended = keep_ended
-        self._runner = Runner(store, runbooks, tasks)
-        engine.open(self._work)
+        self.stopping = False
+        self._runner = Runner(store, runbooks, tasks, tracing, vault)
+        self._opening = threading.Lock()
+        self._open = False
+
+    def open(self) -> None:
+        """Start what works in the background. Idempotent. Raises Closing, and what the engine does."""
+        if self._open:
+            return
+        with self._opening:
+            if self.stopping:
+                raise Closing("closing", "the server is closing")
+            if not self._open:
+                self._engine.open(self._work)
+                self._reconciler.start()
+                self._open = True
 
     def stop(self) -> None:
         """Let every execution end at its next step, without waiting for it."""
+        self.stopping = True
         self._runner.stop()
 
     def close(self, timeout: float) -> None:
         """End every execution at its next step, waiting at most `timeout` seconds for them. Idempotent."""
         self.stop()
-        self._engine.close(timeout)
+        with self._opening:
+            self._reconciler.stop()
+            self._engine.close(timeout)
+            self._database.close()
+
+    @property
+    def runbooks(self) -> Collection[Runbook[..., Any]]:
+        """The runbooks that are served."""
+        return self._runbooks.by_slug.values()
+
+    @property
+    def tasks(self) -> Collection[Task[..., Any]]:
+        """The tasks that are served."""
+        return self._tasks.by_slug.values()
 
     def execute_runbook(
         self, names: Mapping[str, str], values: Mapping[str, Any], env_slug: str | None, origin: Origin
@@ -78,7 +131,8 @@ class Backend:
             params=runbook.parameters,
             created_by=origin.by,
         )
-        run = msgspec.structs.replace(run, session_id=session.id)
+        run = msgspec.structs.replace(run, session_id=session.id, source=runbook.source)
+        run = msgspec.structs.replace(run, trace_context=self.tracing.started(run))
         self.store.add(run, session)
         self._engine.start(run.ticket)
         return session
@@ -94,6 +148,7 @@ class Backend:
         """Start a run of the task that `names` names by `id`, `slug` or both."""
         run = self._parent(RunKind.TASK, _find(self._tasks, names, "task"), values, env_slug, origin)
         run = msgspec.structs.replace(run, resources=dict(resources))
+        run = msgspec.structs.replace(run, trace_context=self.tracing.started(run))
         self.store.add(run)
         self._engine.start(run.ticket)
         return run
@@ -101,19 +156,33 @@ class Backend:
     def cancel_run(self, run_id: str, origin: Origin) -> None:
         """Cancel a run that has not ended, and with it the session it belongs to."""
         parent = self.store.cancel(run_id, origin.by, origin.seed)
+        self.tracing.ended(parent, Outcome.cancelled())
         self._engine.cancel(parent.ticket)
 
     def submit_prompt(self, prompt_id: str, values: Mapping[str, Any], origin: Origin) -> None:
         """Answer an open prompt with values that fit its fields."""
         prompt = self.prompt(prompt_id)
+        self.check_reviewer(prompt, origin.user)
+        _refuse_late(prompt)
         if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
             read_all(prompt.parameters, values, "values")
-        filled = _encoded(fill(prompt.parameters, values), "values")
-        self._answer(prompt_id, filled, origin)
+        filled = fill(prompt.parameters, values)
+        parent = self.run(prompt.parent_id)
+        secrets = self._secrets(parent)
+        secrets.add(Secrets.of(prompt.parameters, filled))
+        shown, sealed = self._shown(prompt.parameters, filled, secrets, "values")
+        self._answer(prompt_id, shown, origin, sealed)
 
     def cancel_prompt(self, prompt_id: str, origin: Origin) -> None:
         """Cancel an open prompt."""
+        prompt = self.prompt(prompt_id)
+        self.check_reviewer(prompt, origin.user)
+        _refuse_late(prompt)
         self._answer(prompt_id, None, origin)
+
+    def check_reviewer(self, prompt: Prompt, user: User) -> None:
+        """Raise Forbidden if the user may neither answer nor cancel the prompt."""
+        check_reviewer(prompt, user, self.run(prompt.parent_id).created_by)
 
     def session(self, session_id: str) -> Session:
         """Return a session."""
@@ -139,6 +208,14 @@ class Backend:
         """Return the prompts of a run."""
         return self.store.prompts(self.run(run_id).id)
 
+    def steps(self, run_id: str) -> Sequence[Run]:
+        """Return the runs of a runbook's steps and prompts in the order of their start."""
+        return self.store.history(run_id)
+
+    def runbook_names(self) -> Mapping[str, str]:
+        """Return the labels of the runbooks served, by ID."""
+        return {runbook.id: runbook.name for runbook in self._runbooks.by_id.values()}
+
     def environment(self, slug: str | None) -> str:
         """Return the environment's slug, the default one's for None."""
         if slug is None:
@@ -156,30 +233,50 @@ class Backend:
         origin: Origin,
     ) -> Run:
         item.arguments(dict(values))
+        filled = fill(item.parameters, values)
+        secrets = Secrets.of(item.parameters, filled)
+        shown, sealed = self._shown(item.parameters, filled, secrets, "paramValues")
         return Run(
             id="run" + origin.seed,
             kind=kind,
             task_id=item.id,
             slug=item.slug,
             name=item.name,
-            param_values=_encoded(fill(item.parameters, values), "paramValues"),
+            param_values=shown,
+            sealed_values=sealed,
             params=item.parameters,
             env_slug=self.environment(env_slug),
             created_by=origin.by,
         )
 
-    def _answer(self, prompt_id: str, values: bytes | None, origin: Origin) -> None:
-        prompt = self.store.answer(prompt_id, values, origin.by, origin.seed)
+    def _answer(self, prompt_id: str, values: bytes | None, origin: Origin, sealed: bytes | None = None) -> None:
+        prompt = self.store.answer(prompt_id, values, origin.by, origin.seed, sealed)
         if parent := self.store.run(prompt.parent_id):
+            self.tracing.answered(parent, prompt)
             self._engine.wake(parent.ticket)
+
+    def _secrets(self, parent: Run) -> Secrets:
+        if parent.sealed_values is None:
+            return Secrets()
+        return Secrets.of(parent.params, decode(self._vault.open(parent.sealed_values)))
+
+    def _shown(
+        self, parameters: Sequence[Parameter], values: Mapping[str, Any], secrets: Secrets, root: str
+    ) -> tuple[bytes, bytes | None]:
+        """Encode values as anybody may see them, and sealed if that hides anything."""
+        whole = _encoded(values, root)
+        shown = secrets.mask_json(_encoded(masked_values(parameters, values), root))
+        return shown, None if shown == whole else self._vault.seal(whole)
 
     def _work(self, ticket: str) -> bool:
         run_id, _, stretch = ticket.rpartition(".")
-        again = self._runner.work(run_id, int(stretch))
-        for ended in self.store.drop(self._keep_ended):
-            for number in range(ended.stretch):
-                self._engine.forget(f"{ended.id}.{number + 1}")
-        return again
+        return self._runner.work(run_id, int(stretch))
+
+
+def _refuse_late(prompt: Prompt) -> None:
+    """Hold to the time limit of a prompt, though nobody may have got round to expiring it yet."""
+    if prompt.is_open and prompt.is_late:
+        raise Conflict("prompt_expired", "the prompt has expired")
 
 
 def _find(registry: Registry[RunnableT], names: Mapping[str, str], kind: str) -> RunnableT:

@@ -1,34 +1,47 @@
-"""What a runbook gets to work with: steps, prompts, and their replay.
+"""What a runbook gets to work with: steps and prompts, and their replay.
+
+    @runbook
+    def refund(context: Context, customer: str, limit: int = 50_000) -> str:
+        invoice = context.step(find_invoice, customer)
+        answer = context.prompt(f"Refund {invoice['id']}?", approve=bool)
+        if not answer["approve"] or invoice["cents"] > limit:
+            return "refused"
+        return context.step(issue_refund, invoice, retries=3)
+
+    @runbook
+    async def refund_all(context: AsyncContext, customers: list[str]) -> list[str]:
+        refunds = [context.step(issue_refund, customer) for customer in customers]
+        return await asyncio.gather(*refunds)
 
 A prompt ends the execution of the runbook and holds nothing while the human thinks; the answer executes the runbook
-again from its top. What it had done by then is not done again: the store has the runs, and the context hands out their
-recorded results by position, as long as the names agree.
+again from its top. What it had done by then is not done again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar, overload
 
-from ..models import Parameter, Reviewers, RunStatus
-from .encoding import NotEncodable, decode, encode, encode_members
-from .fields import parameter
-from .halts import Halt, Interrupted, PromptCancelled, ReplayMismatch, StepFailed, Stopped, Suspended
-from .ids import new_id, stable_id
-from .records import Failure, Outcome, Prompt, Run, RunKind
-from .store import Store
+from ..models import Reviewers
+from .fields import member_reader, parameter
+from .halts import Halt
+from .journal import Journal, Question, named
+from .records import Run
 from .values import read_all
 
 T = TypeVar("T")
 
-_FIRST_DELAY = 0.1  # seconds
-_LONGEST_DELAY = 5.0
+_SLICE = 0.1  # seconds between two looks at whether the server stops
 
 
-class Context:
-    """Steps and prompts of one session. For the thread that executes the runbook, and outside of steps only.
+class _Base:
+    """What both contexts have.
 
     Attributes:
         session_id: ID of the session.
@@ -36,18 +49,51 @@ class Context:
         env_slug: Environment in which the runbook is executed.
     """
 
-    def __init__(self, store: Store, parent: Run, stopping: threading.Event) -> None:
-        self.session_id = parent.session_id or ""
-        self.run_id = parent.id
-        self.env_slug = parent.env_slug
-        self._store = store
-        self._parent = parent
+    def __init__(self, journal: Journal, stopping: threading.Event) -> None:
+        self.session_id = journal.parent.session_id or ""
+        self.run_id = journal.parent.id
+        self.env_slug = journal.parent.env_slug
+        self._journal = journal
         self._stopping = stopping
-        self._history: Sequence[Run] = store.history(parent.id)
-        self._position = 0
-        self._thread = threading.get_ident()
-        self._step: str | None = None
-        self._halt: Halt | None = None
+
+    def _step(
+        self, owner: object, function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: Any
+    ) -> Run:
+        label = name or getattr(function, "slug", None) or getattr(function, "__name__", None)
+        if not isinstance(label, str):
+            raise TypeError("this step needs a name")
+        return self._journal.step(self._journal.branch(owner), label, function, named(function, args, kwargs))
+
+    def _ask(self, owner: object, question: Question, fields: dict[str, Any]) -> dict[str, Any]:
+        branch = self._journal.branch(owner)
+        run = self._journal.prompt(branch, question)
+        values = read_all(question.parameters, self._journal.answer(branch, run, question.parameters), "values")
+        return {slug: member_reader(fields[slug])(value) for slug, value in values.items()}
+
+
+def _question(
+    description: str,
+    fields: dict[str, Any],
+    reviewers: Reviewers | None,
+    confirm_text: str,
+    cancel_text: str,
+    *,
+    expires_in: timedelta | None,
+) -> Question:
+    if expires_in is not None and expires_in <= timedelta(0):
+        raise ValueError("expires_in must be positive")
+    return Question(
+        description=description,
+        parameters=tuple(parameter(slug, annotation) for slug, annotation in fields.items()),
+        reviewers=reviewers or Reviewers(),
+        confirm_text=confirm_text,
+        cancel_text=cancel_text,
+        expires_in=expires_in,
+    )
+
+
+class Context(_Base):
+    """Steps and prompts of one session, for runbooks that are plain functions."""
 
     def step(
         self, function: Callable[..., T], /, *args: Any, name: str | None = None, retries: int = 0, **kwargs: Any
@@ -56,20 +102,21 @@ class Context:
 
         `name` is by default the function's. A failing function is called up to `retries` more times, after 0.1, 0.2,
         0.4 and so on up to 5 seconds. Raises StepFailed, with the function's exception as its cause; also, without
-        another attempt, if the result has no form in JSON.
+        another attempt, if the result has no form in JSON. Raises TypeError for a coroutine function.
         """
-        label = name or getattr(function, "slug", None) or getattr(function, "__name__", None)
-        if not isinstance(label, str):
-            raise TypeError("this step needs a name")
-        run = self._next(RunKind.STEP, label)
-        if run is None:
-            run = self._child(RunKind.STEP, label, function, encode_members(_named(function, args, kwargs)))
-            self._add(run)
-        if run.failure is not None:
-            raise StepFailed(label, run.failure.kind, run.failure.message)
-        if run.status is RunStatus.SUCCEEDED:
-            return decode(run.output)  # type: ignore[no-any-return]  # JSON in place of R
-        return decode(self._perform(run, lambda: function(*args, **kwargs), retries))  # type: ignore[no-any-return]  # JSON in place of R
+        if is_async(function):
+            raise TypeError("coroutine functions are for runbooks that are coroutine functions themselves")
+        run = self._step(threading.get_ident(), function, name, args, kwargs)
+        if run.status.is_terminal:
+            return self._journal.result(run)  # type: ignore[no-any-return]  # JSON in place of T
+
+        async def call() -> T:
+            return function(*args, **kwargs)
+
+        async def wait(seconds: float) -> bool:
+            return self._stopping.wait(seconds)
+
+        return _run(self._journal.perform(run, call, retries, wait))  # type: ignore[no-any-return]  # likewise
 
     def prompt(
         self,
@@ -79,132 +126,169 @@ class Context:
         reviewers: Reviewers | None = None,
         confirm_text: str = "",
         cancel_text: str = "",
+        expires_in: timedelta | None = None,
         **fields: Any,
     ) -> dict[str, Any]:
         """Ask a human and return the answer by field, as Python values; the session is Waiting until then.
 
-        Each field is a type or a `Field`. Raises PromptCancelled if the human cancels.
+        Each field is a type or a `Field`. Raises PromptCancelled if the human cancels, PromptExpired if nobody has
+        answered within `expires_in`.
         """
-        parameters = tuple(parameter(slug, annotation) for slug, annotation in fields.items())
-        run = self._next(RunKind.PROMPT, description)
-        if run is None:
-            run = self._child(RunKind.PROMPT, description, None, b"{}")
-            prompt = Prompt(
-                id=new_id("pmt"),
-                run_id=run.id,
-                parent_id=self.run_id,
-                description=description,
-                parameters=parameters,
-                reviewers=reviewers or Reviewers(),
-                confirm_text=confirm_text,
-                cancel_text=cancel_text,
-            )
-            self._add(run, prompt)
-        return self._answer(run, description, parameters)
+        question = _question(description, fields, reviewers, confirm_text, cancel_text, expires_in=expires_in)
+        return self._ask(threading.get_ident(), question, fields)
 
-    def _answer(self, run: Run, description: str, parameters: tuple[Parameter, ...]) -> dict[str, Any]:
-        if run.status is RunStatus.CANCELLED:
-            raise PromptCancelled(description)
-        if run.status is not RunStatus.SUCCEEDED:
-            raise self._halted(Suspended())
-        return read_all(parameters, decode(run.output), "values")
+    def parallel(self, *branches: Callable[[], T], limit: int = 8) -> list[T]:
+        """Call functions that have steps and prompts, side by side, and return their results in the same order.
 
-    def _next(self, kind: RunKind, name: str) -> Run | None:
-        """Step forward and return what is recorded there, None beyond the record."""
-        if self._thread != threading.get_ident():
-            raise RuntimeError("a context belongs to the thread that executes the runbook")
-        if self._step is not None:
-            raise RuntimeError(f"step {self._step!r} cannot have steps or prompts of its own")
-        if self._halt is not None:
-            raise self._halt
-        self._position += 1
-        if self._position > len(self._history):
-            if self._stopping.is_set():
-                raise self._halted(Stopped())
-            return None
-        run = self._history[self._position - 1]
-        if (run.kind, run.name) != (kind, name):
-            raise self._halted(
-                ReplayMismatch(
-                    f"the runbook went another way than before: at position {self._position} it had "
-                    f"{run.kind.value} {run.name!r} and now has {kind.value} {name!r}"
-                )
-            )
-        return run
+        At most `limit` at a time are called. A prompt holds up its own branch and no other. When all have ended or
+        wait for humans, the first exception in this order is raised, if there is any.
+        """
+        if limit < 1:
+            raise ValueError("limit must be at least 1")
+        journal, here = self._journal, self._journal.branch(threading.get_ident())
+        opened = [journal.open(here, here.position, None) for _ in branches]
 
-    def _child(self, kind: RunKind, name: str, function: Callable[..., Any] | None, values: bytes) -> Run:
-        known_as = getattr(function, "id", None)
-        return Run(
-            id=new_id("run"),
-            kind=kind,
-            parent_id=self.run_id,
-            session_id=self._parent.session_id,
-            task_id=known_as if isinstance(known_as, str) else stable_id("tsk", f"{self._parent.slug}/{kind}/{name}"),
-            slug=name if kind is RunKind.STEP else kind.value,
-            name=name,
-            param_values=values,
-            env_slug=self.env_slug,
-            position=str(self._position),
-        )
+        def along(number: int) -> T:
+            opened[number].owner = threading.get_ident()
+            opened[number].enter()
+            return branches[number]()
 
-    def _add(self, run: Run, prompt: Prompt | None = None) -> None:
-        if not self._store.add_child(run, self._parent.epoch, prompt):
-            raise self._halted(Interrupted())
+        with ThreadPoolExecutor(min(limit, len(branches) or 1), thread_name_prefix="runbook-branch") as pool:
+            futures = [pool.submit(copy_context().run, along, number) for number in range(len(branches))]
+        problems = [problem for future in futures if (problem := future.exception()) is not None]
+        for problem in sorted(problems, key=lambda problem: isinstance(problem, Halt)):
+            if isinstance(problem, Halt):
+                here.halt = problem
+            raise problem
+        return [future.result() for future in futures]
 
-    def _perform(self, run: Run, call: Callable[[], Any], retries: int) -> bytes:
+
+class AsyncContext(_Base):
+    """Steps and prompts of one session, for runbooks that are coroutine functions.
+
+    `asyncio.gather`, `TaskGroup` and `create_task` make branches. Branches that have steps begin with one of them, or
+    at once: what they are known by is the order of their first steps.
+    """
+
+    def __init__(self, journal: Journal, stopping: threading.Event) -> None:
+        super().__init__(journal, stopping)
+        self._steps: set[asyncio.Task[Any]] = set()
+        self._changed = asyncio.Event()
+
+    @overload
+    async def step(
+        self,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        /,
+        *args: Any,
+        name: str | None = None,
+        retries: int = 0,
+        **kwargs: Any,
+    ) -> T: ...
+    @overload
+    async def step(
+        self, function: Callable[..., T], /, *args: Any, name: str | None = None, retries: int = 0, **kwargs: Any
+    ) -> T: ...
+    async def step(
+        self, function: Callable[..., Any], /, *args: Any, name: str | None = None, retries: int = 0, **kwargs: Any
+    ) -> Any:
+        """Call a function once and for all; plain functions on a thread. Like `Context.step` otherwise.
+
+        Once begun, a step goes on to its end, whoever stops waiting for it. Time limits belong inside of it: on replay
+        a step takes no time.
+        """
         try:
-            output = encode(self._call(run, call, retries))
+            run = self._step(asyncio.current_task(), function, name, args, kwargs)
+            if run.status.is_terminal:
+                return self._journal.result(run)
+            performing = self._journal.perform(run, _caller(function, args, kwargs), retries, self._wait)
+            task = asyncio.create_task(performing)
+            self._steps.add(task)
+            task.add_done_callback(self._step_ended)
+            return await asyncio.shield(task)
         except Halt:
-            raise
-        except BaseException as problem:
-            kind = "TypeError" if isinstance(problem, NotEncodable) else type(problem).__name__
-            text = f"the result has no form in JSON: {problem}" if isinstance(problem, NotEncodable) else None
-            failure = Failure(kind, text or Failure.of(problem).message)
-            self._finish(run, Outcome.failed(failure))
-            raise StepFailed(run.name, failure.kind, failure.message) from problem
-        self._finish(run, Outcome.succeeded(output))
-        return output
+            await self._held_up()
 
-    def _call(self, run: Run, call: Callable[[], Any], retries: int) -> Any:
-        delay = _FIRST_DELAY
-        self._step = run.name
+    async def prompt(
+        self,
+        description: str,
+        /,
+        *,
+        reviewers: Reviewers | None = None,
+        confirm_text: str = "",
+        cancel_text: str = "",
+        expires_in: timedelta | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Ask a human and return the answer by field. Like `Context.prompt`."""
+        question = _question(description, fields, reviewers, confirm_text, cancel_text, expires_in=expires_in)
         try:
-            for _ in range(retries):
-                try:
-                    return call()
-                except Exception:  # noqa: BLE001 - whatever it is, another attempt is what the runbook asked for
-                    if self._stopping.wait(delay):
-                        raise self._halted(Stopped()) from None
-                    if not self._store.attempt(run.id, self._parent.epoch):
-                        raise self._halted(Interrupted()) from None
-                    delay = min(delay * 2, _LONGEST_DELAY)
-            return call()
-        finally:
-            self._step = None
+            return self._ask(asyncio.current_task(), question, fields)
+        except Halt:
+            await self._held_up()
 
-    def _finish(self, run: Run, outcome: Outcome) -> None:
-        if not self._store.finish(run.id, outcome, self._parent.epoch):
-            raise self._halted(Interrupted()) from None
+    async def until_quiet(self) -> None:
+        """Return when the execution must end, or when all that still goes on are humans who think."""
+        journal, rounds, moves = self._journal, 0, -1
+        while journal.halt is None and rounds < _QUIET_ROUNDS:
+            if self._steps or not journal.suspended:
+                rounds = 0
+                await self._changed.wait()
+                self._changed.clear()
+            else:
+                rounds = rounds + 1 if moves == journal.moves else 0
+                moves = journal.moves
+                await asyncio.sleep(0)
 
-    def _halted(self, halt: Halt) -> Halt:
-        # kept, so that a runbook that swallows it cannot go on as if nothing had happened
-        self._halt = halt
-        return halt
+    async def finish_steps(self) -> None:
+        """Wait for the steps that have begun to be recorded."""
+        while self._steps:
+            await asyncio.wait(self._steps)
 
-    def unfinished(self) -> str | None:
-        """Return the name of the first recorded step or prompt that the runbook has not come to, if any."""
-        rest = self._history[self._position :]
-        return rest[0].name if rest else None
+    async def _wait(self, seconds: float) -> bool:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not self._stopping.is_set() and (left := end - loop.time()) > 0:  # noqa: ASYNC110 - not an event of asyncio
+            await asyncio.sleep(min(left, _SLICE))
+        return self._stopping.is_set()
 
-    @property
-    def halt(self) -> Halt | None:
-        """What has ended this execution before its end, if anything has."""
-        return self._halt
+    def _step_ended(self, task: asyncio.Task[Any]) -> None:
+        self._steps.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may have gone
+        self._changed.set()
+
+    async def _held_up(self) -> NoReturn:
+        """Stay here until the execution is ended from outside: nothing raised could be caught and lost on its way."""
+        self._changed.set()
+        while True:
+            await asyncio.get_running_loop().create_future()
 
 
-def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments by the function's parameter names, those without a name by their position."""
+_QUIET_ROUNDS = 50  # of the event loop without a new step or prompt, far more than passing a result on takes
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it makes a coroutine."""
+    return inspect.iscoroutinefunction(inspect.unwrap(function))
+
+
+def _caller(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[[], Awaitable[Any]]:
+    async def call() -> Any:
+        if is_async(function):
+            return await function(*args, **kwargs)
+        result = await asyncio.to_thread(function, *args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+    return call
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends."""
     try:
-        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
-    except (TypeError, ValueError):
-        return {**{str(index): value for index, value in enumerate(args)}, **kwargs}
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]  # T
+    raise AssertionError("a plain function's step was suspended")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .. import Airplane
@@ -113,11 +114,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     traces = TraceTree()
     with (
-        RunbookServer([refund]) as server,
+        TemporaryDirectory() as folder,
+        RunbookServer([refund], database=f"sqlite:///{folder}/runbooks.db", tracer_provider=traces.provider) as server,
         Airplane(server.api_key, base_url=server.base_url, tracer_provider=traces.provider) as airplane,
         traces.root("demo"),
     ):
-        print(f"server   {server.base_url}")
+        print(f"server   {server.base_url}, with its sessions in {folder}")
         session = airplane.runbooks.execute_and_wait(
             slug="refund",
             param_values={"customer": "ada@example.com"},

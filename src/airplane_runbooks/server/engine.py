@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -24,7 +24,7 @@ Work = Callable[[str], bool]
 
 
 class Engine(Protocol):
-    """What the server needs of an engine. All methods return at once, save `close`."""
+    """What the server needs of an engine. All methods return at once, save `recover` and `close`."""
 
     def open(self, work: Work) -> None:
         """Take the callable that works on one ticket until the end or a pause, and returns whether to go on at once."""
@@ -44,6 +44,13 @@ class Engine(Protocol):
 
     def forget(self, ticket: str) -> None:
         """Drop whatever is kept for a ticket of a run that has ended."""
+        ...
+
+    def recover(self, tickets: Sequence[str]) -> None:
+        """Work on those of these due tickets that got lost, and on others that got stuck.
+
+        To be called about once a second. May wait for a database, and raises what that raises.
+        """
         ...
 
     def close(self, timeout: float) -> None:
@@ -96,6 +103,12 @@ class LocalEngine:
 
     def forget(self, ticket: str) -> None:
         """Drop whatever is kept for a ticket: nothing, for one at rest has no state here."""
+
+    def recover(self, tickets: Sequence[str]) -> None:
+        """Work on those of these due tickets that are unknown here."""
+        for ticket in tickets:
+            if ticket not in self._states:
+                self._enqueue(ticket)
 
     def close(self, timeout: float) -> None:
         """Take no more work and wait, at most `timeout` seconds, for what is being worked on."""

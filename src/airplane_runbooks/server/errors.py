@@ -28,6 +28,12 @@ class Unauthorized(Refused):
     status = 401
 
 
+class Forbidden(Refused):
+    """The user is known, and not allowed to."""
+
+    status = 403
+
+
 class NotFound(Refused):
     """Nothing of that ID or slug exists."""
 
@@ -45,6 +51,18 @@ class KeyBusy(Refused):
 
     status = 409
     retryable = True
+
+
+class Misdirected(Refused):
+    """The request means another server."""
+
+    status = 421
+
+
+class HeadTooLarge(Refused):
+    """The request's line and headers exceed the limits."""
+
+    status = 431
 
 
 class TooLarge(Refused):
@@ -74,3 +92,26 @@ class Closing(Refused):
     status = 503
     retryable = True
     retry_after = 1
+
+
+class Overloaded(Refused):
+    """More connections are open than the server keeps."""
+
+    status = 503
+    retryable = True
+    retry_after = 1
+
+
+class Unready(Refused):
+    """The server lives, but can do nothing for now."""
+
+    status = 503
+    retryable = True
+    retry_after = 1
+
+
+class Defect(Refused):
+    """The server has failed, and nobody knows how far it got."""
+
+    status = 500
+    retryable = True

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import Any, Literal
+from enum import Enum
+from typing import Any, Literal, TypeGuard
 
 import msgspec
 
-from ..models import Constraints, Parameter, ParameterType
+from ..models import Component, Constraints, Parameter, ParameterType
 from ..models._regex import full_match
+from ..params import ConfigVar, Upload
 from .encoding import decode, encode
 from .errors import Invalid
 from .values import read
@@ -27,6 +29,8 @@ _SCALARS: dict[Any, ParameterType] = {
     float: ParameterType.FLOAT,
     date: ParameterType.DATE,
     datetime: ParameterType.DATETIME,
+    ConfigVar: ParameterType.CONFIGVAR,
+    Upload: ParameterType.UPLOAD,
 }
 _NESTED = (ParameterType.LIST, ParameterType.MAP)
 
@@ -42,6 +46,8 @@ class Field(msgspec.Struct, frozen=True):
         options: The only values allowed; of a list of scalars, the only elements.
         regex: Pattern (the common part of RE2) that a string, or each string of a list, must match as a whole.
         optional: Whether no value at all will do; it is None then.
+        multiline: Whether people get room for several lines of a string.
+        secret: Whether a string is kept out of sight: masked on pages, in logs and in replies, sealed in the database.
     """
 
     type: Any = None
@@ -51,10 +57,12 @@ class Field(msgspec.Struct, frozen=True):
     options: Sequence[Any] = ()
     regex: str = ""
     optional: bool = False
+    multiline: bool = False
+    secret: bool = False
 
 
-def parameter(slug: str, annotation: Any, default: Any = None) -> Parameter:
-    """Return the schema of one parameter.
+def parameter(slug: str, annotation: Any, default: Any = None, description: str = "") -> Parameter:
+    """Return the schema of one parameter; `description` is for one that has none of its own.
 
     Raises TypeError for an annotation that has no parameter type, ValueError for a slug, regex, option or default that
     does not fit.
@@ -66,13 +74,17 @@ def parameter(slug: str, annotation: Any, default: Any = None) -> Parameter:
     made = _shape(hint, slug)
     if made.type in _NESTED and (field.options or field.regex):
         raise TypeError(f"{slug}: options and regex are for scalars and lists of scalars")
+    if (field.multiline or field.secret) and (made.type is not ParameterType.STRING or made.multi):
+        raise TypeError(f"{slug}: multiline and secret are for strings")
     limits = _constraints(field, optional=optional or field.optional, base=made.constraints, slug=slug)
     made = msgspec.structs.replace(
         made,
         slug=slug,
         name=field.name or slug.replace("_", " ").capitalize(),
-        desc=field.description,
+        desc=field.description or description,
         constraints=limits,
+        component=Component.TEXTAREA if field.multiline else Component.DEFAULT,
+        secret=field.secret,
     )
     return _with_default(made, field.default if default is None else default)
 
@@ -105,6 +117,8 @@ def _shape(hint: Any, slug: str) -> Parameter:
     """Return the schema of a type, without name and constraints of its own."""
     if isinstance(hint, typing.Hashable) and hint in _SCALARS:
         return Parameter(type=_SCALARS[hint])
+    if _is_enum(hint):
+        return _of_enum(hint, slug)
     origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
     if origin is Literal:
         kinds = {type(choice) for choice in arguments}
@@ -115,6 +129,30 @@ def _shape(hint: Any, slug: str) -> Parameter:
     if origin is dict and (not arguments or arguments[0] is str):
         return Parameter(type=ParameterType.MAP, values=_element(arguments[1], slug) if arguments else None)
     raise TypeError(f"{slug}: {hint!r} is not a parameter type")
+
+
+def _is_enum(hint: Any) -> TypeGuard[type[Enum]]:
+    return isinstance(hint, type) and issubclass(hint, Enum)
+
+
+def _of_enum(hint: type[Enum], slug: str) -> Parameter:
+    kinds = {type(decode(encode(member))) for member in hint}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind not in (str, int):
+        raise TypeError(f"{slug}: the members of {hint.__name__} are neither all strings nor all integers")
+    options = [{"label": member.name, "value": decode(encode(member))} for member in hint]
+    return Parameter(type=_SCALARS[kind], constraints=Constraints(options=options))
+
+
+def member_reader(annotation: Any) -> Callable[[Any], Any]:
+    """Return what makes a parameter's value a member of an enum, or a list of them, if its annotation says so."""
+    _, hint = _unpack(annotation)
+    hint, _ = _strip_none(hint)
+    if _is_enum(hint):
+        return lambda value: None if value is None else hint(value)
+    if (typing.get_origin(hint) is list) and _is_enum(element := typing.get_args(hint)[0]):
+        return lambda value: None if value is None else [element(one) for one in value]
+    return lambda value: value
 
 
 def _element(hint: Any, slug: str) -> Parameter:

@@ -33,6 +33,13 @@ class PromptCancelled(Exception):
         return f"the prompt {self.description!r} was cancelled"
 
 
+class PromptExpired(PromptCancelled):
+    """Nobody has answered the prompt in time. Uncaught, it ends the session as Cancelled."""
+
+    def __str__(self) -> str:
+        return f"the prompt {self.description!r} expired"
+
+
 class Halt(BaseException):
     """The end of an execution that is no end of the session; not an Exception, so that runbooks let it through."""
 
@@ -51,3 +58,7 @@ class Stopped(Halt):
 
 class ReplayMismatch(Halt):
     """The runbook does not repeat what it did before. The message names both."""
+
+
+class CodeChanged(Halt):
+    """The runbook's code is not that with which the session was started."""

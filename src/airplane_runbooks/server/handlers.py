@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
 from ..models import parse_timestamp
+from ..models._wire import decoder_of
 from .backend import Backend, Origin
-from .errors import Invalid
+from .errors import Invalid, NotFound
 from .records import Run, RunKind
 from .store import MAX_PAGE, RunQuery, SessionQuery
 from .wire import (
     Body,
     CancelRunBody,
+    CreateRunBody,
     ExecuteBody,
     Json,
     PromptBody,
@@ -27,6 +30,7 @@ from .wire import (
 
 BodyT = TypeVar("BodyT", bound=Body)
 
+_LONGEST_ENVIRONMENT = 100  # characters
 _LAST_PAGE = 1_000_000_000
 
 
@@ -44,17 +48,21 @@ Handler = Callable[[Backend, Call], Any]
 
 def execute_runbook(backend: Backend, call: Call) -> Json:
     """Start a session."""
-    body = _body(call, ExecuteBody)
+    body = read_body(call, ExecuteBody)
     session = backend.execute_runbook(_names(body), body.param_values or {}, _environment(call, body), call.origin)
     return {"sessionID": session.id}
 
 
 def execute_task(backend: Backend, call: Call) -> Json:
     """Start a run of a task."""
-    body = _body(call, ExecuteBody)
-    resources = {alias: resource for alias, resource in (body.resources or {}).items() if resource}
-    run = backend.execute_task(_names(body), body.param_values or {}, _environment(call, body), resources, call.origin)
-    return {"runID": run.id, "isCached": False}
+    body = read_body(call, ExecuteBody)
+    return _start(backend, call, body, body.param_values)
+
+
+def create_run(backend: Backend, call: Call) -> Json:
+    """Start a run of a task, as the clients of 2021 do."""
+    body = read_body(call, CreateRunBody)
+    return _start(backend, call, body, body.params or body.param_values)
 
 
 def get_session(backend: Backend, call: Call) -> Json:
@@ -65,7 +73,7 @@ def get_session(backend: Backend, call: Call) -> Json:
 def list_sessions(backend: Backend, call: Call) -> Json:
     """Show a page of sessions."""
     query = SessionQuery(
-        runbook_id=call.query.get("runbookID") or None,
+        runbook_id=_optional(call, "runbookID"),
         since=_moment(call, "updatedAfter"),
         until=_moment(call, "updatedBefore"),
         limit=_number(call, "limit", MAX_PAGE) or MAX_PAGE,
@@ -75,8 +83,9 @@ def list_sessions(backend: Backend, call: Call) -> Json:
 
 
 def get_run(backend: Backend, call: Call) -> Json:
-    """Show a run."""
-    return _run(backend, backend.run(_required(call, "id", "runID")))
+    """Show a run: as it is, and once more in the member that the clients of 2021 and the command line read."""
+    run = _run(backend, backend.run(_required(call, "id", "runID")))
+    return {**run, "run": run}
 
 
 def get_outputs(backend: Backend, call: Call) -> Json:
@@ -87,10 +96,10 @@ def get_outputs(backend: Backend, call: Call) -> Json:
 def list_runs(backend: Backend, call: Call) -> Json:
     """Show a page of runs."""
     query = RunQuery(
-        task_id=call.query.get("taskID") or None,
-        task_slug=call.query.get("taskSlug") or None,
-        session_id=call.query.get("sessionID") or None,
-        env_slug=call.query.get("envSlug") or None,
+        task_id=_optional(call, "taskID"),
+        task_slug=_optional(call, "taskSlug"),
+        session_id=_optional(call, "sessionID"),
+        env_slug=_optional(call, "envSlug"),
         since=_moment(call, "since"),
         until=_moment(call, "until"),
         limit=_number(call, "limit", MAX_PAGE) or MAX_PAGE,
@@ -101,8 +110,8 @@ def list_runs(backend: Backend, call: Call) -> Json:
 
 def cancel_run(backend: Backend, call: Call) -> Json:
     """Cancel a run."""
-    body = _body(call, CancelRunBody)
-    backend.cancel_run(body.run_id or body.id or _absent("runID"), call.origin)
+    body = read_body(call, CancelRunBody)
+    backend.cancel_run(body.run_id or body.id or absent("runID"), call.origin)
     return {}
 
 
@@ -118,15 +127,15 @@ def list_prompts(backend: Backend, call: Call) -> Json:
 
 def submit_prompt(backend: Backend, call: Call) -> Json:
     """Answer a prompt."""
-    body = _body(call, PromptBody)
-    prompt_id = body.id or _absent("id")
+    body = read_body(call, PromptBody)
+    prompt_id = body.id or absent("id")
     backend.submit_prompt(prompt_id, body.values or {}, call.origin)
     return {"id": prompt_id}
 
 
 def cancel_prompt(backend: Backend, call: Call) -> Json:
     """Cancel a prompt."""
-    prompt_id = _body(call, PromptBody).id or _absent("id")
+    prompt_id = read_body(call, PromptBody).id or absent("id")
     backend.cancel_prompt(prompt_id, call.origin)
     return {"id": prompt_id}
 
@@ -144,7 +153,14 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("GET", "/prompts/list"): list_prompts,
     ("POST", "/prompts/submit"): submit_prompt,
     ("POST", "/prompts/cancel"): cancel_prompt,
+    ("POST", "/runs/create"): create_run,
 }
+
+
+def _start(backend: Backend, call: Call, body: ExecuteBody, values: dict[str, Any] | None) -> Json:
+    resources = {alias: resource for alias, resource in (body.resources or {}).items() if resource}
+    run = backend.execute_task(_names(body), values or {}, _environment(call, body), resources, call.origin)
+    return {"runID": run.id, "isCached": False}
 
 
 def _run(backend: Backend, run: Run) -> Json:
@@ -152,9 +168,11 @@ def _run(backend: Backend, run: Run) -> Json:
     return run_json(run, waiting=waiting and any(prompt.is_open for prompt in backend.prompts(run.id)))
 
 
-def _body(call: Call, kind: type[BodyT]) -> BodyT:
+def read_body(call: Call, kind: type[BodyT]) -> BodyT:
+    """Decode the body of a call; an empty one is an empty object. Raises Invalid."""
     try:
-        return msgspec.json.decode(call.body or b"{}", type=kind)
+        body: BodyT = decoder_of(kind).decode(call.body.removeprefix(BOM_UTF8) or b"{}")
+        return body
     except UnicodeDecodeError:
         raise Invalid("invalid_json", "the body is not UTF-8") from None
     except RecursionError:
@@ -172,20 +190,28 @@ def _names(body: ExecuteBody) -> dict[str, str]:
 
 def _environment(call: Call, body: Body) -> str | None:
     """Find the environment: what is said of this one call wins over what a client says of all its calls."""
-    return (
+    slug = (
         call.query.get("envSlug")
         or body.env_slug
         or call.headers.get("x-airplane-env-slug")
         or call.headers.get("x-airplane-env-id")
         or None
     )
+    if slug is not None and not (len(slug) <= _LONGEST_ENVIRONMENT and slug.isprintable()):
+        raise NotFound("environment_not_found", "no environment has such a slug")
+    return slug
 
 
 def _required(call: Call, *keys: str) -> str:
-    return next((value for key in keys if (value := call.query.get(key))), None) or _absent(" or ".join(keys))
+    return next(filter(None, (_optional(call, key) for key in keys)), None) or absent(" or ".join(keys))
 
 
-def _absent(key: str) -> str:
+def _optional(call: Call, key: str) -> str | None:
+    return call.query.get(key) or None
+
+
+def absent(key: str) -> NoReturn:
+    """Refuse a call that lacks a field."""
     raise Invalid("missing_field", f"{key} is required")
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
 from .errors import Conflict, KeyBusy
-from .ids import new_seed
 
 LIFETIME = 3600.0  # seconds from the first use of a key, as the API documents
 LEASE = 10.0  # seconds that a call is given; one that has not ended by then is taken for dead
@@ -56,56 +52,5 @@ class Keys(Protocol):
         ...
 
     def settle(self, key: str, reply: Reply | None) -> None:
-        """Keep the reply for the rest of the key's hour, or give the key free (None)."""
+        """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
         ...
-
-
-class _Entry(msgspec.Struct):
-    fingerprint: bytes
-    seed: str
-    since: float
-    leased: float
-    reply: Reply | None = None
-
-
-class MemoryKeys:
-    """Keys that live and die with the process."""
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}  # oldest first
-
-    def claim(self, key: str, fingerprint: bytes) -> Claim:
-        """Take a key for a call. Raises KeyBusy, Conflict."""
-        with self._lock:
-            self._drop_expired()
-            moment = self._clock()
-            entry = self._entries.get(key)
-            if entry is None:
-                entry = self._entries[key] = _Entry(fingerprint, new_seed(), moment, moment)
-                return Claim(entry.seed)
-            if entry.fingerprint != fingerprint:
-                raise other_request()
-            if entry.reply is None:
-                if moment - entry.leased < LEASE:
-                    raise busy()
-                entry.leased = moment
-            return Claim(entry.seed, entry.reply)
-
-    def settle(self, key: str, reply: Reply | None) -> None:
-        """Keep the reply for the rest of the key's hour, or give the key free (None)."""
-        with self._lock:
-            if reply is None:
-                del self._entries[key]
-            else:
-                self._entries[key].reply = reply
-
-    def _drop_expired(self) -> None:
-        # a call that outlives the hour keeps its claim, and the younger ones behind it stay a little longer
-        latest = self._clock() - LIFETIME
-        while self._entries:
-            key, entry = next(iter(self._entries.items()))
-            if entry.since > latest or entry.reply is None:
-                return
-            del self._entries[key]

@@ -135,6 +135,11 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it still waits for an answer."""
         return self.submitted_at is None and self.cancelled_at is None
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it should have been answered by now."""
+        return self.expires_at is not None and self.expires_at <= now()
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """How a run ended."""

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import inspect
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ..models import RunStatus
 from .authoring import Registry, Runbook, Task
-from .context import Context
-from .encoding import NotEncodable, decode, encode
+from .context import AsyncContext, Context
+from .encoding import NotEncodable, decode
 from .errors import Invalid
-from .halts import Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped, Suspended
+from .halts import Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped
+from .journal import Journal
 from .logs import describe
 from .records import Failure, Outcome, Run, RunKind
 from .store import Store
+from .tracing import Tracing
+from .vault import Secrets, Vault, VaultError
 
 logger = logging.getLogger(__name__)
 
 MOST_CRASHES = 10  # in a row at one place, before a session is given up
 
+_PATIENCE = 0.05  # seconds between two cancellations of a runbook that does not let go
+
+_CHANGED = (
+    "the code of runbook {slug} has changed since this session was started, so what it has done cannot be told from "
+    "what it has still to do; start it anew, and give the runbook a version= to say yourself which changes matter"
+)
+
 
 class Runner:
     """Executes runbooks and tasks and writes down in the store how they end."""
 
-    def __init__(self, store: Store, runbooks: Registry[Runbook[..., Any]], tasks: Registry[Task[..., Any]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        runbooks: Registry[Runbook[..., Any]],
+        tasks: Registry[Task[..., Any]],
+        tracing: Tracing,
+        vault: Vault,
+    ) -> None:
         self._store = store
+        self._tracing = tracing
+        self._vault = vault
         self._runbooks = runbooks
         self._tasks = tasks
         self._stopping = threading.Event()
@@ -41,65 +64,113 @@ class Runner:
             return False
         if run.crashes > MOST_CRASHES:
             text = f"its execution broke off {run.crashes - 1} times at the same place, each time with its server"
-            self._store.finish(run.id, Outcome.failed(Failure("CrashLoop", text)), run.epoch)
+            self._finish(run, Outcome.failed(Failure("CrashLoop", text)))
             return False
-        if run.kind is RunKind.TASK:
-            self._task(run)
-            return False
-        return self._stretch(run)
+        # in a context of its own: what one execution leaves there is no business of the thread's next one
+        return contextvars.Context().run(self._execute, run)
 
-    def _task(self, run: Run) -> None:
-        task = self._tasks.by_id.get(run.task_id)
-        outcome = _gone(run) if task is None else _outcome(run, lambda: task.function(**task.arguments(_values(run))))
-        self._store.finish(run.id, outcome, run.epoch)
-
-    def _stretch(self, run: Run) -> bool:
-        runbook = self._runbooks.by_id.get(run.task_id)
-        if runbook is None:
-            self._store.finish(run.id, _gone(run), run.epoch)
+    def _execute(self, run: Run) -> bool:
+        item = (self._tasks if run.kind is RunKind.TASK else self._runbooks).by_id.get(run.task_id)
+        if item is None:
+            self._finish(run, Outcome.failed(Failure("LookupError", f"{run.slug} is not served any more")))
             return False
-        context = Context(self._store, run, self._stopping)
-        outcome = _outcome(run, lambda: runbook.function(context, **runbook.arguments(_values(run))))
-        match context.halt:
-            case Suspended():
-                return self._store.pause(run.id, run.epoch)
+        try:
+            values = decode(run.param_values if run.sealed_values is None else self._vault.open(run.sealed_values))
+        except VaultError as problem:  # whoever has the key may go on
+            logger.error("%s %s (%s) cannot be executed here: %s", run.kind.value, run.slug, run.id, problem)  # noqa: TRY400 - says it all
+            self._store.release(run.id, run.epoch)
+            return False
+        journal = Journal(
+            run,
+            store=self._store,
+            stopping=self._stopping,
+            tracing=self._tracing,
+            vault=self._vault,
+            secrets=Secrets.of(run.params, values),
+        )
+        if isinstance(item, Task):
+            self._finish(run, self._task(journal, item, values))
+            return False
+        return self._stretch(journal, item, values)
+
+    def _task(self, journal: Journal, task: Task[..., Any], values: dict[str, Any]) -> Outcome:
+        def call() -> Any:
+            with self._tracing.attempt(journal.parent, journal.parent, 1):
+                result = task.function(**task.arguments(values))
+                return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
+
+        return _outcome(journal, call)
+
+    def _stretch(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> bool:
+        run = journal.parent
+        if journal.has_history and run.source and run.source != runbook.source:
+            self._finish(run, Outcome.failed(Failure("CodeChanged", _CHANGED.format(slug=run.slug))))
+            return False
+        outcome = _outcome(journal, lambda: self._call(journal, runbook, values))
+        succeeded = outcome.status is RunStatus.SUCCEEDED
+        match journal.halt:
             case Stopped():
                 self._store.release(run.id, run.epoch)
                 return False
             case Interrupted():
                 outcome = Outcome.cancelled()
             case ReplayMismatch() as mismatch:
-                outcome = Outcome.failed(Failure.of(mismatch))
-            case _ if outcome.failure is None and (rest := context.unfinished()) is not None:
+                outcome = Outcome.failed(journal.failure(mismatch))
+            case _ if journal.suspended and (journal.main.halt or journal.quiet or succeeded):
+                return self._store.pause(run.id, run.epoch)
+            case _ if succeeded and (rest := journal.unfinished()) is not None:
                 text = f"the runbook went another way than before: it ended ahead of {rest!r}"
                 outcome = Outcome.failed(Failure("ReplayMismatch", text))
             case _:
                 pass
-        self._store.finish(run.id, outcome, run.epoch)
+        self._finish(run, outcome)
         return False
 
+    def _call(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> Any:
+        arguments = runbook.arguments(values)
+        if runbook.is_async:
+            with asyncio.Runner() as runner:
+                return runner.run(self._along(journal, runbook, arguments))
+        journal.start(threading.get_ident())
+        return runbook.function(Context(journal, self._stopping), **arguments)
 
-def _values(run: Run) -> dict[str, Any]:
-    # decoded for each execution, so that none sees what another did to its lists and dictionaries
-    return decode(run.param_values, type=dict[str, Any])
+    async def _along(self, journal: Journal, runbook: Runbook[..., Any], arguments: dict[str, Any]) -> Any:
+        """Go along a coroutine function until it ends, or until it must or can get no further."""
+        context = AsyncContext(journal, self._stopping)
+
+        async def main() -> Any:
+            journal.start(asyncio.current_task())
+            return await runbook.function(context, **arguments)
+
+        task = asyncio.create_task(main())
+        quiet = asyncio.create_task(context.until_quiet())
+        await asyncio.wait({task, quiet}, return_when=asyncio.FIRST_COMPLETED)
+        quiet.cancel()
+        journal.end(quiet=not task.done())
+        while not task.done():  # it may catch one cancellation and wait for something else
+            task.cancel()
+            await asyncio.wait({task}, timeout=_PATIENCE)
+        await context.finish_steps()
+        return task.result()
+
+    def _finish(self, run: Run, outcome: Outcome) -> None:
+        if self._store.finish(run.id, outcome, run.epoch):
+            self._tracing.ended(run, outcome)
 
 
-def _gone(run: Run) -> Outcome:
-    return Outcome.failed(Failure("LookupError", f"{run.slug} is not served any more"))
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
-def _outcome(run: Run, call: Callable[[], Any]) -> Outcome:
+def _outcome(journal: Journal, call: Callable[[], Any]) -> Outcome:
     """Call a function and describe how it ended; what it raised to pause or to stop comes out as a failure, too."""
     try:
-        return Outcome.succeeded(encode(call()))
+        return journal.succeeded(call())
     except PromptCancelled as problem:
-        return Outcome.cancelled(str(problem))
-    except NotEncodable as problem:
-        return Outcome.failed(Failure("TypeError", f"the result has no form in JSON: {problem}"))
-    except Invalid as problem:
-        return Outcome.failed(Failure.of(problem))
-    except Halt as halt:
-        return Outcome.failed(Failure.of(halt))
+        return Outcome.cancelled(journal.secrets.mask(str(problem)))
+    except (NotEncodable, Invalid, Halt, asyncio.CancelledError) as problem:
+        return Outcome.failed(journal.failure(problem))
     except BaseException as problem:  # noqa: BLE001 - SystemExit in a runbook ends the session, not the server
+        run = journal.parent
         logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, describe(problem))
-        return Outcome.failed(Failure.of(problem))
+        return Outcome.failed(journal.failure(problem))

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
+import os
 import secrets
+import signal
 import socket
+import sys
 import threading
-from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Any, Self, cast
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
+from types import FrameType, TracebackType
+from typing import Any, Self, Unpack
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from .api import error_reply
 from .app import application, create_backend
 from .authoring import Runbook, Task
-from .limits import Limits
-
-_DRAIN = 5  # whole seconds for calls that are being answered when the server closes
+from .gate import allowed
+from .protocol import configure
+from .settings import FILE, Options, Settings
+from .users import Users
 
 
 class RunbookServer:
     """An HTTP server of runbooks and tasks, running between `start` and `close`, or inside a `with` statement.
 
     By default it listens on the loopback interface, on a free port, with a key of its own making. Any other interface
-    demands an `api_key` of yours. Closing waits at most `grace` seconds for running steps; waiting sessions hold
-    nothing. The other arguments are those of `create_app`.
+    demands an `api_key` of yours. Requests must name the server in their Host header: on loopback by its address, as
+    `localhost` or by one of `allowed_hosts`; elsewhere, `allowed_hosts=None` lets any name pass. Closing waits at most
+    `grace` seconds for running steps; waiting sessions hold nothing. The other arguments are those of `create_app`.
 
     Attributes:
         api_key: The key that clients must send.
@@ -41,23 +47,18 @@ class RunbookServer:
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str | None = None,
-        environments: Sequence[str] | None = None,
-        workers: int = 16,
-        grace: float = 10.0,
-        keep_ended: int = 10_000,
-        limits: Limits | None = None,
+        **options: Unpack[Options],
     ) -> None:
         if api_key is None and not _is_loopback(host):
             raise ValueError(f"{host} can be reached by others: choose an api_key")
-        limits = limits or Limits()
+        settings = Settings(**options)
         self.api_key = f"tkn_{secrets.token_hex(18)}" if api_key is None else api_key
         self._host = host
         self._port = port
-        self._backend = create_backend(
-            runbooks, tasks, environments=environments, workers=workers, keep_ended=keep_ended
-        )
-        app = application(self._backend, api_key=self.api_key, grace=grace, limits=limits)
-        self._server = _Server(_config(app, limits))
+        users = Users(self.api_key, settings.users)
+        hosts = _allowed(host, settings.allowed_hosts)
+        self._backend = create_backend(runbooks, tasks, settings)
+        self._server = _Server(configure(application(self._backend, users, settings, hosts), settings.limits))
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._problem: BaseException | None = None
@@ -71,11 +72,23 @@ class RunbookServer:
         return f"http://{host}:{self._port}/v0"
 
     def start(self) -> Self:
-        """Listen, and return once requests are answered. Raises OSError if the address is not to be had."""
+        """Listen, and return once requests are answered.
+
+        Raises OSError if the address is not to be had, EngineInUse if another durable server runs in this process.
+        """
         if self._thread is not None:
             raise RuntimeError("a server starts only once")
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
+        try:
+            listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
+            try:
+                self._backend.open()
+            except BaseException:
+                listener.close()
+                raise
+        except BaseException:
+            self._backend.close(0)
+            raise
         self._port = listener.getsockname()[1]
         # no daemon: whoever starts a server closes it, and the interpreter waits for that
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="runbook-server")
@@ -122,11 +135,69 @@ class RunbookServer:
             self._ended.set()
 
 
+def serve(
+    runbooks: Iterable[Runbook[..., Any]],
+    tasks: Iterable[Task[..., Any]] = (),
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    api_key: str | None = None,
+    **options: Unpack[Options],
+) -> None:
+    """Serve until SIGINT or SIGTERM, and return once all has come to a good end.
+
+    The first signal closes the server as `RunbookServer.close` does, a second one ends the process at once, with 128
+    plus the signal's number as its status. The key is `api_key`, else the environment's `AIRPLANE_API_KEY`, else a new
+    one, which is shown on stderr. The other options are those of `RunbookServer`. Raises RuntimeError outside of the
+    main thread, OSError if the address is not to be had, and whatever `RunbookServer` raises.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("serve waits for signals, which only the main thread gets: use RunbookServer here")
+    options.setdefault("database", FILE)
+    key = api_key or os.environ.get("AIRPLANE_API_KEY") or None
+    stops: SimpleQueue[int] = SimpleQueue()
+    with _handling(stops), RunbookServer(runbooks, tasks, host=host, port=port, api_key=key, **options) as server:
+        _announce(server, show_key=key is None)
+        stops.get()
+
+
+@contextmanager
+def _handling(stops: SimpleQueue[int]) -> Generator[None]:
+    """Put the first signal to stop into a queue, and let the second one be the end."""
+    signals = itertools.count()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if next(signals):
+            os._exit(128 + number)
+        stops.put(number)  # one of the few things that are safe wherever the signal has interrupted the thread
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _announce(server: RunbookServer, *, show_key: bool) -> None:
+    lines = [f"Serving at {server.base_url} until Ctrl-C"]
+    if show_key:
+        lines.append(f"API key, new at each start unless AIRPLANE_API_KEY is set: {server.api_key}")
+    sys.stderr.write("\n".join((*lines, "")))
+    sys.stderr.flush()
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _allowed(host: str, names: Sequence[str] | None) -> frozenset[str] | None:
+    if names is None and not _is_loopback(host):
+        return None
+    return allowed((host, *(names or ()))) if not isinstance(names, str) else allowed(names)
 
 
 class _Server(uvicorn.Server):
@@ -140,69 +211,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         self.settled.set()
 
-
-def _config(app: Any, limits: Limits) -> uvicorn.Config:
-    class Protocol(_GuardedProtocol):
-        head_timeout = limits.head_timeout
-
-    return uvicorn.Config(
-        app,
-        http=Protocol,
-        ws="none",
-        loop="asyncio",
-        lifespan="on",
-        log_config=None,  # the application's logging is not a library's to configure
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=limits.max_connections,
-        timeout_keep_alive=limits.keep_alive,
-        timeout_graceful_shutdown=_DRAIN,
-    )
-
-
-class _GuardedProtocol(H11Protocol):
-    """Closes connections on which a request has begun but its headers do not arrive, and refuses in JSON."""
-
-    head_timeout: float
-    _watch: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # asyncio does this only for sockets that name their protocol, and those of our listener do not; without it,
-        # each reply's body would wait behind its head for the client's delayed acknowledgement
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().connection_made(transport)
-        self._guard()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._guard()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._relax()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        if self._is_idle() and not self.transport.is_closing():
-            body = error_reply(400, "invalid_http", msg).body
-            head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
-        self.transport.close()
-
-    def _is_idle(self) -> bool:
-        cycle = cast(
-            "RequestResponseCycle | None", self.cycle
-        )  # None before the first request, whatever uvicorn declares
-        return cycle is None or cycle.response_complete
-
-    def _guard(self) -> None:
-        if not self._is_idle():
-            self._relax()
-        elif self._watch is None:
-            self._watch = self.loop.call_later(self.head_timeout, self.transport.close)
-
-    def _relax(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets=sockets)
+        for connection in list(self.server_state.connections):  # whose clients do not take what is left for them
+            connection.transport.abort()
+        await asyncio.sleep(0)

@@ -29,6 +29,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from ..models import RunStatus
 from ..version import __version__
+from .errors import Refused
 from .records import Outcome, Prompt, Run, RunKind
 
 SCOPE = "airplane_runbooks.server"
@@ -82,7 +83,7 @@ class Tracing:
         parent = propagator.extract(headers, getter=_HEADERS)
         attributes: Attributes = {"http.request.method": method, "http.route": route, "url.path": route}
         span = self._tracer.start_span(f"{method} {route}", parent, SpanKind.SERVER, attributes)
-        with _current(span, parent):
+        with _current(span, parent, may_raise=(Refused,)):
             yield Exchange(span)
 
     def started(self, run: Run) -> str:
@@ -137,10 +138,12 @@ class Tracing:
 
 
 @contextmanager
-def _current(span: Span, parent: Context) -> Generator[None]:
+def _current(span: Span, parent: Context, may_raise: tuple[type[Exception], ...] = ()) -> Generator[None]:
     token = otel_context.attach(_within(span, parent))
     try:
         yield
+    except may_raise:
+        raise
     except BaseException as problem:
         if span.is_recording():
             span.set_attribute("error.type", type(problem).__qualname__)

@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 
-from ..models import Parameter, RunStatus
-from .ids import API_USER, TEAM, stamp
+from ..models import Parameter, ParameterType, RunStatus
+from .ids import TEAM, stamp
 from .records import Prompt, Run, Session
 
 TIMEOUT = 3600  # seconds; what the API documents as the default, though nothing here is cut off
+
+_TYPES = {ParameterType.JSON: ParameterType.ANY}  # the Go client fails on a type it has not heard of
 
 Json = dict[str, Any]
 
@@ -33,6 +35,12 @@ class ExecuteBody(Body, rename="camel"):
     task_id: str | None = msgspec.field(default=None, name="taskID")
     param_values: dict[str, Any] | None = None
     resources: dict[str, str | None] | None = None
+
+
+class CreateRunBody(ExecuteBody, rename="camel"):
+    """Body of `runs/create`."""
+
+    params: dict[str, Any] | None = None
 
 
 class CancelRunBody(Body, rename="camel"):
@@ -55,20 +63,20 @@ def session_json(session: Session) -> Json:
         "runbookID": session.runbook_id,
         "status": session.status,
         "paramValues": msgspec.Raw(session.param_values),
-        "params": _parameters(session.params),
+        "params": parameters_json(session.params),
         "isPrivate": False,
         "permissions": [],
         "teamID": TEAM,
         "createdAt": stamp(session.created_at),
-        "createdBy": API_USER,
+        "createdBy": session.created_by,
         "updatedAt": stamp(session.updated_at),
-        "updatedBy": API_USER,
+        "updatedBy": session.created_by,
     }
 
 
 def run_json(run: Run, *, waiting: bool) -> Json:
     """Write a run in one flat object that serves the readers of both shapes; `waiting` says that a prompt is open."""
-    parameters = _parameters(run.params)
+    parameters = parameters_json(run.params)
     return {
         "id": run.id,
         "runID": run.id,
@@ -91,8 +99,8 @@ def run_json(run: Run, *, waiting: bool) -> Json:
         "envSlug": run.env_slug,
         "isWaitingForUser": waiting,
         "createdAt": stamp(run.created_at),
-        "createdBy": API_USER,
-        "creatorID": API_USER,
+        "createdBy": run.created_by,
+        "creatorID": run.created_by,
         "queuedAt": stamp(run.created_at),
         "activeAt": stamp(run.active_at),
         **_ends(run),
@@ -118,7 +126,7 @@ def prompt_json(prompt: Prompt) -> Json:
     return {
         "id": prompt.id,
         "runID": prompt.run_id,
-        "schema": {"parameters": _parameters(prompt.parameters)},
+        "schema": {"parameters": parameters_json(prompt.parameters)},
         "values": msgspec.Raw(prompt.values),
         "reviewers": {
             "groups": prompt.reviewers.groups,
@@ -136,7 +144,8 @@ def prompt_json(prompt: Prompt) -> Json:
     }
 
 
-def _parameters(parameters: tuple[Parameter, ...]) -> list[Json]:
+def parameters_json(parameters: tuple[Parameter, ...]) -> list[Json]:
+    """Write a schema."""
     return [_parameter(parameter) for parameter in parameters]
 
 
@@ -146,7 +155,7 @@ def _parameter(parameter: Parameter) -> Json:
         "slug": parameter.slug,
         "name": parameter.name,
         "desc": parameter.desc,
-        "type": parameter.type,
+        "type": _TYPES.get(parameter.type, parameter.type),
         "component": parameter.component,
         "default": parameter.default,
         "constraints": {"optional": limits.optional, "regex": limits.regex, "options": limits.options},

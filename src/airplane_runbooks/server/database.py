@@ -1,0 +1,238 @@
+"""The database: SQLite in a file of one server or in memory, or PostgreSQL for several servers."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from .database_errors import DatabaseError, DatabaseUnavailable
+from .database_url import parse, show
+from .logs import describe
+from .migrations import UPGRADES, Upgrade, migrate
+from .sqlite_file import FileLock, prepare
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ATTEMPTS = 6
+_LONGEST_TRY = 3.0  # seconds of attempts; one that has begun by then goes on
+_FIRST_DELAY = 0.02  # seconds, doubled each time
+_CONNECT_TIMEOUT = 5  # seconds
+_LUCK = random.Random()  # noqa: S311 - no secret, and nobody else's random numbers either
+_FREEZE = "-c idle_in_transaction_session_timeout=10000"  # a frozen server must not keep its locks
+
+
+class Database:
+    """A database with this package's tables, from `sqlite:///path`, `sqlite://` (in memory) or `postgresql://...`.
+
+    Makes and upgrades the tables. Raises DatabaseError for a bad URL and for a database that is none; of its
+    subclasses, DatabaseInUse, DatabaseTooNew, and DatabaseUnavailable if PostgreSQL cannot be reached.
+
+    Attributes:
+        url: The URL as it may be shown.
+        path: The file, if there is one.
+        dialect: `sqlite` or `postgresql`.
+        sqlalchemy_engine: What it works with, fit for sharing with DBOS.
+    """
+
+    def __init__(self, url: str, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
+        parsed = parse(url)
+        self.url = show(parsed)
+        self.dialect = parsed.get_backend_name()
+        self.path = Path(parsed.database) if self.dialect == "sqlite" and parsed.database else None
+        self._closed = False
+        in_memory = self.dialect == "sqlite" and self.path is None
+        lock = threading.Lock()
+        self._writing: AbstractContextManager[object] = nullcontext() if self.is_shared else lock
+        self._reading: AbstractContextManager[object] = lock if in_memory else nullcontext()
+        file_lock = None if self.path is None else FileLock(self.path)
+        self.sqlalchemy_engine = _postgresql(parsed) if self.is_shared else _sqlite(parsed)
+        self._reader = self.sqlalchemy_engine
+        if self.is_shared:  # one statement and nothing to commit: three round trips fewer
+            self._reader = self._reader.execution_options(isolation_level="AUTOCOMMIT")
+        # one that nobody closes lets go as well
+        self._let_go = weakref.finalize(self, _let_go, self.sqlalchemy_engine, file_lock)
+        self._let_go.atexit = False
+        self._open(upgrades, str(parsed.password or ""))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several servers can use it at a time."""
+        return self.dialect == "postgresql"
+
+    @contextmanager
+    def read(self) -> Generator[sa.Connection]:
+        """Read: what one statement finds is consistent, and on SQLite what all of them find."""
+        with self._reading, self._connect(self._reader) as connection:
+            if self.path is not None:
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @contextmanager
+    def write(self) -> Generator[sa.Connection]:
+        """Read and write in one transaction, which is committed in the end; on SQLite one at a time.
+
+        Raises DatabaseUnavailable if it is not known whether it has been committed, and what SQLAlchemy raises.
+        """
+        with self._writing, self._connect(self.sqlalchemy_engine) as connection:
+            if not self.is_shared:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            try:
+                connection.commit()
+            except DBAPIError as problem:
+                raise _unavailable(problem) from problem
+
+    def query(self, work: Callable[[sa.Connection], T]) -> T:
+        """Call with a connection to read. Raises DatabaseUnavailable."""
+        return self._repeat(self.read, work)
+
+    def transact(self, work: Callable[[sa.Connection], T]) -> T:
+        """Call with a connection to write, and commit.
+
+        Calls again, a few times, after a deadlock, a lost connection, or the loss of a race for a unique key, all of
+        which leave nothing behind. Raises DatabaseUnavailable.
+        """
+        return self._repeat(self.write, work)
+
+    def close(self) -> None:
+        """Wait for the transaction being written, and let go of the database; later ones are refused. Idempotent."""
+        with self._writing:
+            self._closed = True
+            self._let_go()
+
+    def __repr__(self) -> str:
+        return f"Database({self.url!r})"
+
+    def _connect(self, engine: sa.Engine) -> sa.Connection:
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        return engine.connect()
+
+    def _open(self, upgrades: Sequence[Upgrade], password: str) -> None:
+        try:
+            with self.write() as connection:
+                migrate(connection, upgrades)
+        except DatabaseError:
+            self.close()
+            raise
+        except (SQLAlchemyError, sqlite3.Error) as problem:
+            self.close()
+            kind = DatabaseUnavailable if self.is_shared and _is_lost(problem) else DatabaseError
+            raise kind(f"cannot open the database {self.url}: {_reason(problem, password)}") from None
+
+    def _repeat(
+        self, transaction: Callable[[], AbstractContextManager[sa.Connection]], work: Callable[[sa.Connection], T]
+    ) -> T:
+        give_up = time.monotonic() + _LONGEST_TRY
+        for attempt in range(_ATTEMPTS):
+            try:
+                with transaction() as connection:
+                    return work(connection)
+            except (DBAPIError, PoolTimeout) as problem:
+                last = attempt + 1 == _ATTEMPTS or time.monotonic() > give_up
+                if last or not self._is_transient(problem):
+                    if _is_lost(problem):
+                        raise _unavailable(problem) from problem
+                    raise
+            time.sleep(_LUCK.uniform(0.5, 1) * _FIRST_DELAY * 2**attempt)
+        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+    def _is_transient(self, problem: SQLAlchemyError) -> bool:
+        # on SQLite, the busy timeout has been patient enough
+        return self.is_shared and isinstance(problem, (IntegrityError, InterfaceError, OperationalError))
+
+
+class HasDatabase(Protocol):
+    """Something that keeps its state in a database."""
+
+    @property
+    def database(self) -> Database:
+        """The database."""
+        ...
+
+
+OwnerT = TypeVar("OwnerT", bound=HasDatabase)
+
+
+def reading(method: Callable[Concatenate[OwnerT, sa.Connection, P], T]) -> Callable[Concatenate[OwnerT, P], T]:
+    """Give a method a connection to read from. It must be fit for being called again."""
+
+    @wraps(method)
+    def call(owner: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return owner.database.query(lambda connection: method(owner, connection, *args, **kwargs))
+
+    return call
+
+
+def writing(method: Callable[Concatenate[OwnerT, sa.Connection, P], T]) -> Callable[Concatenate[OwnerT, P], T]:
+    """Make a method one transaction. It must be fit for being called again."""
+
+    @wraps(method)
+    def call(owner: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return owner.database.transact(lambda connection: method(owner, connection, *args, **kwargs))
+
+    return call
+
+
+def _let_go(engine: sa.Engine, file_lock: FileLock | None) -> None:
+    engine.dispose()
+    if file_lock is not None:
+        file_lock.release()
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    in_memory = not url.database
+    options: dict[str, Any] = {"poolclass": sa.StaticPool} if in_memory else {"pool_size": 10, "max_overflow": 10}
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False}, **options)
+
+    def connected(connection: sqlite3.Connection, _: object) -> None:
+        prepare(connection, in_memory=in_memory)
+
+    event.listen(engine, "connect", connected)
+    return engine
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    given = {"connect_timeout": _CONNECT_TIMEOUT, "options": _FREEZE}
+    options = {name: value for name, value in given.items() if name not in url.query}
+    return sa.create_engine(
+        url,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=10,
+        connect_args=options,
+    )
+
+
+def _is_lost(problem: Exception) -> bool:
+    return isinstance(problem, (InterfaceError, OperationalError, PoolTimeout))
+
+
+def _unavailable(problem: SQLAlchemyError) -> DatabaseUnavailable:
+    logger.error("the database does not answer: %s", describe(getattr(problem, "orig", None) or problem))
+    return DatabaseUnavailable()
+
+
+def _reason(problem: Exception, password: str) -> str:
+    text = str(getattr(problem, "orig", None) or problem).strip()
+    line = text.splitlines()[0] if text else type(problem).__name__
+    return line.replace(password, "***") if password else line

@@ -1,0 +1,36 @@
+"""Why a database cannot be opened or used. No message shows a password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import Refused
+
+
+class DatabaseError(Exception):
+    """The database cannot be opened, or not be used any more."""
+
+
+class DatabaseInUse(DatabaseError):
+    """Another process, or another server of this one, has the file open. `pid` is None if it is not known who."""
+
+    def __init__(self, path: Path, pid: int | None) -> None:
+        holder = "another server" if pid is None else f"process {pid}"
+        super().__init__(f"the database {path} is in use by {holder}")
+        self.path = path
+        self.pid = pid
+
+
+class DatabaseTooNew(DatabaseError):
+    """A newer version of this package has written the database."""
+
+
+class DatabaseUnavailable(DatabaseError, Refused):
+    """The database does not answer, or not in time. Whether what was to be written has been is not always known."""
+
+    status = 503
+    retryable = True
+    retry_after = 1
+
+    def __init__(self, message: str = "the database does not answer") -> None:
+        Refused.__init__(self, "database_unavailable", message)

@@ -1,0 +1,309 @@
+"""The durable engine: DBOS keeps the tickets in the database, so that none dies with the process that works on it.
+
+Each ticket is a DBOS workflow of its own, with the ticket as its ID and without steps: what has been done is the
+store's to know. On SQLite there is one process, which starts each ticket itself. On PostgreSQL the tickets are on a
+queue that all servers take from, and the servers look after those of the dead.
+
+The work has threads apart from DBOS's, which only wait for it: a step that never returns cannot keep the interpreter
+from its exit, and what the work raises or does to its thread stays there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowStatus
+from dbos import _dbos as dbos_module
+
+from .engine import Work
+from .errors import Closing
+from .ids import new_id
+from .logs import describe
+from .takeover import Servers
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "runbooks"
+SCHEMA = "runbook_dbos"  # of DBOS's own tables on PostgreSQL
+POLL = 0.2  # seconds between two looks at the queue
+RETRY = 5.0  # seconds until work that raised is begun again
+_NOTING = 2.0  # seconds for DBOS to note down what has begun or ended
+_BATCH = 1000  # tickets forgotten at a time
+_ON_ITS_WAY = {"ENQUEUED", "DELAYED", "PENDING"}
+
+_opening = threading.Lock()
+
+
+class EngineInUse(RuntimeError):
+    """DBOS runs in this process already, and it can do so only once."""
+
+
+class _Abandoned(BaseException):
+    """Leaves a workflow as it is, to be taken up again; not an Exception, for DBOS notes those down as its end."""
+
+
+class DbosEngine:
+    """Works on tickets that outlive the process. Takes the database's engine, which it shares and does not dispose of.
+
+    At most one is open in a process at a time. On PostgreSQL all servers have the same number of `workers`: the last to
+    start decides.
+    """
+
+    def __init__(self, database: sa.Engine, workers: int = 16) -> None:
+        if workers < 1:
+            raise ValueError("an engine needs at least one worker")
+        shared = database.dialect.name == "postgresql"
+        self._database = database
+        self._workers = workers
+        self._id = new_id("srv") if shared else "local"
+        self._servers = Servers(database.url, self._id) if shared else None
+        self._lock = threading.Lock()
+        self._tickets: SimpleQueue[str | None] = SimpleQueue()
+        self._working: dict[str, Future[bool]] = {}
+        self._broken: dict[str, float] = {}  # when to begin them again
+        self._forgotten: set[str] = set()
+        self._sender = threading.Thread(target=self._send, name="runbook-tickets", daemon=True)
+        self._dbos: DBOS | None = None
+        self._closed = False
+
+    def open(self, work: Work) -> None:
+        """Take the callable that works on one ticket, and take up what an earlier process left. Raises EngineInUse."""
+        self._work = work
+        with _opening, ThreadPoolExecutor(1) as apart:  # DBOS refuses to work where an event loop runs
+            if dbos_module._dbos_global_instance is not None:  # noqa: SLF001 - DBOS would return it without a word
+                raise EngineInUse("another engine is open in this process, or the application itself uses DBOS")
+            apart.submit(self._launch).result()
+        self._sender.start()
+
+    def start(self, ticket: str) -> None:
+        """Work on the ticket of a new run. Raises Closing."""
+        if self._closed:
+            raise Closing("closing", "the server is closing")
+        self._tickets.put(ticket)
+
+    def wake(self, ticket: str) -> None:
+        """Work on the ticket of a run that has paused, or is about to."""
+        if not self._closed:
+            self._tickets.put(ticket)
+
+    def cancel(self, ticket: str) -> None:
+        """Do nothing: whoever works on the ticket asks the store, and will not get any further."""
+
+    def forget(self, ticket: str) -> None:
+        """Drop the ticket's rows, together with those of others and soon."""
+        self._forgotten.add(ticket)
+
+    def recover(self, tickets: Sequence[str]) -> None:
+        """Make sure that these tickets are worked on, and those that got stuck in this process or with a dead server.
+
+        Raises whatever the database does.
+        """
+        if self._closed or self._dbos is None:
+            return
+        self._drop_forgotten()
+        self._begin_broken()
+        if self._servers is None:
+            self._send_again(tickets)
+            return
+        with self._servers.turn() as living:
+            if living is not None:
+                self._take_over(living)
+                self._send_again(tickets)
+
+    def close(self, timeout: float) -> None:
+        """Take no more work and wait, at most `timeout` seconds, for what is being worked on. Idempotent.
+
+        What is still being worked on then is begun again at the next start, or by another server. DBOS itself takes up
+        to two more seconds.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._tickets.put(None)
+        if self._dbos is None:
+            return
+        for event in self._dbos.background_thread_stop_events:
+            event.set()  # take nothing from the queue that would only be left
+        with self._lock:
+            working = dict(self._working)
+        late = sum(future.cancel() for future in wait(working.values(), timeout).not_done)
+        if late:
+            logger.warning("%d steps are still running %.1f seconds after the engine was closed", late, timeout)
+        self._shut_down([ticket for ticket, done in working.items() if not done.cancelled() and done.result()])
+
+    def _launch(self) -> None:
+        silence()
+        try:
+            if self._servers is not None:
+                self._servers.join()
+            self._dbos = DBOS(config=self._config())
+            self._workflow = DBOS.workflow(
+                name="runbook.ticket",
+                max_recovery_attempts=None,  # the store counts how often a run has been begun in vain
+            )(self._plain())
+            DBOS.launch()
+            if self._servers is not None:
+                DBOS.register_queue(
+                    QUEUE, worker_concurrency=self._workers, polling_interval_sec=POLL, on_conflict="always_update"
+                )
+        except BaseException:
+            self._closed, self._dbos = True, None
+            DBOS.destroy()
+            if self._servers is not None:
+                self._servers.leave()
+            raise
+
+    def _config(self) -> DBOSConfig:
+        return {
+            "name": "airplane-runbooks",
+            "system_database_url": self._database.url.render_as_string(hide_password=False),
+            "system_database_engine": self._database,
+            "dbos_system_schema": SCHEMA,
+            "application_version": "1",  # of the tickets' form, not of the runbooks
+            "executor_id": self._id,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "ERROR",
+            "enable_otlp": False,
+            "use_listen_notify": False,
+            "notification_listener_polling_interval_sec": 0.05,  # there are none, but `destroy` waits for as long
+            # the queue counts the workers itself
+            "max_executor_threads": self._workers if self._servers is None else self._workers + 8,
+        }
+
+    def _plain(self) -> Callable[[str], None]:
+        def execute(ticket: str) -> None:  # DBOS sets attributes of what it registers, which a method has not
+            self._execute(ticket)
+
+        return execute
+
+    def _send(self) -> None:
+        """Hand tickets to DBOS, apart from whoever brings them: it waits as long as the database is away."""
+        while (ticket := self._tickets.get()) is not None:
+            try:
+                self._enqueue(ticket)
+            except Exception as problem:  # noqa: BLE001 - the store has the ticket as due, so `recover` gets it
+                if not self._closed:
+                    logger.error("ticket %s has to wait: %s", ticket, describe(problem))  # noqa: TRY400 - see describe
+
+    def _enqueue(self, ticket: str) -> None:
+        with SetWorkflowID(ticket):  # nothing happens if there is a workflow of this ID
+            if self._servers is None:
+                DBOS.start_workflow(self._workflow, ticket)
+            else:
+                DBOS.enqueue_workflow(QUEUE, self._workflow, ticket)
+
+    def _execute(self, ticket: str) -> None:
+        """Wait on a thread of DBOS's until the ticket has been worked on."""
+        done: Future[bool] = Future()
+        lapses = self._lapses()
+        while (earlier := self._admit(ticket, done)) is not done:
+            wait([earlier])  # frozen for a while, this process may get a ticket back that it still works on
+        try:
+            threading.Thread(target=self._perform, args=(ticket, done), name=f"runbook-{ticket}", daemon=True).start()
+        except RuntimeError as problem:  # no more threads, or the interpreter is about to exit
+            self._settle(ticket, done, problem)
+        try:
+            well = done.result()
+        except CancelledError:
+            raise _Abandoned from None
+        if not well or self._lapses() != lapses:  # of a ticket that others have, DBOS would await the end
+            self._broken[ticket] = time.monotonic() + RETRY
+            raise _Abandoned
+
+    def _lapses(self) -> int:
+        return 0 if self._servers is None else self._servers.lapses
+
+    def _admit(self, ticket: str, done: Future[bool]) -> Future[bool]:
+        with self._lock:
+            if self._closed:
+                raise _Abandoned
+            return self._working.setdefault(ticket, done)
+
+    def _perform(self, ticket: str, done: Future[bool]) -> None:
+        failure = None
+        try:
+            while self._work(ticket):
+                pass
+        except BaseException as problem:  # noqa: BLE001 - one bad session must not be lost, nor cost others anything
+            failure = problem
+        self._settle(ticket, done, failure)
+
+    def _settle(self, ticket: str, done: Future[bool], failure: BaseException | None) -> None:
+        if failure is not None:
+            logger.error("work on %s failed: %s", ticket, describe(failure))
+        with self._lock:
+            del self._working[ticket]
+        if done.set_running_or_notify_cancel():
+            done.set_result(failure is None)
+
+    def _drop_forgotten(self) -> None:
+        forgotten = list(self._forgotten)[:_BATCH]
+        if not forgotten:
+            return
+        in_use = {found.workflow_id for found in _find(workflow_ids=forgotten, status="PENDING")}
+        gone = [ticket for ticket in forgotten if ticket not in in_use]
+        if gone:
+            DBOS.delete_workflows(gone)
+        self._forgotten.difference_update(gone)
+
+    def _begin_broken(self) -> None:
+        moment = time.monotonic()
+        broken = [ticket for ticket, at in list(self._broken.items()) if at <= moment]
+        if not broken:
+            return
+        # by now another server may have them, if this one was taken for dead
+        self._resume(self._pending(broken))
+        for ticket in broken:
+            del self._broken[ticket]
+
+    def _take_over(self, living: frozenset[str]) -> None:
+        pending = _find(status="PENDING")
+        self._resume([workflow.workflow_id for workflow in pending if workflow.executor_id not in living])
+
+    def _resume(self, tickets: list[str]) -> None:
+        if tickets:
+            DBOS.resume_workflows(tickets, queue_name=None if self._servers is None else QUEUE)
+
+    def _send_again(self, tickets: Sequence[str]) -> None:
+        if not tickets:
+            return
+        known = _find(workflow_ids=list(tickets))
+        moving = {workflow.workflow_id for workflow in known if workflow.status in _ON_ITS_WAY}
+        if over := [workflow.workflow_id for workflow in known if workflow.status not in _ON_ITS_WAY]:
+            DBOS.delete_workflows(over)
+        for ticket in tickets:
+            if ticket not in moving:
+                self._tickets.put(ticket)
+
+    def _shut_down(self, ended: list[str]) -> None:
+        deadline = time.monotonic() + _NOTING
+        self._sender.join(_NOTING)
+        while ended and self._pending(ended) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        DBOS.destroy()
+        if self._servers is not None:
+            self._servers.leave()
+
+    def _pending(self, tickets: list[str]) -> list[str]:
+        """Return those of the tickets that this server has taken and not done with."""
+        return [found.workflow_id for found in _find(workflow_ids=tickets, status="PENDING", executor_id=self._id)]
+
+
+def _find(**which: Any) -> list[WorkflowStatus]:
+    return DBOS.list_workflows(**which, load_input=False, load_output=False)
+
+
+def silence() -> None:
+    """Have DBOS's errors go where the application's go, and nothing else of what it logs."""
+    log = logging.getLogger("dbos")
+    if not log.handlers:  # it would write to the console instead
+        log.addHandler(logging.NullHandler())
+    log.setLevel(logging.ERROR)

@@ -1,0 +1,326 @@
+"""The record of one execution: what the runbook has been through, and where in it each line of steps stands.
+
+A runbook is executed again from its top after every pause. Each step and prompt has a position, and what is recorded at
+that position is handed out instead of being done again. Lines of steps that run side by side are branches: each has
+positions of its own, so that it does not matter which of them is faster.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from ..models import Parameter, Reviewers, RunStatus
+from ..models._wire import decoder_of
+from .encoding import EMPTY, NotEncodable, decode, encode, encode_members
+from .halts import Halt, Interrupted, PromptCancelled, PromptExpired, ReplayMismatch, StepFailed, Stopped, Suspended
+from .ids import new_id, now, stable_id
+from .records import Failure, Outcome, Prompt, Run, RunKind
+from .store import Store
+from .tracing import Tracing
+from .vault import Secrets, Vault
+
+_FIRST_DELAY = 0.1  # seconds
+_LONGEST_DELAY = 5.0
+
+# Whoever makes a task or a thread hands it a copy: so it is known which branch it was made in, and after which step.
+_PLACE: ContextVar[tuple[Branch, int] | None] = ContextVar("place", default=None)
+_STEP: ContextVar[str | None] = ContextVar("step", default=None)
+
+
+class Branch:
+    """A line of steps, one after the other. `owner` is the task or thread that goes along it."""
+
+    def __init__(self, journal: Journal, path: tuple[int, ...], owner: object) -> None:
+        self.journal = journal
+        self.path = path
+        self.owner = owner
+        self.position = 0
+        self.halt: Halt | None = None
+
+    def enter(self) -> None:
+        """Go along this branch from here on, in the current task or thread."""
+        _PLACE.set((self, self.position))
+
+    def next(self) -> str:
+        """Step forward and return the position."""
+        self.position += 1
+        self.enter()
+        return ".".join(map(str, (*self.path, self.position)))
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prompt asks, of whom, and until when."""
+
+    description: str
+    parameters: tuple[Parameter, ...]
+    reviewers: Reviewers
+    confirm_text: str
+    cancel_text: str
+    expires_in: timedelta | None
+
+
+class Journal:
+    """Finds what is recorded, records what is new, and knows why the execution must end before its end.
+
+    Safe for the threads of one execution. What is secret goes no further than here: what is recorded is masked, and
+    sealed besides where that hides anything.
+    """
+
+    def __init__(
+        self,
+        parent: Run,
+        *,
+        store: Store,
+        stopping: threading.Event,
+        tracing: Tracing,
+        vault: Vault,
+        secrets: Secrets,
+    ) -> None:
+        self.parent = parent
+        self._store = store
+        self._stopping = stopping
+        self._tracing = tracing
+        self._vault = vault
+        self.secrets = secrets
+        self._lock = threading.Lock()
+        self._history = {run.position: run for run in store.history(parent.id)}
+        self._unseen = dict.fromkeys(self._history)
+        self._opened: Counter[tuple[int, ...]] = Counter()
+        self.main = Branch(self, (), None)
+        self.halt: Halt | None = None  # of all branches
+        self.quiet = False  # ended from outside, since all that was left to wait for are humans
+        self.suspended = False
+        self._over: Halt | None = None
+        self.moves = 0  # how often any branch has moved
+
+    @property
+    def has_history(self) -> bool:
+        """Whether anything has been recorded before this execution."""
+        return bool(self._history)
+
+    def start(self, owner: object) -> None:
+        """Begin the main branch, in the current task or thread."""
+        self.main.owner = owner
+        self.main.enter()
+
+    def end(self, *, quiet: bool) -> None:
+        """Let no branch take another step: the runbook has ended, or is about to be ended since all is `quiet`."""
+        self.quiet = quiet
+        self._over = Suspended()
+
+    def branch(self, owner: object) -> Branch:
+        """Return the branch of a task or thread; a new one for a task that has its maker's as yet.
+
+        Raises RuntimeError inside of a step, and where nothing leads back to the runbook. A thread gets no branch of
+        its own here: nobody could tell afterwards which was which.
+        """
+        if (step := _STEP.get()) is not None:
+            raise RuntimeError(f"step {step!r} cannot have steps or prompts of its own")
+        branch, position = _PLACE.get() or (None, 0)
+        stranger = isinstance(owner, int) and branch is not None and branch.owner != owner
+        if branch is None or branch.journal is not self or stranger:
+            raise RuntimeError("a context belongs to the runbook that is executed: for threads, use context.parallel")
+        if branch.owner != owner:
+            branch = self.open(branch, position, owner)
+            branch.enter()
+        return branch
+
+    def open(self, branch: Branch, position: int, owner: object) -> Branch:
+        """Open one more branch at a place in another one."""
+        place = (*branch.path, position)
+        with self._lock:
+            self._opened[place] += 1
+            return Branch(self, (*place, self._opened[place]), owner)
+
+    def step(self, branch: Branch, name: str, function: Callable[..., Any], arguments: dict[str, Any]) -> Run:
+        """Return the run of the branch's next step, recorded or new. Raises Halt."""
+        name = self.secrets.mask(name)
+        position, run = self._next(branch, RunKind.STEP, name)
+        if run is None:
+            values = self.secrets.mask_json(encode_members(arguments))
+            run = self._child(RunKind.STEP, name, position, function, values)
+            self._add(run)
+        elif not run.status.is_terminal:  # the server died in it
+            if not self._store.attempt(run.id, self.parent.epoch):
+                raise self._ended(Interrupted())
+            run = msgspec.structs.replace(run, attempt=run.attempt + 1)
+        return run
+
+    def prompt(self, branch: Branch, question: Question) -> Run:
+        """Return the run of the branch's next prompt, recorded or new. Raises Halt."""
+        description = self.secrets.mask(question.description)
+        position, run = self._next(branch, RunKind.PROMPT, description)
+        if run is None:
+            run = self._child(RunKind.PROMPT, description, position, None, EMPTY)
+            schema = self.secrets.mask_json(encode(question.parameters))
+            prompt = Prompt(
+                id=new_id("pmt"),
+                run_id=run.id,
+                parent_id=self.parent.id,
+                description=description,
+                parameters=decoder_of(tuple[Parameter, ...]).decode(schema),
+                reviewers=question.reviewers,
+                confirm_text=question.confirm_text,
+                cancel_text=question.cancel_text,
+                expires_at=None if question.expires_in is None else now() + question.expires_in,
+            )
+            self._add(run, prompt)
+        return run
+
+    def result(self, run: Run) -> Any:
+        """Return what a step that has ended returned. Raises StepFailed."""
+        if run.failure is not None:
+            raise StepFailed(run.name, run.failure.kind, run.failure.message)
+        return self._read(run)
+
+    def answer(self, branch: Branch, run: Run, parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+        """Return the JSON of an answer. Raises PromptCancelled, and Suspended if there is none."""
+        if run.status is RunStatus.CANCELLED:
+            raise PromptExpired(run.name) if run.cancelled_by is None else PromptCancelled(run.name)
+        if run.status is not RunStatus.SUCCEEDED:
+            branch.halt = Suspended()
+            self.suspended = True
+            raise branch.halt
+        values: dict[str, Any] = self._read(run)
+        self.secrets.add(Secrets.of(parameters, values))
+        return values
+
+    async def perform(
+        self,
+        run: Run,
+        call: Callable[[], Awaitable[Any]],
+        retries: int,
+        wait: Callable[[float], Awaitable[bool]],
+    ) -> Any:
+        """Call until it succeeds or has failed once more than `retries` times, record the end, and return the result.
+
+        `wait` waits some seconds and tells whether the server is about to stop. Raises StepFailed, Halt.
+        """
+        try:
+            shown, sealed, plain = self._encoded(await self._attempts(run, call, retries, wait))
+        except Halt:
+            raise
+        except BaseException as problem:
+            failure = self.failure(problem)
+            self._finish(run, Outcome.failed(failure))
+            raise StepFailed(run.name, failure.kind, failure.message) from problem
+        self._finish(run, Outcome.succeeded(shown, sealed))
+        return decode(plain)
+
+    def succeeded(self, value: Any) -> Outcome:
+        """Return the outcome of a runbook that returned this. Raises NotEncodable."""
+        shown, sealed, _ = self._encoded(value)
+        return Outcome.succeeded(shown, sealed)
+
+    def failure(self, problem: BaseException) -> Failure:
+        """Describe an exception."""
+        if isinstance(problem, NotEncodable):
+            return Failure("TypeError", f"the result has no form in JSON: {self.secrets.mask(str(problem))}")
+        failure = Failure.of(problem)
+        return Failure(failure.kind, self.secrets.mask(failure.message))
+
+    def unfinished(self) -> str | None:
+        """Return the name of the first recorded step or prompt that the runbook has not come to, if any."""
+        return next((self._history[position].name for position in self._unseen), None)
+
+    def _next(self, branch: Branch, kind: RunKind, name: str) -> tuple[str, Run | None]:
+        """Step forward and return what is recorded there, None beyond the record."""
+        if (halt := self.halt or branch.halt or self._over) is not None:
+            raise halt
+        position = branch.next()
+        self.moves += 1
+        run = self._history.get(position)
+        if run is None:
+            if self._stopping.is_set():
+                raise self._ended(Stopped())
+            return position, None
+        if (run.kind, run.name) != (kind, name):
+            raise self._ended(
+                ReplayMismatch(
+                    f"the runbook went another way than before: at position {position} it had "
+                    f"{run.kind.value} {run.name!r} and now has {kind.value} {name!r}"
+                )
+            )
+        self._unseen.pop(position, None)
+        return position, run
+
+    def _child(
+        self, kind: RunKind, name: str, position: str, function: Callable[..., Any] | None, values: bytes
+    ) -> Run:
+        known_as = getattr(function, "id", None)
+        parent = self.parent
+        return Run(
+            id=new_id("run"),
+            kind=kind,
+            parent_id=parent.id,
+            session_id=parent.session_id,
+            task_id=known_as if isinstance(known_as, str) else stable_id("tsk", f"{parent.slug}/{kind}/{name}"),
+            slug=name if kind is RunKind.STEP else kind.value,
+            name=name,
+            param_values=values,
+            env_slug=parent.env_slug,
+            created_by=parent.created_by,
+            position=position,
+        )
+
+    def _add(self, run: Run, prompt: Prompt | None = None) -> None:
+        if not self._store.add_child(run, self.parent.epoch, prompt):
+            raise self._ended(Interrupted())
+
+    async def _attempts(
+        self, run: Run, call: Callable[[], Awaitable[Any]], retries: int, wait: Callable[[float], Awaitable[bool]]
+    ) -> Any:
+        delay = _FIRST_DELAY
+        for number in range(run.attempt, run.attempt + retries):
+            try:
+                return await self._attempt(run, number, call)
+            except Exception:  # noqa: BLE001 - whatever it is, another attempt is what the runbook asked for
+                if await wait(delay):
+                    raise self._ended(Stopped()) from None
+                if not self._store.attempt(run.id, self.parent.epoch):
+                    raise self._ended(Interrupted()) from None
+                delay = min(delay * 2, _LONGEST_DELAY)
+        return await self._attempt(run, run.attempt + retries, call)
+
+    async def _attempt(self, run: Run, number: int, call: Callable[[], Awaitable[Any]]) -> Any:
+        token = _STEP.set(run.name)
+        try:
+            with self._tracing.attempt(self.parent, run, number):
+                return await call()
+        finally:
+            _STEP.reset(token)
+
+    def _finish(self, run: Run, outcome: Outcome) -> None:
+        if not self._store.finish(run.id, outcome, self.parent.epoch):
+            raise self._ended(Interrupted()) from None
+
+    def _encoded(self, value: Any) -> tuple[bytes, bytes | None, bytes]:
+        """Encode a result: as anybody may see it, sealed if that hides anything, and plain."""
+        plain = encode(value)
+        shown = self.secrets.mask_json(plain)
+        return shown, None if shown == plain else self._vault.seal(plain), plain
+
+    def _read(self, run: Run) -> Any:
+        return decode(run.output if run.sealed_output is None else self._vault.open(run.sealed_output))
+
+    def _ended(self, halt: Halt) -> Halt:
+        # kept, so that a runbook that swallows it cannot go on as if nothing had happened
+        with self._lock:
+            self.halt = self.halt or halt
+        return self.halt
+
+
+def named(function: Callable[..., Any], args: Iterable[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments by the function's parameter names, those without a name by their position."""
+    try:
+        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        return {**{str(index): value for index, value in enumerate(args)}, **kwargs}

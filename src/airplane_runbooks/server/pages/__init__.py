@@ -1,0 +1,5 @@
+"""Pages for humans: what goes on, and forms for what is asked. They work without JavaScript."""
+
+from .site import Pages
+
+__all__ = ["Pages"]

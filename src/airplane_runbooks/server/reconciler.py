@@ -1,0 +1,108 @@
+"""Brings the engine back in line with the store, and the store with the clock."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from .engine import Engine
+from .errors import Conflict, NotFound
+from .ids import now
+from .logs import describe
+from .records import Run
+from .store import Store
+from .tracing import Tracing
+
+logger = logging.getLogger(__name__)
+
+GRACE = timedelta(seconds=2)  # until a due stretch that nobody has begun may have got lost
+_BATCH = 100
+
+
+class Reconciler:
+    """Does once in `interval` seconds what must not depend on a call: it hands out what got lost, and clears away.
+
+    Of the parents that have ended, the last `keep_ended` are kept, and none for longer than `keep_for`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        tracing: Tracing,
+        *,
+        keep_ended: int,
+        keep_for: timedelta | None,
+        interval: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._tracing = tracing
+        self._keep_ended = keep_ended
+        self._keep_for = keep_for
+        self._interval = interval
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="runbook-reconciler", daemon=True)
+        self._failing: set[str] = set()
+        self._luck = random.Random()  # noqa: S311 - no secret; of its own, to leave the application's seed alone
+
+    def start(self) -> None:
+        """Do everything once, before anything else, and go on in the background."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Do no more, and wait for what is being done. Idempotent."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _loop(self) -> None:
+        self._pass(timedelta(0))  # what is due now has been so since before this process
+        self._ready.set()
+        # several servers keep out of step
+        while not self._stopping.wait(self._interval * self._luck.uniform(0.8, 1.2)):
+            self._pass(GRACE)
+
+    def _pass(self, grace: timedelta) -> None:
+        moment = now()
+        self._guarded("expire prompts", lambda: self._expire(moment))
+        self._guarded("drop what has ended", lambda: self._drop(moment))
+        self._guarded("recover what is due", lambda: self._recover(moment - grace))
+
+    def _guarded(self, duty: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as problem:  # noqa: BLE001 - neither another duty nor the next time depends on it
+            if duty not in self._failing and not self._stopping.is_set():
+                logger.error("cannot %s: %s", duty, describe(problem))  # noqa: TRY400 - see describe
+            self._failing.add(duty)
+        else:
+            self._failing.discard(duty)
+
+    def _recover(self, before: datetime) -> None:
+        self._engine.recover([run.ticket for run in self._store.due(before, _BATCH)])
+
+    def _expire(self, moment: datetime) -> None:
+        for prompt_id in self._store.overdue(moment, _BATCH):
+            with suppress(Conflict, NotFound):  # answered meanwhile, or expired by another server
+                prompt = self._store.answer(prompt_id, None, None)
+                if parent := self._store.run(prompt.parent_id):
+                    self._tracing.answered(parent, prompt)
+                    self._engine.wake(parent.ticket)
+
+    def _drop(self, moment: datetime) -> None:
+        before = None if self._keep_for is None else moment - self._keep_for
+        for run in self._store.drop(self._keep_ended, before):
+            for ticket in tickets(run):
+                self._engine.forget(ticket)
+
+
+def tickets(run: Run) -> list[str]:
+    """Return the tickets of all stretches of a parent up to now."""
+    return [f"{run.id}.{number}" for number in range(1, run.stretch + 1)]

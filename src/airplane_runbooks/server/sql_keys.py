@@ -1,0 +1,72 @@
+"""Idempotency keys in a database, which is all that the servers on it know of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam
+
+from .database import Database, writing
+from .ids import new_seed
+from .keys import LEASE, LIFETIME, Claim, Reply, busy, other_request
+from .tables import KEYS
+
+_CLEANING = 60.0  # seconds between two of them
+_BATCH = 500  # keys cleaned away at a time
+
+_KEY = bindparam("the_key", type_=KEYS.c.key.type)
+_LATEST = bindparam("latest", type_=sa.Double)
+_IS_KEY = KEYS.c.key == _KEY
+_HAS_EXPIRED = (KEYS.c.since <= _LATEST) & KEYS.c.status.is_not(None)
+_IS_FORGOTTEN = (KEYS.c.since <= _LATEST) & (KEYS.c.leased <= _LATEST)  # settled or not
+
+_GET = sa.select(KEYS.c.fingerprint, KEYS.c.seed, KEYS.c.leased, KEYS.c.status, KEYS.c.body)
+_LOCK = _GET.where(_IS_KEY).with_for_update()
+_ADD = sa.insert(KEYS)
+_CHANGE = sa.update(KEYS).where(_IS_KEY)
+_FREE = sa.delete(KEYS).where(_IS_KEY, KEYS.c.status.is_(None))
+_EXPIRE = sa.delete(KEYS).where(_IS_KEY, _HAS_EXPIRED)
+_some = sa.select(KEYS.c.key).where(_IS_FORGOTTEN).order_by(KEYS.c.since).limit(_BATCH)
+_CLEAN = sa.delete(KEYS).where(KEYS.c.key.in_(_some.with_for_update(skip_locked=True)))
+
+
+class SqlKeys:
+    """Keys in a database, which it does not close. All methods raise DatabaseUnavailable, too."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self.database = database
+        self._clock = clock
+        self._clean_at = clock()
+
+    @writing
+    def claim(self, connection: Connection, key: str, fingerprint: bytes) -> Claim:
+        """Take a key for a call. Raises KeyBusy, Conflict."""
+        moment = self._clock()
+        if moment >= self._clean_at:
+            self._clean_at = moment + _CLEANING
+            connection.execute(_CLEAN, {"latest": moment - LIFETIME})
+        connection.execute(_EXPIRE, {"the_key": key, "latest": moment - LIFETIME})
+        entry = connection.execute(_LOCK, {"the_key": key}).first()
+        if entry is None:
+            seed = new_seed()
+            new = {"key": key, "fingerprint": fingerprint, "seed": seed, "since": moment, "leased": moment}
+            connection.execute(_ADD, new)
+            return Claim(seed)
+        if entry.fingerprint != fingerprint:
+            raise other_request()
+        if entry.status is not None:
+            return Claim(entry.seed, Reply(entry.status, entry.body))
+        if moment - entry.leased < LEASE:
+            raise busy()
+        connection.execute(_CHANGE, {"the_key": key, "leased": moment})
+        return Claim(entry.seed)
+
+    @writing
+    def settle(self, connection: Connection, key: str, reply: Reply | None) -> None:
+        """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
+        if reply is None:
+            connection.execute(_FREE, {"the_key": key})
+        else:
+            connection.execute(_CHANGE, {"the_key": key, "status": reply.status, "body": reply.body})

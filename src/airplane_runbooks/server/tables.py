@@ -1,0 +1,183 @@
+"""The tables on SQLite and PostgreSQL. The columns have the names of the records' fields; see `rows` for their values.
+
+`seq` counts the rows in the order of their insertion. Moments are microseconds since 1970, JSON is kept as it came.
+What may be large stands last, since SQLite reads a row from its beginning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+
+class _PostgresText(sa.TypeDecorator[str]):
+    """Text without the character that PostgreSQL has no place for."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - the base class's
+        return value.replace("\0", "\ufffd") if value else value
+
+
+_TEXT = sa.Text().with_variant(_PostgresText(), "postgresql")
+_SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by columns of just this type
+_MOMENT = sa.BigInteger()
+_JSON = sa.LargeBinary()
+
+LONGEST_INDEXED = 200  # characters
+
+
+def _column(name: str, kind: Any, *items: Any) -> sa.Column[Any]:
+    return sa.Column(name, kind, *items, nullable=False)
+
+
+def _optional(name: str, kind: Any, *items: Any) -> sa.Column[Any]:
+    return sa.Column(name, kind, *items, nullable=True)
+
+
+def _of(column: str) -> sa.ForeignKey:
+    return sa.ForeignKey(column, ondelete="CASCADE")
+
+
+def _index(
+    table: sa.Table,
+    *names: str,
+    where: sa.ColumnElement[bool] | None = None,
+    unique: bool = False,
+    dialect: str | None = None,
+) -> None:
+    index = sa.Index(
+        f"{table.name}_by_{names[0]}",
+        *(table.c[name] for name in names),
+        unique=unique,
+        sqlite_where=where,
+        postgresql_where=where,
+    )
+    if dialect is not None:
+        index.ddl_if(dialect)
+
+
+def is_short(text: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Ask whether a text is indexed: PostgreSQL has bounds for what it takes into an index."""
+    return sa.func.length(text) <= sa.literal_column(str(LONGEST_INDEXED))
+
+
+VERSIONS = sa.Table("runbook_version", METADATA, _column("version", sa.Integer))
+
+RUNS = sa.Table(
+    "runbook_runs",
+    METADATA,
+    sa.Column("seq", _SEQ, primary_key=True),
+    sa.Column("id", _TEXT, nullable=False, unique=True),
+    _column("kind", _TEXT),
+    _optional("parent_id", _TEXT, _of("runbook_runs.id")),
+    _optional("session_id", _TEXT),
+    _column("task_id", _TEXT),
+    _column("slug", _TEXT),
+    _column("name", _TEXT),
+    _column("status", _TEXT),
+    _column("env_slug", _TEXT),
+    _column("created_at", _MOMENT),
+    _column("updated_at", _MOMENT),
+    _optional("active_at", _MOMENT),
+    _optional("ended_at", _MOMENT),
+    _column("created_by", _TEXT),
+    _optional("cancelled_by", _TEXT),
+    _column("position", _TEXT),
+    _column("attempt", sa.Integer),
+    _column("stretch", sa.Integer),
+    _column("woken", sa.Boolean),
+    _optional("due_at", _MOMENT),
+    _column("epoch", sa.Integer),
+    _column("crashes", sa.Integer),
+    _column("source", _TEXT),
+    _column("trace_context", _TEXT),
+    _column("ended_seed", _TEXT),
+    _column("param_values", _JSON),
+    _column("params", _JSON),
+    _column("resources", _JSON),
+    _column("output", _JSON),
+    _optional("failure", _JSON),
+    _optional("sealed_values", sa.LargeBinary),
+    _optional("sealed_output", sa.LargeBinary),
+)
+
+SESSIONS = sa.Table(
+    "runbook_sessions",
+    METADATA,
+    sa.Column("seq", _SEQ, primary_key=True),
+    sa.Column("id", _TEXT, nullable=False, unique=True),
+    sa.Column("run_id", _TEXT, _of("runbook_runs.id"), nullable=False, unique=True),
+    _column("runbook_id", _TEXT),
+    _column("name", _TEXT),
+    _column("status", _TEXT),
+    _column("created_by", _TEXT),
+    _column("created_at", _MOMENT),
+    _column("updated_at", _MOMENT),
+    _column("param_values", _JSON),
+    _column("params", _JSON),
+)
+
+PROMPTS = sa.Table(
+    "runbook_prompts",
+    METADATA,
+    sa.Column("seq", _SEQ, primary_key=True),
+    sa.Column("id", _TEXT, nullable=False, unique=True),
+    _column("run_id", _TEXT, _of("runbook_runs.id")),
+    _column("parent_id", _TEXT, _of("runbook_runs.id")),
+    _column("confirm_text", _TEXT),
+    _column("cancel_text", _TEXT),
+    _column("created_at", _MOMENT),
+    _optional("submitted_at", _MOMENT),
+    _optional("cancelled_at", _MOMENT),
+    _optional("answered_by", _TEXT),
+    _column("answered_seed", _TEXT),
+    _optional("expires_at", _MOMENT),
+    _column("description", _TEXT),
+    _column("parameters", _JSON),
+    _column("reviewers", _JSON),
+    _column("values", _JSON),
+)
+
+KEYS = sa.Table(
+    "runbook_keys",
+    METADATA,
+    sa.Column("key", _TEXT, primary_key=True),
+    _column("fingerprint", sa.LargeBinary),
+    _column("seed", _TEXT),
+    _column("since", sa.Double),
+    _column("leased", sa.Double),
+    _optional("status", sa.Integer),
+    _optional("body", sa.LargeBinary),
+)
+
+SERVERS = sa.Table(
+    "runbook_servers",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    _column("seen_at", sa.DateTime(timezone=True)),
+)
+
+IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
+HAS_ENDED = RUNS.c.parent_id.is_(None) & RUNS.c.ended_at.is_not(None)
+
+_index(RUNS, "parent_id", "position", where=RUNS.c.parent_id.is_not(None), unique=True)
+_index(RUNS, "task_id", "seq")
+_index(RUNS, "session_id", "seq")
+_index(RUNS, "slug", "seq", where=is_short(RUNS.c.slug))
+_index(RUNS, "env_slug", "seq", where=is_short(RUNS.c.env_slug))
+_index(RUNS, "due_at", "seq", where=RUNS.c.due_at.is_not(None))
+_index(RUNS, "ended_at", "seq", where=HAS_ENDED)
+_index(SESSIONS, "runbook_id", "seq")
+_index(PROMPTS, "run_id", "seq")
+_index(PROMPTS, "parent_id")
+_index(PROMPTS, "expires_at", "seq", where=IS_OPEN & PROMPTS.c.expires_at.is_not(None))
+_index(KEYS, "since")
+for _table in (RUNS, SESSIONS):
+    # SQLite does not know how many rows lie within bounds: it goes through all of them in a few milliseconds
+    _index(_table, "seq", "updated_at", dialect="sqlite")
+    _index(_table, "updated_at", "seq", dialect="postgresql")
