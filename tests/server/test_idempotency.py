@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, runbook, task
+from airplane_runbooks.server.database import Database
 from airplane_runbooks.server.errors import Conflict, KeyBusy
-from airplane_runbooks.server.keys import LEASE, LIFETIME, Claim, MemoryKeys, Reply
+from airplane_runbooks.server.keys import LEASE, LIFETIME, Claim, Reply
+from airplane_runbooks.server.sql_keys import SqlKeys
+from airplane_runbooks.server.tables import KEYS
+from tests.server.model_store import MemoryKeys
 from tests.server.support import Client, eventually, served
 
 CALLS = Counter()
@@ -199,35 +205,112 @@ def test_a_client_that_goes_away_in_the_middle_finds_its_session_on_resending():
         assert [one["id"] for one in api.get("/sessions/list").json["sessions"]] == [answer.json["sessionID"]]
 
 
+@pytest.fixture(params=["model", "memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def make_keys(request, tmp_path):
+    """Makes stores of keys that look at one clock; in a database, they share what they know."""
+    if request.param == "model":
+        yield MemoryKeys
+        return
+    urls = {"memory": lambda: "sqlite://", "file": lambda: f"sqlite:///{tmp_path / 'keys.db'}"}
+    database = Database(urls.get(request.param, lambda: request.getfixturevalue("postgres_url"))())
+    yield lambda clock: SqlKeys(database, clock)
+    database.close()
+
+
 class TestKeys:
-    def test_a_key_is_kept_for_an_hour(self):
+    def test_a_key_is_kept_for_an_hour(self, make_keys):
         now = [0.0]
-        keys = MemoryKeys(lambda: now[0])
+        keys = make_keys(lambda: now[0])
         first = keys.claim("k", b"a")
         assert first.reply is None
         keys.settle("k", Reply(200, b"first"))
         now[0] = LIFETIME - 1
         assert keys.claim("k", b"a") == Claim(first.seed, Reply(200, b"first"))
         now[0] = LIFETIME
-        later = keys.claim("k", b"a")
+        later = keys.claim("k", b"b")
         assert later.reply is None
         assert later.seed != first.seed
 
-    def test_a_claim_is_busy_until_it_is_settled(self):
-        keys = MemoryKeys(lambda: 0.0)
+    def test_a_claim_is_busy_until_it_is_settled(self, make_keys):
+        keys = make_keys(lambda: 0.0)
         keys.claim("k", b"a")
         with pytest.raises(Conflict):
             keys.claim("k", b"b")
         with pytest.raises(KeyBusy):
             keys.claim("k", b"a")
+        keys.claim("other", b"b")
         keys.settle("k", None)
         assert keys.claim("k", b"b").reply is None
 
-    def test_a_claim_whose_call_has_died_is_taken_over_with_its_seed(self):
+    def test_a_claim_whose_call_has_died_is_taken_over_with_its_seed(self, make_keys):
         now = [0.0]
-        keys = MemoryKeys(lambda: now[0])
+        keys = make_keys(lambda: now[0])
         first = keys.claim("k", b"a")
+        now[0] = LEASE - 0.001
+        with pytest.raises(KeyBusy):
+            keys.claim("k", b"a")
         now[0] = LEASE
         assert keys.claim("k", b"a") == first
         with pytest.raises(KeyBusy):
             keys.claim("k", b"a")
+
+    def test_a_late_failure_does_not_take_back_the_reply_of_who_took_over(self, make_keys):
+        now = [0.0]
+        keys = make_keys(lambda: now[0])
+        keys.claim("k", b"a")
+        now[0] = LEASE
+        keys.claim("k", b"a")
+        keys.settle("k", Reply(200, b"second"))
+        keys.settle("k", None)
+        assert keys.claim("k", b"a").reply == Reply(200, b"second")
+
+    def test_of_many_who_claim_one_key_at_once_one_gets_it(self, make_keys):
+        keys = make_keys(time.time)
+        barrier = threading.Barrier(8)
+
+        def claim(_):
+            barrier.wait(10)
+            try:
+                return keys.claim("k", b"a").seed
+            except KeyBusy:
+                return None
+
+        with ThreadPoolExecutor(8) as threads:
+            claims = list(threads.map(claim, range(8)))
+        assert claims.count(None) == 7
+
+
+class TestSqlKeys:
+    @pytest.fixture
+    def database(self):
+        database = Database("sqlite://")
+        yield database
+        database.close()
+
+    def count(self, database):
+        with database.read() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(KEYS))
+
+    def test_servers_share_them(self, database):
+        one, other = SqlKeys(database), SqlKeys(database)
+        seed = one.claim("k", b"a").seed
+        with pytest.raises(KeyBusy):
+            other.claim("k", b"a")
+        one.settle("k", Reply(201, b"\x00"))
+        assert other.claim("k", b"a") == Claim(seed, Reply(201, b"\x00"))
+
+    def test_those_that_nobody_asks_for_any_more_are_cleaned_away(self, database):
+        now = [1.0]
+        keys = SqlKeys(database, lambda: now[0])
+        for number in range(5):
+            keys.claim(f"settled {number}", b"a")
+            keys.settle(f"settled {number}", Reply(200, b""))
+            keys.claim(f"died {number}", b"a")
+        now[0] = LIFETIME
+        keys.claim("died 0", b"a")  # somebody has
+        keys.claim("new", b"a")
+        assert self.count(database) == 11
+        now[0] += 60
+        keys.claim("new", b"a")
+        assert self.count(database) == 2
+        assert keys.claim("settled 0", b"b").reply is None

@@ -9,6 +9,8 @@ import pytest
 from airplane_runbooks.server import Context, runbook
 from tests.server.support import served
 
+pytestmark = pytest.mark.once
+
 CALLS = Counter()
 LOCK = threading.Lock()
 

@@ -128,9 +128,11 @@ def test_an_open_prompt_says_null_where_nothing_has_happened(api, waiting):
 
 def test_a_run_is_asked_for_by_id_or_run_id(api, waiting):
     run = api.runs(waiting)[1]
-    assert api.get("/runs/get", runID=run["id"]).json == api.get("/runs/get", id=run["id"]).json == run
+    both = api.get("/runs/get", id=run["id"]).json
+    assert both == {**run, "run": run}
+    assert api.get("/runs/get", runID=run["id"]).json == both
     assert api.get("/runs/getOutputs", runID=run["id"]).json == {"output": 4, "outputs": 4}
-    assert api.get("/runs/get", id="", runID=run["id"]).json == run
+    assert api.get("/runs/get", id="", runID=run["id"]).json == both
 
 
 def test_the_output_is_there_but_null_until_the_run_ends(api, waiting):

@@ -337,7 +337,9 @@ def test_arguments_that_are_not_json_are_left_out_of_the_run(api):
 )
 def test_misuse_fails_the_session_and_nothing_else(api, slug, message):
     assert api.finishes(slug, status="Failed") == {"error": message}
-    assert api.finishes("strays") == "a context belongs to the thread that executes the runbook"
+    assert (
+        api.finishes("strays") == "a context belongs to the runbook that is executed: for threads, use context.parallel"
+    )
 
 
 def test_sessions_that_wait_hold_no_threads(api):

@@ -22,6 +22,8 @@ from airplane_runbooks.server import Context, RunbookServer, create_app, runbook
 from airplane_runbooks.server.serving import _is_loopback
 from tests.server.support import Client, eventually, served
 
+pytestmark = pytest.mark.once
+
 ENTERED = threading.Event()
 LEAVE = threading.Event()
 CALLS = []
@@ -155,8 +157,10 @@ def test_closing_a_server_that_never_started_does_nothing():
 def test_an_address_in_use_is_an_error_where_it_is_asked_for():
     with RunbookServer([]) as server:
         port = urlsplit(server.base_url).port
+        other = RunbookServer([], port=port)
         with pytest.raises(OSError, match="in use"):
-            RunbookServer([], port=port).start()
+            other.start()
+        assert other._backend.stopping
 
 
 def test_another_thread_may_wait_for_the_end():

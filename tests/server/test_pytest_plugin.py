@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from airplane_runbooks import Airplane
+from airplane_runbooks.server import Context, runbook
+
+
+@runbook
+def double(context: Context, number: int) -> int:
+    """Double a number."""
+    return context.step(lambda: 2 * number, name="double")
+
+
+def test_the_fixture_starts_servers_and_closes_them_after_the_test(airplane_server):
+    first, second = airplane_server(double), airplane_server(double, api_key="tkn_mine")
+    assert first.base_url != second.base_url
+    assert second.api_key == "tkn_mine"
+    with Airplane(first.api_key, base_url=first.base_url) as airplane:
+        session = airplane.runbooks.execute_and_wait(slug="double", param_values={"number": 2}, timeout=10)
+        (step,) = airplane.sessions.steps(session.id)
+    assert step.output == 4
+
+
+def test_a_project_that_has_the_package_has_the_fixture(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "from airplane_runbooks.server import Context, runbook\n\n"
+        "@runbook\ndef nothing(context: Context) -> None:\n    pass\n\n"
+        "def test_it(airplane_server):\n    assert airplane_server(nothing).base_url.startswith('http://127.0.0.1:')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("module", ["starlette", "uvicorn", "urllib3", "dbos", "airplane_runbooks.server"])
+def test_the_plugin_loads_nothing_until_the_fixture_is_used(module):
+    program = f"import airplane_runbooks.pytest_plugin, sys; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

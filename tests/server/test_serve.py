@@ -1,0 +1,154 @@
+"""`serve` in child processes, with real signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+import urllib3
+
+from airplane_runbooks.server import serve
+
+pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")]
+
+PROGRAM = """
+import os, sys, time
+from airplane_runbooks.server import Context, runbook, serve
+
+def work():
+    print("entered", flush=True)
+    time.sleep(float(sys.argv[2]))
+    print("left", flush=True)
+
+@runbook
+def one_step(context: Context) -> None:
+    context.step(work)
+
+def runbooks():
+    if "PREPARE" in os.environ:
+        print("preparing", flush=True)
+        time.sleep(float(os.environ["PREPARE"]))
+    yield one_step
+
+serve(runbooks(), port=int(sys.argv[1]), grace=30, database="sqlite://")
+print("returned", flush=True)
+"""
+
+
+@contextmanager
+def serving(port=0, seconds=0.3, **environment):
+    environment = {**os.environ, **environment}
+    command = [sys.executable, "-c", PROGRAM, str(port), str(seconds)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def address(process):
+    line = process.stderr.readline()
+    return re.fullmatch(r"Serving at (http://127\.0\.0\.1:\d+/v0) until Ctrl-C\n", line)[1]
+
+
+def shown_key(process):
+    return process.stderr.readline().split()[-1]
+
+
+def call(url, key, slug="one_step"):
+    return urllib3.request(
+        "POST", f"{url}/runbooks/execute", json={"slug": slug}, headers={"X-Airplane-API-Key": key}
+    ).status
+
+
+def is_open(host, port):
+    with socket.socket() as probe:
+        return not probe.connect_ex((host, port))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_after_the_running_step_with_status_0(number):
+    with serving(AIRPLANE_API_KEY="") as process:
+        url, key = address(process), shown_key(process)
+        assert key.startswith("tkn_")
+        assert call(url, key) == 200
+        assert process.stdout.readline() == "entered\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert (out, err, process.returncode) == ("left\nreturned\n", "", 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_process_at_once(number):
+    with serving(seconds=60, AIRPLANE_API_KEY="tkn_mine") as process:
+        url = address(process)
+        assert call(url, "tkn_mine") == 200
+        assert process.stdout.readline() == "entered\n"
+        process.send_signal(signal.SIGINT)
+        host, port = url.split("/")[2].split(":")
+        while is_open(host, int(port)):  # until the first signal has been taken
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+        assert (out, err, process.returncode) == ("", "", 128 + number)
+
+
+def test_a_key_from_the_environment_is_not_shown():
+    with serving(AIRPLANE_API_KEY="tkn_mine") as process:
+        assert call(address(process), "tkn_mine") == 200
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert "tkn_mine" not in out + err
+        assert process.returncode == 0
+
+
+def test_a_signal_before_the_server_is_up_ends_it_as_well():
+    with serving(AIRPLANE_API_KEY="tkn_mine", PREPARE="0.5") as process:
+        assert process.stdout.readline() == "preparing\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (out, process.returncode) == ("returned\n", 0)
+        assert err.count("\n") == 1
+
+
+def test_a_port_in_use_is_said_in_the_last_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with serving(port) as process:
+            out, err = process.communicate(timeout=30)
+    assert (out, process.returncode) == ("", 1)
+    assert re.fullmatch(rf"OSError: .*[Aa]ddress already in use.*{port}.*", err.splitlines()[-1])
+
+
+def test_serve_is_for_the_main_thread():
+    problems = []
+
+    def run():
+        try:
+            serve([])
+        except RuntimeError as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert "main thread" in str(problems[0])
+
+
+def test_serve_refuses_what_the_server_refuses_and_leaves_signals_alone(monkeypatch):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.delenv("AIRPLANE_API_KEY", raising=False)
+    with pytest.raises(ValueError, match="choose an api_key"):
+        serve([], host="0.0.0.0", database="sqlite://")
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        serve([], port=taken.getsockname()[1], database="sqlite://")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import stat
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airplane_runbooks.models import Parameter, ParameterType
+from airplane_runbooks.server.vault import KEY_VARIABLE, MASK, Secrets, Vault, VaultError, find_vault, masked_values
+
+PARAMETERS = (
+    Parameter(slug="token", type=ParameterType.STRING, secret=True),
+    Parameter(slug="name", type=ParameterType.STRING),
+)
+
+
+@pytest.fixture(autouse=True)
+def no_key_around(monkeypatch):
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+
+
+def key():
+    return Fernet.generate_key().decode()
+
+
+@given(st.binary(max_size=200))
+def test_what_is_sealed_comes_back_and_cannot_be_read_before(plain):
+    vault = Vault([key()])
+    sealed = vault.seal(plain)
+    assert vault.open(sealed) == plain
+    assert len(plain) < 8 or plain not in sealed
+
+
+def test_an_old_key_still_opens_after_a_new_one_has_been_put_in_front():
+    old, new = key(), key()
+    sealed = Vault([old]).seal(b"x")
+    assert Vault([new, old]).open(sealed) == b"x"
+    with pytest.raises(VaultError, match="not here"):
+        Vault([new]).open(sealed)
+    with pytest.raises(VaultError):
+        Vault([old]).open(Vault([new, old]).seal(b"x"))
+
+
+def test_what_is_no_key_is_refused_without_being_shown():
+    with pytest.raises(VaultError, match="32 random bytes") as problem:
+        find_vault("s3cret but short", None, shared=False)
+    assert "s3cret" not in str(problem.value)
+    assert problem.value.__suppress_context__
+
+
+def test_a_database_file_gets_a_key_of_its_own_beside_it(tmp_path):
+    database = tmp_path / "runbooks.db"
+    sealed = find_vault(None, database, shared=False).seal(b"x")
+    assert find_vault(None, database, shared=False).open(sealed) == b"x"
+    (made,) = tmp_path.iterdir()
+    assert made.name == "runbooks.db.key"
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+
+
+def test_a_key_that_is_given_wins_over_the_environment_and_that_over_the_file(tmp_path, monkeypatch):
+    given_key, around = key(), key()
+    find_vault(None, None, shared=False).check()
+    with pytest.raises(VaultError, match=KEY_VARIABLE):
+        find_vault(None, None, shared=True).check()
+    monkeypatch.setenv(KEY_VARIABLE, f"{around}, {key()}")
+    assert Vault([around]).open(find_vault(None, tmp_path / "db", shared=False).seal(b"x")) == b"x"
+    assert Vault([given_key]).open(find_vault(given_key, None, shared=True).seal(b"x")) == b"x"
+    assert list(tmp_path.iterdir()) == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+
+
+@given(JSON, st.sampled_from(["hunter2!", 'qu"ote\\', "söcret", "line\nend"]))
+def test_a_secret_is_masked_wherever_it_stands_in_a_document(document, secret):
+    secrets = Secrets.of(PARAMETERS, {"token": secret, "name": "public"})
+    around = {"a": [document, f"<{secret}>"], secret: secret}
+    masked = secrets.mask_json(msgspec.json.encode(around))
+    decoded = msgspec.json.decode(masked)
+    assert secret not in repr_texts(decoded)
+    assert decoded == {
+        "a": [msgspec.json.decode(secrets.mask_json(msgspec.json.encode(document))), f"<{MASK}>"],
+        MASK: MASK,
+    }
+
+
+def repr_texts(value: Any) -> str:
+    if isinstance(value, dict):
+        return "".join(map(repr_texts, [*value.keys(), *value.values()]))
+    return "".join(map(repr_texts, value)) if isinstance(value, list) else str(value)
+
+
+@given(JSON)
+def test_a_document_without_secrets_stays_as_it_is_to_the_byte(document):
+    encoded = msgspec.json.encode(document)
+    assert Secrets().mask_json(encoded) is encoded
+    assert Secrets(["nowhere to be found"]).mask_json(encoded) is encoded
+
+
+def test_the_longest_secret_is_masked_first():
+    assert Secrets(["secret", "secret-two"]).mask("my secret-two secret") == f"my {MASK} {MASK}"
+
+
+def test_a_secret_too_short_to_look_for_is_masked_as_a_value_only():
+    assert not Secrets.of(PARAMETERS, {"token": "no"})
+    assert masked_values(PARAMETERS, {"token": "no", "name": "no"}) == {"token": MASK, "name": "no"}
+    assert masked_values(PARAMETERS, {"token": None}) == {"token": None}
+
+
+def test_nothing_is_shown_of_secrets_and_vaults():
+    secrets = Secrets(["hunter2!"])
+    assert repr(secrets) == "<Secrets: 1>"
+    assert repr(Vault([key()])) == "<Vault>"
