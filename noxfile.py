@@ -90,6 +90,11 @@ def provide(session: nox.Session, package: str, *programs: str) -> None:
     session.run("apt-get", *options, package, external=True, silent=True, env=quiet)
 
 
+def provide_postgres(session: nox.Session) -> None:
+    """See to it that PostgreSQL is here, whose programs Debian keeps off the PATH."""
+    provide(session, "postgresql", "initdb", *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+
+
 @nox.session(python=False, requires=["lint", "typing", "docs", "browser", "cluster", "compat", "lowest", "coverage"])
 def tests(session: nox.Session) -> None:
     """Run every check: this session only asks for the others."""
@@ -143,7 +148,7 @@ def screenshots(session: nox.Session) -> None:
 def cluster(session: nox.Session) -> None:
     """Test servers that share a PostgreSQL, and kill and freeze them; arguments go to pytest."""
     install(session, "test")
-    provide(session, "postgresql", "initdb", *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+    provide_postgres(session)
     session.run("python", "-m", "pytest", "-m", "postgres and not slow", *session.posargs)
 
 
@@ -166,7 +171,7 @@ def compat(session: nox.Session) -> None:
 def load(session: nox.Session) -> None:
     """Count the sessions per second of one server and of several on one PostgreSQL; arguments go to the benchmark."""
     install(session, "test")
-    provide(session, "postgresql", "initdb", *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+    provide_postgres(session)
     session.run("python", "benchmarks/cluster.py", *session.posargs, env={"PYTHONPATH": "."})
 
 
@@ -226,7 +231,8 @@ def bench(session: nox.Session) -> None:
 def chaos(session: nox.Session) -> None:
     """Run the tests that are too long for every day; arguments go to pytest."""
     install(session, "test")
-    session.run("python", "-m", "pytest", "-m", "slow", *session.posargs)
+    provide_postgres(session)
+    session.run("python", "-m", "pytest", "-m", "slow", "-rP", "--durations=0", *session.posargs)
 
 
 @nox.session

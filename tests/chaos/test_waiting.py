@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,9 +28,7 @@ def seconds(server: Server) -> float:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_ten_thousand_waiting_sessions_hold_next_to_nothing(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_ten_thousand_waiting_sessions_hold_next_to_nothing(tmp_path: Path) -> None:
     with servers(f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as (server,):
         human = Human([server])
         client = human.client
@@ -61,6 +58,6 @@ def test_ten_thousand_waiting_sessions_hold_next_to_nothing(
         human.close()
         assert server.stop() == 0
     figures = {"megabytes": round(grown / 1e6, 1), "core": round(share, 3), "answer to end, s": round(answered, 2)}
-    record_property("waiting", figures)
+    print(figures)
     assert grown < 50e6, figures
     assert share < 0.05, figures
