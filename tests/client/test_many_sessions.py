@@ -79,7 +79,7 @@ class Crowd:
 @pytest.mark.parametrize(
     "make", [ThreadedTransport, lambda: AiohttpTransport(pool_size=100)], ids=["threaded", "aiohttp"]
 )
-@pytest.mark.parametrize(("size", "seconds"), [(200, 2), pytest.param(1000, 8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("size", "seconds"), [(100, 4), pytest.param(1000, 8, marks=pytest.mark.slow)])
 def test_all_are_followed_to_their_end(
     make: Callable[[], AsyncTransport], server: tuple[str, str], size: int, seconds: float
 ) -> None:
