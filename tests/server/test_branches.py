@@ -369,6 +369,6 @@ def test_nothing_is_left_of_all_that(caplog):
             for prompt_id in open_prompts(api, session_id, 2).values():
                 submit(api, prompt_id)
             api.reaches(session_id, "Succeeded")
-        lasting = ("runbook-api", "runbook-0", "runbook-1")  # pools that fill as they are used
+        lasting = ("runbook-api", "runbook-worker")  # pools that fill as they are used
         eventually(lambda: all(one.name.startswith(lasting) for one in set(threading.enumerate()) - before))
     assert caplog.records == []

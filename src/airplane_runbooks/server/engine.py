@@ -138,7 +138,7 @@ class LocalEngine:
     def _push(self, ticket: str) -> None:
         self._queue.append(ticket)
         if len(self._queue) > self._idle and len(self._threads) < self._workers:
-            thread = threading.Thread(target=self._loop, name=f"runbook-{len(self._threads)}", daemon=True)
+            thread = threading.Thread(target=self._loop, name=f"runbook-worker-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
             thread.start()
         self._ready.notify()
