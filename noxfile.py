@@ -36,6 +36,9 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
     "typing": (*EVERYTHING, "--group", "typing"),
 }
 
+# Much of the tests' time goes by in waiting for deadlines.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+
 
 def pyenv(*words: str) -> list[str]:
     """Return the words that a pyenv command prints."""
@@ -73,9 +76,7 @@ def repeat_tests(session: nox.Session) -> None:
     """Run what is worth running in more than one suite."""
     brief = {"HYPOTHESIS_PROFILE": "brief"}
     wanted = "not (slow or postgres or browser or compat or once)"
-    # side by side, since much of the time goes by in waiting for deadlines
-    side_by_side = ("-n", "2", "--dist", "loadfile")
-    session.run("python", "-m", "pytest", *side_by_side, "-m", wanted, *session.posargs, env=brief)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", wanted, *session.posargs, env=brief)
 
 
 def provide(session: nox.Session, package: str, *programs: str) -> None:
@@ -116,7 +117,8 @@ def suite(session: nox.Session) -> None:
         session.warn(f"Python {python} was not found here: its suite is skipped.")
     install(session, "test")
     if session.python == OLDEST:  # measuring takes its time, and nothing in the package depends on the version
-        session.run("coverage", "run", "-m", "pytest", *session.posargs)
+        session.run("coverage", "run", "-m", "pytest", "--ignore", "tests/server", *session.posargs)
+        session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "tests/server", *session.posargs)
     else:
         repeat_tests(session)
 

@@ -171,3 +171,17 @@ def with_something_else(customer: str) -> None:
 def test_signatures_without_a_schema_are_refused(function):
     with pytest.raises(TypeError):
         runbook(function)
+
+
+@pytest.mark.parametrize("text", ["It's no Python", "x = 1", "def other(): ..."])
+def test_a_runbook_whose_file_holds_something_else_is_known_by_its_code(tmp_path, text):
+    page = tmp_path / "page.md"
+    page.write_text(f"{text}\n" * 9)
+
+    def source(result):
+        names = {}
+        exec(compile(f"def book(context):\n    return {result}\n", str(page), "exec", dont_inherit=True), names)
+        return runbook(names["book"]).source
+
+    assert source(1) == source(1)
+    assert source(1) != source(2)

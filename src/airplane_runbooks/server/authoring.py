@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+import tokenize
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -171,17 +172,24 @@ def digest(function: Callable[..., Any], version: str | None) -> str:
     """Digest what an author wrote, without comments, docstring and decorators; or the version given in its place."""
     if version is not None:
         text = f"version {version}"
+    elif (tree := _definition(function)) is not None:
+        body = tree.body[ast.get_docstring(tree, clean=False) is not None :]
+        text = ast.dump(tree.args) + "".join(map(ast.dump, body))
     else:
-        try:
-            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-            body = getattr(tree, "body", [])[ast.get_docstring(tree, clean=False) is not None :]  # type: ignore[arg-type]
-            text = ast.dump(getattr(tree, "args", tree)) + "".join(map(ast.dump, body))
-        except (OSError, SyntaxError, TypeError, ValueError):  # written at a prompt, or made by other code
-            code = function.__code__
-            text = repr(
-                (code.co_names, code.co_varnames, [one for one in code.co_consts if isinstance(one, str | int)])
-            )
+        code = function.__code__
+        text = repr((code.co_names, code.co_varnames, [one for one in code.co_consts if isinstance(one, str | int)]))
     return blake2b(text.encode(errors="replace"), digest_size=8).hexdigest()
+
+
+def _definition(function: Callable[..., Any]) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """Find a function's source; None if it was written at a prompt, made by code, or its file has changed since."""
+    try:
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    except (OSError, SyntaxError, tokenize.TokenError, TypeError, ValueError):
+        return None
+    if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef) and tree.name == function.__name__:
+        return tree
+    return None
 
 
 RunnableT = TypeVar("RunnableT", bound=Runnable[..., Any])
