@@ -76,9 +76,8 @@ def decoder_of(model: object) -> msgspec.json.Decoder[Any]:
         return _decoders[model]
     except KeyError:
         with _building:
-            if model not in _decoders:
-                _decoders[model] = msgspec.json.Decoder(model)
-            return _decoders[model]
+            decoder = _decoders[model] = _decoders.get(model) or msgspec.json.Decoder(model)
+            return decoder
 
 
 def decode(raw: bytes, model: type[T]) -> T:
