@@ -146,6 +146,13 @@ def screenshots(session: nox.Session) -> None:
     session.run("python", "docs/screenshots.py")
 
 
+@nox.session(requires=["build"])
+def trace_picture(session: nox.Session) -> None:
+    """Draw the picture of the trace in the documentation anew."""
+    install(session, "demo")
+    session.run("python", "docs/trace_picture.py")
+
+
 @nox.session(python=OLDEST, requires=["build"])
 def cluster(session: nox.Session) -> None:
     """Test servers that share a PostgreSQL, and kill and freeze them; arguments go to pytest."""
@@ -227,6 +234,13 @@ def bench(session: nox.Session) -> None:
     """Measure the client beside its peers; arguments go to the benchmarks."""
     install(session, "bench")
     session.run("python", "benchmarks/execute.py", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def overhead(session: nox.Session) -> None:
+    """Measure what telemetry adds to a call; arguments go to the benchmark."""
+    install(session, "bench")
+    session.run("python", "benchmarks/telemetry.py", *session.posargs)
 
 
 @nox.session(requires=["build"])

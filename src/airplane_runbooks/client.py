@@ -6,7 +6,7 @@ import copy
 import functools
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
@@ -76,6 +76,7 @@ class _Client(ABC, Generic[TransportT]):
         meter_provider: MeterProvider | None = None,
         propagator: TextMapPropagator | None = None,
         suppress_http_instrumentation: bool = True,
+        opt_in_attributes: Collection[str] = (),
         allow_insecure_http: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -99,19 +100,22 @@ class _Client(ABC, Generic[TransportT]):
         # Imported here for the sake of those who import this package without building a client.
         from .core import Core, leaf
         from .middleware import chain
-        from .middleware.tracing import AttemptSpan, Telemetry
+        from .middleware.tracing import AttemptSpan
+        from .opt_in import OptIn
+        from .telemetry import Telemetry
 
+        opt_in = OptIn.parse(opt_in_attributes)
         clock = self._default_clock() if clock is None else clock
         self._transport = self._default_transport() if transport is None else transport
         if (prepare := getattr(self._transport, "prepare", None)) is not None:
             prepare(base.origin)
         telemetry = Telemetry(
+            base,
             version=__version__,
-            server_address=base.host,
-            server_port=base.port,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
             propagator=propagator,
+            opt_in=opt_in,
         )
         layers = chain(
             source,
@@ -211,6 +215,10 @@ class Airplane(_Client[Transport]):
         meter_provider: Where metrics go; the global provider by default.
         propagator: What writes trace headers; the global propagator by default.
         suppress_http_instrumentation: Keep other instrumentation from tracing our requests a second time.
+        opt_in_attributes: What the spans of attempts are to show besides, by the names that the HTTP conventions have
+            for it: `url.template` (which also makes it part of the span's name and of the metric), `url.scheme`,
+            `user_agent.original`, `http.request.body.size`, `http.response.body.size`, and any
+            `http.request.header.<name>` or `http.response.header.<name>`.
         allow_insecure_http: Allow plain http to other machines, which shows the key to the network.
         clock: Source of time, for tests.
 

@@ -11,11 +11,12 @@ from .clock import Clock
 from .composite import Composite
 from .errors import AirplaneError, AttemptTimeout, DecodeError
 from .http import CallState, Reply, Request, Response
-from .middleware.tracing import CallSpan, Telemetry
+from .middleware.tracing import CallSpan
 from .operations import Operation, ReplyT, RequestT
 from .options import BaseURL, Resolved
 from .pipeline import Next
 from .replies import redacted, request_id, status_error
+from .telemetry import Telemetry
 
 T = TypeVar("T")
 
@@ -124,13 +125,13 @@ def leaf(carry: Callable[[Request, float | None], Awaitable[Response]], clock: C
 
     async def send(request: Request) -> Response:
         call = request.call
+        call.attempts += 1
         timeout = call.attempt_timeout
         if call.deadline is not None:
             left = call.deadline - clock.now()
             if left <= 0:
                 raise AttemptTimeout("no time left before the request could be sent", sent=False)
             timeout = left if timeout is None or left < timeout else timeout
-        call.attempts += 1
         response = await carry(request, timeout)
         return response if response.is_success or call.redact is None else redacted(response, call.redact)
 

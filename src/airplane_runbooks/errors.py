@@ -38,7 +38,7 @@ class AirplaneError(Exception):
 
     Attributes:
         operation: Name of the operation, such as `runbooks.execute`; None outside a call.
-        attempts: How many requests were handed to the transport.
+        attempts: How many attempts were begun; the last one may have found no time left to be sent in.
         idempotency_key: The key that all attempts carried; repeat the call with it to be safe against doubling.
         maybe_processed: Whether the server may have acted on the request although the call failed.
         session_id: The session that was followed, or had been started before the failure, if any.

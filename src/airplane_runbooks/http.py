@@ -122,6 +122,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.origin + self.target
 
     @property
+    def path(self) -> str:
+        """The path without its query. It holds no values: those of a GET are in the query."""
+        return self.target.partition("?")[0]
+
+    @property
     def operation(self) -> str:
         """Name of the operation that the request belongs to."""
         return self.call.operation

@@ -160,6 +160,8 @@ def clients(options: dict[str, str], provider: Callable[[], str]) -> None:
     Airplane(transport=FakeTransport([json_response({})]), clock=FakeClock())
     Airplane(retry=RetryPolicy(max_attempts=3), retry_budget=RetryBudget(10, 1))
     Airplane(retry=NO_RETRY, retry_budget=None, tracer_provider=None, meter_provider=None, propagator=None)
+    Airplane(suppress_http_instrumentation=False, opt_in_attributes={"url.template"})
+    Airplane(opt_in_attributes=[1])  # type: ignore[list-item]
 
     Airplane(b"tkn_1")  # type: ignore[arg-type]
     Airplane("tkn_1", "https://h/v0")  # type: ignore[call-arg]

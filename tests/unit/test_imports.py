@@ -21,6 +21,7 @@ PACKAGE = Path(airplane_runbooks.__file__).parent
 # The layers, lowest first. A module imports from lower layers only, and from its own if it is a package.
 LAYERS = [
     "version",
+    "log",
     "policy",
     "clock",
     "http",
@@ -29,6 +30,8 @@ LAYERS = [
     "models",
     "options",
     "replies",
+    "opt_in",
+    "telemetry",
     "pipeline",
     "operations",
     "middleware",

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ..clock import Clock
 from ..errors import DeadlineExceeded, TransportError
 from ..http import Request, Response
+from ..log import logger
 from ..pipeline import Next
 from ..policy import RetryBudget, RetryPolicy
 from ..replies import is_transient, retry_after, status_error
+from ..telemetry import type_name
 from .idempotency import KEY_LIFETIME
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
-
-logger = logging.getLogger("airplane_runbooks")
 
 Outcome = Response | TransportError
 
@@ -179,8 +179,11 @@ def _conclude(verdict: GiveUp, outcome: Outcome) -> Response:
 def _log_retry(request: Request, outcome: Outcome, delay: float) -> None:
     """Say that there will be another attempt: not a warning, for nothing has failed yet."""
     if logger.isEnabledFor(logging.INFO):
-        what = str(outcome.status) if isinstance(outcome, Response) else type(outcome).__name__
-        extra = {"operation": request.operation, "attempt": request.attempt, "delay": delay, "error_type": what}
+        if isinstance(outcome, Response):
+            what = error_type = str(outcome.status)
+        else:
+            what, error_type = type(outcome).__name__, type_name(outcome)
+        extra = {"operation": request.operation, "attempt": request.attempt, "delay": delay, "error_type": error_type}
         logger.info(
             "%s: attempt %d ended with %s, next in %.3f s",
             request.operation,

@@ -1,0 +1,121 @@
+"""What telemetry adds to one `execute`, over a transport that answers at once: `nox -s overhead`.
+
+All contenders run in one process, in blocks that take turns; the difference to the same client without telemetry is
+taken block by block, and its median printed, in microseconds and as a share of the bare call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from airplane_runbooks import Airplane, Headers, Request, Response, RetryBudget, Secret, core
+from airplane_runbooks.core import leaf
+from airplane_runbooks.middleware import chain
+from airplane_runbooks.pipeline import compose
+
+BLOCK = 200
+OK = Response(status=200, headers=Headers(), body=b'{"sessionID":"ses1"}', http_version="1.1")
+VALUES = {"limit": 20, "name": "ada"}
+Calls = Callable[[int], None]
+
+
+class Null:
+    """A transport that answers at once."""
+
+    def send(self, request: Request, timeout: float | None, /) -> Response:  # noqa: ARG002  # as the protocol has it
+        return OK
+
+    def close(self) -> None: ...
+
+
+class Dropping(SpanExporter):
+    def export(self, spans: Any) -> SpanExportResult:  # noqa: ARG002  # drops them
+        return SpanExportResult.SUCCESS
+
+
+def client(**options: Any) -> Airplane:
+    return Airplane("tkn_benchmark", base_url="http://127.0.0.1:1/v0", transport=Null(), **options)
+
+
+def execute(airplane: Airplane) -> Calls:
+    def calls(count: int) -> None:
+        for _ in range(count):
+            airplane.runbooks.execute(slug="hello_world", param_values=VALUES)
+
+    return calls
+
+
+class Nothing:
+    """What stands in for the span of a call."""
+
+    def __init__(self, *_: object) -> None: ...
+    def end(self, *_: object) -> None: ...
+
+
+def without_telemetry() -> Calls:
+    airplane, secret = client(), Secret("tkn_benchmark")
+    clock = airplane._core.clock
+    *layers, _ = chain(lambda: secret, clock, budget=RetryBudget(), attempt_span=Any)
+    airplane._core._chain = compose(layers, leaf(airplane._carry, clock))
+    execute_all = execute(airplane)
+
+    def calls(count: int) -> None:
+        core.CallSpan, kept = Nothing, core.CallSpan
+        try:
+            execute_all(count)
+        finally:
+            core.CallSpan = kept
+
+    return calls
+
+
+def recording() -> TracerProvider:
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(Dropping()))
+    return provider
+
+
+CONTENDERS: dict[str, Callable[[], Calls]] = {
+    "without telemetry": without_telemetry,
+    "no SDK": lambda: execute(client()),
+    "SDK, nothing sampled": lambda: execute(client(tracer_provider=TracerProvider(sampler=ALWAYS_OFF))),
+    "SDK, spans recorded": lambda: execute(client(tracer_provider=recording())),
+    "SDK, spans and metrics recorded": lambda: execute(
+        client(tracer_provider=recording(), meter_provider=MeterProvider([InMemoryMetricReader()]))
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200, help="blocks of each contender (default: %(default)s)")
+    rounds = parser.parse_args().rounds
+    contenders = {name: make() for name, make in CONTENDERS.items()}
+    for calls in contenders.values():
+        calls(BLOCK)
+    took: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, calls in contenders.items():
+            started = time.process_time()
+            calls(BLOCK)
+            took[name].append((time.process_time() - started) / BLOCK * 1e6)
+    bare = took["without telemetry"]
+    print(f"{'over the call without telemetry':<34}{'added, us':>10}{'ratio':>8}")
+    for name, times in took.items():
+        added = statistics.median(one - other for one, other in zip(times, bare, strict=True))
+        share = statistics.median(one / other for one, other in zip(times, bare, strict=True))
+        print(f"{name:<34}{added:>10.1f}{share:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
