@@ -32,6 +32,7 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
     "lint": ("--group", "lint"),
     "lock": ("--group", "lock"),
     "nox": ("--group", "nox"),
+    "telemetry": (*EVERYTHING, "--group", "telemetry"),
     "test": (*EVERYTHING, "--group", "test"),
     "typing": (*EVERYTHING, "--group", "typing"),
 }
@@ -75,7 +76,7 @@ def install(session: nox.Session, *locks: str, package: bool = True) -> None:
 def repeat_tests(session: nox.Session) -> None:
     """Run what is worth running in more than one suite."""
     brief = {"HYPOTHESIS_PROFILE": "brief"}
-    wanted = "not (slow or postgres or browser or compat or once)"
+    wanted = "not (slow or postgres or browser or compat or telemetry or once)"
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", wanted, *session.posargs, env=brief)
 
 
@@ -96,7 +97,10 @@ def provide_postgres(session: nox.Session) -> None:
     provide(session, "postgresql", "initdb", *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))
 
 
-@nox.session(python=False, requires=["lint", "typing", "docs", "browser", "cluster", "compat", "lowest", "coverage"])
+@nox.session(
+    python=False,
+    requires=["lint", "typing", "docs", "browser", "cluster", "compat", "telemetry", "lowest", "coverage"],
+)
 def tests(session: nox.Session) -> None:
     """Run every check: this session only asks for the others."""
     session.log("Every check passed.")
@@ -174,6 +178,14 @@ def compat(session: nox.Session) -> None:
         session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", external=True, silent=True)
     env = {"NODE_PATH": str(folder.resolve() / "node_modules")}
     session.run("python", "-m", "pytest", "tests/compat", "-m", "compat", *session.posargs, env=env)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+@nox.parametrize("versions", ["telemetry", "telemetry-lowest"], ids=["newest", "lowest"])
+def telemetry(session: nox.Session, versions: str) -> None:
+    """Test the client beside other instrumentation and through a collector; arguments go to pytest."""
+    install(session, versions)
+    session.run("python", "-m", "pytest", "tests/telemetry", "-m", "telemetry", *session.posargs)
 
 
 @nox.session(requires=["build"])
@@ -264,6 +276,7 @@ def lock(session: nox.Session) -> None:
     bounds = Path(session.create_tmp(), "lowest.in")
     bounds.write_text("\n".join(map(floor, direct)), encoding="utf-8")
     compile_lock(session, "lowest", str(bounds), "--group", "test")
+    compile_lock(session, "telemetry-lowest", str(bounds), "--group", "telemetry")
 
 
 def compile_lock(session: nox.Session, name: str, *inputs: str) -> None:
