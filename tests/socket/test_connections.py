@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trustme
+from urllib3 import HTTPConnectionPool
 
 from airplane_runbooks import AirplaneError, AttemptTimeout, ClientClosed, ConnectError, ConnectionLost, TransportError
 from airplane_runbooks.testing.conformance import KEY, request_to
@@ -247,3 +248,22 @@ def test_a_traceback_shows_no_key_that_the_server_repeats(transport: Urllib3Tran
         transport.send(request_to(server.origin), 5)
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert KEY not in shown
+
+
+@pytest.mark.parametrize(("line", "version"), [(b"HTTP/1.1 200 OK", 11), (b"HTTP/1.0 200 OK", 10)])
+def test_who_wraps_urllib3s_method_gets_what_looks_like_its_responses(
+    monkeypatch: pytest.MonkeyPatch, transport: Urllib3Transport, line: bytes, version: int
+) -> None:
+    seen = []
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        answer = urlopen(*args, **kwargs)
+        seen.append((answer.status, answer.version, answer.version_string, answer.headers["content-length"]))
+        return answer
+
+    urlopen = HTTPConnectionPool.urlopen
+    monkeypatch.setattr(HTTPConnectionPool, "urlopen", wrapped)
+    response = line + b"\r\ncontent-length: 2\r\n\r\n{}"
+    with HostileServer(after_request(lambda peer: peer.send(response))) as server:
+        assert transport.send(request_to(server.origin), 5).body == b"{}"
+    assert seen == [(200, version, line[:8].decode(), "2")]

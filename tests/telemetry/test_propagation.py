@@ -113,7 +113,7 @@ print("traceparent" in headers, "baggage" in headers)
 """
 
 
-@pytest.mark.parametrize(("named", "sent"), [("baggage", "False True"), ("none", "False False")])
+@pytest.mark.parametrize(("named", "sent"), [("baggage", "False True"), ("tracecontext", "True False")])
 def test_21_the_environments_propagators_are_used(
     kind: str, named: str, sent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

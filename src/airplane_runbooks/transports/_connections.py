@@ -31,7 +31,7 @@ _FINAL = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] [2-9]")
 
 
 class Answer:
-    """A response as far as urllib3's pool looks at it."""
+    """A response as far as urllib3's pool looks at it, and those who wrap its methods to trace requests."""
 
     __slots__ = ("_connection", "_pool", "body", "head", "headers", "retries", "status")
 
@@ -46,6 +46,10 @@ class Answer:
     @property
     def version_string(self) -> str:
         return "HTTP/1." + self.head.version
+
+    @property
+    def version(self) -> int:
+        return int("1" + self.head.version)
 
 
 if TYPE_CHECKING:
