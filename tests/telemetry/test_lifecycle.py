@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from airplane_runbooks import Headers, Response, SessionFailed
+from airplane_runbooks import SessionFailed
 from airplane_runbooks.testing import FakeTransport, json_response
 from tests.client.support import Either, Model
 from tests.telemetry.observed import ATTEMPTS, CALLS, OK, UNAVAILABLE, Make, Observed, attributes, execute
@@ -226,37 +226,25 @@ def test_32_a_histogram_that_raises_changes_no_result(kind: str, monkeypatch: py
     assert client(execute).session_id == "ses1"
 
 
-class Null:
-    """A transport that answers at once."""
-
-    reply = Response(status=200, headers=Headers(), body=b'{"sessionID":"ses1"}', http_version="1.1")
-
-    def send(self, request: Any, timeout: float | None, /) -> Response:
-        return self.reply
-
-    def close(self) -> None: ...
-
-
-def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airplane_runbooks import Airplane, telemetry
-
-    airplane = Airplane("tkn_test", transport=Null())
-    execute(airplane)
+def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Either(kind, FakeTransport([OK, OK]))
+    client(execute)
     called: list[str] = []
+    ours = ("opentelemetry", "airplane_runbooks.telemetry", "airplane_runbooks.middleware.tracing")
 
     def note(frame: Any, event: str, _: Any) -> None:
-        name = frame.f_globals.get("__name__", "")
-        if event == "call" and name.startswith(
-            ("opentelemetry", "airplane_runbooks.telemetry", "airplane_runbooks.middleware.tracing")
-        ):
+        if event == "call" and frame.f_globals.get("__name__", "").startswith(ours):
             called.append(frame.f_code.co_name)
 
-    monkeypatch.setattr(telemetry.trace, "get_tracer", None)
+    monkeypatch.setattr(trace, "get_tracer", None)
     sys.setprofile(note)
     try:
-        execute(airplane)
+        client(execute)
     finally:
         sys.setprofile(None)
+    assert "_end" in called
     assert len(called) <= 16
     assert not {"__missing__", "headers", "start_span", "set_attributes"} & set(called)
 
