@@ -11,7 +11,7 @@ from .clock import Clock
 from .composite import Composite
 from .errors import AirplaneError, AttemptTimeout, DecodeError
 from .http import CallState, Reply, Request, Response
-from .middleware.tracing import CallSpan
+from .middleware.tracing import begin_call
 from .operations import Operation, ReplyT, RequestT
 from .options import BaseURL, Resolved
 from .pipeline import Next
@@ -33,7 +33,7 @@ class Core:
     async def call(self, operation: Operation[RequestT, ReplyT], request: RequestT, options: Resolved) -> Reply[ReplyT]:
         """Carry out an operation under a span of its own."""
         call = self.begin(operation.name, options, options.timeout)
-        span = CallSpan(self._telemetry, operation.name)
+        span = begin_call(self._telemetry, operation.name)
         try:
             reply = await self.perform(operation, request, options, call)
         except BaseException as failure:
@@ -45,7 +45,7 @@ class Core:
     async def compose(self, name: str, steps: Callable[[Composite], Awaitable[T]], options: Resolved) -> T:
         """Carry out an operation that is made of several calls, under one span for all of them."""
         composite = Composite(self, options)
-        span = CallSpan(self._telemetry, name)
+        span = begin_call(self._telemetry, name)
         try:
             result = await steps(composite)
         except BaseException as failure:

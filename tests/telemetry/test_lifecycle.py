@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from airplane_runbooks import SessionFailed
+from airplane_runbooks import SessionFailed, telemetry
 from airplane_runbooks.testing import FakeTransport, json_response
 from tests.client.support import Either, Model
 from tests.telemetry.observed import ATTEMPTS, CALLS, OK, UNAVAILABLE, Make, Observed, attributes, execute
@@ -244,9 +245,17 @@ def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
         client(execute)
     finally:
         sys.setprofile(None)
-    assert "_end" in called
-    assert len(called) <= 16
-    assert not {"__missing__", "headers", "start_span", "set_attributes"} & set(called)
+    assert sorted(set(called)) == ["__call__", "begin_call", "end", "get_current", "is_idle"]
+    assert len(called) <= 7
+
+
+def test_25_should_the_api_keep_its_providers_elsewhere_its_stand_ins_are_asked(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "trace", SimpleNamespace(**{**vars(trace), "_TRACER_PROVIDER": object()}))
+    client = Either(kind, FakeTransport([OK, OK]))
+    assert [client(execute).session_id for _ in range(2)] == ["ses1", "ses1"]
+    assert not client.client._core._telemetry.is_idle()
 
 
 def test_34_nothing_of_the_sdk_is_imported(kind: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from airplane_runbooks import ConnectError, NotFound
+from airplane_runbooks import ConnectError, Next, NotFound, Request, Response
 from airplane_runbooks.testing import json_response
 from tests.telemetry.observed import ATTEMPTS, CALLS, OK, ONCE, SERVER, UNAVAILABLE, Make, attributes
 
@@ -75,3 +76,16 @@ def test_a_failed_call_is_counted_by_the_class_that_its_caller_caught(make: Make
     with pytest.raises(NotFound):
         seen.execute()
     assert seen.counts(CALLS, "error.type") == {"airplane_runbooks.errors.NotFound": 1}
+
+
+def test_what_is_kept_of_attempts_has_a_bound(make: Make) -> None:
+    async def elsewhere(request: Request, call_next: Next, /) -> Response:
+        return await call_next(
+            msgspec.structs.replace(request, origin=f"http://h{len(seen.transport.requests)}.example")
+        )
+
+    seen = make([OK] * 600, attempt_middleware=[elsewhere])
+    for _ in range(600):
+        seen.execute()
+    assert len(seen.client._core._telemetry.attempts) <= 256
+    assert len(seen.points(ATTEMPTS)) == 600
