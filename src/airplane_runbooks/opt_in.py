@@ -15,11 +15,13 @@ T = TypeVar("T")
 
 Value = str | int | list[str]
 
+_DIGITS = 19  # of numbers that need more than 63 bits, which is what exporters have for them
+
 
 def _content_length(response: Response) -> int | None:
     """Return the size of the body as it was sent, where that is known: a response is kept decoded."""
     length = response.headers.get("content-length", "")
-    if length.isascii() and length.isdigit():
+    if length.isascii() and length.isdigit() and len(length) < _DIGITS:
         return int(length)
     return None if "content-encoding" in response.headers else len(response.body)
 
@@ -52,6 +54,8 @@ class OptIn(msgspec.Struct, frozen=True):
             raise ConfigurationError("opt_in_attributes is a collection of names, not one string")
         of_request, of_response = dict(_OF_REQUEST), dict(_OF_RESPONSE)
         for name in names:
+            if not isinstance(name, str):
+                raise ConfigurationError(f"opt_in_attributes: {name!r} is no name")
             if (header := _header(name, _REQUEST_HEADER)) is not None:
                 of_request[name] = partial(_values, header)
             elif (header := _header(name, _RESPONSE_HEADER)) is not None:
