@@ -39,6 +39,7 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
 
 # Much of the tests' time goes by in waiting for deadlines.
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+REPEATED = "not (slow or postgres or browser or compat or telemetry or once)"
 
 
 def pyenv(*words: str) -> list[str]:
@@ -76,8 +77,18 @@ def install(session: nox.Session, *locks: str, package: bool = True) -> None:
 def repeat_tests(session: nox.Session) -> None:
     """Run what is worth running in more than one suite."""
     brief = {"HYPOTHESIS_PROFILE": "brief"}
-    wanted = "not (slow or postgres or browser or compat or telemetry or once)"
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", wanted, *session.posargs, env=brief)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", REPEATED, *session.posargs, env=brief)
+
+
+def measure_tests(session: nox.Session) -> None:
+    """Run everything, and measure what the tests of the client cover."""
+    session.run("coverage", "erase")
+    measured = session.posargs or ("--ignore", "tests/server")
+    session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, "-m", REPEATED, *measured)
+    session.run("coverage", "combine", "--quiet")
+    if not session.posargs:
+        session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "once and not (slow or postgres or browser)")
+        session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", REPEATED, "tests/server")
 
 
 def provide(session: nox.Session, package: str, *programs: str) -> None:
@@ -121,8 +132,7 @@ def suite(session: nox.Session) -> None:
         session.warn(f"Python {python} was not found here: its suite is skipped.")
     install(session, "test")
     if session.python == OLDEST:  # measuring takes its time, and nothing in the package depends on the version
-        session.run("coverage", "run", "-m", "pytest", "--ignore", "tests/server", *session.posargs)
-        session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "tests/server", *session.posargs)
+        measure_tests(session)
     else:
         repeat_tests(session)
 
@@ -162,7 +172,7 @@ def cluster(session: nox.Session) -> None:
     """Test servers that share a PostgreSQL, and kill and freeze them; arguments go to pytest."""
     install(session, "test")
     provide_postgres(session)
-    session.run("python", "-m", "pytest", "-m", "postgres and not slow", *session.posargs)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "postgres and not slow", *session.posargs)
 
 
 @nox.session(python=OLDEST, requires=["build"])

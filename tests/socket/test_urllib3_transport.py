@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airplane_runbooks import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
-from airplane_runbooks.testing.conformance import KEY, TransportConformance, request_to
+from airplane_runbooks.testing.conformance import KEY, AsyncTransportConformance, TransportConformance, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
 from airplane_runbooks.transports.urllib3 import _forget_connections as forget_connections
@@ -104,9 +104,10 @@ def test_an_answer_is_taken_although_the_request_could_not_be_sent_to_its_end(mo
     transport.close()
 
 
-def test_the_conformance_test_wants_to_know_what_to_test() -> None:
+@pytest.mark.parametrize("case", [TransportConformance, AsyncTransportConformance])
+def test_the_conformance_test_wants_to_know_what_to_test(case: Any) -> None:
     with pytest.raises(NotImplementedError):
-        TransportConformance().make()
+        case().make()
 
 
 def test_addresses_are_tried_in_turn_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
