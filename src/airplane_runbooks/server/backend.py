@@ -14,7 +14,7 @@ from .encoding import NotEncodable, decode, encode
 from .engine import Engine
 from .errors import Closing, Conflict, Invalid, NotFound
 from .keys import Keys
-from .reconciler import Reconciler
+from .reconciler import Reconciler, go_on
 from .records import Outcome, Prompt, Run, RunKind, Session
 from .runner import Runner
 from .store import RunQuery, SessionQuery, Store
@@ -251,9 +251,7 @@ class Backend:
 
     def _answer(self, prompt_id: str, values: bytes | None, origin: Origin, sealed: bytes | None = None) -> None:
         prompt = self.store.answer(prompt_id, values, origin.by, origin.seed, sealed)
-        if parent := self.store.run(prompt.parent_id):
-            self.tracing.answered(parent, prompt)
-            self._engine.wake(parent.ticket)
+        go_on(self.store, self._engine, self.tracing, prompt)
 
     def _secrets(self, parent: Run) -> Secrets:
         if parent.sealed_values is None:

@@ -13,7 +13,7 @@ from .engine import Engine
 from .errors import Conflict, NotFound
 from .ids import now
 from .logs import describe
-from .records import Run
+from .records import Prompt, Run
 from .store import Store
 from .tracing import Tracing
 
@@ -91,16 +91,20 @@ class Reconciler:
     def _expire(self, moment: datetime) -> None:
         for prompt_id in self._store.overdue(moment, _BATCH):
             with suppress(Conflict, NotFound):  # answered meanwhile, or expired by another server
-                prompt = self._store.answer(prompt_id, None, None)
-                if parent := self._store.run(prompt.parent_id):
-                    self._tracing.answered(parent, prompt)
-                    self._engine.wake(parent.ticket)
+                go_on(self._store, self._engine, self._tracing, self._store.answer(prompt_id, None, None))
 
     def _drop(self, moment: datetime) -> None:
         before = None if self._keep_for is None else moment - self._keep_for
         for run in self._store.drop(self._keep_ended, before):
             for ticket in tickets(run):
                 self._engine.forget(ticket)
+
+
+def go_on(store: Store, engine: Engine, tracing: Tracing, prompt: Prompt) -> None:
+    """Let what has asked go on, now that its prompt has been answered, cancelled, or has expired."""
+    if parent := store.run(prompt.parent_id):
+        tracing.answered(parent, prompt)
+        engine.wake(parent.ticket)
 
 
 def tickets(run: Run) -> list[str]:
