@@ -35,7 +35,7 @@ def measure(url: str, folder: Path, count: int, sessions: int) -> tuple[float, f
             list(pool.map(execute, range(sessions)))
             accepted = time.perf_counter()
         while any(not session.status.is_terminal for session in clients[0].sessions.list()):
-            time.sleep(0.1)
+            time.sleep(0.1)  # each look takes the servers' time
         ended = time.perf_counter()
         assert all(session.status is SessionStatus.SUCCEEDED for session in clients[0].sessions.list())
         for client in clients:

@@ -112,7 +112,7 @@ def slow_steps(**seconds: float) -> Any:
     def slow(step: Callable[..., Any], delay: float) -> Callable[..., Any]:
         @functools.wraps(step)
         def slower(*arguments: Any) -> Any:
-            time.sleep(delay)
+            time.sleep(delay)  # so that it has a width in the picture
             return step(*arguments)
 
         return slower
@@ -122,7 +122,7 @@ def slow_steps(**seconds: float) -> Any:
 
 def agree(*_: object) -> dict[str, Any]:
     """Answer the prompt, after a moment."""
-    time.sleep(0.4)
+    time.sleep(0.4)  # as long as the picture can show
     return {"approve": True, "note": "as agreed"}
 
 
@@ -137,7 +137,7 @@ class BusyAtFirst:
         """Carry out one attempt."""
         if self._is_first:
             self._is_first = False
-            time.sleep(0.03)
+            time.sleep(0.03)  # so that it has a width, too
             return json_response({"error": "busy"}, status=503)
         return self._inner.send(request, timeout)
 

@@ -1,5 +1,20 @@
 from __future__ import annotations
 
+import pytest
+
+from tests.server.engine_support import Journal, children
 from tests.server.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / "journal")
+
+
+@pytest.fixture
+def child(url, journal):
+    """Return what starts an engine in a process of its own, on the test's database."""
+    with children() as start:
+        yield lambda: start(url, journal.path)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from airplane_runbooks.server import sqlite_file
 from tests.server.support import eventually
 
 CHILD = Path(__file__).with_name("engine_child.py")
@@ -26,11 +25,7 @@ def wal_engine(url):
 
     @sa.event.listens_for(database, "connect")
     def prepare(connection, _):
-        connection.isolation_level = "IMMEDIATE"
-        for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-        if sqlite3.sqlite_version_info < (3, 42):
-            connection.create_function("unixepoch", 1, lambda _: round(time.time(), 3))
+        sqlite_file.prepare(connection, in_memory=False)
 
     return database
 

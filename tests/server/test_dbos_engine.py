@@ -19,7 +19,7 @@ from airplane_runbooks.server.ids import new_id
 from airplane_runbooks.server.reconciler import Reconciler
 from airplane_runbooks.server.records import Outcome, Run, RunKind
 from airplane_runbooks.server.tracing import Tracing
-from tests.server.engine_support import Journal, Worker, children, wal_engine
+from tests.server.engine_support import Worker, wal_engine
 from tests.server.support import eventually
 
 pytestmark = pytest.mark.once
@@ -60,17 +60,6 @@ def opened(database):
     for engine in engines:
         engine.close(5)
     eventually(lambda: set(threading.enumerate()) <= before)
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
-
-
-@pytest.fixture
-def child(url, journal):
-    with children() as start:
-        yield lambda: start(url, journal.path)
 
 
 def rows(database):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from airplane_runbooks.server import takeover
 from airplane_runbooks.server.dbos_engine import POLL, SCHEMA, DbosEngine
 from airplane_runbooks.server.takeover import LEASE, SERVERS, Servers
-from tests.server.engine_support import Journal, Worker, children
+from tests.server.engine_support import Worker
 from tests.server.support import eventually
 
 pytestmark = pytest.mark.postgres
@@ -34,17 +34,6 @@ def engine(database):
     engine = DbosEngine(database, workers=4)
     yield engine
     engine.close(5)
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
-
-
-@pytest.fixture
-def child(url, journal):
-    with children() as start:
-        yield lambda: start(url, journal.path)
 
 
 def rows(database):

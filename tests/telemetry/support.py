@@ -38,11 +38,6 @@ def call(kind: str, act: Callable[[Any], Any], base_url: str, **options: Any) ->
     return asyncio.run(run())
 
 
-def execute(airplane: Any) -> Any:
-    """Make the call that most tests look at."""
-    return airplane.runbooks.execute(slug="x")
-
-
 class Api:
     """What a server has been asked so far.
 

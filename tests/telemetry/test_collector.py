@@ -22,14 +22,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from airplane_runbooks import Unauthorized, __version__
 from airplane_runbooks.server import Context, RunbookServer, runbook
 from airplane_runbooks.testing.hostile import reply
+from tests.telemetry.observed import ATTEMPTS, CALLS, execute
 from tests.telemetry.receiver import Received, Receiver, collecting, plain
-from tests.telemetry.support import KEY, KINDS, TWO_RETRIES, call, execute, serving
+from tests.telemetry.support import KEY, KINDS, TWO_RETRIES, call, serving
 
 pytestmark = pytest.mark.telemetry
 
 SDK = tuple(map(int, version("opentelemetry-sdk").split(".")[:2]))
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
-ATTEMPTS, CALLS = "http.client.request.duration", "airplane.client.operation.duration"
 BOUNDS = {ATTEMPTS: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]}
 BOUNDS[CALLS] = [*BOUNDS[ATTEMPTS], 30, 60, 120]
 
