@@ -13,8 +13,12 @@ from packaging.specifiers import SpecifierSet
 
 nox.needs_version = ">=2026.10.20"
 nox.options.sessions = ["tests"]
+nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = True
+
+# As pip does: trust what the system trusts, and compile what is installed once instead of in every process.
+os.environ |= {"UV_SYSTEM_CERTS": "1", "UV_COMPILE_BYTECODE": "1"}
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PROJECT = PYPROJECT["project"]

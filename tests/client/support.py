@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ import msgspec
 
 from airplane_runbooks import Airplane, AsyncAirplane, Request, Response
 from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
+from tests.processes import running
 
 Act = Callable[[Any], Any]
 
@@ -66,12 +66,11 @@ with RunbookServer(books, [thing for thing in things if isinstance(thing, Task)]
     print(server.base_url, server.api_key, flush=True)
     sys.stdin.read()
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as one:
+    with running([sys.executable, "-c", code]) as one:
         assert one.stdout is not None
         base_url, api_key = one.stdout.readline().split()
         yield base_url, api_key
+        one.communicate(timeout=60)
 
 
 def left_open() -> tuple[int, int]:

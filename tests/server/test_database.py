@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from airplane_runbooks.server.records import Run, RunKind
 from airplane_runbooks.server.rows import PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
 from airplane_runbooks.server.sql_store import SqlStore
 from airplane_runbooks.server.tables import METADATA, PROMPTS, RUNS, SESSIONS, VERSIONS
+from tests.processes import running
 from tests.server.support import eventually
 
 POSTGRES = pytest.mark.postgres
@@ -84,12 +84,9 @@ def opened():
 @pytest.fixture
 def held(url):
     """Another process that has the file open."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with running([sys.executable, "-c", HOLDER, url]) as process:
         assert process.stdout.readline() == "open\n"
         yield process
-        process.kill()
 
 
 def test_what_is_written_is_there_when_the_database_is_opened_again(opened, lasting_url):
@@ -174,12 +171,9 @@ def test_a_lock_without_a_process_number_names_nobody(opened, path, url):
 
 def test_a_child_process_does_not_inherit_the_file(opened, url):
     first = opened(url)
-    with subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
-    ) as child:
+    with running([sys.executable, "-c", "import sys; sys.stdin.read()"], close_fds=False):
         first.close()
         opened(url)
-        child.kill()
 
 
 def test_whoever_forgets_to_close_leaves_nothing_locked(opened, url):

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 import urllib3
 
 from airplane_runbooks.server import serve
+from tests.processes import running
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")]
 
@@ -43,16 +43,10 @@ print("returned", flush=True)
 """
 
 
-@contextmanager
 def serving(port=0, seconds=0.3, **environment):
     environment = {**os.environ, **environment}
     command = [sys.executable, "-c", PROGRAM, str(port), str(seconds)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return running(command, env=environment, stderr=subprocess.PIPE)
 
 
 def address(process):

@@ -6,7 +6,6 @@ import gc
 import logging
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from starlette.routing import Mount
 
 from airplane_runbooks.server import Context, RunbookServer, create_app, runbook
 from airplane_runbooks.server.serving import _is_loopback
+from tests.processes import running
 from tests.server.support import Client, eventually, served
 
 pytestmark = pytest.mark.once
@@ -280,8 +280,8 @@ except KeyboardInterrupt:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_an_interrupt_at_the_keyboard_closes_the_server_after_the_running_step():
-    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True) as process:
+    with running([sys.executable, "-c", INTERRUPTED]) as process:
         assert process.stdout.readline() == "entered\n"
         process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == "left\nclosed\n"
-    assert process.returncode == 0
+        out, _ = process.communicate(timeout=30)
+        assert (out, process.returncode) == ("left\nclosed\n", 0)

@@ -39,6 +39,7 @@ async def follow(airplane: AsyncAirplane, number: int, answered: Counter[str]) -
 
 async def run(server: RunbookServer, count: int, transport: AsyncTransport | None) -> int:
     """Run so many sessions at once, print what came of them, and return the exit status."""
+    print(f"executing {count} runbooks", flush=True)
     answered: Counter[str] = Counter()
     started = time.perf_counter()
     async with AsyncAirplane(server.api_key, base_url=server.base_url, transport=transport) as airplane:
