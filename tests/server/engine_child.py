@@ -13,7 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from airplane_runbooks.server.dbos_engine import DbosEngine
+from airplane_runbooks.server.engine.dbos import DbosEngine
 
 sys.path.append(str(Path(__file__).parents[2]))
 from tests.server.engine_support import wal_engine

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from airplane_runbooks.server import sqlite_file
+from airplane_runbooks.server.store import sqlite_file
 from tests.server.support import eventually
 
 CHILD = Path(__file__).with_name("engine_child.py")

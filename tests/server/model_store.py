@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.errors import NotFound
 from airplane_runbooks.server.ids import new_seed, now
-from airplane_runbooks.server.keys import LEASE, LIFETIME, Claim, Reply, busy, other_request
-from airplane_runbooks.server.records import Outcome, Prompt, Run, Session
-from airplane_runbooks.server.store import RunQuery, SessionQuery, Window, answered, ended
+from airplane_runbooks.server.store.interface import RunQuery, SessionQuery, Window, answered, ended
+from airplane_runbooks.server.store.keys import LEASE, LIFETIME, Claim, Reply, busy, other_request
+from airplane_runbooks.server.store.records import Outcome, Prompt, Run, Session
 
 RecordT = TypeVar("RecordT", Session, Run)
 

@@ -8,7 +8,7 @@ import pytest
 
 from airplane_runbooks.models import ParameterType
 from airplane_runbooks.server import Context, Field, Runbook, runbook, task
-from airplane_runbooks.server.fields import parameter
+from airplane_runbooks.server.runbooks.fields import parameter
 
 
 def test_a_decorated_function_is_still_a_function():

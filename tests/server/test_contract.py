@@ -14,10 +14,11 @@ import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airplane_runbooks.server import Context, RunbookServer, runbook, sql_keys, task
-from airplane_runbooks.server.database_errors import DatabaseUnavailable
+from airplane_runbooks.server import Context, RunbookServer, runbook, task
 from airplane_runbooks.server.errors import Closing
-from airplane_runbooks.server.handlers import OPERATIONS
+from airplane_runbooks.server.http.handlers import OPERATIONS
+from airplane_runbooks.server.store import sql_keys
+from airplane_runbooks.server.store.database_errors import DatabaseUnavailable
 from tests.server.support import Client, eventually, served
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")

@@ -14,17 +14,17 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from airplane_runbooks.server.database import Database
-from airplane_runbooks.server.database_errors import (
+from airplane_runbooks.server.store.database import Database
+from airplane_runbooks.server.store.database_errors import (
     DatabaseError,
     DatabaseInUse,
     DatabaseTooNew,
     DatabaseUnavailable,
 )
-from airplane_runbooks.server.records import Run, RunKind
-from airplane_runbooks.server.rows import PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
-from airplane_runbooks.server.sql_store import SqlStore
-from airplane_runbooks.server.tables import METADATA, PROMPTS, RUNS, SESSIONS, VERSIONS
+from airplane_runbooks.server.store.records import Run, RunKind
+from airplane_runbooks.server.store.rows import PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
+from airplane_runbooks.server.store.sql_store import SqlStore
+from airplane_runbooks.server.store.tables import METADATA, PROMPTS, RUNS, SESSIONS, VERSIONS
 from tests.processes import running
 from tests.server.support import eventually
 
@@ -32,7 +32,7 @@ POSTGRES = pytest.mark.postgres
 
 HOLDER = """
 import sys
-from airplane_runbooks.server.database import Database
+from airplane_runbooks.server.store.database import Database
 database = Database(sys.argv[1])
 print("open", flush=True)
 sys.stdin.read()
@@ -484,7 +484,7 @@ def test_every_field_of_a_record_has_its_column(rows, table):
 
 
 def test_a_file_is_shared_with_the_durable_engine(opened, url):
-    from airplane_runbooks.server.dbos_engine import DbosEngine
+    from airplane_runbooks.server.engine.dbos import DbosEngine
 
     database = opened(url)
     store = SqlStore(database)

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from dbos import DBOSPortableJSONSerializer
 
 from airplane_runbooks.models import RunStatus
-from airplane_runbooks.server import dbos_engine
-from airplane_runbooks.server.dbos_engine import DbosEngine, EngineInUse
+from airplane_runbooks.server.engine import dbos as dbos_engine
+from airplane_runbooks.server.engine.dbos import DbosEngine, EngineInUse
+from airplane_runbooks.server.engine.reconciler import Reconciler
 from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.ids import new_id
-from airplane_runbooks.server.reconciler import Reconciler
-from airplane_runbooks.server.records import Outcome, Run, RunKind
+from airplane_runbooks.server.store.records import Outcome, Run, RunKind
 from airplane_runbooks.server.tracing import Tracing
 from tests.server.engine_support import Worker, wal_engine
 from tests.server.support import eventually

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airplane_runbooks.server.docstrings import parse
+from airplane_runbooks.server.runbooks.docstrings import parse
 
 GOOGLE = """Refund an invoice.
 

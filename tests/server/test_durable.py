@@ -13,8 +13,8 @@ from datetime import timedelta
 import pytest
 
 from airplane_runbooks.server import Context, PromptCancelled, PromptExpired, RunbookServer, runbook
-from airplane_runbooks.server.database_errors import DatabaseInUse
-from airplane_runbooks.server.dbos_engine import EngineInUse
+from airplane_runbooks.server.engine.dbos import EngineInUse
+from airplane_runbooks.server.store.database_errors import DatabaseInUse
 from tests.server.support import Client, eventually, served
 
 CALLS = []

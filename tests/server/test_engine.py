@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from airplane_runbooks.server.engine import LocalEngine
+from airplane_runbooks.server.engine.local import LocalEngine
 from airplane_runbooks.server.errors import Closing
 from tests.server.support import eventually
 

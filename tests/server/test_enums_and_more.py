@@ -10,7 +10,7 @@ import pytest
 from airplane_runbooks import ConfigVar, Upload
 from airplane_runbooks.models import Component, ParameterType
 from airplane_runbooks.server import Context, Field, runbook
-from airplane_runbooks.server.fields import parameter
+from airplane_runbooks.server.runbooks.fields import parameter
 from tests.server.support import served
 
 

@@ -4,7 +4,7 @@ import pytest
 import urllib3
 
 from airplane_runbooks.server import Context, runbook, task
-from airplane_runbooks.server.extensions import EXTENSIONS
+from airplane_runbooks.server.http.extensions import EXTENSIONS
 from tests.server.support import Client, eventually, served
 
 

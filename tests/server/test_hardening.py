@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from airplane_runbooks.server import Context, Limits, RunbookServer, api, protocol, runbook
+from airplane_runbooks.server import Context, Limits, RunbookServer, runbook
+from airplane_runbooks.server.http import api, protocol
 from tests.server.support import Client, eventually
 
 pytestmark = pytest.mark.once

@@ -15,7 +15,7 @@ import pytest
 import urllib3
 
 from airplane_runbooks.server import Context, Limits, runbook
-from airplane_runbooks.server.handlers import OPERATIONS
+from airplane_runbooks.server.http.handlers import OPERATIONS
 from tests.server.support import eventually, served
 
 LIMITS = Limits(max_body=10_000, max_calls=2, body_timeout=0.3, head_timeout=0.3)

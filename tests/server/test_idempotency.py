@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, runbook, task
-from airplane_runbooks.server.database import Database
 from airplane_runbooks.server.errors import Conflict, KeyBusy
-from airplane_runbooks.server.keys import LEASE, LIFETIME, Claim, Reply
-from airplane_runbooks.server.sql_keys import SqlKeys
-from airplane_runbooks.server.tables import KEYS
+from airplane_runbooks.server.store.database import Database
+from airplane_runbooks.server.store.keys import LEASE, LIFETIME, Claim, Reply
+from airplane_runbooks.server.store.sql_keys import SqlKeys
+from airplane_runbooks.server.store.tables import KEYS
 from tests.server.model_store import MemoryKeys
 from tests.server.support import Client, eventually, served
 

@@ -9,8 +9,8 @@ import pytest
 from airplane_runbooks.models import _regex
 from airplane_runbooks.server import Field
 from airplane_runbooks.server.errors import Invalid
-from airplane_runbooks.server.fields import parameter
-from airplane_runbooks.server.values import read, read_all
+from airplane_runbooks.server.runbooks.fields import parameter
+from airplane_runbooks.server.runbooks.values import read, read_all
 
 
 @pytest.mark.parametrize("regex", ["(", "(?=a)b", r"\Z", "[[:alpha:]]", "a{2000}", "a" * 10_000])

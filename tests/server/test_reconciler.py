@@ -7,11 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from airplane_runbooks.models import RunStatus, SessionStatus
-from airplane_runbooks.server.engine import LocalEngine
+from airplane_runbooks.server.engine.local import LocalEngine
+from airplane_runbooks.server.engine.reconciler import Reconciler, tickets
 from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.ids import new_id, now
-from airplane_runbooks.server.reconciler import Reconciler, tickets
-from airplane_runbooks.server.records import Outcome, Prompt, Run, RunKind, Session
+from airplane_runbooks.server.store.records import Outcome, Prompt, Run, RunKind, Session
 from airplane_runbooks.server.tracing import Tracing
 from tests.server.support import eventually
 

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from airplane_runbooks.server.records import Failure, Outcome, Prompt, Run, RunKind
+from airplane_runbooks.server.store.records import Failure, Outcome, Prompt, Run, RunKind
 from airplane_runbooks.server.tracing import Tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

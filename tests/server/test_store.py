@@ -10,13 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from airplane_runbooks.models import Constraints, Parameter, ParameterType, Reviewers, RunStatus, SessionStatus
-from airplane_runbooks.server.database import Database
 from airplane_runbooks.server.errors import Conflict, NotFound
 from airplane_runbooks.server.ids import now
-from airplane_runbooks.server.records import Failure, Outcome, Prompt, Run, RunKind, Session
-from airplane_runbooks.server.sql_store import SqlStore
-from airplane_runbooks.server.store import RunQuery, SessionQuery
-from airplane_runbooks.server.tables import RUNS
+from airplane_runbooks.server.store.database import Database
+from airplane_runbooks.server.store.interface import RunQuery, SessionQuery
+from airplane_runbooks.server.store.records import Failure, Outcome, Prompt, Run, RunKind, Session
+from airplane_runbooks.server.store.sql_store import SqlStore
+from airplane_runbooks.server.store.tables import RUNS
 from tests.server.model_store import MemoryStore
 
 DONE = Outcome.succeeded(b"1")

@@ -20,13 +20,13 @@ from hypothesis.stateful import (
 )
 
 from airplane_runbooks.models import RunStatus
-from airplane_runbooks.server import sql_store
-from airplane_runbooks.server.database import Database
 from airplane_runbooks.server.errors import Refused
-from airplane_runbooks.server.records import Failure, Outcome, Prompt, Run, RunKind, Session
-from airplane_runbooks.server.sql_store import SqlStore
-from airplane_runbooks.server.store import RunQuery, SessionQuery
-from airplane_runbooks.server.tables import RUNS
+from airplane_runbooks.server.store import sql_store
+from airplane_runbooks.server.store.database import Database
+from airplane_runbooks.server.store.interface import RunQuery, SessionQuery
+from airplane_runbooks.server.store.records import Failure, Outcome, Prompt, Run, RunKind, Session
+from airplane_runbooks.server.store.sql_store import SqlStore
+from airplane_runbooks.server.store.tables import RUNS
 from tests.server import model_store
 from tests.server.model_store import MemoryStore
 

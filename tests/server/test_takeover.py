@@ -6,9 +6,9 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from airplane_runbooks.server import takeover
-from airplane_runbooks.server.dbos_engine import POLL, SCHEMA, DbosEngine
-from airplane_runbooks.server.takeover import LEASE, SERVERS, Servers
+from airplane_runbooks.server.engine import takeover
+from airplane_runbooks.server.engine.dbos import POLL, SCHEMA, DbosEngine
+from airplane_runbooks.server.engine.takeover import LEASE, SERVERS, Servers
 from tests.server.engine_support import Worker
 from tests.server.support import eventually
 

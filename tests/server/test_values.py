@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airplane_runbooks.server import Context, runbook
 from airplane_runbooks.server.encoding import MAX_OUTPUT, NotEncodable, decode, encode
 from airplane_runbooks.server.ids import new_id, stamp
-from airplane_runbooks.server.records import error_output
+from airplane_runbooks.server.store.records import error_output
 from tests.server.support import served
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -65,6 +65,30 @@ MODEL_LAYERS = [
     "",
 ]
 
+SERVER_LAYERS = [
+    "errors",
+    "ids",
+    "logs",
+    "limits",
+    "encoding",
+    "vault",
+    "store",
+    "tracing",
+    "users",
+    "runbooks",
+    "engine",
+    "backend",
+    "settings",
+    "http",
+    "pages",
+    "app",
+    "serving",
+    "",
+    "trace_tree",
+    "demo",
+    "demo_async",
+]
+
 # None of these is needed until a client is built or a call is made, and some not even then.
 HEAVY = [
     "aiohttp",
@@ -185,6 +209,19 @@ def test_models_do_not_import_upward_among_themselves():
         own = [other for other in GRAPH[name] if layer(other) == "models"]
         ranks = [MODEL_LAYERS.index(other.partition(".")[2]) for other in own]
         assert all(rank < MODEL_LAYERS.index(name.partition(".")[2]) for rank in ranks), name
+
+
+def test_the_server_s_parts_do_not_import_upward_among_themselves():
+    def part(name: str) -> str:
+        return layer(name.partition(".")[2])
+
+    own = {
+        name: {other for other in GRAPH[name] if layer(other) == "server"} for name in NAMES if layer(name) == "server"
+    }
+    assert {part(name) for name in own} == set(SERVER_LAYERS)
+    for name, others in own.items():
+        ranks = [SERVER_LAYERS.index(part(other)) for other in others if part(other) != part(name)]
+        assert all(rank < SERVER_LAYERS.index(part(name)) for rank in ranks), name
 
 
 def test_no_modules_import_one_another_in_a_circle():

@@ -2,11 +2,11 @@
 
 from ..models import Reviewers
 from .app import create_app
-from .authoring import Runbook, Task, runbook, task
-from .context import AsyncContext, Context
-from .fields import Field
-from .halts import PromptCancelled, PromptExpired, StepFailed
 from .limits import Limits
+from .runbooks.authoring import Runbook, Task, runbook, task
+from .runbooks.context import AsyncContext, Context
+from .runbooks.fields import Field
+from .runbooks.halts import PromptCancelled, PromptExpired, StepFailed
 from .serving import RunbookServer, serve
 from .users import User
 

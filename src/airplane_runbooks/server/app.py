@@ -15,23 +15,24 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp
 
-from .api import Api, RequireKey, error_reply, refuse, respond
-from .authoring import Registry, Runbook, Task
 from .backend import Backend
-from .engine import Engine, LocalEngine
+from .engine.interface import Engine
+from .engine.local import LocalEngine
 from .errors import Refused
-from .extensions import EXTENSIONS
-from .gate import Gate, allowed
-from .handlers import OPERATIONS, Handler
-from .health import Health
+from .http.api import Api, RequireKey, error_reply, refuse, respond
+from .http.extensions import EXTENSIONS
+from .http.gate import Gate, allowed
+from .http.handlers import OPERATIONS, Handler
+from .http.health import Health
+from .http.threads import Threads
+from .runbooks.authoring import Registry, Runbook, Task
 from .settings import Options, Settings
-from .threads import Threads
 from .tracing import Tracing
 from .users import Users
 from .vault import find_vault
 
 if TYPE_CHECKING:
-    from .database import Database
+    from .store.database import Database
 
 _CODES = {
     404: ("route_not_found", "this server has no route {method} {path}"),
@@ -64,10 +65,10 @@ def create_backend(
     runbooks: Iterable[Runbook[..., Any]], tasks: Iterable[Task[..., Any]], settings: Settings
 ) -> Backend:
     """Return what is below the API: registries, database, store, engine. Raises as `create_app` does."""
-    from .database import Database
-    from .reconciler import Reconciler
-    from .sql_keys import SqlKeys
-    from .sql_store import SqlStore
+    from .engine.reconciler import Reconciler
+    from .store.database import Database
+    from .store.sql_keys import SqlKeys
+    from .store.sql_store import SqlStore
 
     known = Registry(runbooks, Runbook), Registry(tasks, Task)
     database = Database(settings.database)
@@ -99,7 +100,7 @@ def _engine(database: Database, workers: int) -> Engine:
     """Return the engine for a database: in memory there is nothing to be durable about."""
     if not database.is_shared and database.path is None:
         return LocalEngine(workers)
-    from .dbos_engine import DbosEngine
+    from .engine.dbos import DbosEngine
 
     return DbosEngine(database.sqlalchemy_engine, workers)
 

@@ -9,18 +9,18 @@ from typing import Any, NoReturn, Protocol
 import msgspec
 
 from ..models import Parameter
-from .authoring import Registry, Runbook, RunnableT, Task
 from .encoding import NotEncodable, decode, encode
-from .engine import Engine
+from .engine.interface import Engine
+from .engine.reconciler import Reconciler, go_on
 from .errors import Closing, Conflict, Invalid, NotFound
-from .keys import Keys
-from .reconciler import Reconciler, go_on
-from .records import Outcome, Prompt, Run, RunKind, Session
-from .runner import Runner
-from .store import RunQuery, SessionQuery, Store
+from .runbooks.authoring import Registry, Runbook, RunnableT, Task
+from .runbooks.runner import Runner
+from .runbooks.values import fill, read_all
+from .store.interface import RunQuery, SessionQuery, Store
+from .store.keys import Keys
+from .store.records import Outcome, Prompt, Run, RunKind, Session
 from .tracing import Tracing
 from .users import User, check_reviewer
-from .values import fill, read_all
 from .vault import Secrets, Vault, masked_values
 
 

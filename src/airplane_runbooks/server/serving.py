@@ -20,9 +20,9 @@ from typing import Any, Self, Unpack
 import uvicorn
 
 from .app import application, create_backend
-from .authoring import Runbook, Task
-from .gate import allowed
-from .protocol import configure
+from .http.gate import allowed
+from .http.protocol import configure
+from .runbooks.authoring import Runbook, Task
 from .settings import FILE, Options, Settings
 from .users import Users
 

@@ -30,7 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from ..models import RunStatus
 from ..version import __version__
 from .errors import Refused
-from .records import Outcome, Prompt, Run, RunKind
+from .store.records import Outcome, Prompt, Run, RunKind
 
 SCOPE = "airplane_runbooks.server"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"

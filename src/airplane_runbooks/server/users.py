@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from .errors import Forbidden
 from .ids import API_USER, stable_id
-from .records import Prompt
+from .store.records import Prompt
 
 _EMAIL = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+")
 _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")

@@ -12,7 +12,7 @@ from ...models import Parameter, RunStatus, SessionStatus
 from ..backend import Backend
 from ..encoding import decode
 from ..ids import now
-from ..records import Prompt, Run, RunKind, Session
+from ..store.records import Prompt, Run, RunKind, Session
 from ..users import Users
 from ..vault import Secrets, masked_values
 from .formats import Shown, show_answer, show_json, show_members

@@ -12,11 +12,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ..backend import Backend
-from ..body import read
 from ..errors import Forbidden, Invalid, Refused
+from ..http.body import read
+from ..http.threads import Threads
 from ..limits import Limits
 from ..logs import describe
-from ..threads import Threads
 from ..users import Users
 from . import signing, views
 from .rendering import Asset, load_assets, load_templates

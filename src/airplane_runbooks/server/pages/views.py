@@ -9,8 +9,8 @@ from typing import Any
 from ..backend import Origin
 from ..errors import Conflict, Forbidden, Invalid
 from ..ids import new_seed
-from ..records import Prompt
-from ..store import SessionQuery
+from ..store.interface import SessionQuery
+from ..store.records import Prompt
 from . import forms, signing
 from .shown import secrets_of, show_parameters, show_prompt, show_session
 from .visits import Page, Redirect, Site, Visit

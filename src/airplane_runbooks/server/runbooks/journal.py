@@ -17,15 +17,15 @@ from typing import Any
 
 import msgspec
 
-from ..models import Parameter, Reviewers, RunStatus
-from ..models._wire import decoder_of
-from .encoding import EMPTY, NotEncodable, decode, encode, encode_members
+from ...models import Parameter, Reviewers, RunStatus
+from ...models._wire import decoder_of
+from ..encoding import EMPTY, NotEncodable, decode, encode, encode_members
+from ..ids import new_id, now, stable_id
+from ..store.interface import Store
+from ..store.records import Failure, Outcome, Prompt, Run, RunKind
+from ..tracing import Tracing
+from ..vault import Secrets, Vault
 from .halts import Halt, Interrupted, PromptCancelled, PromptExpired, ReplayMismatch, StepFailed, Stopped, Suspended
-from .ids import new_id, now, stable_id
-from .records import Failure, Outcome, Prompt, Run, RunKind
-from .store import Store
-from .tracing import Tracing
-from .vault import Secrets, Vault
 
 _FIRST_DELAY = 0.1  # seconds
 _LONGEST_DELAY = 5.0

@@ -1,9 +1,4 @@
-"""The engine seam: what decides when, and on which thread or machine, a stretch of a parent run is executed.
-
-An engine knows tickets and one callable, nothing of runbooks. It may be told the same thing twice, and it may call too
-often: the store knows whether there is anything to do, and it fences off whoever executes what another one has begun
-since. All the same, an engine must not work on one ticket twice at the same time while both workers are well.
-"""
+"""The engine of one process: threads, and nothing that outlasts it."""
 
 from __future__ import annotations
 
@@ -11,51 +6,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Protocol
 
-from .errors import Closing
-from .logs import describe
+from ..errors import Closing
+from ..logs import describe
+from .interface import Work
 
 logger = logging.getLogger(__name__)
-
-Work = Callable[[str], bool]
-
-
-class Engine(Protocol):
-    """What the server needs of an engine. All methods return at once, save `recover` and `close`."""
-
-    def open(self, work: Work) -> None:
-        """Take the callable that works on one ticket until the end or a pause, and returns whether to go on at once."""
-        ...
-
-    def start(self, ticket: str) -> None:
-        """Work on the ticket of a new run. Raises Closing."""
-        ...
-
-    def wake(self, ticket: str) -> None:
-        """Work on the ticket of a run that has paused, or is about to."""
-        ...
-
-    def cancel(self, ticket: str) -> None:
-        """Look at a ticket again, since the store has cancelled its run."""
-        ...
-
-    def forget(self, ticket: str) -> None:
-        """Drop whatever is kept for a ticket of a run that has ended."""
-        ...
-
-    def recover(self, tickets: Sequence[str]) -> None:
-        """Work on those of these due tickets that got lost, and on others that got stuck.
-
-        To be called about once a second. May wait for a database, and raises what that raises.
-        """
-        ...
-
-    def close(self, timeout: float) -> None:
-        """Take no more work and wait, at most `timeout` seconds, for what is being worked on. Idempotent."""
-        ...
 
 
 class _State(Enum):

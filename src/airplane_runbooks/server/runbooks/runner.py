@@ -10,18 +10,18 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..models import RunStatus
+from ...models import RunStatus
+from ..encoding import NotEncodable, decode
+from ..errors import Invalid
+from ..logs import describe
+from ..store.interface import Store
+from ..store.records import Failure, Outcome, Run, RunKind
+from ..tracing import Tracing
+from ..vault import Secrets, Vault, VaultError
 from .authoring import Registry, Runbook, Task
 from .context import AsyncContext, Context
-from .encoding import NotEncodable, decode
-from .errors import Invalid
 from .halts import Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped
 from .journal import Journal
-from .logs import describe
-from .records import Failure, Outcome, Run, RunKind
-from .store import Store
-from .tracing import Tracing
-from .vault import Secrets, Vault, VaultError
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from ..errors import Overloaded
+from ..limits import Limits
 from .api import error_reply, refuse
-from .errors import Overloaded
-from .limits import Limits
 
 _DRAIN = 5  # whole seconds for calls that are being answered when the server closes
 _LEAST = 256 * 1024  # bytes of a reply to be taken within the limit on writing

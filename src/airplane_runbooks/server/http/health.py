@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..backend import Backend
+from ..errors import Closing, Refused, Unready
+from ..store.keys import Reply
 from .api import refuse, respond
-from .backend import Backend
-from .errors import Closing, Refused, Unready
-from .keys import Reply
 from .threads import Threads
 
 PATIENCE = 1.0  # seconds that the store has to answer

@@ -19,9 +19,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ..logs import describe
 from .database_errors import DatabaseError, DatabaseUnavailable
 from .database_url import parse, show
-from .logs import describe
 from .migrations import UPGRADES, Upgrade, migrate
 from .sqlite_file import FileLock, prepare
 

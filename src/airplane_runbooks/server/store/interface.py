@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from .errors import Conflict
+from ..errors import Conflict
 from .records import Outcome, Prompt, Run, Session
 
 MAX_PAGE = 50

@@ -13,14 +13,14 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from ..models import RunStatus, SessionStatus
+from ...models import RunStatus, SessionStatus
+from ..errors import NotFound
+from ..ids import now
 from . import statements as sql
 from .database import Database, reading, writing
-from .errors import NotFound
-from .ids import now
+from .interface import RunQuery, SessionQuery, Window, answered, ended
 from .records import Outcome, Prompt, Run, Session
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS, to_microseconds
-from .store import RunQuery, SessionQuery, Window, answered, ended
 
 _ENDS = {
     RunStatus.SUCCEEDED: SessionStatus.SUCCEEDED,

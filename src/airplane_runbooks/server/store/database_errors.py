@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import Refused
+from ..errors import Refused
 
 
 class DatabaseError(Exception):

@@ -7,7 +7,7 @@ import zlib
 
 from starlette.requests import Request
 
-from .errors import Invalid, TooLarge, TooSlow
+from ..errors import Invalid, TooLarge, TooSlow
 
 _GZIP = 31  # zlib's window bits: the largest window, in a gzip wrapper
 

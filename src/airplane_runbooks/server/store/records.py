@@ -7,9 +7,9 @@ from enum import StrEnum
 
 import msgspec
 
-from ..models import Parameter, Reviewers, RunStatus, SessionStatus
-from .encoding import EMPTY, NULL
-from .ids import API_USER, now
+from ...models import Parameter, Reviewers, RunStatus, SessionStatus
+from ..encoding import EMPTY, NULL
+from ..ids import API_USER, now
 
 
 class RunKind(StrEnum):

@@ -14,16 +14,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .backend import Backend, Origin
+from ..backend import Backend, Origin
+from ..errors import Defect, Invalid, Refused, Unauthorized
+from ..ids import new_seed
+from ..limits import Limits
+from ..logs import describe
+from ..store.keys import Reply
+from ..users import User, Users
 from .body import decompress, read
-from .errors import Defect, Invalid, Refused, Unauthorized
 from .handlers import Call, Handler
-from .ids import new_seed
-from .keys import Reply
-from .limits import Limits
-from .logs import describe
 from .threads import Threads
-from .users import User, Users
 
 logger = logging.getLogger(__name__)
 

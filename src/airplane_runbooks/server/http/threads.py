@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
-from .errors import Closing, TooMany
+from ..errors import Closing, TooMany
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from .engine import Engine
-from .errors import Conflict, NotFound
-from .ids import now
-from .logs import describe
-from .records import Prompt, Run
-from .store import Store
-from .tracing import Tracing
+from ..errors import Conflict, NotFound
+from ..ids import now
+from ..logs import describe
+from ..store.interface import Store
+from ..store.records import Prompt, Run
+from ..tracing import Tracing
+from .interface import Engine
 
 logger = logging.getLogger(__name__)
 

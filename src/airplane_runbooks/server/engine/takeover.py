@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from .logs import describe
-from .tables import SERVERS
+from ..logs import describe
+from ..store.tables import SERVERS
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
-from ..models import parse_timestamp
-from ..models._wire import decoder_of
-from .backend import Backend, Origin
-from .errors import Invalid, NotFound
-from .records import Run, RunKind
-from .store import MAX_PAGE, RunQuery, SessionQuery
+from ...models import parse_timestamp
+from ...models._wire import decoder_of
+from ..backend import Backend, Origin
+from ..errors import Invalid, NotFound
+from ..store.interface import MAX_PAGE, RunQuery, SessionQuery
+from ..store.records import Run, RunKind
 from .wire import (
     Body,
     CancelRunBody,

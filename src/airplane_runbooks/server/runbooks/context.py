@@ -28,11 +28,11 @@ from contextvars import copy_context
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, overload
 
-from ..models import Reviewers
+from ...models import Reviewers
+from ..store.records import Run
 from .fields import member_reader, parameter
 from .halts import Halt
 from .journal import Journal, Question, named
-from .records import Run
 from .values import read_all
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from ..models import Parameter, Reviewers, RunStatus, SessionStatus
+from ...models import Parameter, Reviewers, RunStatus, SessionStatus
 from .records import Failure, Prompt, Run, RunKind, Session
 from .tables import PROMPTS, RUNS, SESSIONS
 

@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeGuard
 
 import msgspec
 
-from ..models import Component, Constraints, Parameter, ParameterType
-from ..models._regex import full_match
-from ..params import ConfigVar, Upload
-from .encoding import decode, encode
-from .errors import Invalid
+from ...models import Component, Constraints, Parameter, ParameterType
+from ...models._regex import full_match
+from ...params import ConfigVar, Upload
+from ..encoding import decode, encode
+from ..errors import Invalid
 from .values import read
 
 SLUG = re.compile(r"[a-z][a-z0-9_]{0,49}")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from .errors import Conflict, KeyBusy
+from ..errors import Conflict, KeyBusy
 
 LIFETIME = 3600.0  # seconds from the first use of a key, as the API documents
 LEASE = 10.0  # seconds that a call is given; one that has not ended by then is taken for dead

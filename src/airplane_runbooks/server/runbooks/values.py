@@ -6,10 +6,10 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..models import Parameter
-from ..models._scalars import Misfit
-from ..models._values import MissingParameter, Reader, UnknownParameter
-from .errors import Invalid
+from ...models import Parameter
+from ...models._scalars import Misfit
+from ...models._values import MissingParameter, Reader, UnknownParameter
+from ..errors import Invalid
 
 _CODES: dict[type[Misfit], str] = {
     UnknownParameter: "unknown_parameter",

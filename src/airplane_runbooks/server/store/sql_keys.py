@@ -8,8 +8,8 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 
+from ..ids import new_seed
 from .database import Database, writing
-from .ids import new_seed
 from .keys import LEASE, LIFETIME, Claim, Reply, busy, other_request
 from .tables import KEYS
 

@@ -14,11 +14,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from ..models import Parameter
+from ...models import Parameter
+from ..ids import stable_id
 from .context import AsyncContext, Context
 from .docstrings import parse
 from .fields import SLUG, member_reader, parameter
-from .ids import stable_id
 from .values import read_all
 
 P = ParamSpec("P")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from .authoring import Runnable
-from .backend import Backend
-from .errors import Conflict
+from ..backend import Backend
+from ..errors import Conflict
+from ..runbooks.authoring import Runnable
 from .handlers import Call, Handler, absent, read_body
 from .wire import Body, Json, parameters_json
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ..models import Parameter, ParameterType, RunStatus
-from .ids import TEAM, stamp
-from .records import Prompt, Run, Session
+from ...models import Parameter, ParameterType, RunStatus
+from ..ids import TEAM, stamp
+from ..store.records import Prompt, Run, Session
 
 TIMEOUT = 3600  # seconds; what the API documents as the default, though nothing here is cut off
 

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..errors import Closing, Defect, HeadTooLarge, Misdirected, Refused
+from ..limits import Limits
+from ..logs import describe
 from .api import refuse
-from .errors import Closing, Defect, HeadTooLarge, Misdirected, Refused
-from .limits import Limits
-from .logs import describe
 
 logger = logging.getLogger(__name__)
 

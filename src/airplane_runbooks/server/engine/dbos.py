@@ -22,10 +22,10 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowStatus
 from dbos import _dbos as dbos_module
 
-from .engine import Work
-from .errors import Closing
-from .ids import new_id
-from .logs import describe
+from ..errors import Closing
+from ..ids import new_id
+from ..logs import describe
+from .interface import Work
 from .takeover import Servers
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""When, and on which thread or machine, stretches are executed."""

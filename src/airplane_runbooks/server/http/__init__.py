@@ -1,0 +1,1 @@
+"""The API over HTTP, and what keeps its callers within bounds."""

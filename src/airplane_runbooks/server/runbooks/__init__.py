@@ -1,0 +1,1 @@
+"""What authors write, and how a stretch of it is executed."""
