@@ -41,8 +41,8 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
     "typing": (*EVERYTHING, "--group", "typing"),
 }
 
-# Much of the tests' time goes by in waiting for deadlines.
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+# More at once than there are cores here: much of the tests' time goes by in waiting for deadlines.
+SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile")
 REPEATED = "not (slow or postgres or browser or compat or telemetry or once)"
 
 
@@ -176,7 +176,7 @@ def cluster(session: nox.Session) -> None:
     """Test servers that share a PostgreSQL, and kill and freeze them; arguments go to pytest."""
     install(session, "test")
     provide_postgres(session)
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "postgres and not slow", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "postgres and not slow", *session.posargs)
 
 
 @nox.session(python=OLDEST, requires=["build"])

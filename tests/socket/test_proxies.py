@@ -7,14 +7,13 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 import trustme
 
 from airplane_runbooks import AttemptTimeout, ConfigurationError, ConnectError, ConnectionLost
-from airplane_runbooks.testing.conformance import KEY, request_to
+from airplane_runbooks.testing.conformance import KEY, request_to, within
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports._proxies import Proxies, parse_proxy
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
@@ -183,10 +182,8 @@ class TestProxyUnderTLS:
 
         with HostileServer(script, ssl_context=secured) as proxy:
             transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
-            started = time.monotonic()
-            with pytest.raises(AttemptTimeout) as caught:
+            with within(1.0), pytest.raises(AttemptTimeout) as caught:
                 transport.send(request_to(ORIGIN), 1.0)
-            assert time.monotonic() - started < 1.2
             assert caught.value.sent is False
             transport.close()
 
@@ -280,10 +277,8 @@ def test_a_dripping_proxy_does_not_outlast_the_timeout() -> None:
 
     with HostileServer(script) as proxy:
         transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
-        started = time.monotonic()
-        with pytest.raises(AttemptTimeout) as caught:
+        with within(1.0), pytest.raises(AttemptTimeout) as caught:
             transport.send(request_to(ORIGIN), 1.0)
-        assert time.monotonic() - started < 1.2
         transport.close()
     assert caught.value.sent is False
 

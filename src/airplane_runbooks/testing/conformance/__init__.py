@@ -9,6 +9,9 @@ Subclass it in a test module, where pytest finds it:
 `options` are any of `ssl_context`, `max_response_bytes` and `pool_size`. An async transport has the same tests and more
 in `AsyncTransportConformance`, which runs it on asyncio's event loop, or on what `new_event_loop` returns. Needs pytest
 and trustme.
+
+How long something takes is measured, and a busy machine takes longer: what is too late by more than a little fails with
+`TookTooLong`, which may be worth another try.
 """
 
 from ._cancellation import Cancellation
@@ -16,9 +19,9 @@ from ._concurrency import Concurrency
 from ._connections import Connections
 from ._exchanges import Exchanges
 from ._hostility import Hostility
-from ._support import GRACE, KEY, request_to
+from ._support import KEY, TookTooLong, request_to, within
 
-__all__ = ["GRACE", "KEY", "AsyncTransportConformance", "TransportConformance", "request_to"]
+__all__ = ["KEY", "AsyncTransportConformance", "TookTooLong", "TransportConformance", "request_to", "within"]
 
 
 class TransportConformance(Exchanges, Connections, Hostility):
