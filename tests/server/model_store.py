@@ -230,7 +230,11 @@ class MemoryStore:
         """Return a page of sessions, newest first."""
         with self._lock:
             newest_first = reversed(list(self._sessions.values()))
-        wanted = (one for one in newest_first if query.runbook_id in (None, one.runbook_id))
+        wanted = (
+            one
+            for one in newest_first
+            if query.runbook_id in (None, one.runbook_id) and query.status in (None, one.status)
+        )
         return _page(wanted, query)
 
     def runs(self, query: RunQuery) -> Sequence[Run]:

@@ -138,6 +138,24 @@ def test_the_list_can_be_limited_to_one_runbook(api, ada):
     assert f'<option value="{quick.id}" selected>' in page.text
 
 
+def test_the_list_can_be_limited_to_a_state_and_stays_so(api, ada):
+    done, waiting = api.execute("quick"), [asked(api)[0] for _ in range(26)]
+    api.reaches(done, "Succeeded")
+    page = ada.get("/?status=Waiting&live=off")
+    assert done not in page.text
+    assert all(one in page.text for one in waiting[1:])
+    assert "<option selected>Waiting</option>" in page.text
+    addresses = re.findall('href="(\\?[^"]*)"', page.text)
+    assert len(addresses) == 2  # to go on by itself, and to the older ones
+    assert all("status=Waiting" in one for one in addresses)
+    assert waiting[0] in ada.get("/" + addresses[1].replace("&amp;", "&")).text
+    both = ada.get(f"/?status=Waiting&runbook={quick.id}")
+    assert "There are no such sessions." in both.text
+    unknown = ada.get("/?status=Nonsense")
+    assert waiting[-1] in unknown.text
+    assert "<option selected>" not in unknown.text
+
+
 def test_the_list_has_pages(api, ada):
     for _ in range(26):
         last = api.execute("quick")

@@ -420,6 +420,9 @@ def test_lists_are_newest_first_even_of_one_moment(empty):
         assert list_of(since=AGES_AGO + timedelta(microseconds=1)) == []
         assert list_of(until=AGES_AGO - timedelta(microseconds=1)) == []
     assert sessions(runbook_id="b") == list("531")
+    empty.begin("r3", 1)
+    assert sessions(status=SessionStatus.ACTIVE) == sessions(status=SessionStatus.ACTIVE, runbook_id="b") == list("3")
+    assert sessions(status=SessionStatus.PENDING, limit=2, page=1) == list("42")
     assert runs(env_slug="x", limit=2, page=1) == list("20")
     assert runs(env_slug="x", task_id="t", task_slug="a", session_id="s4") == list("4")
     assert runs(task_id="u") == runs(task_slug="b") == []

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from airplane_runbooks.models import RunStatus
+from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.errors import Refused
 from airplane_runbooks.server.store import sql_store
 from airplane_runbooks.server.store.database import Database
@@ -203,9 +203,22 @@ class Stores(RuleBasedStateMachine):
     def drop(self, keep: int, before: datetime | None) -> None:
         self.both("drop", keep, before)
 
-    @rule(window=windows, runbook_id=st.sampled_from([None, "u", "v"]), equal=equals, limit=st.integers(1, 5))
-    def look(self, window: dict[str, Any], runbook_id: str | None, equal: dict[str, str], limit: int) -> None:
-        self.both("sessions", SessionQuery(runbook_id=runbook_id, **window))
+    @rule(
+        window=windows,
+        runbook_id=st.sampled_from([None, "u", "v"]),
+        status=st.sampled_from([None, *SessionStatus]),
+        equal=equals,
+        limit=st.integers(1, 5),
+    )
+    def look(
+        self,
+        window: dict[str, Any],
+        runbook_id: str | None,
+        status: SessionStatus | None,
+        equal: dict[str, str],
+        limit: int,
+    ) -> None:
+        self.both("sessions", SessionQuery(runbook_id=runbook_id, status=status, **window))
         self.both("runs", RunQuery(**window, **equal))
         for method in ("due", "overdue"):
             self.both(method, self.time, limit)

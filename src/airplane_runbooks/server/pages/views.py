@@ -6,6 +6,7 @@ import re
 import time
 from typing import Any
 
+from ...models import SessionStatus
 from ..backend import Origin
 from ..errors import Conflict, Forbidden, Invalid
 from ..ids import new_seed
@@ -27,12 +28,15 @@ def sessions(site: Site, visit: Visit) -> Page:
     """List the sessions, newest first."""
     page = _page(visit) or 1
     runbook = visit.query.get("runbook", "")
-    query = SessionQuery(runbook_id=runbook or None, limit=_SESSIONS_ON_A_PAGE, page=page - 1)
+    status = next((one for one in SessionStatus if one == visit.query.get("status")), None)
+    query = SessionQuery(runbook_id=runbook or None, status=status, limit=_SESSIONS_ON_A_PAGE, page=page - 1)
     found = site.backend.sessions(query)
     values = {
         "sessions": [(session, site.users.name(session.created_by)) for session in found],
         "runbooks": sorted(site.backend.runbook_names().items(), key=lambda item: item[1].lower()),
         "runbook": runbook,
+        "statuses": list(SessionStatus),
+        "status": status or "",
         "page": page,
         "is_last": len(found) < _SESSIONS_ON_A_PAGE,
         "live": visit.is_live,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from ...models import SessionStatus
 from ..errors import Conflict
 from .records import Outcome, Prompt, Run, Session
 
@@ -31,6 +32,7 @@ class SessionQuery(Window, frozen=True, kw_only=True):
     """Which sessions to list."""
 
     runbook_id: str | None = None
+    status: SessionStatus | None = None
 
 
 class RunQuery(Window, frozen=True, kw_only=True):

@@ -210,7 +210,7 @@ class SqlStore:
     @reading
     def sessions(self, connection: Connection, query: SessionQuery) -> Sequence[Session]:
         """Return a page of sessions, newest first."""
-        filters = _filters(query, runbook_id=query.runbook_id)
+        filters = _filters(query, runbook_id=query.runbook_id, status=query.status)
         rows = connection.execute(sql.list_sessions(filters), {**filters, **_bounds(query)})
         return [SESSION_ROWS.read(row) for row in rows]
 

@@ -80,6 +80,7 @@ _FILTERS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "since": ("updated_at", operator.ge),
     "until": ("updated_at", operator.le),
     "runbook_id": ("runbook_id", operator.eq),
+    "status": ("status", operator.eq),
     "task_id": ("task_id", operator.eq),
     "task_slug": ("slug", operator.eq),
     "session_id": ("session_id", operator.eq),
