@@ -33,6 +33,9 @@ from airplane_runbooks.operations import GET_SESSION
 from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
 from airplane_runbooks.testing.conformance import within
 from airplane_runbooks.testing.hostile import HostileServer, always, reply
+from tests.timing import TIMED
+
+pytestmark = TIMED
 
 T = TypeVar("T")
 OK = json_response({"sessionID": "ses1"})

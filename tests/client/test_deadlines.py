@@ -13,6 +13,9 @@ from airplane_runbooks.testing.conformance import within
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request, always, reply
 from airplane_runbooks.transports.aiohttp import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
+from tests.timing import TIMED
+
+pytestmark = TIMED
 
 Call = Callable[[str, dict[str, Any]], None]
 

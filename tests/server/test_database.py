@@ -81,6 +81,11 @@ def opened():
         database.close()
 
 
+def open_files(path):
+    """Count this process's open files of the database itself."""
+    return sum(one.resolve() == path.resolve() for one in Path("/proc/self/fd").iterdir())
+
+
 @pytest.fixture
 def held(url):
     """Another process that has the file open."""
@@ -174,6 +179,15 @@ def test_a_child_process_does_not_inherit_the_file(opened, url):
     with running([sys.executable, "-c", "import sys; sys.stdin.read()"], close_fds=False):
         first.close()
         opened(url)
+
+
+def test_a_read_that_outlasts_the_closing_leaves_no_connection_open(opened, url, path):
+    database = opened(url)
+    with database.read() as connection:
+        database.close()
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+        assert open_files(path) > 0
+    assert open_files(path) == 0
 
 
 def test_whoever_forgets_to_close_leaves_nothing_locked(opened, url):

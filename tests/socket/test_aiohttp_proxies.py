@@ -25,6 +25,9 @@ from tests.socket.test_proxies import (  # noqa: F401  # to be collected here, t
     test_the_proxys_password_does_not_reach_the_server,
     trusting,
 )
+from tests.timing import TIMED
+
+pytestmark = TIMED
 
 
 @pytest.fixture(autouse=True, params=["asyncio", pytest.param("uvloop", marks=pytest.mark.once)])

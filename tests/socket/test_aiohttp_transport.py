@@ -39,6 +39,9 @@ from tests.socket.test_connections import (  # noqa: F401  # what holds for the 
     test_interim_answers_without_end_do_too,
     tls,
 )
+from tests.timing import TIMED
+
+pytestmark = TIMED
 
 
 class TestAiohttpTransport(AsyncTransportConformance):

@@ -20,6 +20,9 @@ from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after
 from airplane_runbooks.transports._connections import Deadline
 from airplane_runbooks.transports._connections import _Relay as Relay
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
+from tests.timing import TIMED
+
+pytestmark = TIMED
 
 LARGE = b"x" * 20_000_000
 

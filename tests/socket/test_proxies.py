@@ -17,6 +17,9 @@ from airplane_runbooks.testing.conformance import KEY, request_to, within
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports._proxies import Proxies, parse_proxy
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
+from tests.timing import TIMED
+
+pytestmark = TIMED
 
 ORIGIN = "https://api.test"
 

@@ -33,6 +33,9 @@ from airplane_runbooks.transports import threaded
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
 from airplane_runbooks.transports.urllib3 import _forget_connections as forget_connections
+from tests.timing import TIMED
+
+pytestmark = TIMED
 
 
 class TestThreadedTransport(AsyncTransportConformance):

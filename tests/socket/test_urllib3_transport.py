@@ -21,6 +21,9 @@ from airplane_runbooks.testing.conformance import (
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
 from airplane_runbooks.transports.urllib3 import _forget_connections as forget_connections
+from tests.timing import TIMED
+
+pytestmark = TIMED
 
 
 class TestUrllib3Transport(TransportConformance):

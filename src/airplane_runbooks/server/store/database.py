@@ -56,18 +56,19 @@ class Database:
         self.url = show(parsed)
         self.dialect = parsed.get_backend_name()
         self.path = Path(parsed.database) if self.dialect == "sqlite" and parsed.database else None
-        self._closed = False
+        self._closed = threading.Event()
         in_memory = self.dialect == "sqlite" and self.path is None
         lock = threading.Lock()
         self._writing: AbstractContextManager[object] = nullcontext() if self.is_shared else lock
         self._reading: AbstractContextManager[object] = lock if in_memory else nullcontext()
         file_lock = None if self.path is None else FileLock(self.path)
         self.sqlalchemy_engine = _postgresql(parsed) if self.is_shared else _sqlite(parsed)
+        _close_latecomers(self.sqlalchemy_engine, self._closed)
         self._reader = self.sqlalchemy_engine
         if self.is_shared:  # one statement and nothing to commit: three round trips fewer
             self._reader = self._reader.execution_options(isolation_level="AUTOCOMMIT")
         # one that nobody closes lets go as well
-        self._let_go = weakref.finalize(self, _let_go, self.sqlalchemy_engine, file_lock)
+        self._let_go = weakref.finalize(self, _let_go, self.sqlalchemy_engine, file_lock, self._closed)
         self._let_go.atexit = False
         self._open(upgrades, str(parsed.password or ""))
 
@@ -114,14 +115,13 @@ class Database:
     def close(self) -> None:
         """Wait for the transaction being written, and let go of the database; later ones are refused. Idempotent."""
         with self._writing:
-            self._closed = True
             self._let_go()
 
     def __repr__(self) -> str:
         return f"Database({self.url!r})"
 
     def _connect(self, engine: sa.Engine) -> sa.Connection:
-        if self._closed:
+        if self._closed.is_set():
             raise DatabaseUnavailable("the database is closed")
         return engine.connect()
 
@@ -191,10 +191,21 @@ def writing(method: Callable[Concatenate[OwnerT, sa.Connection, P], T]) -> Calla
     return call
 
 
-def _let_go(engine: sa.Engine, file_lock: FileLock | None) -> None:
+def _let_go(engine: sa.Engine, file_lock: FileLock | None, closed: threading.Event) -> None:
+    closed.set()
     engine.dispose()
     if file_lock is not None:
         file_lock.release()
+
+
+def _close_latecomers(engine: sa.Engine, closed: threading.Event) -> None:
+    """Close the connections that come back after the others have been disposed of: nobody else would."""
+
+    def returned(_: object, entry: sa.pool.ConnectionPoolEntry) -> None:
+        if closed.is_set():
+            entry.invalidate()
+
+    event.listen(engine, "checkin", returned)
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:

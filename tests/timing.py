@@ -1,0 +1,8 @@
+"""What is said of tests that take the time."""
+
+from __future__ import annotations
+
+import pytest
+
+# Other work on the machine makes things slower, and nothing makes them faster: so being late may be tried again.
+TIMED = pytest.mark.flaky(reruns=2, only_rerun=["TookTooLong"])
