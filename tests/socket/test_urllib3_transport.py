@@ -14,6 +14,7 @@ from airplane_runbooks import AttemptTimeout, ClientClosed, ConfigurationError, 
 from airplane_runbooks.testing.conformance import (
     KEY,
     AsyncTransportConformance,
+    TookTooLong,
     TransportConformance,
     request_to,
     within,
@@ -110,6 +111,13 @@ def test_an_answer_is_taken_although_the_request_could_not_be_sent_to_its_end(mo
     with HostileServer(script) as server:
         assert transport.send(request_to(server.origin), 10).status == 413
     transport.close()
+
+
+def test_the_conformance_test_says_how_long_it_took_what_is_late() -> None:
+    with within(10):
+        pass
+    with pytest.raises(TookTooLong, match=r"took \d+\.\d{3} s"), within(-1):
+        pass
 
 
 @pytest.mark.parametrize("case", [TransportConformance, AsyncTransportConformance])
