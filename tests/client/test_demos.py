@@ -47,7 +47,7 @@ def test_the_demo_ends_with_its_input() -> None:
 def test_the_async_demo_runs_two_hundred_sessions_at_once(transport: list[str]) -> None:
     done = run(f"{DEMO}_async", *transport)
     assert done.returncode == 0
-    assert "200 sessions at once: {'Succeeded': 200} in " in done.stdout
+    assert done.stdout.startswith("executing 200 runbooks\n200 sessions at once: {'Succeeded': 200} in ")
     assert "s, 200 prompts answered" in done.stdout
 
 
@@ -58,5 +58,5 @@ def test_the_async_demo_stops_at_ctrl_c() -> None:
         assert demo.stdout.readline() == "executing 2000 runbooks\n"
         time.sleep(1)  # to be in the middle of it
         demo.send_signal(signal.SIGINT)
-        output, errors = demo.communicate(timeout=60)
+        output, errors = demo.communicate(timeout=30)
         assert (output, errors, demo.returncode) == ("\ninterrupted: nothing is left running\n", "", 130)

@@ -192,7 +192,6 @@ def layer(name: str) -> str:
 
 def test_every_module_belongs_to_a_layer():
     assert {layer(name) for name in NAMES} == set(LAYERS)
-    assert {name.partition(".")[2] for name in NAMES if layer(name) == "models"} == set(MODEL_LAYERS)
 
 
 @pytest.mark.parametrize("name", sorted(NAMES - DEMOS), ids=lambda name: name or PACKAGE.name)
@@ -204,24 +203,16 @@ def test_no_module_imports_upward(name):
     assert upward == []
 
 
-def test_models_do_not_import_upward_among_themselves():
-    for name in (name for name in NAMES if layer(name) == "models"):
-        own = [other for other in GRAPH[name] if layer(other) == "models"]
-        ranks = [MODEL_LAYERS.index(other.partition(".")[2]) for other in own]
-        assert all(rank < MODEL_LAYERS.index(name.partition(".")[2]) for rank in ranks), name
+@pytest.mark.parametrize(("package", "order"), [("models", MODEL_LAYERS), ("server", SERVER_LAYERS)])
+def test_the_parts_of_a_package_do_not_import_upward_among_themselves(package, order):
+    def rank(name: str) -> int:
+        return order.index(layer(name.partition(".")[2]))
 
-
-def test_the_server_s_parts_do_not_import_upward_among_themselves():
-    def part(name: str) -> str:
-        return layer(name.partition(".")[2])
-
-    own = {
-        name: {other for other in GRAPH[name] if layer(other) == "server"} for name in NAMES if layer(name) == "server"
-    }
-    assert {part(name) for name in own} == set(SERVER_LAYERS)
-    for name, others in own.items():
-        ranks = [SERVER_LAYERS.index(part(other)) for other in others if part(other) != part(name)]
-        assert all(rank < SERVER_LAYERS.index(part(name)) for rank in ranks), name
+    own = [name for name in NAMES if layer(name) == package]
+    assert {rank(name) for name in own} == set(range(len(order)))
+    for name in own:
+        others = [other for other in GRAPH[name] if layer(other) == package]
+        assert all(rank(other) <= rank(name) for other in others), name
 
 
 def test_no_modules_import_one_another_in_a_circle():
