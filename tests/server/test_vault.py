@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -43,6 +44,38 @@ def test_an_old_key_still_opens_after_a_new_one_has_been_put_in_front():
         Vault([new]).open(sealed)
     with pytest.raises(VaultError):
         Vault([old]).open(Vault([new, old]).seal(b"x"))
+
+
+@given(st.binary(max_size=50), st.binary(max_size=50))
+def test_a_digest_matches_its_own_data_alone(data, other):
+    vault = Vault([key()])
+    digest = vault.digest("fingerprint", data)
+    assert digest == vault.digest("fingerprint", data)
+    assert vault.matches(digest, "fingerprint", data) is True
+    assert vault.matches(digest, "fingerprint", other) is (data == other)
+    assert vault.matches(digest, "arguments", data) is False
+    assert digest not in {Vault([key()]).digest("fingerprint", data), sha256(data).digest()}
+
+
+def test_digests_of_an_old_key_count_and_those_of_a_key_that_is_gone_say_nothing():
+    old, new = key(), key()
+    digest = Vault([old]).digest("fingerprint", b"x")
+    assert Vault([new, old]).matches(digest, "fingerprint", b"x") is True
+    assert Vault([new, old]).matches(digest, "fingerprint", b"y") is False
+    assert Vault([new]).matches(digest, "fingerprint", b"x") is None
+    assert Vault([new]).matches(b"", "fingerprint", b"x") is None
+    assert Vault([new, old]).digest("fingerprint", b"x") == Vault([new]).digest("fingerprint", b"x")
+
+
+def test_a_spare_key_makes_digests_until_there_is_a_better_one():
+    spare = bytes(32)
+    without, later = Vault((), lambda: spare), Vault([key()], lambda: spare)
+    digest = without.digest("fingerprint", b"x")
+    assert later.matches(digest, "fingerprint", b"x") is True
+    assert later.digest("fingerprint", b"x") != digest
+    assert without.matches(later.digest("fingerprint", b"x"), "fingerprint", b"x") is None
+    with pytest.raises(VaultError, match="encryption key"):
+        without.seal(b"x")
 
 
 def test_what_is_no_key_is_refused_without_being_shown():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 MASK = "********"
 KEY_VARIABLE = "AIRPLANE_ENCRYPTION_KEY"
+_KEY_LENGTH = 32  # bytes
+_KEY_ID = 4  # bytes in front of a digest
 _SHORTEST = 4  # characters of a text that is looked for; masking each "no" of a session would hide nothing but sense
 
 
@@ -26,90 +30,128 @@ class VaultError(Exception):
 
 
 class Vault:
-    """Seals and opens values (Fernet: AES-128-CBC with an HMAC-SHA256).
+    """Seals and opens values (Fernet: AES-128-CBC with an HMAC-SHA256), and makes digests that nobody can try out.
 
     `keys` are Fernet keys, 32 random bytes in URL-safe base64: the first seals, all of them open, so that a new one can
-    be put in front of an old one. They are taken at the first use, which raises VaultError for what is no key.
+    be put in front of an old one. They are taken at the first use, which raises VaultError for what is no key. `spare`
+    gives the key of digests where there are none, and what it gave then counts when there are.
     """
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = keys
+    def __init__(self, keys: Iterable[str], spare: Callable[[], bytes] | None = None) -> None:
+        self._given = keys
+        self._spare = spare
         self._lock = threading.Lock()
-        self._fernet: MultiFernet | None = None
+        self._keys: Sequence[bytes] | None = None
+        self._digest_keys: Mapping[bytes, bytes] = {}
 
     def seal(self, plain: bytes) -> bytes:
         """Encrypt and sign. Raises VaultError."""
-        return self._ready().encrypt(plain)
+        return self._fernet().encrypt(plain)
 
     def open(self, sealed: bytes) -> bytes:
         """Undo `seal`. Raises VaultError if no key fits, or if somebody has changed the sealed form."""
         from cryptography.fernet import InvalidToken
 
         try:
-            return self._ready().decrypt(sealed)
+            return self._fernet().decrypt(sealed)
         except InvalidToken:
             raise VaultError("a secret value was sealed with an encryption key that is not here") from None
 
+    def digest(self, purpose: str, data: bytes) -> bytes:
+        """Return what stands for data in the database: whoever has no key cannot find the data by trying all there are.
+
+        It is an HMAC-SHA256 behind four bytes that tell its key; the digests of one `purpose` say nothing about those
+        of another. `matches` compares it. Raises VaultError.
+        """
+        key_id, key = next(iter(self._known().items()))
+        return key_id + _digest(key, purpose, data)
+
+    def matches(self, digest: bytes, purpose: str, data: bytes) -> bool | None:
+        """Tell whether a digest is that of these data; None if it was made with a key that is not here."""
+        key = self._known().get(digest[:_KEY_ID])
+        return None if key is None else hmac.compare_digest(digest[_KEY_ID:], _digest(key, purpose, data))
+
     def check(self) -> None:
         """Raise VaultError now if there are no keys to seal with."""
-        self._ready()
+        self._fernet()
 
     def __repr__(self) -> str:
         return "<Vault>"
 
-    def _ready(self) -> MultiFernet:
+    def _fernet(self) -> MultiFernet:
+        from cryptography.fernet import Fernet, MultiFernet
+
+        if not (keys := self._taken()):
+            raise VaultError(f"secret values need an encryption key here: pass encryption_key, or set {KEY_VARIABLE}")
+        return MultiFernet([Fernet(urlsafe_b64encode(key)) for key in keys])
+
+    def _known(self) -> Mapping[bytes, bytes]:
+        """Return the keys of digests by their IDs, the one that makes them first."""
+        if not self._digest_keys:
+            spare = () if self._spare is None else (self._spare(),)
+            self._digest_keys = {_digest(key, "key", b"")[:_KEY_ID]: key for key in (*self._taken(), *spare)}
+        return self._digest_keys
+
+    def _taken(self) -> Sequence[bytes]:
         with self._lock:
-            if self._fernet is None:
-                self._fernet = _fernet(self._keys)
-            return self._fernet
+            if self._keys is None:
+                self._keys = [_parsed(key) for key in self._given]
+            return self._keys
 
 
-def _fernet(keys: Iterable[str]) -> MultiFernet:
-    from cryptography.fernet import Fernet, MultiFernet
-
+def _parsed(key: str) -> bytes:
     try:
-        return MultiFernet([Fernet(key) for key in keys])
+        parsed = urlsafe_b64decode(key)
+        if len(parsed) != _KEY_LENGTH:
+            raise ValueError  # noqa: TRY301 - as for what is no base64 at all
     except ValueError:
         raise VaultError(
             "an encryption key is 32 random bytes in URL-safe base64; make one by"
             ' python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
         ) from None
+    return parsed
 
 
-def find_vault(encryption_key: str | None, database: Path | None, *, shared: bool) -> Vault:
+def _digest(key: bytes, purpose: str, data: bytes) -> bytes:
+    return hmac.digest(hmac.digest(key, b"airplane_runbooks " + purpose.encode(), "sha256"), data, "sha256")
+
+
+def find_vault(
+    encryption_key: str | None, database: Path | None, *, shared: bool, spare: Callable[[], bytes] | None = None
+) -> Vault:
     """Return a vault with the keys given, else those from the environment, else one key for this database alone.
 
     Several keys stand side by side with commas between them. The key of a database file lies in a file beside it,
     readable by its owner only, and is made when it is first needed; that of a database in memory is forgotten with it.
-    A database for several servers (`shared`) has none: all of them must be given the same. Raises VaultError for what
-    is no key.
+    A database for several servers (`shared`) has none: all of them must be given the same. Until then it makes digests
+    with a key from `spare`. Raises VaultError for what is no key.
     """
     text = encryption_key or os.environ.get(KEY_VARIABLE)
     if text:
-        vault = Vault([key.strip() for key in text.split(",")])
+        vault = Vault([key.strip() for key in text.split(",")], spare)
         vault.check()
         return vault
-    return Vault(_own_key(database, shared=shared))
+    return Vault((), spare) if shared else Vault(_own_key(database))
 
 
-def _own_key(database: Path | None, *, shared: bool) -> Iterator[str]:
-    from cryptography.fernet import Fernet
-
-    if shared:
-        raise VaultError(f"secret values need an encryption key here: pass encryption_key, or set {KEY_VARIABLE}")
+def _own_key(database: Path | None) -> Iterator[str]:
     if database is None:
-        yield Fernet.generate_key().decode()
+        yield _new_key()
         return
     path = database.with_name(database.name + ".key")
     try:
         yield path.read_text("ascii").strip()
     except FileNotFoundError:
-        key = Fernet.generate_key().decode()
+        key = _new_key()
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(key)
             file.flush()
             os.fsync(file.fileno())  # what is sealed with it must not outlive it
         yield key
+
+
+def _new_key() -> str:
+    return urlsafe_b64encode(os.urandom(_KEY_LENGTH)).decode()
 
 
 class Secrets:
