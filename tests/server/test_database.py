@@ -21,6 +21,7 @@ from airplane_runbooks.server.store.database_errors import (
     DatabaseTooNew,
     DatabaseUnavailable,
 )
+from airplane_runbooks.server.store.migrations import UPGRADES
 from airplane_runbooks.server.store.records import Run, RunKind
 from airplane_runbooks.server.store.rows import PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
 from airplane_runbooks.server.store.sql_store import SqlStore
@@ -339,6 +340,9 @@ def test_closing_waits_for_what_is_being_written(opened, url):
     assert SqlStore(opened(url)).run("r") is not None
 
 
+TODAY = 1 + len(UPGRADES)
+
+
 def add_colour(connection):
     connection.exec_driver_sql("ALTER TABLE runbook_runs ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'")
 
@@ -356,26 +360,26 @@ def version(database):
 def test_an_older_database_is_upgraded_once_and_then_too_new_for_before(opened, lasting_url):
     first = opened(lasting_url)
     SqlStore(first).add(run("r"))
-    assert version(first) == [1]
+    assert version(first) == [TODAY]
     first.close()
     for _ in range(2):
-        second = opened(lasting_url, [add_colour])
-        assert version(second) == [2]
+        second = opened(lasting_url, [*UPGRADES, add_colour])
+        assert version(second) == [TODAY + 1]
         with second.read() as connection:
             assert connection.exec_driver_sql("SELECT id, colour FROM runbook_runs").all() == [("r", "red")]
         second.close()
     for _ in range(2):
-        with pytest.raises(DatabaseTooNew, match="version 2"):
+        with pytest.raises(DatabaseTooNew, match=f"version {TODAY + 1}"):
             Database(lasting_url)
-    third = opened(lasting_url, [add_colour])
+    third = opened(lasting_url, [*UPGRADES, add_colour])
     assert SqlStore(third).run("r").id == "r"
 
 
 def test_an_upgrade_that_fails_changes_nothing(opened, lasting_url):
     opened(lasting_url).close()
     with pytest.raises(ZeroDivisionError):
-        Database(lasting_url, [break_off])
-    opened(lasting_url, [add_colour])
+        Database(lasting_url, [*UPGRADES, break_off])
+    opened(lasting_url, [*UPGRADES, add_colour])
 
 
 def test_tables_of_others_are_left_alone(opened, path, url):
@@ -394,15 +398,15 @@ def test_servers_that_start_together_make_the_tables_once(postgres_url):
 
     def start(_):
         barrier.wait(10)
-        database = Database(postgres_url, [add_colour])
+        database = Database(postgres_url, [*UPGRADES, add_colour])
         try:
             return version(database)
         finally:
             database.close()
 
     with ThreadPoolExecutor(6) as threads:
-        assert list(threads.map(start, range(6))) == [[2]] * 6
-        opened = threads.submit(lambda: Database(postgres_url, [add_colour]))
+        assert list(threads.map(start, range(6))) == [[TODAY + 1]] * 6
+        opened = threads.submit(lambda: Database(postgres_url, [*UPGRADES, add_colour]))
         opened.result().close()
 
 

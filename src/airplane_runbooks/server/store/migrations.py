@@ -11,8 +11,24 @@ from .tables import METADATA, VERSIONS
 
 Upgrade = Callable[[sa.Connection], None]
 
-# From version 1 to 2, from 2 to 3, and so on. None is ever changed or removed; `tables` always has the last version.
-UPGRADES: tuple[Upgrade, ...] = ()
+
+def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
+    binary, number = ("BYTEA", "DOUBLE PRECISION") if connection.dialect.name == "postgresql" else ("BLOB", "DOUBLE")
+    for statement in (
+        f"ALTER TABLE runbook_runs ADD COLUMN digests {binary}",
+        f"ALTER TABLE runbook_runs ADD COLUMN timeout {number}",
+        "ALTER TABLE runbook_runs ADD COLUMN spent BIGINT DEFAULT '0' NOT NULL",
+        "ALTER TABLE runbook_runs ADD COLUMN held TEXT",
+        f"CREATE TABLE runbook_facts (name TEXT NOT NULL PRIMARY KEY, value {binary} NOT NULL)",
+        "CREATE TABLE runbook_sign_outs (id TEXT NOT NULL PRIMARY KEY, until BIGINT NOT NULL)",
+        "CREATE INDEX runbook_sign_outs_by_until ON runbook_sign_outs (until)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+# From version 1 to 2, from 2 to 3, and so on. None that has been released is ever changed or removed; `tables` always
+# has the last version.
+UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts,)
 
 _LOCK = 7261_4401  # an advisory lock of PostgreSQL's
 

@@ -67,6 +67,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         source: Of a parent: digest of the code that it was started with.
         trace_context: Of a parent: W3C trace context (traceparent, newline, tracestate) below which its spans stand.
         ended_seed: The seed of the call that cancelled it.
+        digests: Of a step: a keyed digest of each argument, as a JSON object; None where none were recorded.
+        timeout: Seconds of execution that its author allows; None for any number.
+        spent: Of a parent: microseconds of execution in the segments that have ended.
+        held: Of a parent: why no server executes it for now; None if it may be executed.
     """
 
     id: str
@@ -101,6 +105,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     trace_context: str = ""
     ended_seed: str = ""
+    digests: bytes | None = None
+    timeout: float | None = None
+    spent: int = 0
+    held: str | None = None
 
     @property
     def ticket(self) -> str:

@@ -31,8 +31,8 @@ _JSON = sa.LargeBinary()
 LONGEST_INDEXED = 200  # characters
 
 
-def _column(name: str, kind: Any, *items: Any) -> sa.Column[Any]:
-    return sa.Column(name, kind, *items, nullable=False)
+def _column(name: str, kind: Any, *items: Any, server_default: str | None = None) -> sa.Column[Any]:
+    return sa.Column(name, kind, *items, nullable=False, server_default=server_default)
 
 
 def _optional(name: str, kind: Any, *items: Any) -> sa.Column[Any]:
@@ -104,6 +104,10 @@ RUNS = sa.Table(
     _optional("failure", _JSON),
     _optional("sealed_values", sa.LargeBinary),
     _optional("sealed_output", sa.LargeBinary),
+    _optional("digests", sa.LargeBinary),
+    _optional("timeout", sa.Double),
+    _column("spent", sa.BigInteger, server_default="0"),
+    _optional("held", _TEXT),
 )
 
 SESSIONS = sa.Table(
@@ -162,6 +166,20 @@ SERVERS = sa.Table(
     _column("seen_at", sa.DateTime(timezone=True)),
 )
 
+FACTS = sa.Table(  # about the database as a whole: what its servers must agree on
+    "runbook_facts",
+    METADATA,
+    sa.Column("name", _TEXT, primary_key=True),
+    _column("value", sa.LargeBinary),
+)
+
+SIGN_OUTS = sa.Table(  # sign-ins that have been ended before their time, until that time
+    "runbook_sign_outs",
+    METADATA,
+    sa.Column("id", _TEXT, primary_key=True),
+    _column("until", _MOMENT),
+)
+
 IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
 HAS_ENDED = RUNS.c.parent_id.is_(None) & RUNS.c.ended_at.is_not(None)
 
@@ -178,6 +196,7 @@ _index(PROMPTS, "run_id", "seq")
 _index(PROMPTS, "parent_id")
 _index(PROMPTS, "expires_at", "seq", where=IS_OPEN & PROMPTS.c.expires_at.is_not(None))
 _index(KEYS, "since")
+_index(SIGN_OUTS, "until")
 for _table in (RUNS, SESSIONS):
     # SQLite does not know how many rows lie within bounds: it goes through all of them in a few milliseconds
     _index(_table, "seq", "updated_at", dialect="sqlite")
