@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.server.engine_support import Journal, children
-from tests.server.postgres import postgres, postgres_url
+from tests.server.postgres import another_postgres_url, postgres, postgres_url
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["another_postgres_url", "postgres", "postgres_url"]
 
 
 @pytest.fixture

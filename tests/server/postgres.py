@@ -144,3 +144,11 @@ def postgres_url(postgres):
     url = postgres.fresh()
     yield url
     postgres.drop(url)
+
+
+@pytest.fixture
+def another_postgres_url(postgres):
+    """The URL of one more fresh database on PostgreSQL."""
+    url = postgres.fresh()
+    yield url
+    postgres.drop(url)
