@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -340,16 +340,20 @@ class MemoryKeys:
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}  # oldest first
 
-    def claim(self, key: str, fingerprint: bytes) -> Claim:
+    def claim(
+        self, key: str, fingerprint: bytes, *, former_key: str = "", other_fingerprints: Collection[bytes] = ()
+    ) -> Claim:
         """Take a key for a call. Raises KeyBusy, Conflict."""
         with self._lock:
             self._drop_expired()
             moment = self._clock()
+            if former_key in self._entries:
+                self._entries[key] = self._entries.pop(former_key)
             entry = self._entries.get(key)
             if entry is None:
                 entry = self._entries[key] = _Entry(fingerprint, new_seed(), moment, moment)
                 return Claim(entry.seed)
-            if entry.fingerprint != fingerprint:
+            if entry.fingerprint not in {fingerprint, *other_fingerprints}:
                 raise other_request()
             if entry.reply is None:
                 if moment - entry.leased < LEASE:

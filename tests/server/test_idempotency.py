@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -308,9 +309,30 @@ class TestSqlKeys:
             keys.claim(f"died {number}", b"a")
         now[0] = LIFETIME
         keys.claim("died 0", b"a")  # somebody has
-        keys.claim("new", b"a")
-        assert self.count(database) == 11
-        now[0] += 60
-        keys.claim("new", b"a")
+        assert self.count(database) == 10
+        now[0] += 1
+        SqlKeys(database, lambda: now[0]).claim("new", b"a")
         assert self.count(database) == 2
         assert keys.claim("settled 0", b"b").reply is None
+
+    def test_cleaning_keeps_up_with_any_rate(self, database, monkeypatch):
+        monkeypatch.setattr("airplane_runbooks.server.store.sql_keys.LIFETIME", 60.0)  # so that fifty a second are few
+        now, count, lifetime = [1.0], itertools.count(), 3000
+        keys = SqlKeys(database, lambda: now[0])
+
+        def claim(calls, seconds):
+            for _ in range(calls):
+                now[0] += seconds / calls
+                name = f"k{next(count)}"
+                keys.claim(name, b"a")
+                keys.settle(name, Reply(200, b""))
+
+        claim(lifetime, 60)
+        most = 0
+        for _ in range(20):
+            claim(lifetime // 10, 6)
+            most = max(most, self.count(database))
+        assert lifetime <= most <= lifetime + 100
+        now[0] += 120
+        claim(lifetime // 5, 1.0)  # a burst after a pause makes up for it
+        assert self.count(database) == lifetime // 5

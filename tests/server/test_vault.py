@@ -80,15 +80,15 @@ def test_a_spare_key_makes_digests_until_there_is_a_better_one():
 
 def test_what_is_no_key_is_refused_without_being_shown():
     with pytest.raises(VaultError, match="32 random bytes") as problem:
-        find_vault("s3cret but short", None, shared=False)
+        find_vault("s3cret but short", None)
     assert "s3cret" not in str(problem.value)
     assert problem.value.__suppress_context__
 
 
 def test_a_database_file_gets_a_key_of_its_own_beside_it(tmp_path):
     database = tmp_path / "runbooks.db"
-    sealed = find_vault(None, database, shared=False).seal(b"x")
-    assert find_vault(None, database, shared=False).open(sealed) == b"x"
+    sealed = find_vault(None, database).seal(b"x")
+    assert find_vault(None, database).open(sealed) == b"x"
     (made,) = tmp_path.iterdir()
     assert made.name == "runbooks.db.key"
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
@@ -96,12 +96,12 @@ def test_a_database_file_gets_a_key_of_its_own_beside_it(tmp_path):
 
 def test_a_key_that_is_given_wins_over_the_environment_and_that_over_the_file(tmp_path, monkeypatch):
     given_key, around = key(), key()
-    find_vault(None, None, shared=False).check()
+    find_vault(None, None).check()
     with pytest.raises(VaultError, match=KEY_VARIABLE):
-        find_vault(None, None, shared=True).check()
+        find_vault(None, None, lambda: bytes(32)).check()
     monkeypatch.setenv(KEY_VARIABLE, f"{around}, {key()}")
-    assert Vault([around]).open(find_vault(None, tmp_path / "db", shared=False).seal(b"x")) == b"x"
-    assert Vault([given_key]).open(find_vault(given_key, None, shared=True).seal(b"x")) == b"x"
+    assert Vault([around]).open(find_vault(None, tmp_path / "db").seal(b"x")) == b"x"
+    assert Vault([given_key]).open(find_vault(given_key, None, lambda: bytes(32)).seal(b"x")) == b"x"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+import os
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -73,7 +74,8 @@ def create_backend(
     known = Registry(runbooks, Runbook), Registry(tasks, Task)
     database = Database(settings.database)
     try:
-        vault = find_vault(settings.encryption_key, database.path, shared=database.is_shared)
+        spare = _spare_key(database) if database.is_shared else None
+        vault = find_vault(settings.encryption_key, database.path, spare)
         if any(
             parameter.secret for registry in known for item in registry.by_id.values() for parameter in item.parameters
         ):
@@ -94,6 +96,13 @@ def create_backend(
     except BaseException:
         database.close()
         raise
+
+
+def _spare_key(database: Database) -> Callable[[], bytes]:
+    """Return what finds the database's own key of digests, for servers that have been given none."""
+    from .store.facts import settle_fact
+
+    return lambda: settle_fact(database, "digest_key", lambda: os.urandom(32))
 
 
 def _engine(database: Database, workers: int) -> Engine:

@@ -73,7 +73,7 @@ class Backend:
         self._engine = engine
         self._reconciler = reconciler
         self._database = database
-        self._vault = vault
+        self.vault = vault
         self._environments: Collection[str] | None = environments
         self._default_environment = environments[0] if environments else "prod"
         self.stopping = False
@@ -256,7 +256,7 @@ class Backend:
     def _secrets(self, parent: Run) -> Secrets:
         if parent.sealed_values is None:
             return Secrets()
-        return Secrets.of(parent.params, decode(self._vault.open(parent.sealed_values)))
+        return Secrets.of(parent.params, decode(self.vault.open(parent.sealed_values)))
 
     def _shown(
         self, parameters: Sequence[Parameter], values: Mapping[str, Any], secrets: Secrets, root: str
@@ -264,7 +264,7 @@ class Backend:
         """Encode values as anybody may see them, and sealed if that hides anything."""
         whole = _encoded(values, root)
         shown = secrets.mask_json(_encoded(masked_values(parameters, values), root))
-        return shown, None if shown == whole else self._vault.seal(whole)
+        return shown, None if shown == whole else self.vault.seal(whole)
 
     def _work(self, ticket: str) -> bool:
         run_id, _, stretch = ticket.rpartition(".")

@@ -63,8 +63,11 @@ class Vault:
         It is an HMAC-SHA256 behind four bytes that tell its key; the digests of one `purpose` say nothing about those
         of another. `matches` compares it. Raises VaultError.
         """
-        key_id, key = next(iter(self._known().items()))
-        return key_id + _digest(key, purpose, data)
+        return self.digests(purpose, data)[0]
+
+    def digests(self, purpose: str, data: bytes) -> Sequence[bytes]:
+        """Return what `digest` makes of data with each of the keys. Raises VaultError."""
+        return [key_id + _digest(key, purpose, data) for key_id, key in self._known().items()]
 
     def matches(self, digest: bytes, purpose: str, data: bytes) -> bool | None:
         """Tell whether a digest is that of these data; None if it was made with a key that is not here."""
@@ -116,22 +119,20 @@ def _digest(key: bytes, purpose: str, data: bytes) -> bytes:
     return hmac.digest(hmac.digest(key, b"airplane_runbooks " + purpose.encode(), "sha256"), data, "sha256")
 
 
-def find_vault(
-    encryption_key: str | None, database: Path | None, *, shared: bool, spare: Callable[[], bytes] | None = None
-) -> Vault:
+def find_vault(encryption_key: str | None, database: Path | None, spare: Callable[[], bytes] | None = None) -> Vault:
     """Return a vault with the keys given, else those from the environment, else one key for this database alone.
 
     Several keys stand side by side with commas between them. The key of a database file lies in a file beside it,
     readable by its owner only, and is made when it is first needed; that of a database in memory is forgotten with it.
-    A database for several servers (`shared`) has none: all of them must be given the same. Until then it makes digests
-    with a key from `spare`. Raises VaultError for what is no key.
+    A database for several servers has none, but gives them a key for digests (`spare`): the other all of them must be
+    given. Raises VaultError for what is no key.
     """
     text = encryption_key or os.environ.get(KEY_VARIABLE)
     if text:
         vault = Vault([key.strip() for key in text.split(",")], spare)
         vault.check()
         return vault
-    return Vault((), spare) if shared else Vault(_own_key(database))
+    return Vault(_own_key(database)) if spare is None else Vault((), spare)
 
 
 def _own_key(database: Path | None) -> Iterator[str]:

@@ -107,8 +107,10 @@ class Api:
         """
         if len(key) > LONGEST_KEY:
             raise Invalid("invalid_idempotency_key", f"an idempotency key has at most {LONGEST_KEY} characters")
-        key = f"{_owner(call.origin.user)}:{key}"
-        claim = self._backend.keys.claim(key, _fingerprint(path, call))
+        user, unkeyed = call.origin.user, _fingerprint(path, call)
+        fingerprint, *others = *self._backend.vault.digests("call", unkeyed), unkeyed
+        former_key, key = f"{_former_owner(user)}:{key}", f"{user.id}:{key}"
+        claim = self._backend.keys.claim(key, fingerprint, former_key=former_key, other_fingerprints=others)
         if claim.reply is not None:
             return claim.reply
         origin = msgspec.structs.replace(call.origin, seed=claim.seed)
@@ -122,8 +124,8 @@ class Api:
         return reply
 
 
-def _owner(user: User) -> str:
-    """Return what the idempotency keys of one API key begin with: they are its own."""
+def _former_owner(user: User) -> str:
+    """Return what the keys began with in databases of version 1: a weak API key could be guessed from it."""
     return user.digest.hex()[:16]
 
 

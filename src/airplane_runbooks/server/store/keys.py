@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -43,8 +44,13 @@ class Claim(msgspec.Struct, frozen=True):
 class Keys(Protocol):
     """What the server needs of a store of keys. Each method is atomic."""
 
-    def claim(self, key: str, fingerprint: bytes) -> Claim:
+    def claim(
+        self, key: str, fingerprint: bytes, *, former_key: str = "", other_fingerprints: Collection[bytes] = ()
+    ) -> Claim:
         """Take a key for a call.
+
+        `fingerprint` tells the call from others, and is kept; `other_fingerprints` are what it may have been kept as,
+        and `former_key` is what the key may have been kept as: by an older version, or under another encryption key.
 
         Raises KeyBusy while the first call is being carried out, for at most `LEASE` seconds, and Conflict if the first
         call was another one.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
@@ -13,21 +14,23 @@ from .database import Database, writing
 from .keys import LEASE, LIFETIME, Claim, Reply, busy, other_request
 from .tables import KEYS
 
-_CLEANING = 60.0  # seconds between two of them
-_BATCH = 500  # keys cleaned away at a time
+_CLEANING = 50  # claims between two of them
+_BATCH = 10 * _CLEANING  # keys cleaned away at a time: more than can have come in between
 
 _KEY = bindparam("the_key", type_=KEYS.c.key.type)
 _LATEST = bindparam("latest", type_=sa.Double)
 _IS_KEY = KEYS.c.key == _KEY
+_IS_ANY = KEYS.c.key.in_([_KEY, bindparam("former_key", type_=KEYS.c.key.type)])
 _HAS_EXPIRED = (KEYS.c.since <= _LATEST) & KEYS.c.status.is_not(None)
 _IS_FORGOTTEN = (KEYS.c.since <= _LATEST) & (KEYS.c.leased <= _LATEST)  # settled or not
 
-_GET = sa.select(KEYS.c.fingerprint, KEYS.c.seed, KEYS.c.leased, KEYS.c.status, KEYS.c.body)
-_LOCK = _GET.where(_IS_KEY).with_for_update()
+_GET = sa.select(KEYS.c.key, KEYS.c.fingerprint, KEYS.c.seed, KEYS.c.leased, KEYS.c.status, KEYS.c.body)
+_LOCK = _GET.where(_IS_ANY).with_for_update()
 _ADD = sa.insert(KEYS)
 _CHANGE = sa.update(KEYS).where(_IS_KEY)
+_RENAME = sa.update(KEYS).where(KEYS.c.key == bindparam("former_key")).values(key=_KEY)
 _FREE = sa.delete(KEYS).where(_IS_KEY, KEYS.c.status.is_(None))
-_EXPIRE = sa.delete(KEYS).where(_IS_KEY, _HAS_EXPIRED)
+_EXPIRE = sa.delete(KEYS).where(_IS_ANY, _HAS_EXPIRED)
 _some = sa.select(KEYS.c.key).where(_IS_FORGOTTEN).order_by(KEYS.c.since).limit(_BATCH)
 _CLEAN = sa.delete(KEYS).where(KEYS.c.key.in_(_some.with_for_update(skip_locked=True)))
 
@@ -38,24 +41,34 @@ class SqlKeys:
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self.database = database
         self._clock = clock
-        self._clean_at = clock()
+        self._claims = itertools.count()
 
     @writing
-    def claim(self, connection: Connection, key: str, fingerprint: bytes) -> Claim:
+    def claim(
+        self,
+        connection: Connection,
+        key: str,
+        fingerprint: bytes,
+        *,
+        former_key: str = "",
+        other_fingerprints: Collection[bytes] = (),
+    ) -> Claim:
         """Take a key for a call. Raises KeyBusy, Conflict."""
         moment = self._clock()
-        if moment >= self._clean_at:
-            self._clean_at = moment + _CLEANING
+        if next(self._claims) % _CLEANING == 0:
             connection.execute(_CLEAN, {"latest": moment - LIFETIME})
-        connection.execute(_EXPIRE, {"the_key": key, "latest": moment - LIFETIME})
-        entry = connection.execute(_LOCK, {"the_key": key}).first()
+        names = {"the_key": key, "former_key": former_key}
+        connection.execute(_EXPIRE, {**names, "latest": moment - LIFETIME})
+        entry = connection.execute(_LOCK, names).first()
         if entry is None:
             seed = new_seed()
             new = {"key": key, "fingerprint": fingerprint, "seed": seed, "since": moment, "leased": moment}
             connection.execute(_ADD, new)
             return Claim(seed)
-        if entry.fingerprint != fingerprint:
+        if entry.fingerprint not in {fingerprint, *other_fingerprints}:
             raise other_request()
+        if entry.key != key:
+            connection.execute(_RENAME, names)
         if entry.status is not None:
             return Claim(entry.seed, Reply(entry.status, entry.body))
         if moment - entry.leased < LEASE:
