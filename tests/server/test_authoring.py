@@ -181,7 +181,7 @@ def test_a_runbook_whose_file_holds_something_else_is_known_by_its_code(tmp_path
     def source(result):
         names = {}
         exec(compile(f"def book(context):\n    return {result}\n", str(page), "exec", dont_inherit=True), names)
-        return runbook(names["book"]).source
+        return runbook(names["book"]).code.source
 
     assert source(1) == source(1)
     assert source(1) != source(2)

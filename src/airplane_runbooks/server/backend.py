@@ -131,7 +131,7 @@ class Backend:
             params=runbook.parameters,
             created_by=origin.by,
         )
-        run = msgspec.structs.replace(run, session_id=session.id, source=runbook.source)
+        run = msgspec.structs.replace(run, session_id=session.id, source=runbook.code.source)
         run = msgspec.structs.replace(run, trace_context=self.tracing.started(run))
         self.store.add(run, session)
         self._engine.start(run.ticket)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import textwrap
-import tokenize
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from hashlib import blake2b
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from ...models import Parameter
 from ..ids import stable_id
+from .code import Code
 from .context import AsyncContext, Context
 from .docstrings import parse
 from .fields import SLUG, member_reader, parameter
@@ -36,7 +33,7 @@ class Runnable(Generic[P, R_co]):
         description: The function's docstring, without what it says of the parameters.
         parameters: The schema of its parameters, in the order of the signature.
         is_async: Whether the function is a coroutine function.
-        source: Digest of the code, or of the version that stands for it.
+        code: Digest of the code, with the version that stands for it if there is one.
     """
 
     prefix: typing.ClassVar[str]
@@ -58,7 +55,7 @@ class Runnable(Generic[P, R_co]):
         self.description, self._descriptions = parse(inspect.getdoc(function) or "")
         self._readers: dict[str, Callable[[Any], Any]] = {}
         self.parameters = tuple(self._schema())
-        self.source = digest(function, version)
+        self.code = Code.of(function, version)
         self.__wrapped__ = function
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
@@ -166,30 +163,6 @@ def task(
     if function is not None:
         return Task(function, slug=slug, name=name, id=id)
     return partial(Task[..., Any], slug=slug, name=name, id=id)
-
-
-def digest(function: Callable[..., Any], version: str | None) -> str:
-    """Digest what an author wrote, without comments, docstring and decorators; or the version given in its place."""
-    if version is not None:
-        text = f"version {version}"
-    elif (tree := _definition(function)) is not None:
-        body = tree.body[ast.get_docstring(tree, clean=False) is not None :]
-        text = ast.dump(tree.args) + "".join(map(ast.dump, body))
-    else:
-        code = function.__code__
-        text = repr((code.co_names, code.co_varnames, [one for one in code.co_consts if isinstance(one, str | int)]))
-    return blake2b(text.encode(errors="replace"), digest_size=8).hexdigest()
-
-
-def _definition(function: Callable[..., Any]) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    """Find a function's source; None if it was written at a prompt, made by code, or its file has changed since."""
-    try:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    except (OSError, SyntaxError, tokenize.TokenError, TypeError, ValueError):
-        return None
-    if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef) and tree.name == function.__name__:
-        return tree
-    return None
 
 
 RunnableT = TypeVar("RunnableT", bound=Runnable[..., Any])

@@ -103,7 +103,7 @@ class Runner:
 
     def _stretch(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> bool:
         run = journal.parent
-        if journal.has_history and run.source and run.source != runbook.source:
+        if journal.has_history and not runbook.code.fits(run.source):
             self._finish(run, Outcome.failed(Failure("CodeChanged", _CHANGED.format(slug=run.slug))))
             return False
         outcome = _outcome(journal, lambda: self._call(journal, runbook, values))
