@@ -152,7 +152,7 @@ def test_defaults_take_the_place_of_missing_and_null_values(api):
         ({}, "paramValues.customer: a value is required"),
         ({"customer": None}, "paramValues.customer: a value is required"),
         ({"customer": 1}, "paramValues.customer: expected a string, got a number"),
-        ({"limit": "1"}, "paramValues.limit: expected an integer, got a string"),
+        ({"limit": "one"}, "paramValues.limit: expected an integer, got a string"),
         ({"limit": 1.5}, "paramValues.limit: expected an integer, got a number"),
         ({"limit": True}, "paramValues.limit: expected an integer, got a boolean"),
         ({"ratio": False}, "paramValues.ratio: expected a number, got a boolean"),

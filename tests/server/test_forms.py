@@ -165,19 +165,58 @@ def filled_in(parameter, *posted):
         (one("integer"), [" -42 "], -42),
         (one("integer"), ["4.5"], "Enter a whole number, such as 42."),
         (one("integer"), ["1_000"], "Enter a whole number, such as 42."),
+        *((one("integer"), [text], "Enter a whole number, such as 42.") for text in ("1e5", "0x10", "nan", "4.0")),
+        (one("integer"), ["9007199254740993"], 2**53 + 1),
         (one("integer"), ["٣"], "Enter a whole number, such as 42."),
         (one("integer", default=5), [""], None),
         (one("integer"), ["9" * 5000], "Enter a whole number, such as 42."),
         (one("float"), ["2.5"], 2.5),
         (one("float"), ["1e3"], 1000.0),
         (one("float"), ["2,5"], "Enter a number, such as 2.5."),
+        (one("float"), [" +.5 "], 0.5),
+        (one("float"), ["9007199254740993"], "This number has more digits than can be kept."),
+        (one("float"), ["0.1000000000000000055"], "This number has more digits than can be kept."),
+        *(
+            (one("float"), [text], "Enter a number, such as 2.5.")
+            for text in ("1_0.5", "\u0663", "inf", "0x1p3", "1e", ".")
+        ),
         (one("float"), ["nan"], "Enter a number, such as 2.5."),
         (one("float"), ["1e999"], "Enter a number, such as 2.5."),
         (one("date"), ["2024-02-29"], "2024-02-29"),
         (one("date"), ["2023-02-29"], "Enter a date, such as 2024-01-31."),
-        (one("date"), ["20240229"], "Enter a date, such as 2024-01-31."),
+        *(
+            (one("date"), [text], "Enter a date, such as 2024-01-31.")
+            for text in (
+                "20240229",
+                "20240229aa",
+                "2024-W01-1",
+                "2024-060ab",
+                "2024-02-29T00:00",
+                "2024-02-29T00:00:00Z",
+                "2024-02-29 ",
+                " 2024-02-29",
+                "2024-02-30",
+                "0000-01-01",
+                "10000-01-01",
+                "2024/02/29",
+                "+2024-02-2",
+                "\u0662\u0660\u0662\u0664-02-29",
+                "\uff12\uff10\uff12\uff14-02-29",
+            )
+        ),
+        (one("date", multi=True), ["2024-02-29\n2024-W01-1"], "Line 2: Enter a date, such as 2024-01-31."),
         (one("datetime"), ["2024-02-29T12:30"], "2024-02-29T12:30:00Z"),
         (one("datetime"), ["2024-02-29 12:30:01.5Z"], "2024-02-29T12:30:01.500000Z"),
+        *(
+            (one("datetime"), [text], "Enter a date and a time, such as 2024-01-31 16:30.")
+            for text in (
+                "2024-02-29",
+                "2024-02-29T24:00",
+                "2024-02-29T12:30+01:00",
+                "2024-W09-4T12:30",
+                "2024-02-30T12:30",
+            )
+        ),
         (one("datetime"), ["2024-02-29T25:00"], "Enter a date and a time, such as 2024-01-31 16:30."),
         (one(options=["a", "b"]), ["1"], "b"),
         (one(options=["a", "b"]), [], "Choose one."),

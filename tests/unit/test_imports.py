@@ -71,6 +71,7 @@ SERVER_LAYERS = [
     "logs",
     "limits",
     "encoding",
+    "spelling",
     "vault",
     "store",
     "tracing",

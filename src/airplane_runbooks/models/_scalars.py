@@ -12,6 +12,11 @@ from ._enums import ParameterType
 from ._wire import parse_timestamp
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# RFC 3339 and the form of PostgreSQL; the seconds and the zone may be missing. Python alone would take much more.
+_MOMENT = re.compile(
+    _DATE.pattern + r"[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)? ?([Zz]|[+-]\d{2}(:?\d{2}(:?\d{2})?)?)?", re.ASCII
+)
+_FIRST_INEXACT = 2**53  # from here on, one float stands for several integers
 _KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
 
@@ -70,28 +75,36 @@ def _number(value: Any) -> int | float:
 def _integer(value: Any) -> int:
     # JSON has one kind of number: some encoders write 2.0 where others write 2
     number = int(_number(value))
-    if number != value:
+    if number != value or (isinstance(value, float) and abs(value) >= _FIRST_INEXACT):
         raise ValueError
     return number
 
 
 def _float(value: Any) -> float:
-    return float(_number(value))
+    number = float(_number(value))
+    if number != value:
+        raise Misfit("the number has more digits than a float holds")
+    return number
+
+
+def calendar_day(text: str) -> date:
+    """Read a date written `YYYY-MM-DD`, one of many forms that Python knows. Raises ValueError."""
+    if not _DATE.fullmatch(text):
+        raise ValueError
+    return date.fromisoformat(text)
 
 
 def _date(value: Any) -> date:
     text = _string(value)
     if len(text) > 10:
         _datetime(text)  # clients that know no dates send midnight with an offset; its calendar day is what they mean
-    if not _DATE.fullmatch(text[:10]):
-        raise ValueError
-    return date.fromisoformat(text[:10])
+    return calendar_day(text[:10])
 
 
 def _datetime(value: Any) -> datetime:
     text = _string(value)
-    moment = parse_timestamp(text)
-    if moment is None or not _DATE.fullmatch(text[:10]):
+    moment = parse_timestamp(text) if _MOMENT.fullmatch(text) else None
+    if moment is None:
         raise ValueError
     return moment
 

@@ -15,7 +15,7 @@ from .engine.reconciler import Reconciler, go_on
 from .errors import Closing, Conflict, Invalid, NotFound
 from .runbooks.authoring import Registry, Runbook, RunnableT, Task
 from .runbooks.runner import Runner
-from .runbooks.values import fill, read_all
+from .runbooks.values import fill, read_all, typed
 from .store.interface import RunQuery, SessionQuery, Store
 from .store.keys import Keys
 from .store.records import Outcome, Prompt, Run, RunKind, Session
@@ -164,6 +164,7 @@ class Backend:
         prompt = self.prompt(prompt_id)
         self.check_reviewer(prompt, origin.user)
         _refuse_late(prompt)
+        values = typed(prompt.parameters, values)
         if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
             read_all(prompt.parameters, values, "values")
         filled = fill(prompt.parameters, values)
@@ -232,7 +233,8 @@ class Backend:
         env_slug: str | None,
         origin: Origin,
     ) -> Run:
-        item.arguments(dict(values))
+        values = typed(item.parameters, values)
+        item.arguments(values)
         filled = fill(item.parameters, values)
         secrets = Secrets.of(item.parameters, filled)
         shown, sealed = self._shown(item.parameters, filled, secrets, "paramValues")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from math import isfinite
 from typing import Any
 
 import msgspec
 
 from ...models import ParameterType, parse_timestamp
+from ...models._scalars import calendar_day
+from ..spelling import exact_float
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,4000}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)Z?", re.ASCII)
+_MOMENT = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[T ]((?:[01]\d|2[0-3]):\d{2}(?::\d{2}(?:\.\d{1,6})?)?)Z?", re.ASCII
+)  # Python 3.14 takes 24:00 for the next day
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False}
 
 
@@ -68,16 +72,18 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _float(text: str) -> int | float:
-    if not _DECIMAL.fullmatch(text.strip()) or not isfinite(float(text)):
+def _float(text: str) -> float:
+    text = text.strip()
+    if not _DECIMAL.fullmatch(text) or not isfinite(float(text)):
         raise ValueError
-    return float(text)
+    try:
+        return exact_float(text)
+    except ValueError:
+        raise Unreadable("This number has more digits than can be kept.") from None
 
 
 def _date(text: str) -> str:
-    if len(text.strip()) != 10:
-        raise ValueError
-    return date.fromisoformat(text.strip()).isoformat()
+    return calendar_day(text).isoformat()
 
 
 def _moment(text: str) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ...models import Parameter
+from ...models import Parameter, ParameterType
 from ...models._scalars import Misfit
 from ...models._values import MissingParameter, Reader, UnknownParameter
 from ..errors import Invalid
+from ..spelling import unspelled
 
 _CODES: dict[type[Misfit], str] = {
     UnknownParameter: "unknown_parameter",
@@ -31,6 +32,28 @@ def read(parameter: Parameter, value: Any, path: str) -> Any:
     """Return the Python value of one JSON value. Raises Invalid, naming the path."""
     with _refusing(path):
         return Reader(strict=True).read(parameter, value)
+
+
+def typed(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with numbers and flags in place of the strings that spell them, in lists, too.
+
+    What no parameter describes as a scalar is left alone, as is a string that spells nothing: `read_all` refuses it.
+    """
+    known = {parameter.slug: parameter for parameter in parameters}
+    return {slug: _typed(known[slug], value) if slug in known else value for slug, value in values.items()}
+
+
+def _typed(parameter: Parameter, value: Any) -> Any:
+    if not parameter.multi:
+        return _typed_one(parameter, value)
+    return [_typed_one(parameter, item) for item in value] if isinstance(value, list) else value
+
+
+def _typed_one(parameter: Parameter, value: Any) -> Any:
+    if isinstance(value, str):
+        return unspelled(parameter.type, value)
+    element = parameter.values if parameter.type == ParameterType.LIST else None
+    return [_typed(element, item) for item in value] if element is not None and isinstance(value, list) else value
 
 
 def fill(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
