@@ -71,9 +71,11 @@ class MemoryStore:
         """Make a parent's session Waiting; True if instead the stretch goes on at once."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.epoch != epoch:
+            if run is None or run.epoch != epoch or run.due_at is not None:
                 return False
             session = self._session_of(run)
+            if session is not None and session.status is SessionStatus.WAITING:
+                return False
             if session is None or session.status is not SessionStatus.ACTIVE:
                 return True
             if run.woken or not self._open_prompts(run_id):
@@ -85,12 +87,12 @@ class MemoryStore:
         """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.epoch != epoch:
+            if run is None or run.epoch != epoch or run.due_at is not None:
                 return
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
-            if not run.status.is_terminal:
+            if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
                 self._put(replace(run, stretch=run.stretch + 1, due_at=now(), crashes=0))
 
     def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
@@ -103,7 +105,7 @@ class MemoryStore:
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
             if run.status.is_terminal:
-                return False
+                return run.status is outcome.status and run.cancelled_by is None
             self._end(run, outcome)
             if session is not None:
                 self._move(session, _ENDS[outcome.status])
@@ -123,6 +125,8 @@ class MemoryStore:
             parent = self._runs.get(run.parent_id or "")
             if parent is None or parent.status is not RunStatus.ACTIVE or parent.epoch != epoch:
                 return False
+            if run.id in self._runs:
+                return True
             self._put(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at))
             self._children[parent.id].append(run.id)
             if prompt is not None:
@@ -131,13 +135,13 @@ class MemoryStore:
                 self._put(replace(parent, crashes=0))
             return True
 
-    def attempt(self, run_id: str, epoch: int) -> bool:
-        """Count one more attempt of a step; False if it has ended, or if the parent's epoch is over."""
+    def attempt(self, run_id: str, number: int, epoch: int) -> bool:
+        """Note which attempt of a step begins; False if it has ended, or if the parent's epoch is over."""
         with self._lock:
             run = self._runs.get(run_id)
             if run is None or run.status.is_terminal or self._parent_of(run).epoch != epoch:
                 return False
-            self._put(replace(run, attempt=run.attempt + 1, updated_at=now()))
+            self._put(replace(run, attempt=number, updated_at=now()))
             return True
 
     def answer(

@@ -185,7 +185,7 @@ class Stores(RuleBasedStateMachine):
     def get_on_with_a_step(self, data: st.DataObject, outcome: Outcome | None) -> None:
         run_id = self.pick(data, self.steps)
         if outcome is None:
-            self.both("attempt", run_id, self.epoch(data, run_id))
+            self.both("attempt", run_id, data.draw(st.integers(1, 3)), self.epoch(data, run_id))
         else:
             self.both("finish", run_id, outcome, self.epoch(data, run_id))
 

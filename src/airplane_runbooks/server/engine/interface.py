@@ -17,7 +17,10 @@ class Engine(Protocol):
     """What the server needs of an engine. All methods return at once, save `recover` and `close`."""
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one ticket until the end or a pause, and returns whether to go on at once."""
+        """Take the callable that works on one ticket until the end or a pause, and returns whether to go on at once.
+
+        If it raises, it is to be called again after some seconds.
+        """
         ...
 
     def start(self, ticket: str) -> None:

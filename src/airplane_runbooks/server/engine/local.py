@@ -15,6 +15,8 @@ from .interface import Work
 
 logger = logging.getLogger(__name__)
 
+RETRY = 5.0  # seconds until work that raised is begun again
+
 
 class _State(Enum):
     QUEUED = auto()
@@ -38,6 +40,7 @@ class LocalEngine:
         self._ready = threading.Condition(self._lock)
         self._queue: deque[str] = deque()
         self._states: dict[str, _State] = {}
+        self._broken: dict[str, float] = {}  # when to begin them again
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._closed = False
@@ -63,8 +66,10 @@ class LocalEngine:
         """Drop whatever is kept for a ticket: nothing, for one at rest has no state here."""
 
     def recover(self, tickets: Sequence[str]) -> None:
-        """Work on those of these due tickets that are unknown here."""
-        for ticket in tickets:
+        """Work on those of these due tickets that are unknown here, and on what raised a while ago."""
+        moment = time.monotonic()
+        for ticket in [*tickets, *(ticket for ticket, at in list(self._broken.items()) if at <= moment)]:
+            self._broken.pop(ticket, None)
             if ticket not in self._states:
                 self._enqueue(ticket)
 
@@ -97,8 +102,12 @@ class LocalEngine:
         self._queue.append(ticket)
         if len(self._queue) > self._idle and len(self._threads) < self._workers:
             thread = threading.Thread(target=self._loop, name=f"runbook-worker-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as problem:  # no more threads: the next ticket tries again
+                logger.error("a worker cannot be started: %s", describe(problem))  # noqa: TRY400 - see describe
+            else:
+                self._threads.append(thread)
         self._ready.notify()
 
     def _loop(self) -> None:
@@ -106,8 +115,9 @@ class LocalEngine:
             again = False
             try:
                 again = self._work is not None and self._work(ticket)
-            except Exception as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
+            except BaseException as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
                 logger.error("work on %s failed: %s", ticket, describe(problem))  # noqa: TRY400 - see describe
+                self._broken[ticket] = time.monotonic() + RETRY
             self._put_back(ticket, again=again)
 
     def _take(self) -> str | None:

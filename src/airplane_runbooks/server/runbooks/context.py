@@ -26,6 +26,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn, TypeVar, overload
 
 from ...models import Reviewers
@@ -116,7 +117,7 @@ class Context(_Base):
         async def wait(seconds: float) -> bool:
             return self._stopping.wait(seconds)
 
-        return _run(self._journal.perform(run, call, retries, wait))  # type: ignore[no-any-return]  # likewise
+        return run_at_once(self._journal.perform(run, call, retries, wait))  # type: ignore[no-any-return]  # likewise
 
     def prompt(
         self,
@@ -153,8 +154,9 @@ class Context(_Base):
             opened[number].enter()
             return branches[number]()
 
-        with ThreadPoolExecutor(min(limit, len(branches) or 1), thread_name_prefix="runbook-branch") as pool:
-            futures = [pool.submit(copy_context().run, along, number) for number in range(len(branches))]
+        threads = ThreadPoolExecutor(min(limit, len(branches) or 1), thread_name_prefix="runbook-branch")
+        with threads, journal.apart():  # threads may have run out
+            futures = [threads.submit(copy_context().run, along, number) for number in range(len(branches))]
         problems = [problem for future in futures if (problem := future.exception()) is not None]
         for problem in sorted(problems, key=lambda problem: isinstance(problem, Halt)):
             if isinstance(problem, Halt):
@@ -201,7 +203,7 @@ class AsyncContext(_Base):
             run = self._step(asyncio.current_task(), function, name, args, kwargs)
             if run.status.is_terminal:
                 return self._journal.result(run)
-            performing = self._journal.perform(run, _caller(function, args, kwargs), retries, self._wait)
+            performing = self._journal.perform(run, self._caller(function, args, kwargs), retries, self._wait)
             task = asyncio.create_task(performing)
             self._steps.add(task)
             task.add_done_callback(self._step_ended)
@@ -252,6 +254,35 @@ class AsyncContext(_Base):
             await asyncio.sleep(min(left, _SLICE))
         return self._stopping.is_set()
 
+    def _caller(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Callable[[], Awaitable[Any]]:
+        async def call() -> Any:
+            if is_async(function):
+                return await function(*args, **kwargs)
+            result = await self._on_thread(partial(function, *args, **kwargs))
+            return await result if inspect.isawaitable(result) else result
+
+        return call
+
+    async def _on_thread(self, function: Callable[[], Any]) -> Any:
+        """Call on a thread. What is raised there comes here as a value: no future takes StopIteration, for one."""
+
+        def ended() -> tuple[Any, BaseException | None]:
+            if self._journal.halt is not None:  # while it was waiting for a thread
+                return None, self._journal.halt
+            try:
+                return function(), None
+            except BaseException as problem:  # noqa: BLE001 - to be raised where it is awaited
+                return None, problem
+
+        with self._journal.apart():  # threads may have run out
+            ending = asyncio.get_running_loop().run_in_executor(None, copy_context().run, ended)
+        value, problem = await ending
+        if problem is not None:
+            raise problem
+        return value
+
     def _step_ended(self, task: asyncio.Task[Any]) -> None:
         self._steps.discard(task)
         if not task.cancelled():
@@ -273,22 +304,10 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(inspect.unwrap(function))
 
 
-def _caller(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Callable[[], Awaitable[Any]]:
-    async def call() -> Any:
-        if is_async(function):
-            return await function(*args, **kwargs)
-        result = await asyncio.to_thread(function, *args, **kwargs)
-        return await result if inspect.isawaitable(result) else result
-
-    return call
-
-
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never suspends."""
     try:
         coroutine.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # T
-    raise AssertionError("a plain function's step was suspended")
+    raise AssertionError("it was suspended")

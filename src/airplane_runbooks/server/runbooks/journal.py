@@ -11,8 +11,10 @@ import inspect
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,7 +27,18 @@ from ..store.interface import Store
 from ..store.records import Failure, Outcome, Prompt, Run, RunKind
 from ..tracing import Tracing
 from ..vault import Secrets, Vault
-from .halts import Halt, Interrupted, PromptCancelled, PromptExpired, ReplayMismatch, StepFailed, Stopped, Suspended
+from .guard import apart, guarded, insist
+from .halts import (
+    EngineTrouble,
+    Halt,
+    Interrupted,
+    PromptCancelled,
+    PromptExpired,
+    ReplayMismatch,
+    StepFailed,
+    Stopped,
+    Suspended,
+)
 
 _FIRST_DELAY = 0.1  # seconds
 _LONGEST_DELAY = 5.0
@@ -85,17 +98,18 @@ class Journal:
         secrets: Secrets,
     ) -> None:
         self.parent = parent
-        self._store = store
+        self._store = guarded(store, self._ended)
+        self._patient_store = guarded(store)
         self._stopping = stopping
         self._tracing = tracing
         self._vault = vault
         self.secrets = secrets
         self._lock = threading.Lock()
-        self._history = {run.position: run for run in store.history(parent.id)}
+        self.halt: Halt | None = None  # of all branches
+        self._history = {run.position: run for run in self._store.history(parent.id)}
         self._unseen = dict.fromkeys(self._history)
         self._opened: Counter[tuple[int, ...]] = Counter()
         self.main = Branch(self, (), None)
-        self.halt: Halt | None = None  # of all branches
         self.quiet = False  # ended from outside, since all that was left to wait for are humans
         self.suspended = False
         self._over: Halt | None = None
@@ -149,9 +163,8 @@ class Journal:
             run = self._child(RunKind.STEP, name, position, function, values)
             self._add(run)
         elif not run.status.is_terminal:  # the server died in it
-            if not self._store.attempt(run.id, self.parent.epoch):
-                raise self._ended(Interrupted())
             run = msgspec.structs.replace(run, attempt=run.attempt + 1)
+            self._begin_attempt(run, run.attempt)
         return run
 
     def prompt(self, branch: Branch, question: Question) -> Run:
@@ -210,9 +223,9 @@ class Journal:
             raise
         except BaseException as problem:
             failure = self.failure(problem)
-            self._finish(run, Outcome.failed(failure))
+            await self._finish(run, Outcome.failed(failure), wait)
             raise StepFailed(run.name, failure.kind, failure.message) from problem
-        self._finish(run, Outcome.succeeded(shown, sealed))
+        await self._finish(run, Outcome.succeeded(shown, sealed), wait)
         return decode(plain)
 
     def succeeded(self, value: Any) -> Outcome:
@@ -226,6 +239,10 @@ class Journal:
             return Failure("TypeError", f"the result has no form in JSON: {self.secrets.mask(str(problem))}")
         failure = Failure.of(problem)
         return Failure(failure.kind, self.secrets.mask(failure.message))
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Return what makes the execution end in EngineTrouble for whatever is raised inside."""
+        return apart(self._ended)
 
     def unfinished(self) -> str | None:
         """Return the name of the first recorded step or prompt that the runbook has not come to, if any."""
@@ -275,6 +292,10 @@ class Journal:
         if not self._store.add_child(run, self.parent.epoch, prompt):
             raise self._ended(Interrupted())
 
+    def _begin_attempt(self, run: Run, number: int) -> None:
+        if not self._store.attempt(run.id, number, self.parent.epoch):
+            raise self._ended(Interrupted()) from None
+
     async def _attempts(
         self, run: Run, call: Callable[[], Awaitable[Any]], retries: int, wait: Callable[[float], Awaitable[bool]]
     ) -> Any:
@@ -285,8 +306,7 @@ class Journal:
             except Exception:  # noqa: BLE001 - whatever it is, another attempt is what the runbook asked for
                 if await wait(delay):
                     raise self._ended(Stopped()) from None
-                if not self._store.attempt(run.id, self.parent.epoch):
-                    raise self._ended(Interrupted()) from None
+                self._begin_attempt(run, number + 1)
                 delay = min(delay * 2, _LONGEST_DELAY)
         return await self._attempt(run, run.attempt + retries, call)
 
@@ -298,18 +318,25 @@ class Journal:
         finally:
             _STEP.reset(token)
 
-    def _finish(self, run: Run, outcome: Outcome) -> None:
-        if not self._store.finish(run.id, outcome, self.parent.epoch):
+    async def _finish(self, run: Run, outcome: Outcome, wait: Callable[[float], Awaitable[bool]]) -> None:
+        """Record what cannot be undone, and would have to be done again if it were lost."""
+        try:
+            recorded = await insist(partial(self._patient_store.finish, run.id, outcome, self.parent.epoch), wait)
+        except EngineTrouble as trouble:
+            raise self._ended(trouble) from trouble.__cause__
+        if not recorded:
             raise self._ended(Interrupted()) from None
 
     def _encoded(self, value: Any) -> tuple[bytes, bytes | None, bytes]:
         """Encode a result: as anybody may see it, sealed if that hides anything, and plain."""
         plain = encode(value)
-        shown = self.secrets.mask_json(plain)
-        return shown, None if shown == plain else self._vault.seal(plain), plain
+        with self.apart():
+            shown = self.secrets.mask_json(plain)
+            return shown, None if shown == plain else self._vault.seal(plain), plain
 
     def _read(self, run: Run) -> Any:
-        return decode(run.output if run.sealed_output is None else self._vault.open(run.sealed_output))
+        with self.apart():
+            return decode(run.output if run.sealed_output is None else self._vault.open(run.sealed_output))
 
     def _ended(self, halt: Halt) -> Halt:
         # kept, so that a runbook that swallows it cannot go on as if nothing had happened

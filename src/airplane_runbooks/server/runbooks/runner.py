@@ -8,6 +8,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ...models import RunStatus
@@ -19,8 +20,9 @@ from ..store.records import Failure, Outcome, Run, RunKind
 from ..tracing import Tracing
 from ..vault import Secrets, Vault, VaultError
 from .authoring import Registry, Runbook, Task
-from .context import AsyncContext, Context
-from .halts import Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped
+from .context import AsyncContext, Context, run_at_once
+from .guard import apart, guarded, insist
+from .halts import EngineTrouble, Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped
 from .journal import Journal
 
 logger = logging.getLogger(__name__)
@@ -46,28 +48,54 @@ class Runner:
         tracing: Tracing,
         vault: Vault,
     ) -> None:
-        self._store = store
+        self._unguarded = store
+        self._store = guarded(store)
         self._tracing = tracing
         self._vault = vault
         self._runbooks = runbooks
         self._tasks = tasks
         self._stopping = threading.Event()
+        self._kept: dict[str, int] = {}  # epochs of parents that could not be released as yet
 
     def stop(self) -> None:
         """Let every execution end at its next step."""
         self._stopping.set()
 
     def work(self, run_id: str, stretch: int) -> bool:
-        """Execute until the end or the next prompt; True if the prompt has been answered meanwhile."""
-        run = self._store.begin(run_id, stretch)
-        if run is None:
-            return False
+        """Execute until the end or the next prompt; True if the prompt has been answered meanwhile.
+
+        Raises what the server itself is in trouble with, to be called again after a while.
+        """
+        try:
+            if run_id in self._kept:
+                self._release(run_id, self._kept[run_id])
+                return False
+            run = self._store.begin(run_id, stretch)
+            return run is not None and self._begun(run)
+        except EngineTrouble as trouble:
+            raise trouble.__cause__ or trouble from None
+
+    def _begun(self, run: Run) -> bool:
         if run.crashes > MOST_CRASHES:
             text = f"its execution broke off {run.crashes - 1} times at the same place, each time with its server"
             self._finish(run, Outcome.failed(Failure("CrashLoop", text)))
             return False
-        # in a context of its own: what one execution leaves there is no business of the thread's next one
-        return contextvars.Context().run(self._execute, run)
+        try:
+            # in a context of its own: what one execution leaves there is no business of the thread's next one
+            with apart():
+                return contextvars.Context().run(self._execute, run)
+        except EngineTrouble as trouble:
+            if not trouble.passes:  # to begin again counts as a crash, for it may go on for ever
+                raise
+            logger.warning("%s %s (%s) has to wait: %s", run.kind.value, run.slug, run.id, trouble)
+            self._release(run.id, run.epoch)
+            return False
+
+    def _release(self, run_id: str, epoch: int) -> None:
+        """Leave a parent to others; what cannot be released yet is kept until it can, so that it is no crash."""
+        self._kept[run_id] = epoch
+        self._store.release(run_id, epoch)
+        del self._kept[run_id]
 
     def _execute(self, run: Run) -> bool:
         item = (self._tasks if run.kind is RunKind.TASK else self._runbooks).by_id.get(run.task_id)
@@ -82,7 +110,7 @@ class Runner:
             return False
         journal = Journal(
             run,
-            store=self._store,
+            store=self._unguarded,
             stopping=self._stopping,
             tracing=self._tracing,
             vault=self._vault,
@@ -109,6 +137,8 @@ class Runner:
         outcome = _outcome(journal, lambda: self._call(journal, runbook, values))
         succeeded = outcome.status is RunStatus.SUCCEEDED
         match journal.halt:
+            case EngineTrouble() as trouble:
+                raise trouble
             case Stopped():
                 self._store.release(run.id, run.epoch)
                 return False
@@ -129,7 +159,10 @@ class Runner:
     def _call(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> Any:
         arguments = runbook.arguments(values)
         if runbook.is_async:
-            with asyncio.Runner() as runner:
+            runner = asyncio.Runner()
+            with journal.apart():
+                runner.get_loop()  # takes descriptors, which may have run out
+            with runner:
                 return runner.run(self._along(journal, runbook, arguments))
         journal.start(threading.get_ident())
         return runbook.function(Context(journal, self._stopping), **arguments)
@@ -154,7 +187,10 @@ class Runner:
         return task.result()
 
     def _finish(self, run: Run, outcome: Outcome) -> None:
-        if self._store.finish(run.id, outcome, run.epoch):
+        async def wait(seconds: float) -> bool:
+            return self._stopping.wait(seconds)
+
+        if run_at_once(insist(partial(self._store.finish, run.id, outcome, run.epoch), wait)):
             self._tracing.ended(run, outcome)
 
 
@@ -166,6 +202,8 @@ def _outcome(journal: Journal, call: Callable[[], Any]) -> Outcome:
     """Call a function and describe how it ended; what it raised to pause or to stop comes out as a failure, too."""
     try:
         return journal.succeeded(call())
+    except EngineTrouble:
+        raise
     except PromptCancelled as problem:
         return Outcome.cancelled(journal.secrets.mask(str(problem)))
     except (NotEncodable, Invalid, Halt, asyncio.CancelledError) as problem:

@@ -60,6 +60,10 @@ class Store(Protocol):
 
     Whoever executes a parent writes with the epoch that `begin` gave it. Once somebody else has begun the same parent,
     nothing of the old epoch is written any more: that is how two servers cannot both get on with one session.
+
+    A call that raises may have been carried out all the same, if the answer of the database got lost. So each may be
+    repeated with the same arguments: it then says what it would have said, and changes nothing twice. Only `begin` is
+    counted each time.
     """
 
     def add(self, run: Run, session: Session | None = None) -> bool:
@@ -78,23 +82,24 @@ class Store(Protocol):
         """Make a parent's session Waiting; True if instead the stretch goes on at once.
 
         That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. An
-        epoch that is over changes nothing and does not go on.
+        epoch that is over changes nothing and does not go on, nor does a parent that has paused or is due already.
         """
         ...
 
     def release(self, run_id: str, epoch: int) -> None:
         """Leave a parent to others: what is left of its stretch is due, as a stretch of its own.
 
-        For those who stop before its next pause; does nothing if it has ended or the epoch is over. A session that is
-        Cancelling becomes Cancelled.
+        For those who stop before its next pause; does nothing if it has ended, has paused or is due already, or if the
+        epoch is over. A session that is Cancelling becomes Cancelled.
         """
         ...
 
     def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
         """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over.
 
-        The end of a session cancels what is left of its runs and prompts. One that is Cancelling ends Cancelled. The
-        end of a step resets its parent's `crashes`.
+        Said of a run that has ended in the same way already, it is True and changes nothing. The end of a session
+        cancels what is left of its runs and prompts. One that is Cancelling ends Cancelled. The end of a step resets
+        its parent's `crashes`.
         """
         ...
 
@@ -109,8 +114,8 @@ class Store(Protocol):
         """
         ...
 
-    def attempt(self, run_id: str, epoch: int) -> bool:
-        """Count one more attempt of a step; False if it has ended, or if the parent's epoch is over."""
+    def attempt(self, run_id: str, number: int, epoch: int) -> bool:
+        """Note which attempt of a step begins; False if it has ended, or if the parent's epoch is over."""
         ...
 
     def answer(

@@ -67,9 +67,12 @@ class SqlStore:
     def pause(self, connection: Connection, run_id: str, epoch: int) -> bool:
         """Make a parent's session Waiting; True if instead the stretch goes on at once."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.epoch != epoch:
+        if run is None or run.epoch != epoch or run.due_at is not None:
             return False
-        if _status(connection, run) is not SessionStatus.ACTIVE or run.woken:
+        status = _status(connection, run)
+        if status is SessionStatus.WAITING:
+            return False
+        if status is not SessionStatus.ACTIVE or run.woken:
             return True
         if not connection.scalar(sql.HAS_OPEN_PROMPT, {"key": run_id}):
             return True
@@ -80,10 +83,10 @@ class SqlStore:
     def release(self, connection: Connection, run_id: str, epoch: int) -> None:
         """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.epoch != epoch:
+        if run is None or run.epoch != epoch or run.due_at is not None:
             return
-        _leave_cancelling(connection, run)
-        if not run.status.is_terminal:
+        status = _leave_cancelling(connection, run)
+        if not run.status.is_terminal and status is not SessionStatus.WAITING:
             _change(connection, run, stretch=run.stretch + 1, due_at=now(), crashes=0)
 
     @writing
@@ -95,7 +98,7 @@ class SqlStore:
         if parent.id == run_id:
             _leave_cancelling(connection, parent)
         if not _end(connection, run_id, outcome):
-            return False
+            return _has_ended_so(connection, run_id, outcome)
         if parent.id == run_id:
             _move(connection, parent, _ENDS[outcome.status])
             _cancel_children(connection, parent, None)
@@ -114,20 +117,20 @@ class SqlStore:
         parent = _lean(connection, sql.LOCK_RUN, run.parent_id or "")
         if parent is None or parent.status is not RunStatus.ACTIVE or parent.epoch != epoch:
             return False
-        connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
+        connection.execute(sql.ADD_CHILD, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
         if prompt is not None:
             connection.execute(sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
             _change(connection, parent, crashes=0)
         return True
 
     @writing
-    def attempt(self, connection: Connection, run_id: str, epoch: int) -> bool:
-        """Count one more attempt of a step; False if it has ended, or if the parent's epoch is over."""
+    def attempt(self, connection: Connection, run_id: str, number: int, epoch: int) -> bool:
+        """Note which attempt of a step begins; False if it has ended, or if the parent's epoch is over."""
         parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run_id)
         if parent is None or parent.epoch != epoch:
             return False
-        moment = to_microseconds(now())
-        return bool(connection.execute(sql.COUNT_ATTEMPT, {"key": run_id, "moment": moment}).rowcount)
+        changes = RUN_ROWS.write({"attempt": number, "updated_at": now()})
+        return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **changes}).rowcount)
 
     @writing
     def answer(  # noqa: PLR0917 - as in the protocol
@@ -323,6 +326,12 @@ def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
 def _end(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> bool:
     """End a run; False if it had ended before."""
     return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}).rowcount)
+
+
+def _has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool:
+    """Whether a run was ended by an executor's earlier try to do so, and not by a cancellation."""
+    run = _lean(connection, sql.GET_LEAN_RUN, run_id)
+    return run is not None and run.status is outcome.status and run.cancelled_by is None
 
 
 def _cancel_children(connection: Connection, parent: Run, by: str | None, seed: str = "") -> None:

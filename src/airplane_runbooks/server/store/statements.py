@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
+from sqlalchemy.dialects import postgresql
 
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
 from .tables import HAS_ENDED, IS_OPEN, LONGEST_INDEXED, PROMPTS, RUNS, SESSIONS, is_short
@@ -38,8 +39,10 @@ LOCK_PARENT_OF_PROMPT = _lean.where(RUNS.c.id == _parent_of_prompt).with_for_upd
 GET_LEAN_RUN = _lean.where(RUNS.c.id == KEY)
 
 ADD_RUN = sa.insert(RUNS).inline()
+# PostgreSQL's construct, which SQLite's compiler writes as well; one that is there already was added by this very call
+ADD_CHILD = postgresql.insert(RUNS).inline().on_conflict_do_nothing(index_elements=[RUNS.c.id])
 ADD_SESSION = sa.insert(SESSIONS).inline()
-ADD_PROMPT = sa.insert(PROMPTS).inline()
+ADD_PROMPT = postgresql.insert(PROMPTS).inline().on_conflict_do_nothing(index_elements=[PROMPTS.c.id])
 
 # The columns to be set are those of the values that come with the key.
 CHANGE_RUN = sa.update(RUNS).where(RUNS.c.id == KEY)
@@ -48,7 +51,6 @@ CHANGE_UNENDED_CHILDREN = sa.update(RUNS).where(RUNS.c.parent_id == KEY, RUNS.c.
 CHANGE_PROMPT = sa.update(PROMPTS).where(PROMPTS.c.id == KEY)
 CHANGE_OPEN_PROMPTS = sa.update(PROMPTS).where(PROMPTS.c.parent_id == KEY, IS_OPEN)
 MOVE_SESSION = sa.update(SESSIONS).where(SESSIONS.c.id == KEY, SESSIONS.c.status != bindparam("other"))
-COUNT_ATTEMPT = CHANGE_UNENDED_RUN.values(attempt=RUNS.c.attempt + 1, updated_at=bindparam("moment"))
 
 DUE = _lean.where(RUNS.c.due_at < BEFORE).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
 OVERDUE = (

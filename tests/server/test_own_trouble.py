@@ -1,0 +1,239 @@
+"""The server's own trouble is never the outcome of a session: whatever its store raises, at whichever call."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from datetime import timedelta
+from functools import wraps
+
+import pytest
+
+from airplane_runbooks.server import AsyncContext, Context, runbook
+from airplane_runbooks.server.engine import dbos as dbos_engine
+from airplane_runbooks.server.engine import local, reconciler
+from airplane_runbooks.server.runbooks import guard
+from airplane_runbooks.server.store.database_errors import DatabaseUnavailable
+from airplane_runbooks.server.store.sql_store import SqlStore
+from tests.server.support import eventually, served
+
+CALLS = Counter()
+EXECUTOR = ("begin", "history", "add_child", "attempt", "finish", "pause", "release")  # its calls of the store
+IN_PLACE = len(guard._AGAIN) + 1  # tries of a call before it is given up
+
+
+def note(tag, name):
+    CALLS[tag, name] += 1
+    return name
+
+
+async def note_soon(tag, name):
+    await asyncio.sleep(0)
+    return note(tag, name)
+
+
+@runbook
+def plain(context: Context, tag: str) -> list[str]:
+    """Take one step, two side by side and one after a question."""
+    done = [context.step(note, tag, "one")]
+    done += context.parallel(lambda: context.step(note, tag, "two"), lambda: context.step(note, tag, "three"))
+    context.prompt(f"{tag}?", go=bool)
+    return [*done, context.step(note, tag, "four")]
+
+
+@runbook
+async def coroutine(context: AsyncContext, tag: str) -> list[str]:
+    done = [await context.step(note_soon, tag, "one")]
+    done += await asyncio.gather(context.step(note, tag, "two"), context.step(note_soon, tag, "three"))
+    await context.prompt(f"{tag}?", go=bool)
+    return [*done, await context.step(note, tag, "four")]
+
+
+@runbook
+def careless(context: Context, tag: str) -> list[str]:
+    """Swallow whatever a step raises, as nobody should."""
+    done = []
+    for name in ("one", "two"):
+        try:
+            done.append(context.step(note, tag, name))
+        except BaseException:  # noqa: BLE001 - that is the test
+            done.append("swallowed")
+    return done
+
+
+RUNBOOKS = (plain, coroutine, careless)
+
+
+class Outage:
+    """Makes the executor's calls of the store raise: for each session those that its tag tells, and counts all.
+
+    A tag is `NUMBER WHEN TIMES`: from the call of this number on, so many calls raise, before or after they do their
+    work.
+    """
+
+    def __init__(self, problem=DatabaseUnavailable):
+        self._problem = problem
+        self._lock = threading.Lock()
+        self._tags = {}
+        self.counts = Counter()
+        self.raised = Counter()
+
+    def patch(self, monkeypatch):
+        for name in EXECUTOR:
+            monkeypatch.setattr(SqlStore, name, self._failing(name, getattr(SqlStore, name)))
+
+    def _failing(self, name, real):
+        @wraps(real)
+        def call(store, first, *args):
+            tag = self._tag(store, first if isinstance(first, str) else first.parent_id)
+            if not (when := self._fails(tag, name)):
+                return real(store, first, *args)
+            if when == "after":
+                real(store, first, *args)
+            raise self._problem
+
+        return call
+
+    def _tag(self, store, run_id):
+        if run_id not in self._tags:
+            run = store.run(run_id)
+            parent = run if run.parent_id is None else store.run(run.parent_id)
+            self._tags[run_id] = parent.env_slug
+        return self._tags[run_id]
+
+    def _fails(self, tag, name):
+        with self._lock:
+            self.counts[tag] += 1
+            number, when, times = tag.split("-")
+            if int(number) <= self.counts[tag] < int(number) + int(times):
+                self.raised[tag, name] += 1
+                return when
+            return ""
+
+
+@pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request, tmp_path):
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'runbooks.db'}"
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """Begin what was given back at once, not after seconds."""
+    CALLS.clear()
+    monkeypatch.setattr(reconciler, "GRACE", timedelta(0))
+    for engine in (local, dbos_engine):
+        monkeypatch.setattr(engine, "RETRY", 0.2)
+
+
+def start(api, slug, tag):
+    body = {"slug": slug, "paramValues": {"tag": tag}, "envSlug": tag}
+    answer = api.post("/runbooks/execute", body)
+    assert answer.status == 200, answer.json
+    return answer.json["sessionID"]
+
+
+def follow(api, session_id):
+    """Answer the session's prompt if it has one, and return its status and its runbook's output in the end."""
+
+    def ended():
+        status = api.session(session_id)["status"]
+        if status == "Waiting":
+            api.answer(session_id, go=True)
+        return status in {"Succeeded", "Failed", "Cancelled"} and status
+
+    return eventually(ended, deadline=60), api.output(api.runs(session_id)[0])
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("times", [1, IN_PLACE + 2])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("slug", ["plain", "coroutine"])
+def test_no_call_of_the_store_that_fails_costs_a_session_anything(monkeypatch, database, slug, when, times):
+    outage = Outage()
+    outage.patch(monkeypatch)
+    with served(*RUNBOOKS, database=database) as api:
+        follow(api, start(api, slug, "999-before-1"))
+        calls = outage.counts["999-before-1"]
+        assert calls >= 14
+        tags = [f"{number}-{when}-{times}" for number in range(1, calls + 1)]
+        sessions = {tag: start(api, slug, tag) for tag in tags}
+        ends = {tag: follow(api, session_id) for tag, session_id in sessions.items()}
+    assert ends == dict.fromkeys(tags, ("Succeeded", ["one", "two", "three", "four"]))
+    assert {call: count for call, count in CALLS.items() if count != 1} == {}
+    assert {name for _, name in outage.raised} >= {"begin", "history", "add_child", "finish", "pause"}
+    assert len({tag for tag, _ in outage.raised}) == calls
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_trouble_that_a_runbook_swallows_is_none_of_its_outcome(monkeypatch, when):
+    outage = Outage()
+    outage.patch(monkeypatch)
+    with served(*RUNBOOKS) as api:
+        tags = [f"{number}-{when}-{IN_PLACE}" for number in range(1, 8)]
+        sessions = {tag: start(api, "careless", tag) for tag in tags}
+        assert {tag: follow(api, one) for tag, one in sessions.items()} == dict.fromkeys(
+            tags, ("Succeeded", ["one", "two"])
+        )
+    assert set(CALLS.values()) == {1}
+    assert len({tag for tag, _ in outage.raised}) == 7
+
+
+@pytest.mark.parametrize("slug", ["plain", "coroutine"])
+def test_a_step_is_done_again_only_if_its_end_could_not_be_recorded_for_long(monkeypatch, slug):
+    monkeypatch.setattr(guard, "_PATIENCE", 0.0)
+    outage = Outage()
+    outage.patch(monkeypatch)
+    with served(*RUNBOOKS) as api:
+        tags = [f"{number}-before-{IN_PLACE + 1}" for number in range(1, 15)]
+        sessions = {tag: start(api, slug, tag) for tag in tags}
+        ends = {tag: follow(api, session_id)[0] for tag, session_id in sessions.items()}
+    assert ends == dict.fromkeys(tags, "Succeeded")
+    repeated = Counter(tag for (tag, _), count in CALLS.items() if count > 1)
+    assert set(CALLS.values()) == {1, 2}
+    assert set(repeated) <= {tag for tag, name in outage.raised if name == "finish"}
+    assert set(repeated.values()) == {1}
+
+
+@pytest.mark.parametrize("problem", [KeyError, RecursionError, OSError, asyncio.TimeoutError])
+def test_whatever_a_store_raises_is_trouble_of_the_servers(monkeypatch, problem):
+    outage = Outage(problem)
+    outage.patch(monkeypatch)
+    with served(*RUNBOOKS) as api:
+        tags = [f"{number}-before-{IN_PLACE}" for number in range(1, 15)]
+        sessions = {tag: start(api, "plain", tag) for tag in tags}
+        assert {follow(api, session_id)[0] for session_id in sessions.values()} == {"Succeeded"}
+
+
+def test_an_outage_is_no_crash_however_long_it_lasts(monkeypatch):
+    """Between a begin that was recorded and an end that cannot be, nothing is counted."""
+    outage = Outage()
+    outage.patch(monkeypatch)
+    monkeypatch.setattr(local, "RETRY", 0.0)
+    with served(*RUNBOOKS) as api:
+        tag = f"3-before-{IN_PLACE * 12}"
+        session_id = start(api, "careless", tag)
+        assert follow(api, session_id)[0] == "Succeeded"
+    assert outage.raised[tag, "add_child"] == IN_PLACE
+    assert outage.raised[tag, "release"] == IN_PLACE * 11
+    assert outage.raised[tag, "begin"] == 0
+
+
+def test_a_lack_of_threads_costs_no_session_anything(monkeypatch):
+    real, lacking = threading.Thread.start, {"runbook-branch", "asyncio"}
+
+    def start_of(thread):
+        name = thread.name.partition("_")[0]
+        if name in lacking:
+            lacking.discard(name)
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with served(*RUNBOOKS) as api:
+        monkeypatch.setattr(threading.Thread, "start", start_of)
+        for slug in ("plain", "coroutine"):
+            assert follow(api, start(api, slug, slug))[0] == "Succeeded"
+    assert set(CALLS.values()) == {1}
+    assert lacking == set()
