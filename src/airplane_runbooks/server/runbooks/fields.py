@@ -14,8 +14,8 @@ import msgspec
 
 from ...models import Component, Constraints, Parameter, ParameterType
 from ...models._regex import full_match
-from ...params import ConfigVar, Upload
-from ..encoding import decode, encode
+from ...params import ConfigVar, Refusal, Upload, to_json
+from ..encoding import NotEncodable, decode, encode
 from ..errors import Invalid
 from .values import read
 
@@ -33,6 +33,7 @@ _SCALARS: dict[Any, ParameterType] = {
     Upload: ParameterType.UPLOAD,
 }
 _NESTED = (ParameterType.LIST, ParameterType.MAP)
+_OF_MEMBERS = (bool, str, int, float, datetime, date)  # kinds of an enum's values; a bool is an int, a time a date
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -123,7 +124,7 @@ def _shape(hint: Any, slug: str) -> Parameter:
     if origin is Literal:
         kinds = {type(choice) for choice in arguments}
         if len(kinds) == 1 and (kind := kinds.pop()) in (str, int):
-            return Parameter(type=_SCALARS[kind], constraints=Constraints(options=_options(arguments)))
+            return Parameter(type=_SCALARS[kind], constraints=Constraints(options=_options(arguments, slug)))
     if origin is list:
         return _list(_element(arguments[0], slug) if arguments else Parameter(type=ParameterType.JSON))
     if origin is dict and (not arguments or arguments[0] is str):
@@ -136,23 +137,44 @@ def _is_enum(hint: Any) -> TypeGuard[type[Enum]]:
 
 
 def _of_enum(hint: type[Enum], slug: str) -> Parameter:
-    kinds = {type(decode(encode(member))) for member in hint}
+    kinds = {next((kind for kind in _OF_MEMBERS if isinstance(member.value, kind)), None) for member in hint}
     kind = kinds.pop() if len(kinds) == 1 else None
-    if kind not in (str, int):
-        raise TypeError(f"{slug}: the members of {hint.__name__} are neither all strings nor all integers")
-    options = [{"label": member.name, "value": decode(encode(member))} for member in hint]
-    return Parameter(type=_SCALARS[kind], constraints=Constraints(options=options))
+    if kind is None:
+        wanted = "neither all strings nor all integers, floats, bools, dates or times"
+        raise TypeError(f"{slug}: the members of {hint.__name__} are {wanted}")
+    options = [{"label": member.name, "value": _json(member.value, slug)} for member in hint]
+    made = Parameter(type=_SCALARS[kind], constraints=Constraints(options=options))
+    for member, option in zip(hint, options, strict=True):
+        if not _comes_back(member, made, option["value"]):
+            raise TypeError(f"{slug}: {hint.__name__}.{member.name} cannot be told from its JSON form")
+    return made
+
+
+def _comes_back(member: Enum, made: Parameter, value: Any) -> bool:
+    """Whether a value that arrives as JSON finds its member: a time without a zone, say, would not."""
+    try:
+        return type(member)(read(made, value, made.slug)) is member
+    except (Invalid, ValueError):
+        return False
 
 
 def member_reader(annotation: Any) -> Callable[[Any], Any]:
-    """Return what makes a parameter's value a member of an enum, or a list of them, if its annotation says so."""
-    _, hint = _unpack(annotation)
+    """Return what puts members of enums in place of their values, wherever the annotation of a parameter says so."""
+    return _members(_unpack(annotation)[1]) or (lambda value: value)
+
+
+def _members(hint: Any) -> Callable[[Any], Any] | None:
+    """Return the same for a type; None if it has no enum in it."""
     hint, _ = _strip_none(hint)
     if _is_enum(hint):
         return lambda value: None if value is None else hint(value)
-    if (typing.get_origin(hint) is list) and _is_enum(element := typing.get_args(hint)[0]):
-        return lambda value: None if value is None else [element(one) for one in value]
-    return lambda value: value
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    inner = _members(arguments[-1]) if origin in (list, dict) else None
+    if inner is None:
+        return None
+    if origin is list:
+        return lambda value: None if value is None else [inner(item) for item in value]
+    return lambda value: None if value is None else {key: inner(item) for key, item in value.items()}
 
 
 def _element(hint: Any, slug: str) -> Parameter:
@@ -177,18 +199,30 @@ def _constraints(field: Field, *, optional: bool, base: Constraints, slug: str) 
         base,
         optional=optional,
         regex=field.regex,
-        options=_options(field.options) or base.options,
+        options=_options(field.options, slug) or base.options,
     )
 
 
-def _options(choices: Sequence[Any]) -> list[dict[str, Any]]:
-    values = [decode(encode(choice)) for choice in choices]
+def _options(choices: Sequence[Any], slug: str) -> list[dict[str, Any]]:
+    values = [_json(choice, slug) for choice in choices]
     return [{"label": value if isinstance(value, str) else encode(value).decode(), "value": value} for value in values]
+
+
+def _json(value: Any, slug: str) -> Any:
+    """Return what an author has written as JSON: in the form that clients send, which references have, or msgspec's."""
+    try:
+        return to_json({slug: value})[slug]
+    except Refusal:
+        pass  # a set or a data class, say
+    try:
+        return decode(encode(value))
+    except NotEncodable as problem:
+        raise ValueError(f"{slug}: {problem}") from None
 
 
 def _with_default(made: Parameter, default: Any) -> Parameter:
     """Put the default in, in its JSON form, once it has passed for a value."""
-    checked = [] if default is None else [decode(encode(default))]
+    checked = [] if default is None else [_json(default, made.slug)]
     choices = [option["value"] for option in made.constraints.options or ()]
     checked += [[choice] for choice in choices] if made.multi else choices
     try:
