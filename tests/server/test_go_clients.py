@@ -1,15 +1,25 @@
-"""The official Go clients cannot be had here: these decoders are as strict as theirs, field by field."""
+"""What the official Go clients send and read: their requests, and decoders as strict as theirs, field by field.
+
+The clients themselves were built and run against the server; CI has no Go.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from enum import Enum
 from typing import Any, Literal
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airplane_runbooks.server import Context, Field, Reviewers, runbook, task
-from tests.server.support import eventually, served
+from airplane_runbooks.server import Context, Field, Reviewers, RunbookServer, runbook, task
+from airplane_runbooks.server.http import generated
+from airplane_runbooks.server.store.keys import Reply
+from tests.server.support import Client, eventually
+
+GENERATED = "speakeasy-sdk/go 3.2.3 2.291.0 0.0.1 github.com/speakeasy-sdks/airplane-go-sdk"
 
 Type = Literal[
     "any",
@@ -28,10 +38,15 @@ Type = Literal[
 Strings = dict[str, str]
 
 
+class Option(msgspec.Struct):
+    label: str
+    value: str
+
+
 class Constraints(msgspec.Struct, rename="camel"):
     optional: bool | None = None
     regex: str | None = None
-    options: Any = None
+    options: list[Option] | None = None  # the client takes anything, and its users have strings to compare with
     allow_unknown_keys: bool | None = None
 
 
@@ -41,7 +56,7 @@ class Parameter(msgspec.Struct):
     desc: str | None = None
     type: Type | None = None
     component: Literal["", "editor-sql", "textarea"] | None = None
-    default: Any = None
+    default: str | None = None  # likewise
     constraints: Constraints | None = None
     params: list[Parameter] | None = None
     parameters: list[Parameter] | None = None
@@ -120,6 +135,22 @@ class Prompt(msgspec.Struct, rename="camel"):
     cancelled_by: str | None = None
 
 
+class CommandLineParameter(msgspec.Struct):
+    """As the command line's `Parameter`, whose values may be anything."""
+
+    slug: str
+    name: str
+    desc: str
+    type: Type
+    component: str
+    default: Any
+    constraints: dict[str, Any]
+
+
+class CommandLineSchema(msgspec.Struct):
+    parameters: list[CommandLineParameter]
+
+
 class CommandLineRun(msgspec.Struct, rename="camel"):
     """As the command line's `Run`: with times, which Go reads in RFC 3339 only."""
 
@@ -129,7 +160,7 @@ class CommandLineRun(msgspec.Struct, rename="camel"):
     team_id: str = msgspec.field(name="teamID")
     status: str
     param_values: dict[str, Any]
-    parameters: Schema
+    parameters: CommandLineSchema
     created_at: datetime
     creator_id: str = msgspec.field(name="creatorID")
     env_slug: str
@@ -171,10 +202,72 @@ def spell(name: str) -> dict[str, str]:
     return {"first": name[0]}
 
 
+OUTPUTS: list[Any] = ["text", "", 12, 0.1, True, None, [1, "a"], {}, {"a": 1, "b": "c", "d": None, "e": [1], "": {}}]
+
+
+class Level(Enum):
+    LOW = 1
+    HIGH = 2
+
+
+@runbook
+def everything(
+    context: Context,
+    limit: int = 1,
+    ratio: float = 0.5,
+    *,
+    urgent: bool = False,
+    day: date | None = None,
+    level: Level = Level.LOW,
+    name: str = "20",
+    tags: list[int] = [1, 2],  # noqa: B006 - never changed
+    rates: dict[str, float] = {"a": 1.5},  # noqa: B006 - likewise
+    anything: Any = {"a": [None]},  # noqa: B006 - likewise
+) -> str:
+    """Have values of every kind everywhere."""
+    for output in OUTPUTS:
+        context.step(lambda output: output, output, name="gives")
+    answer = context.prompt(
+        "Well?",
+        approve=bool,
+        cents=Field(int, options=[12, 13], default=13),
+        on=date,
+        at=Field(datetime, optional=True),
+        sizes=Field(list[int], default=[1]),
+    )
+    return f"{limit * 2} {ratio} {urgent} {day!r} {level.name} {answer['approve']} {answer['cents'] + 1} {answer['on']}"
+
+
+@task
+def doubles(number: int) -> int:
+    """Double a number."""
+    return number * 2
+
+
+@task
+def breaks(number: int = 1) -> None:
+    """Fail."""
+    raise ValueError(f"no {number}")
+
+
 @pytest.fixture(scope="module")
-def api():
-    with served(greet, of_any_type, tasks=[spell]) as client:
-        yield client
+def server():
+    with RunbookServer([greet, of_any_type, everything], [spell, doubles, breaks]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def api(server):
+    client = Client(server)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def go(server):
+    client = Client(server, **{"User-Agent": GENERATED})
+    yield client
+    client.close()
 
 
 def decode(answer, model):
@@ -183,7 +276,8 @@ def decode(answer, model):
     return msgspec.json.decode(answer.body, type=model)
 
 
-def test_the_generated_client_reads_all_of_a_session_whose_values_are_strings(api):
+def test_the_generated_client_reads_all_of_a_session_whose_values_are_strings(go):
+    api = go
     started = api.send(
         "POST", "/runbooks/execute?envSlug=dev", body=b'{"id":"","paramValues":{"name":"Ada"},"slug":"greet"}'
     )
@@ -197,7 +291,7 @@ def test_the_generated_client_reads_all_of_a_session_whose_values_are_strings(ap
     session = decode(api.get("/sessions/get", id=session_id), Session)
     assert (session.status, session.param_values) == ("Succeeded", {"name": "Ada", "tone": "warm"})
     assert session in decode(api.get("/sessions/list", limit="50", page="0"), dict[str, list[Session]])["sessions"]
-    runs = decode(api.get("/runs/list", limit="50", page="0"), dict[str, list[Run]])["runs"]
+    runs = decode(api.get("/runs/list", sessionID=session_id, limit="50", page="0"), dict[str, list[Run]])["runs"]
     assert [run.runtime for run in runs] == ["workflow"] * 3
     for run in runs:
         assert decode(api.get("/runs/get", id=run.id), Run) == run
@@ -205,10 +299,117 @@ def test_the_generated_client_reads_all_of_a_session_whose_values_are_strings(ap
     assert outputs[1:] == [{"first": "A"}, {"note": "a"}]
 
 
-def test_the_generated_client_reads_the_schema_of_any_runbook(api):
-    session = decode(api.get("/sessions/get", id=api.execute("of_any_type")), Session)
+def test_the_generated_client_reads_the_schema_of_any_runbook(go):
+    session = decode(go.get("/sessions/get", id=go.execute("of_any_type")), Session)
     types = {parameter.slug: parameter.type for parameter in session.params}
     assert types == {"anything": "any", "rows": "list", "tags": "string", "at": "datetime"}
+
+
+def test_the_generated_client_goes_through_a_session_with_values_of_every_kind(go):
+    values = {"limit": "20", "ratio": "2.5", "urgent": "true", "day": "2026-01-31", "level": "2"}
+    body = {"id": "", "slug": "everything", "paramValues": values}
+    session_id = decode(go.send("POST", "/runbooks/execute?envSlug=dev", json=body), Strings)["sessionID"]
+    go.reaches(session_id, "Waiting")
+
+    listed = decode(go.get("/runs/list", limit="50", page="0"), dict[str, list[Run]])["runs"]
+    of_session = [run for run in listed if run.session_id == session_id]
+    asked = [decode(go.get("/prompts/list", runID=run.id), dict[str, list[Prompt]])["prompts"] for run in of_session]
+    (prompt,) = [prompt for prompts in asked for prompt in prompts]
+    assert decode(go.get("/prompts/get", id=prompt.id), dict[str, Prompt]) == {"prompt": prompt}
+    fields = {field.slug: field for field in prompt.schema.parameters}
+    assert [option.value for option in fields["cents"].constraints.options] == ["12", "13"]
+    assert (fields["cents"].default, fields["sizes"].default, fields["approve"].default) == ("13", "[1]", None)
+
+    answer = {"approve": "true", "cents": fields["cents"].constraints.options[0].value, "on": "2026-01-31"}
+    assert decode(go.post("/prompts/submit", {"id": prompt.id, "values": answer}), Strings) == {"id": prompt.id}
+    go.reaches(session_id, "Succeeded")
+    answered = decode(go.get("/prompts/get", id=prompt.id), dict[str, Prompt])["prompt"]
+    assert answered.values == {**answer, "sizes": "[1]"}
+
+    session = decode(go.get("/sessions/get", id=session_id), Session)
+    rest = {"name": "20", "tags": "[1,2]", "rates": '{"a":1.5}', "anything": '{"a":[null]}'}
+    assert session.param_values == {**values, **rest}
+    assert session in decode(go.get("/sessions/list"), dict[str, list[Session]])["sessions"]
+    assert {one.slug: one.default for one in session.params} == {
+        **rest,
+        "day": None,
+        "limit": "1",
+        "ratio": "0.5",
+        "urgent": "false",
+        "level": "1",
+    }
+    runs = [decode(go.get("/runs/get", id=run.id), Run) for run in of_session]
+    outputs = [decode(go.get("/runs/getOutputs", id=run.id), dict[str, Strings])["output"] for run in runs][::-1]
+    assert outputs[0] == {"output": '"40 2.5 True datetime.date(2026, 1, 31) HIGH True 13 2026-01-31"'}
+    assert [msgspec.json.decode(one["output"]) for one in outputs[1:8]] == OUTPUTS[:7]
+    assert outputs[8:] == [{}, {"a": "1", "b": "c", "d": "null", "e": "[1]", "": "{}"}, answered.values]
+
+
+def test_the_generated_client_reads_a_page_with_any_values_on_it(api, go):
+    api.finishes("of_any_type", {"anything": {"a": 1}, "rows": [{"n": 1}], "tags": ["a"], "at": "2026-01-31T11:30:00Z"})
+    decode(go.get("/runs/list"), dict[str, list[Run]])
+    decode(go.get("/sessions/list"), dict[str, list[Session]])
+
+
+def test_a_task_of_the_generated_client_succeeds_fails_or_is_refused(go):
+    body = {"slug": "doubles", "paramValues": {"number": "21"}, "resources": {}}
+    run_id = decode(go.post("/tasks/execute", body), dict[str, Any])["runID"]
+    assert ended(go, run_id).param_values == {"number": "21"}
+    assert go.get("/runs/getOutputs", id=run_id).json["output"] == {"output": "42"}
+    run_id = go.post("/tasks/execute", {"slug": "breaks"}).json["runID"]
+    assert ended(go, run_id).status == "Failed"
+    assert decode(go.get("/runs/getOutputs", id=run_id), dict[str, Strings])["output"] == {"error": "no 1"}
+    refused = go.post("/tasks/execute", {**body, "paramValues": {"number": "x"}})
+    assert (refused.status, refused.code) == (400, "invalid_parameter")
+
+
+def ended(api, run_id):
+    """Wait for the end of a run and return it as the generated client reads it."""
+    ends = ("Succeeded", "Failed", "Cancelled")
+    return eventually(lambda: (run := decode(api.get("/runs/get", id=run_id), Run)).status in ends and run)
+
+
+def test_only_the_generated_client_gets_strings_and_every_reply_says_that_it_depends_on_the_client(api, go):
+    session_id = api.execute("everything")
+    plain, strings = (client.get("/sessions/get", id=session_id) for client in (api, go))
+    assert (plain.json["paramValues"]["limit"], strings.json["paramValues"]["limit"]) == (1, "1")
+    assert [answer.headers["Vary"] for answer in (plain, strings, go.get("/runs/list"), api.get("/runs/list"))] == [
+        "User-Agent"
+    ] * 4
+
+
+def test_an_idempotency_key_works_across_clients(api, go):
+    first = go.post("/tasks/execute", {"slug": "doubles", "paramValues": {"number": "1"}}, **{"Idempotency-Key": "k1"})
+    again = go.post("/tasks/execute", {"slug": "doubles", "paramValues": {"number": "1"}}, **{"Idempotency-Key": "k1"})
+    other = api.post("/tasks/execute", {"slug": "doubles", "paramValues": {"number": "1"}}, **{"Idempotency-Key": "k1"})
+    assert first.json == again.json == other.json
+
+
+def test_a_stored_reply_is_written_for_the_client_that_asks():
+    stored = Reply(200, msgspec.json.encode({"output": 1, "runID": "run1"}))
+    assert generated.in_strings(stored).body == b'{"output":{"output":"1"},"runID":"run1"}'
+    assert stored.body == b'{"output":1,"runID":"run1"}'
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(VALUES)
+def test_any_output_can_be_had_back_from_its_strings(output):
+    reply = generated.in_strings(Reply(200, msgspec.json.encode({"output": output, "outputs": output})))
+    texts = msgspec.json.decode(reply.body, type=dict[str, Strings])
+    assert texts["output"] == texts["outputs"]
+    if isinstance(output, dict):
+        strings = {key for key, value in output.items() if isinstance(value, str)}
+        assert {
+            key: text if key in strings else msgspec.json.decode(text) for key, text in texts["output"].items()
+        } == output
+    else:
+        assert msgspec.json.decode(texts["output"]["output"]) == output
 
 
 def test_the_command_line_reads_runs_in_its_own_shape(api):

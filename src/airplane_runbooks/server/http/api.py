@@ -22,6 +22,7 @@ from ..logs import describe
 from ..store.keys import Reply
 from ..users import User, Users
 from .body import decompress, read
+from .generated import in_strings, wants_strings
 from .handlers import Call, Handler
 from .threads import Threads
 
@@ -88,9 +89,8 @@ class Api:
             body = decompress(call.body, call.headers.get("content-encoding", ""), self._limits.max_body)
             call = call._replace(body=body)
             key = call.headers.get(KEY_HEADER) if method == "POST" else None
-            if not key:
-                return self._handle(handler, call)
-            return self._handle_once(path, handler, call, key)
+            reply = self._handle_once(path, handler, call, key) if key else self._handle(handler, call)
+            return in_strings(reply) if wants_strings(call.headers) else reply
         except Refused:
             raise
         except Exception as problem:  # noqa: BLE001 - the caller learns that it was not their fault, and no more
@@ -144,6 +144,7 @@ def error_reply(status: int, code: str, message: str) -> Reply:
 def respond(request: Request, reply: Reply, headers: Mapping[str, str] | None = None) -> Response:
     """Send a reply, with the idempotency key of a POST as its echo."""
     response = Response(reply.body, reply.status, headers, "application/json")
+    response.headers["Vary"] = "User-Agent"  # see `generated`
     if request.method == "POST" and (key := request.headers.get(KEY_HEADER)):
         response.headers[KEY_HEADER] = key
     return response
