@@ -43,7 +43,8 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
 
 # More at once than there are cores here: much of the tests' time goes by in waiting for deadlines.
 SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile")
-REPEATED = "not (slow or postgres or browser or compat or telemetry or once)"
+WHOLE = "not (slow or postgres or browser or compat or telemetry)"
+REPEATED = f"{WHOLE} and not once"
 
 
 def pyenv(*words: str) -> list[str]:
@@ -121,6 +122,12 @@ def tests(session: nox.Session) -> None:
     session.log("Every check passed.")
 
 
+@nox.session(python=False, requires=["tests", "everywhere", "chaos"])
+def nightly(session: nox.Session) -> None:
+    """Run every check at its full size, and everything on every Python."""
+    session.log("Every check passed, at its full size.")
+
+
 @nox.session
 def build(session: nox.Session) -> None:
     """Build the source distribution and, out of it, the wheel that the other sessions install."""
@@ -139,6 +146,13 @@ def suite(session: nox.Session) -> None:
         measure_tests(session)
     else:
         repeat_tests(session)
+
+
+@nox.session(python=PRESENT, requires=["build"])
+def everywhere(session: nox.Session) -> None:
+    """Run on every Python also what `suite` runs on the oldest one alone; arguments go to pytest."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", WHOLE, *session.posargs)
 
 
 @nox.session(python=OLDEST, requires=["build"])
