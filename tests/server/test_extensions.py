@@ -4,6 +4,7 @@ import pytest
 import urllib3
 
 from airplane_runbooks.server import Context, runbook, task
+from airplane_runbooks.server.http.command_line import COMMAND_LINE
 from airplane_runbooks.server.http.extensions import EXTENSIONS
 from tests.server.support import Client, eventually, served
 
@@ -98,5 +99,5 @@ def test_every_extension_needs_the_key_and_its_method(ext, method, path):
 
 
 def test_extensions_are_not_under_the_api_s_prefix(ext):
-    for _, path in EXTENSIONS:
+    for _, path in EXTENSIONS.keys() - COMMAND_LINE.keys():
         assert ext.api.get(path).status == 404

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airplane_runbooks.server import Context, Field, Reviewers, RunbookServer, runbook, task
+from airplane_runbooks.server import Context, Field, Reviewers, RunbookServer, User, runbook, task
 from airplane_runbooks.server.http import generated
+from airplane_runbooks.server.http.command_line import COMMAND_LINE
 from airplane_runbooks.server.store.keys import Reply
 from tests.server.support import Client, eventually
 
+ADA = User("ada@example.com", "tkn_ada_0123456789abcdef")
 GENERATED = "speakeasy-sdk/go 3.2.3 2.291.0 0.0.1 github.com/speakeasy-sdks/airplane-go-sdk"
 
 Type = Literal[
@@ -151,6 +153,83 @@ class CommandLineSchema(msgspec.Struct):
     parameters: list[CommandLineParameter]
 
 
+class CommandLineTask(msgspec.Struct, rename="camel"):
+    """As the command line's `Task`, as far as the server fills it."""
+
+    task_id: str = msgspec.field(name="taskID")
+    name: str
+    slug: str
+    description: str
+    parameters: CommandLineSchema
+    timeout: int
+    is_archived: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class TemplateSession(msgspec.Struct):
+    id: str
+    configs: list[Any]
+    constraints: dict[Literal["labels"], list[Any]]
+
+
+class CommandLineRunbook(msgspec.Struct, rename="camel"):
+    id: str
+    name: str
+    slug: str
+    parameters: CommandLineSchema
+    template_session: TemplateSession
+
+
+class TaskBlock(msgspec.Struct, rename="camel"):
+    task_id: str = msgspec.field(name="taskID")
+    param_values: dict[str, Any]
+
+
+class FormBlock(msgspec.Struct, rename="camel"):
+    parameters: CommandLineSchema
+    param_values: dict[str, Any]
+
+
+class BlockConfig(msgspec.Struct):
+    task: TaskBlock | None = None
+    form: FormBlock | None = None
+
+
+class Block(msgspec.Struct, rename="camel"):
+    id: str
+    kind: Literal["task", "form"]
+    kind_config: BlockConfig
+    start_condition: str
+    slug: str
+
+
+class LogItem(msgspec.Struct, rename="camel"):
+    timestamp: datetime
+    insert_id: str = msgspec.field(name="insertID")
+    text: str
+    level: Literal["info", "debug"]
+    task_slug: str
+
+
+class Logs(msgspec.Struct):
+    run_id: str = msgspec.field(name="runID")
+    logs: list[LogItem]
+    next_token: str
+    prev_token: str
+
+
+class Named(msgspec.Struct):
+    id: str
+    name: str
+    email: str = ""
+
+
+class AuthInfo(msgspec.Struct):
+    user: Named | None
+    team: Named
+
+
 class CommandLineRun(msgspec.Struct, rename="camel"):
     """As the command line's `Run`: with times, which Go reads in RFC 3339 only."""
 
@@ -252,7 +331,8 @@ def breaks(number: int = 1) -> None:
 
 @pytest.fixture(scope="module")
 def server():
-    with RunbookServer([greet, of_any_type, everything], [spell, doubles, breaks]) as server:
+    runbooks, tasks = [greet, of_any_type, everything], [spell, doubles, breaks]
+    with RunbookServer(runbooks, tasks, environments=["prod", "dev"], users=[ADA]) as server:
         yield server
 
 
@@ -423,3 +503,89 @@ def test_the_command_line_reads_runs_in_its_own_shape(api):
     assert run.parameters.parameters[0].slug == "name"
     assert run in decode(api.get("/runs/list", envSlug="dev"), dict[str, list[CommandLineRun]])["runs"]
     assert decode(api.get("/runs/getOutputs", runID=run_id), dict[str, Any])["outputs"] == {"first": "A"}
+
+
+def test_the_command_line_executes_a_task_and_watches_it_to_its_end(api):
+    task = decode(api.get("/tasks/get", slug="doubles", envSlug="dev"), CommandLineTask)
+    assert (task.slug, task.name, task.description) == ("doubles", "Doubles", "Double a number.")
+    assert (task.timeout, task.is_archived, task.created_at.utcoffset().seconds) == (3600, False, 0)
+    assert [(one.slug, one.type) for one in task.parameters.parameters] == [("number", "integer")]
+    body = {"taskID": task.task_id, "slug": None, "paramValues": {"number": 21}, "envSlug": "dev"}
+    run_id = decode(api.post("/tasks/execute?envSlug=dev", body), dict[str, Any])["runID"]
+    token = ""
+
+    def watched():
+        nonlocal token
+        logs = decode(api.get("/runs/getLogs", runID=run_id, **{"prev_token": token} if token else {}), Logs)
+        assert (logs.run_id, logs.logs) == (run_id, [])
+        token = logs.prev_token
+        return decode(api.get("/runs/get", runID=run_id), dict[str, Any])["run"]["status"] == "Succeeded"
+
+    eventually(watched)
+    assert decode(api.get("/runs/getOutputs", runID=run_id), dict[str, Any])["outputs"] == 42
+
+
+def test_the_command_line_lists_tasks(api):
+    tasks = decode(api.get("/tasks/list", envSlug="dev"), dict[str, list[CommandLineTask]])["tasks"]
+    assert [task.slug for task in tasks] == ["spell", "doubles", "breaks"]
+    assert tasks[0] == decode(api.get("/tasks/get", slug="spell"), CommandLineTask)
+    assert tasks[0] == decode(api.get("/tasks/get", id=tasks[0].task_id), CommandLineTask)
+
+
+def test_the_command_line_looks_at_a_runbook_and_at_what_a_session_of_it_has_done(api):
+    runbook = decode(api.get("/runbooks/get", runbookSlug="greet", envSlug="dev"), dict[str, CommandLineRunbook])
+    template = runbook["runbook"].template_session.id
+    assert [one.slug for one in runbook["runbook"].parameters.parameters] == ["name", "tone"]
+    assert blocks(api, template) == []
+
+    session_id = api.execute("greet", {"name": "Ada"})
+    prompt = api.open_prompt(session_id)
+    step, form = blocks(api, session_id)
+    assert (step.kind, step.kind_config.task.task_id, step.kind_config.task.param_values) == (
+        "task",
+        spell.id,
+        {"name": "Ada"},
+    )
+    assert (form.id, form.kind, form.kind_config.form.param_values) == (prompt["runID"], "form", {})
+    assert [one.slug for one in form.kind_config.form.parameters.parameters] == ["note", "why"]
+    api.answer(session_id, why="a")
+    assert blocks(api, session_id)[1].kind_config.form.param_values == {"why": "a"}
+
+
+def blocks(api, session_id):
+    return decode(api.get("/sessions/listBlocks", sessionID=session_id), dict[Literal["blocks"], list[Block]])["blocks"]
+
+
+def test_the_command_line_learns_whose_key_it_has(api):
+    team = decode(api.get("/auth/info"), AuthInfo).team
+    assert decode(api.get("/auth/info"), AuthInfo) == AuthInfo(None, team)
+    as_ada = api.send("GET", "/auth/info", headers={"X-Airplane-API-Key": "tkn_ada_0123456789abcdef"})
+    assert decode(as_ada, AuthInfo) == AuthInfo(Named(ADA.id, "ada@example.com", "ada@example.com"), team)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "code"),
+    [
+        ("/tasks/get", {"slug": "nope"}, "task_not_found"),
+        ("/tasks/get", {"slug": "doubles", "envSlug": "nowhere"}, "environment_not_found"),
+        ("/tasks/list", {"envSlug": "nowhere"}, "environment_not_found"),
+        ("/runbooks/get", {"runbookSlug": "nope"}, "runbook_not_found"),
+        ("/runbooks/get", {"runbookSlug": "greet", "envSlug": "nowhere"}, "environment_not_found"),
+        ("/sessions/listBlocks", {"sessionID": "ses1"}, "session_not_found"),
+        ("/runs/getLogs", {"runID": "run1"}, "run_not_found"),
+    ],
+)
+def test_what_is_not_there_is_404_with_its_code(api, path, query, code):
+    answer = api.get(path, **query)
+    assert (answer.status, answer.code) == (404, code)
+
+
+@pytest.mark.parametrize("path", ["/tasks/get", "/runbooks/get", "/sessions/listBlocks", "/runs/getLogs"])
+def test_the_command_line_has_to_say_what_it_wants(api, path):
+    answer = api.get(path)
+    assert (answer.status, answer.code) == (400, "missing_field")
+
+
+@pytest.mark.parametrize("path", [path for _, path in COMMAND_LINE])
+def test_the_command_lines_routes_need_a_key_as_all_others(api, path):
+    assert api.send("GET", path, headers={"X-Airplane-API-Key": "tkn_wrong"}).status == 401

@@ -21,6 +21,7 @@ from .engine.interface import Engine
 from .engine.local import LocalEngine
 from .errors import Refused
 from .http.api import Api, RequireKey, error_reply, refuse, respond
+from .http.command_line import COMMAND_LINE
 from .http.extensions import EXTENSIONS
 from .http.gate import Gate, allowed
 from .http.handlers import OPERATIONS, Handler
@@ -134,7 +135,7 @@ def application(backend: Backend, users: Users, settings: Settings, hosts: Colle
     app = Starlette(
         routes=[
             *Health(backend, threads).routes,
-            Mount("/v0", app=_guarded(api, "/v0", OPERATIONS, users)),
+            Mount("/v0", app=_guarded(api, "/v0", {**OPERATIONS, **COMMAND_LINE}, users)),
             Mount("/ext/v0", app=_guarded(api, "/ext/v0", EXTENSIONS, users)),
             *Pages(backend, users, limits, threads).routes,
         ],

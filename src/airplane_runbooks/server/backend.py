@@ -13,6 +13,7 @@ from .encoding import NotEncodable, decode, encode
 from .engine.interface import Engine
 from .engine.reconciler import Reconciler, go_on
 from .errors import Closing, Conflict, Invalid, NotFound
+from .ids import now
 from .runbooks.authoring import Registry, Runbook, RunnableT, Task
 from .runbooks.runner import Runner
 from .runbooks.values import fill, read_all, typed
@@ -49,6 +50,9 @@ class Backend:
 
     `environments` are the slugs served, any if None; the first of them, else `prod`, is the default. `database` is what
     the store and the keys are in, and closed in the end.
+
+    Attributes:
+        since: When this server began to serve: the only date that runbooks and tasks have, being code.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Backend:
         self.vault = vault
         self._environments: Collection[str] | None = environments
         self._default_environment = environments[0] if environments else "prod"
+        self.since = now()
         self.stopping = False
         self._runner = Runner(store, runbooks, tasks, tracing, vault)
         self._opening = threading.Lock()
@@ -116,11 +121,19 @@ class Backend:
         """The tasks that are served."""
         return self._tasks.by_slug.values()
 
+    def runbook(self, names: Mapping[str, str]) -> Runbook[..., Any]:
+        """Return the runbook that `names` names by `id`, `slug` or both."""
+        return _find(self._runbooks, names, "runbook")
+
+    def task(self, names: Mapping[str, str]) -> Task[..., Any]:
+        """Return the task that `names` names by `id`, `slug` or both."""
+        return _find(self._tasks, names, "task")
+
     def execute_runbook(
         self, names: Mapping[str, str], values: Mapping[str, Any], env_slug: str | None, origin: Origin
     ) -> Session:
         """Start a session of the runbook that `names` names by `id`, `slug` or both."""
-        runbook = _find(self._runbooks, names, "runbook")
+        runbook = self.runbook(names)
         run = self._parent(RunKind.RUNBOOK, runbook, values, env_slug, origin)
         session = Session(
             id="ses" + origin.seed,
@@ -146,7 +159,7 @@ class Backend:
         origin: Origin,
     ) -> Run:
         """Start a run of the task that `names` names by `id`, `slug` or both."""
-        run = self._parent(RunKind.TASK, _find(self._tasks, names, "task"), values, env_slug, origin)
+        run = self._parent(RunKind.TASK, self.task(names), values, env_slug, origin)
         run = msgspec.structs.replace(run, resources=dict(resources))
         run = msgspec.structs.replace(run, trace_context=self.tracing.started(run))
         self.store.add(run)

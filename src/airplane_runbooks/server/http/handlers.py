@@ -49,7 +49,7 @@ Handler = Callable[[Backend, Call], Any]
 def execute_runbook(backend: Backend, call: Call) -> Json:
     """Start a session."""
     body = read_body(call, ExecuteBody)
-    session = backend.execute_runbook(_names(body), body.param_values or {}, _environment(call, body), call.origin)
+    session = backend.execute_runbook(_names(body), body.param_values or {}, environment(call, body), call.origin)
     return {"sessionID": session.id}
 
 
@@ -67,13 +67,13 @@ def create_run(backend: Backend, call: Call) -> Json:
 
 def get_session(backend: Backend, call: Call) -> Json:
     """Show a session."""
-    return session_json(backend.session(_required(call, "id", "sessionID")))
+    return session_json(backend.session(required(call, "id", "sessionID")))
 
 
 def list_sessions(backend: Backend, call: Call) -> Json:
     """Show a page of sessions."""
     query = SessionQuery(
-        runbook_id=_optional(call, "runbookID"),
+        runbook_id=optional(call, "runbookID"),
         since=_moment(call, "updatedAfter"),
         until=_moment(call, "updatedBefore"),
         limit=_number(call, "limit", MAX_PAGE) or MAX_PAGE,
@@ -84,22 +84,22 @@ def list_sessions(backend: Backend, call: Call) -> Json:
 
 def get_run(backend: Backend, call: Call) -> Json:
     """Show a run: as it is, and once more in the member that the clients of 2021 and the command line read."""
-    run = _run(backend, backend.run(_required(call, "id", "runID")))
+    run = _run(backend, backend.run(required(call, "id", "runID")))
     return {**run, "run": run}
 
 
 def get_outputs(backend: Backend, call: Call) -> Json:
     """Show the output of a run."""
-    return outputs_json(backend.run(_required(call, "id", "runID")))
+    return outputs_json(backend.run(required(call, "id", "runID")))
 
 
 def list_runs(backend: Backend, call: Call) -> Json:
     """Show a page of runs."""
     query = RunQuery(
-        task_id=_optional(call, "taskID"),
-        task_slug=_optional(call, "taskSlug"),
-        session_id=_optional(call, "sessionID"),
-        env_slug=_optional(call, "envSlug"),
+        task_id=optional(call, "taskID"),
+        task_slug=optional(call, "taskSlug"),
+        session_id=optional(call, "sessionID"),
+        env_slug=optional(call, "envSlug"),
         since=_moment(call, "since"),
         until=_moment(call, "until"),
         limit=_number(call, "limit", MAX_PAGE) or MAX_PAGE,
@@ -117,12 +117,12 @@ def cancel_run(backend: Backend, call: Call) -> Json:
 
 def get_prompt(backend: Backend, call: Call) -> Json:
     """Show a prompt."""
-    return {"prompt": prompt_json(backend.prompt(_required(call, "id")))}
+    return {"prompt": prompt_json(backend.prompt(required(call, "id")))}
 
 
 def list_prompts(backend: Backend, call: Call) -> Json:
     """Show the prompts of a run."""
-    return {"prompts": [prompt_json(prompt) for prompt in backend.prompts(_required(call, "runID", "id"))]}
+    return {"prompts": [prompt_json(prompt) for prompt in backend.prompts(required(call, "runID", "id"))]}
 
 
 def submit_prompt(backend: Backend, call: Call) -> Json:
@@ -159,7 +159,7 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
 
 def _start(backend: Backend, call: Call, body: ExecuteBody, values: dict[str, Any] | None) -> Json:
     resources = {alias: resource for alias, resource in (body.resources or {}).items() if resource}
-    run = backend.execute_task(_names(body), values or {}, _environment(call, body), resources, call.origin)
+    run = backend.execute_task(_names(body), values or {}, environment(call, body), resources, call.origin)
     return {"runID": run.id, "isCached": False}
 
 
@@ -188,11 +188,11 @@ def _names(body: ExecuteBody) -> dict[str, str]:
     return {key: name for key, name in given.items() if name}
 
 
-def _environment(call: Call, body: Body) -> str | None:
+def environment(call: Call, body: Body | None = None) -> str | None:
     """Find the environment: what is said of this one call wins over what a client says of all its calls."""
     slug = (
         call.query.get("envSlug")
-        or body.env_slug
+        or (body and body.env_slug)
         or call.headers.get("x-airplane-env-slug")
         or call.headers.get("x-airplane-env-id")
         or None
@@ -202,11 +202,13 @@ def _environment(call: Call, body: Body) -> str | None:
     return slug
 
 
-def _required(call: Call, *keys: str) -> str:
-    return next(filter(None, (_optional(call, key) for key in keys)), None) or absent(" or ".join(keys))
+def required(call: Call, *keys: str) -> str:
+    """Return what the query says under the first of these keys that it has. Raises Invalid."""
+    return next(filter(None, (optional(call, key) for key in keys)), None) or absent(" or ".join(keys))
 
 
-def _optional(call: Call, key: str) -> str | None:
+def optional(call: Call, key: str) -> str | None:
+    """Return what the query says, None if it is empty."""
     return call.query.get(key) or None
 
 
