@@ -107,6 +107,16 @@ def children():
             child.close()
 
 
+class NothingHeld:
+    """Holds nothing, as if all servers had the same code."""
+
+    def look(self):
+        pass
+
+    def share(self, due):
+        return [run.ticket for run in due], []
+
+
 class Worker:
     """Work that notes what it is called with, in this process."""
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.errors import NotFound
 from airplane_runbooks.server.ids import new_seed, now
+from airplane_runbooks.server.store.holds import refusal
 from airplane_runbooks.server.store.interface import RunQuery, SessionQuery, Window, answered, ended
 from airplane_runbooks.server.store.keys import LEASE, LIFETIME, Claim, Reply, busy, other_request
 from airplane_runbooks.server.store.records import Outcome, Prompt, Run, Session
@@ -59,7 +60,8 @@ class MemoryStore:
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
-            if run.status.is_terminal or (session is not None and session.status is SessionStatus.WAITING):
+            waits = session is not None and session.status is SessionStatus.WAITING
+            if run.status.is_terminal or run.held is not None or waits:
                 return None
             if session is not None:
                 self._move(session, SessionStatus.ACTIVE)
@@ -94,6 +96,20 @@ class MemoryStore:
                 self._move(session, SessionStatus.CANCELLED)
             if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
                 self._put(replace(run, stretch=run.stretch + 1, due_at=now(), crashes=0))
+
+    def hold(self, run_id: str, epoch: int, why: str) -> None:
+        """Hold a parent back instead of releasing it, and make its session Pending."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or run.epoch != epoch or run.due_at is not None:
+                return
+            session = self._session_of(run)
+            if session is not None and session.status is SessionStatus.CANCELLING:
+                self._move(session, SessionStatus.CANCELLED)
+            if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
+                self._put(replace(run, held=why, crashes=0))
+                if session is not None:
+                    self._move(session, SessionStatus.PENDING)
 
     def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
         """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over."""
@@ -157,6 +173,8 @@ class MemoryStore:
                     return prompt
                 raise answered(prompt)
             parent = self._runs[prompt.parent_id]
+            if parent.held is not None:
+                raise refusal(parent)
             session = self._session_of(parent)
             if values is None:
                 prompt = self._cancel_prompt(prompt, by, seed)
@@ -199,7 +217,11 @@ class MemoryStore:
     def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
         """Return the IDs of open prompts that should have been answered before then."""
         with self._lock:
-            late = [one for one in self._prompts.values() if one.is_open and (one.expires_at or moment) < moment]
+            late = [
+                one
+                for one in self._prompts.values()
+                if one.is_open and (one.expires_at or moment) < moment and self._runs[one.parent_id].held is None
+            ]
             return [prompt.id for prompt in sorted(late, key=lambda one: one.expires_at or moment)[:limit]]
 
     def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
@@ -278,6 +300,7 @@ class MemoryStore:
                 ended_at=moment,
                 updated_at=moment,
                 cancelled_by=by,
+                held=None,
             )
         )
 

@@ -19,7 +19,7 @@ from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.ids import new_id
 from airplane_runbooks.server.store.records import Outcome, Run, RunKind
 from airplane_runbooks.server.tracing import Tracing
-from tests.server.engine_support import Worker, wal_engine
+from tests.server.engine_support import NothingHeld, Worker, wal_engine
 from tests.server.support import eventually
 
 pytestmark = pytest.mark.once
@@ -364,7 +364,7 @@ def test_a_session_that_got_lost_between_store_and_engine_is_executed(opened):
         begun = store.begin(run_id, int(stretch))
         return begun is None or not store.finish(run_id, Outcome.succeeded(b"1"), begun.epoch)
 
-    reconciler = Reconciler(store, opened(work), Tracing(), keep_ended=10, keep_for=None)
+    reconciler = Reconciler(store, opened(work), Tracing(), holding=NothingHeld(), keep_ended=10, keep_for=None)
     reconciler.start()
     try:
         eventually(lambda: store.run(run.id).status is RunStatus.SUCCEEDED)

@@ -13,6 +13,7 @@ from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.ids import new_id, now
 from airplane_runbooks.server.store.records import Outcome, Prompt, Run, RunKind, Session
 from airplane_runbooks.server.tracing import Tracing
+from tests.server.engine_support import NothingHeld
 from tests.server.support import eventually
 
 try:
@@ -27,8 +28,8 @@ class Engine:
     def __init__(self):
         self.recovered, self.woken, self.forgotten = [], [], []
 
-    def recover(self, tickets):
-        self.recovered.append(list(tickets))
+    def recover(self, tickets, here=()):
+        self.recovered.append([*tickets, *here])
 
     def wake(self, ticket):
         self.woken.append(ticket)
@@ -53,7 +54,8 @@ def reconciler(store, engine):
     made = []
 
     def make(store=store, engine=engine, keep_ended=100, keep_for=None, interval=0.01):
-        made.append(Reconciler(store, engine, Tracing(), keep_ended=keep_ended, keep_for=keep_for, interval=interval))
+        bounds = {"keep_ended": keep_ended, "keep_for": keep_for}
+        made.append(Reconciler(store, engine, Tracing(), holding=NothingHeld(), **bounds, interval=interval))
         return made[-1]
 
     yield make

@@ -189,6 +189,12 @@ class Stores(RuleBasedStateMachine):
         else:
             self.both("finish", run_id, outcome, self.epoch(data, run_id))
 
+    @precondition(lambda self: self.parents)
+    @rule(data=st.data())
+    def hold(self, data: st.DataObject) -> None:
+        run_id = self.pick(data, self.parents)
+        self.both("hold", run_id, self.epoch(data, run_id), "code")
+
     @precondition(lambda self: self.prompts)
     @rule(data=st.data(), values=st.sampled_from([b"{}", None]), by=st.sampled_from(["me", None]), seed=seeds)
     def answer(self, data: st.DataObject, values: bytes | None, by: str | None, seed: str) -> None:

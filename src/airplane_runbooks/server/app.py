@@ -28,6 +28,7 @@ from .http.handlers import OPERATIONS, Handler
 from .http.health import Health
 from .http.threads import Threads
 from .runbooks.authoring import Registry, Runbook, Task
+from .runbooks.catalog import Catalog
 from .settings import Options, Settings
 from .tracing import Tracing
 from .users import Users
@@ -67,8 +68,10 @@ def create_backend(
     runbooks: Iterable[Runbook[..., Any]], tasks: Iterable[Task[..., Any]], settings: Settings
 ) -> Backend:
     """Return what is below the API: registries, database, store, engine. Raises as `create_app` does."""
+    from .engine.holding import Holding
     from .engine.reconciler import Reconciler
     from .store.database import Database
+    from .store.holds import Holds
     from .store.sql_keys import SqlKeys
     from .store.sql_store import SqlStore
 
@@ -82,13 +85,18 @@ def create_backend(
         ):
             vault.check()
         store, tracing = SqlStore(database), Tracing(settings.tracer_provider)
-        engine = _engine(database, settings.workers)
+        catalog = Catalog.of(known[0].by_id.values(), known[1].by_id.values())
+        engine = _engine(database, settings.workers, catalog)
+        holding = Holding(Holds(database), engine, catalog)
         return Backend(
             *known,
             store=store,
             keys=SqlKeys(database),
             engine=engine,
-            reconciler=Reconciler(store, engine, tracing, keep_ended=settings.keep_ended, keep_for=settings.keep_for),
+            reconciler=Reconciler(
+                store, engine, tracing, holding=holding, keep_ended=settings.keep_ended, keep_for=settings.keep_for
+            ),
+            holding=holding,
             database=database,
             tracing=tracing,
             vault=vault,
@@ -106,13 +114,13 @@ def _spare_key(database: Database) -> Callable[[], bytes]:
     return lambda: settle_fact(database, "digest_key", lambda: os.urandom(32))
 
 
-def _engine(database: Database, workers: int) -> Engine:
+def _engine(database: Database, workers: int, catalog: Catalog) -> Engine:
     """Return the engine for a database: in memory there is nothing to be durable about."""
     if not database.is_shared and database.path is None:
         return LocalEngine(workers)
     from .engine.dbos import DbosEngine
 
-    return DbosEngine(database.sqlalchemy_engine, workers)
+    return DbosEngine(database.sqlalchemy_engine, workers, catalog.announcement())
 
 
 def application(backend: Backend, users: Users, settings: Settings, hosts: Collection[str] | None) -> Starlette:

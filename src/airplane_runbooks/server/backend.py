@@ -10,16 +10,18 @@ import msgspec
 
 from ..models import Parameter
 from .encoding import NotEncodable, decode, encode
+from .engine.holding import Holding
 from .engine.interface import Engine
 from .engine.reconciler import Reconciler, go_on
-from .errors import Closing, Conflict, Invalid, NotFound
-from .ids import now
+from .errors import Closing, Conflict, Forbidden, Invalid, NotFound
+from .ids import API_USER, now
 from .runbooks.authoring import Registry, Runbook, RunnableT, Task
 from .runbooks.runner import Runner
 from .runbooks.values import fill, read_all, typed
+from .store.holds import refusal, why_held
 from .store.interface import RunQuery, SessionQuery, Store
 from .store.keys import Keys
-from .store.records import Outcome, Prompt, Run, RunKind, Session
+from .store.records import Failure, Outcome, Prompt, Run, RunKind, Session
 from .tracing import Tracing
 from .users import User, check_reviewer
 from .vault import Secrets, Vault, masked_values
@@ -64,6 +66,7 @@ class Backend:
         keys: Keys,
         engine: Engine,
         reconciler: Reconciler,
+        holding: Holding,
         database: Closable,
         tracing: Tracing,
         vault: Vault,
@@ -82,7 +85,7 @@ class Backend:
         self._default_environment = environments[0] if environments else "prod"
         self.since = now()
         self.stopping = False
-        self._runner = Runner(store, runbooks, tasks, tracing, vault)
+        self._runner = Runner(store, runbooks, tasks, tracing, vault=vault, put_back=holding.put_back)
         self._opening = threading.Lock()
         self._open = False
 
@@ -172,16 +175,31 @@ class Backend:
         self.tracing.ended(parent, Outcome.cancelled())
         self._engine.cancel(parent.ticket)
 
+    def fail_session(self, session_id: str, message: str, origin: Origin) -> None:
+        """Fail a session that is held, on behalf of the one who runs the server."""
+        if origin.by != API_USER:
+            raise Forbidden("operators_only", "this takes the server's own key")
+        run = self.run(self.session(session_id).run_id)
+        outcome = Outcome.failed(Failure("CodeChanged", message))
+        if why_held(run) is None or not self.store.finish(run.id, outcome, run.epoch):
+            raise Conflict("session_not_held", "the session is not held, so nothing was changed")
+        self.tracing.ended(run, outcome)
+
+    def why_held(self, run_id: str) -> str | None:
+        """Say why the session is held that a run belongs to, None if it is not."""
+        run = self.run(run_id)
+        return why_held(run if run.parent_id is None else self.run(run.parent_id))
+
     def submit_prompt(self, prompt_id: str, values: Mapping[str, Any], origin: Origin) -> None:
         """Answer an open prompt with values that fit its fields."""
         prompt = self.prompt(prompt_id)
         self.check_reviewer(prompt, origin.user)
-        _refuse_late(prompt)
+        parent = self.run(prompt.parent_id)
+        _refuse_closed(prompt, parent)
         values = typed(prompt.parameters, values)
         if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
             read_all(prompt.parameters, values, "values")
         filled = fill(prompt.parameters, values)
-        parent = self.run(prompt.parent_id)
         secrets = self._secrets(parent)
         secrets.add(Secrets.of(prompt.parameters, filled))
         shown, sealed = self._shown(prompt.parameters, filled, secrets, "values")
@@ -191,7 +209,7 @@ class Backend:
         """Cancel an open prompt."""
         prompt = self.prompt(prompt_id)
         self.check_reviewer(prompt, origin.user)
-        _refuse_late(prompt)
+        _refuse_closed(prompt, self.run(prompt.parent_id))
         self._answer(prompt_id, None, origin)
 
     def check_reviewer(self, prompt: Prompt, user: User) -> None:
@@ -286,8 +304,10 @@ class Backend:
         return self._runner.work(run_id, int(stretch))
 
 
-def _refuse_late(prompt: Prompt) -> None:
-    """Hold to the time limit of a prompt, though nobody may have got round to expiring it yet."""
+def _refuse_closed(prompt: Prompt, parent: Run) -> None:
+    """Refuse what is held, whose time does not run; else hold to the time limit, though nobody has expired it yet."""
+    if prompt.is_open and why_held(parent) is not None:
+        raise refusal(parent)
     if prompt.is_open and prompt.is_late:
         raise Conflict("prompt_expired", "the prompt has expired")
 

@@ -46,6 +46,12 @@ class Conflict(Refused):
     status = 409
 
 
+class Held(Refused):
+    """The session is held until a server has the code for it."""
+
+    status = 423
+
+
 class KeyBusy(Refused):
     """The first call with this idempotency key has not been answered yet."""
 

@@ -56,19 +56,20 @@ class DbosEngine:
     start decides.
     """
 
-    def __init__(self, database: sa.Engine, workers: int = 16) -> None:
+    def __init__(self, database: sa.Engine, workers: int = 16, catalog: bytes = b"[]") -> None:
         if workers < 1:
             raise ValueError("an engine needs at least one worker")
         shared = database.dialect.name == "postgresql"
         self._database = database
         self._workers = workers
         self._id = new_id("srv") if shared else "local"
-        self._servers = Servers(database.url, self._id) if shared else None
+        self._servers = Servers(database.url, self._id, catalog) if shared else None
         self._lock = threading.Lock()
         self._tickets: SimpleQueue[str | None] = SimpleQueue()
         self._working: dict[str, Future[bool]] = {}
         self._broken: dict[str, float] = {}  # when to begin them again
         self._forgotten: set[str] = set()
+        self._here: set[str] = set()
         self._sender = threading.Thread(target=self._send, name="runbook-tickets", daemon=True)
         self._dbos: DBOS | None = None
         self._closed = False
@@ -100,7 +101,11 @@ class DbosEngine:
         """Drop the ticket's rows, together with those of others and soon."""
         self._forgotten.add(ticket)
 
-    def recover(self, tickets: Sequence[str]) -> None:
+    def announced(self) -> Sequence[bytes]:
+        """Return the catalogs of the other living servers. Raises whatever the database does."""
+        return () if self._closed or self._servers is None else self._servers.others()
+
+    def recover(self, tickets: Sequence[str], here: Sequence[str] = ()) -> None:
         """Make sure that these tickets are worked on, and those that got stuck in this process or with a dead server.
 
         Raises whatever the database does.
@@ -110,8 +115,10 @@ class DbosEngine:
         self._drop_forgotten()
         self._begin_broken()
         if self._servers is None:
-            self._send_again(tickets)
+            self._send_again([*tickets, *here])
             return
+        self._here.update(here)
+        self._send_again(here)
         with self._servers.turn() as living:
             if living is not None:
                 self._take_over(living)
@@ -195,7 +202,8 @@ class DbosEngine:
 
     def _enqueue(self, ticket: str) -> None:
         with SetWorkflowID(ticket):  # nothing happens if there is a workflow of this ID
-            if self._servers is None:
+            if self._servers is None or ticket in self._here:
+                self._here.discard(ticket)
                 DBOS.start_workflow(self._workflow, ticket)
             else:
                 DBOS.enqueue_workflow(QUEUE, self._workflow, ticket)

@@ -39,11 +39,16 @@ class Engine(Protocol):
         """Drop whatever is kept for a ticket of a run that has ended."""
         ...
 
-    def recover(self, tickets: Sequence[str]) -> None:
+    def recover(self, tickets: Sequence[str], here: Sequence[str] = ()) -> None:
         """Work on those of these due tickets that got lost, and on others that got stuck.
 
-        To be called about once a second. May wait for a database, and raises what that raises.
+        Those that are to be worked on `here` have no business with other servers. To be called about once a second. May
+        wait for a database, and raises what that raises.
         """
+        ...
+
+    def announced(self) -> Sequence[bytes]:
+        """Return what the living servers say of themselves that share the work, if several can. Like `recover`."""
         ...
 
     def close(self, timeout: float) -> None:

@@ -65,10 +65,14 @@ class LocalEngine:
     def forget(self, ticket: str) -> None:
         """Drop whatever is kept for a ticket: nothing, for one at rest has no state here."""
 
-    def recover(self, tickets: Sequence[str]) -> None:
+    def announced(self) -> Sequence[bytes]:
+        """Return nothing: there is no other server."""
+        return ()
+
+    def recover(self, tickets: Sequence[str], here: Sequence[str] = ()) -> None:
         """Work on those of these due tickets that are unknown here, and on what raised a while ago."""
         moment = time.monotonic()
-        for ticket in [*tickets, *(ticket for ticket, at in list(self._broken.items()) if at <= moment)]:
+        for ticket in [*tickets, *here, *(ticket for ticket, at in list(self._broken.items()) if at <= moment)]:
             self._broken.pop(ticket, None)
             if ticket not in self._states:
                 self._enqueue(ticket)

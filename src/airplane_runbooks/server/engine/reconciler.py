@@ -9,12 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from ..errors import Conflict, NotFound
+from ..errors import Conflict, Held, NotFound
 from ..ids import now
 from ..logs import describe
 from ..store.interface import Store
 from ..store.records import Prompt, Run
 from ..tracing import Tracing
+from .holding import Holding
 from .interface import Engine
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Reconciler:
         engine: Engine,
         tracing: Tracing,
         *,
+        holding: Holding,
         keep_ended: int,
         keep_for: timedelta | None,
         interval: float = 1.0,
@@ -42,6 +44,7 @@ class Reconciler:
         self._store = store
         self._engine = engine
         self._tracing = tracing
+        self._holding = holding
         self._keep_ended = keep_ended
         self._keep_for = keep_for
         self._interval = interval
@@ -71,6 +74,7 @@ class Reconciler:
 
     def _pass(self, grace: timedelta) -> None:
         moment = now()
+        self._guarded("hold what has no code here", self._holding.look)
         self._guarded("expire prompts", lambda: self._expire(moment))
         self._guarded("drop what has ended", lambda: self._drop(moment))
         self._guarded("recover what is due", lambda: self._recover(moment - grace))
@@ -86,11 +90,11 @@ class Reconciler:
             self._failing.discard(duty)
 
     def _recover(self, before: datetime) -> None:
-        self._engine.recover([run.ticket for run in self._store.due(before, _BATCH)])
+        self._engine.recover(*self._holding.share(self._store.due(before, _BATCH)))
 
     def _expire(self, moment: datetime) -> None:
         for prompt_id in self._store.overdue(moment, _BATCH):
-            with suppress(Conflict, NotFound):  # answered meanwhile, or expired by another server
+            with suppress(Conflict, Held, NotFound):  # answered meanwhile, or expired or held by another server
                 go_on(self._store, self._engine, self._tracing, self._store.answer(prompt_id, None, None))
 
     def _drop(self, moment: datetime) -> None:

@@ -33,8 +33,9 @@ _OPTIONS = "-c synchronous_commit=off -c statement_timeout=3000 -c idle_in_trans
 class Servers:
     """The place of one server among all."""
 
-    def __init__(self, url: sa.URL, server_id: str) -> None:
+    def __init__(self, url: sa.URL, server_id: str, catalog: bytes = b"") -> None:
         self._id = server_id
+        self._catalog = catalog
         self._engine = sa.create_engine(
             url, pool_size=2, max_overflow=0, connect_args={"connect_timeout": 3, "options": _OPTIONS}
         )
@@ -72,6 +73,12 @@ class Servers:
             living = connection.scalars(sa.select(SERVERS.c.id)).all()
             yield frozenset([*living, self._id])
 
+    def others(self) -> list[bytes]:
+        """Return the catalogs of the other living servers. Raises what the database does."""
+        alive = SERVERS.c.seen_at >= sa.func.now() - timedelta(seconds=LEASE)
+        with self._engine.begin() as connection:
+            return list(connection.scalars(sa.select(SERVERS.c.catalog).where(alive, SERVERS.c.id != self._id)))
+
     @property
     def lapses(self) -> int:
         """How often the lease has ended or been taken away: if meanwhile, others may have what this server had."""
@@ -79,7 +86,7 @@ class Servers:
 
     def _renew(self) -> None:
         started, moment = time.monotonic(), sa.func.clock_timestamp()
-        lease = insert(SERVERS).values(id=self._id, seen_at=moment)
+        lease = insert(SERVERS).values(id=self._id, seen_at=moment, catalog=self._catalog)
         lease = lease.on_conflict_do_update(index_elements=["id"], set_={"seen_at": moment})
         with self._engine.begin() as connection:
             is_new = connection.scalar(lease.returning(sa.literal_column("xmax = 0")))

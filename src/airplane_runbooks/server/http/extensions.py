@@ -29,6 +29,20 @@ def cancel_session(backend: Backend, call: Call) -> Json:
     return {}
 
 
+class FailSessionBody(CancelSessionBody, rename="camel"):
+    """Body of `sessions/fail`."""
+
+    reason: str | None = None
+
+
+def fail_session(backend: Backend, call: Call) -> Json:
+    """Fail a session that is held."""
+    body = read_body(call, FailSessionBody)
+    session = backend.session(body.id or body.session_id or absent("id"))
+    backend.fail_session(session.id, body.reason or "an operator has failed the session while it was held", call.origin)
+    return {}
+
+
 def list_runbooks(backend: Backend, call: Call) -> Json:  # noqa: ARG001 - a handler
     """Show the runbooks that are served."""
     return {"runbooks": [_runnable(runbook) for runbook in backend.runbooks]}
@@ -41,6 +55,7 @@ def list_tasks(backend: Backend, call: Call) -> Json:  # noqa: ARG001 - a handle
 
 EXTENSIONS: dict[tuple[str, str], Handler] = {
     ("POST", "/sessions/cancel"): cancel_session,
+    ("POST", "/sessions/fail"): fail_session,
     ("GET", "/runbooks/list"): list_runbooks,
     ("GET", "/tasks/list"): list_tasks,
 }

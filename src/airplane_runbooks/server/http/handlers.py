@@ -14,7 +14,7 @@ from ...models._wire import decoder_of
 from ..backend import Backend, Origin
 from ..errors import Invalid, NotFound
 from ..store.interface import MAX_PAGE, RunQuery, SessionQuery
-from ..store.records import Run, RunKind
+from ..store.records import Prompt, Run, RunKind
 from .wire import (
     Body,
     CancelRunBody,
@@ -67,7 +67,8 @@ def create_run(backend: Backend, call: Call) -> Json:
 
 def get_session(backend: Backend, call: Call) -> Json:
     """Show a session."""
-    return session_json(backend.session(required(call, "id", "sessionID")))
+    session = backend.session(required(call, "id", "sessionID"))
+    return {**session_json(session), "held": _held(backend, session.run_id)}
 
 
 def list_sessions(backend: Backend, call: Call) -> Json:
@@ -117,12 +118,12 @@ def cancel_run(backend: Backend, call: Call) -> Json:
 
 def get_prompt(backend: Backend, call: Call) -> Json:
     """Show a prompt."""
-    return {"prompt": prompt_json(backend.prompt(required(call, "id")))}
+    return {"prompt": _prompt(backend, backend.prompt(required(call, "id")))}
 
 
 def list_prompts(backend: Backend, call: Call) -> Json:
     """Show the prompts of a run."""
-    return {"prompts": [prompt_json(prompt) for prompt in backend.prompts(required(call, "runID", "id"))]}
+    return {"prompts": [_prompt(backend, prompt) for prompt in backend.prompts(required(call, "runID", "id"))]}
 
 
 def submit_prompt(backend: Backend, call: Call) -> Json:
@@ -166,6 +167,15 @@ def _start(backend: Backend, call: Call, body: ExecuteBody, values: dict[str, An
 def _run(backend: Backend, run: Run) -> Json:
     waiting = run.kind is RunKind.PROMPT and not run.status.is_terminal
     return run_json(run, waiting=waiting and any(prompt.is_open for prompt in backend.prompts(run.id)))
+
+
+def _prompt(backend: Backend, prompt: Prompt) -> Json:
+    return {**prompt_json(prompt), "held": _held(backend, prompt.parent_id) if prompt.is_open else None}
+
+
+def _held(backend: Backend, run_id: str) -> Json | None:
+    why = backend.why_held(run_id)
+    return None if why is None else {"code": "code_changed", "message": why}
 
 
 def read_body(call: Call, kind: type[BodyT]) -> BodyT:

@@ -12,6 +12,7 @@ from ...models import Parameter, RunStatus, SessionStatus
 from ..backend import Backend
 from ..encoding import decode
 from ..ids import now
+from ..store.holds import why_held
 from ..store.records import Prompt, Run, RunKind, Session
 from ..users import Users
 from ..vault import Secrets, masked_values
@@ -72,6 +73,7 @@ class ShownSession(msgspec.Struct, frozen=True, kw_only=True):
     pages: int
     output: Shown | None
     failure: str
+    held: str
 
 
 def show_prompt(prompt: Prompt, users: Users, secrets: Secrets) -> ShownPrompt:
@@ -137,6 +139,7 @@ def show_session(backend: Backend, users: Users, session: Session, page: int | N
         pages=pages,
         output=_output(run, secrets),
         failure=_failure(run, secrets),
+        held=secrets.mask(why_held(run) or ""),
     )
 
 

@@ -42,6 +42,7 @@ _TITLES = {
     403: "This is not allowed",
     404: "There is nothing here",
     409: "This has been done already",
+    423: "Not for now",
     429: "Too many calls at a time",
     500: "An error",
     503: "Not just now",

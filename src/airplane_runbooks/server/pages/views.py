@@ -113,6 +113,7 @@ def _prompt(site: Site, visit: Visit, record: Prompt, fields: Any, *, status: in
         "errors": [field for field in fields if field.error],
         "problem": problem,
         "objection": objection,
+        "held": site.backend.why_held(record.run_id) if record.is_open else None,
         "too_late": status == 409,
         "token": signing.form_token(visit.known_user, record.id),
     }

@@ -15,6 +15,7 @@ from ...models import RunStatus
 from ..encoding import NotEncodable, decode
 from ..errors import Invalid
 from ..logs import describe
+from ..store.holds import other_way
 from ..store.interface import Store
 from ..store.records import Failure, Outcome, Run, RunKind
 from ..tracing import Tracing
@@ -31,11 +32,6 @@ MOST_CRASHES = 10  # in a row at one place, before a session is given up
 
 _PATIENCE = 0.05  # seconds between two cancellations of a runbook that does not let go
 
-_CHANGED = (
-    "the code of runbook {slug} has changed since this session was started, so what it has done cannot be told from "
-    "what it has still to do; start it anew, and give the runbook a version= to say yourself which changes matter"
-)
-
 
 class Runner:
     """Executes runbooks and tasks and writes down in the store how they end."""
@@ -46,10 +42,13 @@ class Runner:
         runbooks: Registry[Runbook[..., Any]],
         tasks: Registry[Task[..., Any]],
         tracing: Tracing,
+        *,
         vault: Vault,
+        put_back: Callable[[Store, Run], None],
     ) -> None:
         self._unguarded = store
         self._store = guarded(store)
+        self._put_back = put_back
         self._tracing = tracing
         self._vault = vault
         self._runbooks = runbooks
@@ -100,7 +99,7 @@ class Runner:
     def _execute(self, run: Run) -> bool:
         item = (self._tasks if run.kind is RunKind.TASK else self._runbooks).by_id.get(run.task_id)
         if item is None:
-            self._finish(run, Outcome.failed(Failure("LookupError", f"{run.slug} is not served any more")))
+            self._put_back(self._store, run)
             return False
         try:
             values = decode(run.param_values if run.sealed_values is None else self._vault.open(run.sealed_values))
@@ -132,10 +131,11 @@ class Runner:
     def _stretch(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> bool:
         run = journal.parent
         if journal.has_history and not runbook.code.fits(run.source):
-            self._finish(run, Outcome.failed(Failure("CodeChanged", _CHANGED.format(slug=run.slug))))
+            self._put_back(self._store, run)
             return False
         outcome = _outcome(journal, lambda: self._call(journal, runbook, values))
         succeeded = outcome.status is RunStatus.SUCCEEDED
+        went_another_way = False
         match journal.halt:
             case EngineTrouble() as trouble:
                 raise trouble
@@ -146,14 +146,19 @@ class Runner:
                 outcome = Outcome.cancelled()
             case ReplayMismatch() as mismatch:
                 outcome = Outcome.failed(journal.failure(mismatch))
+                went_another_way = True
             case _ if journal.suspended and (journal.main.halt or journal.quiet or succeeded):
                 return self._store.pause(run.id, run.epoch)
             case _ if succeeded and (rest := journal.unfinished()) is not None:
                 text = f"the runbook went another way than before: it ended ahead of {rest!r}"
                 outcome = Outcome.failed(Failure("ReplayMismatch", text))
+                went_another_way = True
             case _:
                 pass
-        self._finish(run, outcome)
+        if went_another_way and outcome.failure and not runbook.code.is_that_of(run.source):
+            self._store.hold(run.id, run.epoch, other_way(runbook.code.digest, outcome.failure.message))
+        else:
+            self._finish(run, outcome)
         return False
 
     def _call(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> Any:

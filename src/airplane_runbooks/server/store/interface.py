@@ -73,8 +73,8 @@ class Store(Protocol):
     def begin(self, run_id: str, stretch: int) -> Run | None:
         """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed.
 
-        That is so if another stretch has become due since, if its session is Waiting, or if it has ended. A session
-        that is Cancelling becomes Cancelled, since nothing of it executes any more.
+        That is so if another stretch has become due since, if its session is Waiting, or if it is held or has ended. A
+        session that is Cancelling becomes Cancelled, since nothing of it executes any more.
         """
         ...
 
@@ -91,6 +91,13 @@ class Store(Protocol):
 
         For those who stop before its next pause; does nothing if it has ended, has paused or is due already, or if the
         epoch is over. A session that is Cancelling becomes Cancelled.
+        """
+        ...
+
+    def hold(self, run_id: str, epoch: int, why: str) -> None:
+        """Hold a parent back instead of releasing it, and make its session Pending; does nothing where `release` does.
+
+        Nothing of it is executed, answered or expired until it is let go.
         """
         ...
 
@@ -123,8 +130,8 @@ class Store(Protocol):
     ) -> Prompt:
         """Submit a prompt's values as JSON, or cancel it (None), and make its Waiting session Active and due.
 
-        `by` is None if the prompt has expired. Raises NotFound, and Conflict if it has been answered before, save by a
-        call with the same seed, which changes nothing.
+        `by` is None if the prompt has expired. Raises NotFound, Held, and Conflict if it has been answered before, save
+        by a call with the same seed, which changes nothing.
         """
         ...
 
@@ -140,7 +147,7 @@ class Store(Protocol):
         ...
 
     def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
-        """Return the IDs of open prompts that should have been answered before then."""
+        """Return the IDs of open prompts that should have been answered before then, without those that are held."""
         ...
 
     def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:

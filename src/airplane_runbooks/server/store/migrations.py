@@ -14,11 +14,14 @@ Upgrade = Callable[[sa.Connection], None]
 
 def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
     binary, number = ("BYTEA", "DOUBLE PRECISION") if connection.dialect.name == "postgresql" else ("BLOB", "DOUBLE")
+    unfinished = "parent_id IS NULL AND ended_at IS NULL"
     for statement in (
         f"ALTER TABLE runbook_runs ADD COLUMN digests {binary}",
         f"ALTER TABLE runbook_runs ADD COLUMN timeout {number}",
         "ALTER TABLE runbook_runs ADD COLUMN spent BIGINT DEFAULT '0' NOT NULL",
         "ALTER TABLE runbook_runs ADD COLUMN held TEXT",
+        f"CREATE INDEX runbook_runs_by_source ON runbook_runs (source, task_id) WHERE {unfinished}",
+        f"ALTER TABLE runbook_servers ADD COLUMN catalog {binary}",
         f"CREATE TABLE runbook_facts (name TEXT NOT NULL PRIMARY KEY, value {binary} NOT NULL)",
         "CREATE TABLE runbook_sign_outs (id TEXT NOT NULL PRIMARY KEY, until BIGINT NOT NULL)",
         "CREATE INDEX runbook_sign_outs_by_until ON runbook_sign_outs (until)",

@@ -18,6 +18,7 @@ from ..errors import NotFound
 from ..ids import now
 from . import statements as sql
 from .database import Database, reading, writing
+from .holds import refusal
 from .interface import RunQuery, SessionQuery, Window, answered, ended
 from .records import Outcome, Prompt, Run, Session
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS, to_microseconds
@@ -53,7 +54,7 @@ class SqlStore:
         if run is None or run.stretch != stretch:
             return None
         status = _leave_cancelling(connection, run)
-        if run.status.is_terminal or status is SessionStatus.WAITING:
+        if run.status.is_terminal or run.held is not None or status is SessionStatus.WAITING:
             return None
         _move(connection, run, SessionStatus.ACTIVE)
         changes: dict[str, Any] = {"due_at": None, "woken": False, "epoch": run.epoch + 1, "crashes": run.crashes + 1}
@@ -88,6 +89,17 @@ class SqlStore:
         status = _leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
             _change(connection, run, stretch=run.stretch + 1, due_at=now(), crashes=0)
+
+    @writing
+    def hold(self, connection: Connection, run_id: str, epoch: int, why: str) -> None:
+        """Hold a parent back instead of releasing it, and make its session Pending."""
+        run = _lean(connection, sql.LOCK_RUN, run_id)
+        if run is None or run.epoch != epoch or run.due_at is not None:
+            return
+        status = _leave_cancelling(connection, run)
+        if not run.status.is_terminal and status is not SessionStatus.WAITING:
+            _change(connection, run, held=why, crashes=0)
+            _move(connection, run, SessionStatus.PENDING)
 
     @writing
     def finish(self, connection: Connection, run_id: str, outcome: Outcome, epoch: int) -> bool:
@@ -151,6 +163,8 @@ class SqlStore:
             if seed and seed == prompt.answered_seed:
                 return prompt
             raise answered(prompt)
+        if parent.held is not None:
+            raise refusal(parent)
         changes: dict[str, Any] = {"answered_by": by, "answered_seed": seed}
         if values is None:
             changes["cancelled_at"] = now()
@@ -316,6 +330,7 @@ def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
             "output": outcome.output,
             "failure": outcome.failure,
             "sealed_output": outcome.sealed_output,
+            "held": None,
             "ended_at": moment,
             "updated_at": moment,
             **more,

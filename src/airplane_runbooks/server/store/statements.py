@@ -55,7 +55,8 @@ MOVE_SESSION = sa.update(SESSIONS).where(SESSIONS.c.id == KEY, SESSIONS.c.status
 DUE = _lean.where(RUNS.c.due_at < BEFORE).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
 OVERDUE = (
     sa.select(PROMPTS.c.id)
-    .where(IS_OPEN, PROMPTS.c.expires_at < BEFORE)
+    .join(RUNS, RUNS.c.id == PROMPTS.c.parent_id)
+    .where(IS_OPEN, PROMPTS.c.expires_at < BEFORE, RUNS.c.held.is_(None))
     .order_by(PROMPTS.c.expires_at, PROMPTS.c.seq)
     .limit(LIMIT)
 )

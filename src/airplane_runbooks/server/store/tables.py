@@ -164,6 +164,7 @@ SERVERS = sa.Table(
     METADATA,
     sa.Column("id", sa.Text, primary_key=True),
     _column("seen_at", sa.DateTime(timezone=True)),
+    _optional("catalog", _JSON),
 )
 
 FACTS = sa.Table(  # about the database as a whole: what its servers must agree on
@@ -182,6 +183,7 @@ SIGN_OUTS = sa.Table(  # sign-ins that have been ended before their time, until 
 
 IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
 HAS_ENDED = RUNS.c.parent_id.is_(None) & RUNS.c.ended_at.is_not(None)
+IS_UNFINISHED = RUNS.c.parent_id.is_(None) & RUNS.c.ended_at.is_(None)
 
 _index(RUNS, "parent_id", "position", where=RUNS.c.parent_id.is_not(None), unique=True)
 _index(RUNS, "task_id", "seq")
@@ -190,6 +192,7 @@ _index(RUNS, "slug", "seq", where=is_short(RUNS.c.slug))
 _index(RUNS, "env_slug", "seq", where=is_short(RUNS.c.env_slug))
 _index(RUNS, "due_at", "seq", where=RUNS.c.due_at.is_not(None))
 _index(RUNS, "ended_at", "seq", where=HAS_ENDED)
+_index(RUNS, "source", "task_id", where=IS_UNFINISHED)
 _index(SESSIONS, "runbook_id", "seq")
 _index(SESSIONS, "status", "seq")
 _index(PROMPTS, "run_id", "seq")

@@ -1,0 +1,98 @@
+"""Holds the sessions whose code no server has, and lets them go on once there is one again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from ..runbooks.catalog import Catalog
+from ..store.holds import OTHER_CODE, Holds, Kin
+from ..store.interface import Store
+from ..store.records import Run, RunKind
+from .interface import Engine
+
+logger = logging.getLogger(__name__)
+
+_EVERY = 5  # passes between two looks
+
+_HELD = (
+    "%d unfinished session(s) of %s %s are held: no server has the code with which they were started. They go on as "
+    "soon as one serves it again, or as soon as it has a version= that fits them; else fail or cancel them."
+)
+
+
+class Holding:
+    """Compares what is unfinished with the code that this server has, and the others that are alive."""
+
+    def __init__(self, holds: Holds, engine: Engine, catalog: Catalog) -> None:
+        self._holds = holds
+        self._engine = engine
+        self._catalog = catalog
+        self._passes = 0
+        self._news = threading.Event()
+        self._news.set()
+        self._told: set[tuple[RunKind, str, str]] = set()
+
+    def look(self) -> None:
+        """Hold what waits and has no code anywhere, let go what has it here, and warn of what is held.
+
+        Not each time, for all that is unfinished is looked at; but soon after something has been held.
+        """
+        self._passes += 1
+        if not (self._news.is_set() or self._passes % _EVERY == 0):
+            return
+        self._news.clear()
+        others: Sequence[Catalog] | None = None
+        for kin in self._holds.unfinished():
+            code = self._catalog.code(kin.kind, kin.task_id)
+            if code is not None and code.fits(kin.source):
+                self._told.discard((kin.kind, kin.task_id, kin.source))
+                if kin.held:
+                    self._holds.let_go(kin, code.digest)
+                continue
+            others = self._others() if others is None else others
+            if not _have(others, kin) and (kin.held + self._holds.hold(kin)):
+                self._warn(kin)
+
+    def put_back(self, store: Store, run: Run) -> None:
+        """Give a parent back whose code this server has not: to those that have it, or to be held."""
+        if _have(self._others(), run):
+            store.release(run.id, run.epoch)
+        else:
+            store.hold(run.id, run.epoch, OTHER_CODE)
+            self._news.set()
+
+    def share(self, due: Sequence[Run]) -> tuple[list[str], list[str]]:
+        """Return the tickets of what is due: those for all servers, and those to be worked on in this one."""
+        others = self._others() if due else ()
+        for_all, for_us = [], []
+        for run in due:
+            able = [_can(catalog, run) for catalog in others]
+            if not _can(self._catalog, run):
+                if not any(able):  # one of them begins it, and holds it
+                    for_all.append(run.ticket)
+            elif all(able):
+                for_all.append(run.ticket)
+            else:
+                for_us.append(run.ticket)
+        return for_all, for_us
+
+    def _others(self) -> Sequence[Catalog]:
+        return [Catalog.read(announced) for announced in self._engine.announced()]
+
+    def _warn(self, kin: Kin) -> None:
+        key = (kin.kind, kin.task_id, kin.source)
+        if key not in self._told:
+            self._told.add(key)
+            logger.warning(_HELD, kin.count, kin.kind.value, kin.slug)
+
+
+def _have(catalogs: Sequence[Catalog], item: Kin | Run) -> bool:
+    return any(catalog.has(item.kind, item.task_id, item.source) for catalog in catalogs)
+
+
+def _can(catalog: Catalog, run: Run) -> bool:
+    """Whether a server can begin what is due: what has not begun yet fits any code."""
+    code = catalog.code(run.kind, run.task_id)
+    return code is not None and (run.epoch == 0 or code.fits(run.source))
