@@ -30,6 +30,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar, overload
 
 from ...models import Reviewers
+from ..errors import Invalid
 from ..store.records import Run
 from .fields import member_reader, parameter
 from .halts import Halt
@@ -68,7 +69,11 @@ class _Base:
     def _ask(self, owner: object, question: Question, fields: dict[str, Any]) -> dict[str, Any]:
         branch = self._journal.branch(owner)
         run = self._journal.prompt(branch, question)
-        values = read_all(question.parameters, self._journal.answer(branch, run, question.parameters), "values")
+        answer = self._journal.answer(branch, run, question.parameters)
+        try:
+            values = read_all(question.parameters, answer, "values")
+        except Invalid as problem:  # it was checked against the fields that the prompt had then
+            raise self._journal.mismatch(f"the answer to {run.name!r} does not fit: {problem}") from None
         return {slug: member_reader(fields[slug])(value) for slug, value in values.items()}
 
 

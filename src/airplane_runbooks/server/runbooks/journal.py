@@ -244,6 +244,10 @@ class Journal:
         """Return what makes the execution end in EngineTrouble for whatever is raised inside."""
         return apart(self._ended)
 
+    def mismatch(self, text: str) -> Halt:
+        """Return the end of an execution that finds something else recorded than it can go on with."""
+        return self._ended(ReplayMismatch(text))
+
     def unfinished(self) -> str | None:
         """Return the name of the first recorded step or prompt that the runbook has not come to, if any."""
         return next((self._history[position].name for position in self._unseen), None)

@@ -135,7 +135,6 @@ class Runner:
             return False
         outcome = _outcome(journal, lambda: self._call(journal, runbook, values))
         succeeded = outcome.status is RunStatus.SUCCEEDED
-        went_another_way = False
         match journal.halt:
             case EngineTrouble() as trouble:
                 raise trouble
@@ -145,24 +144,34 @@ class Runner:
             case Interrupted():
                 outcome = Outcome.cancelled()
             case ReplayMismatch() as mismatch:
-                outcome = Outcome.failed(journal.failure(mismatch))
-                went_another_way = True
+                return self._differ(journal, runbook, mismatch)
             case _ if journal.suspended and (journal.main.halt or journal.quiet or succeeded):
                 return self._store.pause(run.id, run.epoch)
             case _ if succeeded and (rest := journal.unfinished()) is not None:
                 text = f"the runbook went another way than before: it ended ahead of {rest!r}"
-                outcome = Outcome.failed(Failure("ReplayMismatch", text))
-                went_another_way = True
+                return self._differ(journal, runbook, journal.mismatch(text))
             case _:
                 pass
-        if went_another_way and outcome.failure and not runbook.code.is_that_of(run.source):
-            self._store.hold(run.id, run.epoch, other_way(runbook.code.digest, outcome.failure.message))
+        self._finish(run, outcome)
+        return False
+
+    def _differ(self, journal: Journal, runbook: Runbook[..., Any], mismatch: Halt) -> bool:
+        """Fail a session that does not repeat what it did, unless other code did it: then another may yet go on."""
+        run, failure = journal.parent, journal.failure(mismatch)
+        if runbook.code.is_that_of(run.source):
+            self._finish(run, Outcome.failed(failure))
         else:
-            self._finish(run, outcome)
+            self._store.hold(run.id, run.epoch, other_way(runbook.code.digest, failure.message))
+            logger.warning("%s %s (%s) is held: it differs from what was recorded", run.kind.value, run.slug, run.id)
         return False
 
     def _call(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> Any:
-        arguments = runbook.arguments(values)
+        try:
+            arguments = runbook.arguments(values)
+        except Invalid as problem:
+            if journal.has_history:
+                raise journal.mismatch(f"its parameters do not fit: {problem}") from None
+            raise
         if runbook.is_async:
             runner = asyncio.Runner()
             with journal.apart():
