@@ -12,7 +12,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql
 
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
-from .tables import HAS_ENDED, IS_OPEN, LONGEST_INDEXED, PROMPTS, RUNS, SESSIONS, is_short
+from .tables import HAS_ENDED, IS_OPEN, LONGEST_INDEXED, PROMPTS, RUNS, SESSIONS, is_short, on_postgres
 
 KEY = bindparam("key", type_=RUNS.c.id.type)
 LIMIT = bindparam("limit", type_=sa.BigInteger)
@@ -99,7 +99,8 @@ def list_sessions(filters: Mapping[str, Any]) -> sa.Select[Any]:
 
 def list_runs(filters: Mapping[str, Any]) -> sa.Select[Any]:
     """Select a page of runs, newest first."""
-    short = frozenset(name for name in _ANY_LENGTH & filters.keys() if len(filters[name]) <= LONGEST_INDEXED)
+    lengths = {name: len(on_postgres(filters[name])) for name in _ANY_LENGTH & filters.keys()}
+    short = frozenset(name for name, length in lengths.items() if length <= LONGEST_INDEXED)
     if "session_id" in filters:  # better than any other index, which SQLite cannot know
         short = frozenset()
     return _page(RUNS, frozenset(filters), short)

@@ -13,14 +13,31 @@ import sqlalchemy as sa
 METADATA = sa.MetaData()
 
 
+# A code point that Unicode keeps for the inside of programs. It and U+0000, which PostgreSQL does not take, are written
+# as two characters each, so every text comes back and equal texts stay equal; other rows are read as they are.
+_ESCAPE = "\ufdd0"
+
+
+def on_postgres(text: str) -> str:
+    """Return a text as PostgreSQL has it."""
+    return text.replace(_ESCAPE, _ESCAPE + "1").replace("\0", _ESCAPE + "0")
+
+
+def _from_postgres(text: str) -> str:
+    return text.replace(_ESCAPE + "0", "\0").replace(_ESCAPE + "1", _ESCAPE)
+
+
 class _PostgresText(sa.TypeDecorator[str]):
-    """Text without the character that PostgreSQL has no place for."""
+    """Any text."""
 
     impl = sa.Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - the base class's
-        return value.replace("\0", "\ufffd") if value else value
+        return value and on_postgres(value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - likewise
+        return value and _from_postgres(value)
 
 
 _TEXT = sa.Text().with_variant(_PostgresText(), "postgresql")
