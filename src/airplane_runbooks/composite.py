@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import AirplaneError
-from .http import Reply
+from .http import Headers, Reply
 from .operations import Operation, ReplyT, RequestT
 from .options import Resolved
+from .redaction import secrets_in
 
 if TYPE_CHECKING:
     from .core import Core
@@ -23,6 +24,7 @@ class Composite:
         attempts: How many requests were made.
         session_id: The session that it is about, once that is known.
         idempotency_key: The key by which repeating the operation leads to the same session, if it has started one.
+        sent: Headers of requests in which all credentials occur that were sent.
     """
 
     def __init__(self, core: Core, options: Resolved) -> None:
@@ -30,6 +32,7 @@ class Composite:
         self.attempts = 0
         self.session_id: str | None = None
         self.idempotency_key: str | None = None
+        self.sent: tuple[Headers, ...] = ()
         self._core = core
         self._options = options
         self._started = core.clock.now()
@@ -84,6 +87,8 @@ class Composite:
             return await self._core.perform(operation, request, self._options, call)
         finally:
             self.attempts += call.attempts
+            if not secrets_in(call.sent) <= secrets_in(self.sent):
+                self.sent += call.sent
 
     def annotate(self, error: AirplaneError, name: str) -> None:
         """Leave on an error what all calls together have come to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -15,7 +15,8 @@ from .middleware.tracing import begin_call
 from .operations import Operation, ReplyT, RequestT
 from .options import BaseURL, Resolved
 from .pipeline import Next
-from .replies import redacted, request_id, status_error
+from .redaction import redactor_of
+from .replies import request_id, status_error
 from .telemetry import Telemetry
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Core:
         except BaseException as failure:
             span.end(call.attempts, failure)
             raise
-        span.end(call.attempts, None, getattr(reply.data, "session_id", None))
+        span.end(call.attempts, None, getattr(reply.data, "session_id", None), call.sent)
         return reply
 
     async def compose(self, name: str, steps: Callable[[Composite], Awaitable[T]], options: Resolved) -> T:
@@ -49,11 +50,12 @@ class Core:
         try:
             result = await steps(composite)
         except BaseException as failure:
+            redactor_of(composite.sent).error(failure)
             if isinstance(failure, AirplaneError):
                 composite.annotate(failure, name)
-            span.end(composite.attempts, failure, composite.session_id)
+            span.end(composite.attempts, failure, composite.session_id, composite.sent)
             raise
-        span.end(composite.attempts, None, composite.session_id)
+        span.end(composite.attempts, None, composite.session_id, composite.sent)
         return result
 
     def begin(self, name: str, options: Resolved, timeout: float | None) -> CallState:
@@ -71,7 +73,7 @@ class Core:
     async def perform(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, options: Resolved, call: CallState
     ) -> Reply[ReplyT]:
-        """Carry out a call, and leave on every error what it has come to."""
+        """Carry out a call. Every error of it leaves here with what it has come to, and without the credentials."""
         try:
             operation.check(request)
             body = operation.body(request)
@@ -86,27 +88,35 @@ class Core:
                 )
             )
             if not response.is_success:
-                raise status_error(response)
+                _refuse(response)
             return Reply(
-                data=_decode(operation, response, call),
+                data=_decode(operation, response),
                 response=response,
                 request_id=request_id(response.headers),
                 attempts=call.attempts,
                 elapsed=self.clock.now() - call.started,
                 idempotency_key=call.idempotency_key,
             )
-        except AirplaneError as failure:
-            _annotate(failure, call)
+        except BaseException as failure:
+            redactor_of(call.sent).error(failure)
+            if isinstance(failure, AirplaneError):
+                _annotate(failure, call)
             raise
 
 
-def _decode(operation: Operation[RequestT, ReplyT], response: Response, call: CallState) -> ReplyT:
+def _refuse(response: Response) -> NoReturn:
+    raise status_error(response)
+
+
+def _decode(operation: Operation[RequestT, ReplyT], response: Response) -> ReplyT:
     try:
         return operation.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        kept = response if call.redact is None else redacted(response, call.redact)
-        message = f"{operation.name} succeeded, but its reply cannot be read: {problem}"
-        raise DecodeError(message, kept) from None
+        error = DecodeError(f"{operation.name} succeeded, but its reply cannot be read: {problem}", response)
+    try:
+        raise error  # out here, for the problem itself may hold all of the reply
+    finally:
+        del error  # its traceback holds this frame
 
 
 def _annotate(error: AirplaneError, call: CallState) -> None:
@@ -120,7 +130,7 @@ def _annotate(error: AirplaneError, call: CallState) -> None:
 def leaf(carry: Callable[[Request, float | None], Awaitable[Response]], clock: Clock) -> Next:
     """Return the innermost link of the chain: hand the request to the transport with the time that is left for it.
 
-    An error response that repeats the API key does so to nobody beyond this point.
+    An error response that repeats a credential does so to nobody beyond this point.
     """
 
     async def send(request: Request) -> Response:
@@ -133,6 +143,6 @@ def leaf(carry: Callable[[Request, float | None], Awaitable[Response]], clock: C
                 raise AttemptTimeout("no time left before the request could be sent", sent=False)
             timeout = left if timeout is None or left < timeout else timeout
         response = await carry(request, timeout)
-        return response if response.is_success or call.redact is None else redacted(response, call.redact)
+        return response if response.is_success else redactor_of(call.sent).response(response)
 
     return send

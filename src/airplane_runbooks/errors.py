@@ -25,6 +25,7 @@ Errors hold plain data only, so they pickle, copy and cross processes whole.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from .http import Headers, Response
@@ -33,8 +34,20 @@ if TYPE_CHECKING:  # models raise errors, and errors only name models
     from .models import Prompt, Run, Session
 
 
+# What could rewrite a terminal, a log or the order of its words: C0, C1, bidirectional controls, other ends of lines,
+# and halves of surrogate pairs, which cannot be written out at all.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def escape_controls(text: str) -> str:
+    r"""Return a text with its control characters written as escapes, such as `\x1b` and `\n`."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 class AirplaneError(Exception):
     """Base of all errors of this library.
+
+    The text of an error is one line: control characters in it, such as a server may send, are shown escaped.
 
     Attributes:
         operation: Name of the operation, such as `runbooks.execute`; None outside a call.
@@ -49,6 +62,9 @@ class AirplaneError(Exception):
     idempotency_key: str | None = None
     maybe_processed: bool = False
     session_id: str | None = None
+
+    def __str__(self) -> str:
+        return escape_controls(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__)
@@ -136,12 +152,13 @@ class APIError(AirplaneError):
 
     Attributes:
         status: HTTP status code.
-        message: The server's message, or a generic text if its body held none.
+        message: The server's message as it came, or a generic text if its body held none.
         code: The server's machine-readable code, if any.
         request_id: The server's ID of the request, if it sent one.
         retry_after: Seconds from the `Retry-After` header, if any.
         headers: Response headers.
-        body: Raw response body.
+        body: Response body as it came, but for the credentials: JSON with them is written anew without them, and what
+            cannot be searched for them, being compressed or longer than 4 MiB, is left out.
     """
 
     def __init__(
@@ -202,7 +219,7 @@ class DecodeError(AirplaneError):
     """The server accepted the call, but its reply could not be read.
 
     Attributes:
-        response: The response as it came.
+        response: The response as it came, but for credentials.
     """
 
     def __init__(self, message: str, response: Response) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -15,6 +15,13 @@ T = TypeVar("T")
 # RFC 9110, section 5: field names are tokens; values are visible ASCII, space and tab.
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+API_KEY_HEADER = "x-airplane-api-key"
+
+# What the API's clients send to say who they are, and what HTTP has for it; and whatever else is named like that.
+_CREDENTIALS = re.compile(
+    r"(?:proxy-)?authorization|(?:set-)?cookie2?|(?:.+-)?(?:api-?key|token|secret|password|credentials?|jwt)"
+)
 
 _SHOWN = frozenset(
     {"accept", "accept-encoding", "content-encoding", "content-length", "content-type", "date", "host"}
@@ -30,6 +37,11 @@ def is_header_name(name: str) -> bool:
 def is_header_value(value: str) -> bool:
     """Whether `value` holds only visible ASCII, spaces and tabs: nothing that could start another header."""
     return _VALUE.fullmatch(value) is not None
+
+
+def is_credential_header(name: str) -> bool:
+    """Whether a header, in whatever case and with hyphens or underscores, holds a key, token, password or cookie."""
+    return _CREDENTIALS.fullmatch(name.lower().replace("_", "-")) is not None
 
 
 class Headers(Mapping[str, str]):
@@ -85,7 +97,8 @@ class Headers(Mapping[str, str]):
 class CallState(msgspec.Struct, kw_only=True, eq=False):
     """What one call, with all its attempts, has come to. The only mutable thing in the chain.
 
-    Times are readings of the client's monotonic clock, in seconds. `redact` takes the API key out of a server's bytes.
+    Times are readings of the client's monotonic clock, in seconds. `sent` has the headers of the attempts, with the
+    credentials that a server may repeat.
     """
 
     operation: str
@@ -96,7 +109,7 @@ class CallState(msgspec.Struct, kw_only=True, eq=False):
     idempotency_key: str | None = None
     attempts: int = 0
     maybe_sent: bool = False
-    redact: Callable[[bytes], bytes] | None = None
+    sent: tuple[Headers, ...] = ()
 
     def __repr__(self) -> str:
         return f"<CallState {self.operation} attempts={self.attempts}>"

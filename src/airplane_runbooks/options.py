@@ -40,10 +40,6 @@ class Secret:
         """Return the string itself."""
         return self._value
 
-    def redact(self, data: bytes) -> bytes:
-        """Return `data` with every occurrence of the secret blotted out."""
-        return data.replace(self._value.encode("ascii"), b"[api key]")
-
     def __repr__(self) -> str:
         return "Secret(***)"
 

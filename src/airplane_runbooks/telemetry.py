@@ -6,7 +6,7 @@ the user has plugged in behind the API may raise; that is logged once, and no ca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from opentelemetry import context as otel_context
@@ -15,10 +15,11 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Setter, TextMapPropagator
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from .http import Request
+from .http import Headers
 from .log import logger
 from .opt_in import OptIn, Value
 from .options import BaseURL
+from .redaction import redactor_of
 
 SCOPE = "airplane_runbooks"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
@@ -211,16 +212,17 @@ def type_name(failure: BaseException) -> str:
     return f"{type(failure).__module__}.{type(failure).__qualname__}"
 
 
-def without_key(request: Request, found: Attributes) -> Attributes:
-    """Return attributes without the API key of the request, should it be in one of them."""
-    redact = request.call.redact
-
-    def clean(value: Value) -> Value:
-        if isinstance(value, str):
-            return value if redact is None else redact(value.encode("utf-8", "replace")).decode()
-        return [str(clean(item)) for item in value] if isinstance(value, list) else value
-
-    return {name: clean(value) for name, value in found.items()}
+def without_credentials(sent: Iterable[Headers], found: Attributes) -> Attributes:
+    """Return attributes without the credentials that were sent, should a server or a URL repeat them."""
+    redact = redactor_of(sent).text
+    return {
+        name: redact(value)
+        if isinstance(value, str)
+        else list(map(redact, value))
+        if isinstance(value, list)
+        else value
+        for name, value in found.items()
+    }
 
 
 def redact_url(url: str) -> str:

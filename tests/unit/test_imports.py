@@ -25,6 +25,7 @@ LAYERS = [
     "policy",
     "clock",
     "http",
+    "redaction",
     "errors",
     "params",
     "models",

@@ -66,10 +66,6 @@ def test_a_secret_cannot_be_taken_apart(look):
     assert KEY not in str(refused.value)
 
 
-def test_a_secret_is_blotted_out_of_bytes():
-    assert Secret(KEY).redact(b"\xff" + KEY.encode() * 2 + b"tkn_") == b"\xff[api key][api key]tkn_"
-
-
 @pytest.mark.parametrize(
     ("value", "problem"),
     [

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..http import Request, Response
+from ..http import API_KEY_HEADER, Request, Response
 from ..options import Secret
 from ..pipeline import Next
-
-API_KEY_HEADER = "x-airplane-api-key"
 
 
 class Auth:
@@ -18,11 +16,11 @@ class Auth:
         self._source = source
 
     async def __call__(self, request: Request, call_next: Next, /) -> Response:
-        """Send the request with the key, and leave word of how to blot it out."""
-        secret = self._source()
-        request.call.redact = secret.redact
+        """Send the request with the key, and leave word of what must not be shown."""
         # The key itself is never bound to a local name: a traceback may show those.
-        return await call_next(request.with_headers(request.headers.merged({API_KEY_HEADER: secret.reveal()})))
+        headers = request.headers.merged({API_KEY_HEADER: self._source().reveal()})
+        request.call.sent += (headers,)
+        return await call_next(request.with_headers(headers))
 
     def __repr__(self) -> str:
         return "Auth(***)"

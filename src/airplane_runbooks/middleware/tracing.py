@@ -15,11 +15,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 
 from ..errors import AirplaneError, TransportError
-from ..http import Request, Response
+from ..http import Headers, Request, Response
 from ..opt_in import read
 from ..pipeline import Next
 from ..replies import request_id
-from ..telemetry import SUPPRESS_HTTP, Attributes, Result, Telemetry, redact_url, type_name, without_key
+from ..telemetry import SUPPRESS_HTTP, Attributes, Result, Telemetry, redact_url, type_name, without_credentials
 
 _MAX_DESCRIPTION = 250
 _CALL, _ATTEMPT = SpanKind.INTERNAL, SpanKind.CLIENT  # looking up a member of an enumeration takes its time
@@ -28,7 +28,13 @@ _CALL, _ATTEMPT = SpanKind.INTERNAL, SpanKind.CLIENT  # looking up a member of a
 class Unwatched:
     """The span of an operation that nobody looks at."""
 
-    def end(self, attempts: int, failure: BaseException | None, session_id: object = None) -> None:
+    def end(
+        self,
+        attempts: int,
+        failure: BaseException | None,
+        session_id: object = None,
+        sent: tuple[Headers, ...] = (),
+    ) -> None:
         """Do nothing."""
 
 
@@ -53,8 +59,17 @@ class CallSpan:
         self._token = None if span is None else otel_context.attach(trace.set_span_in_context(span, current))
         self._started = perf_counter()
 
-    def end(self, attempts: int, failure: BaseException | None, session_id: object = None) -> None:
-        """Record how the call ended. What is no Exception is a cancellation, and that is not an error."""
+    def end(
+        self,
+        attempts: int,
+        failure: BaseException | None,
+        session_id: object = None,
+        sent: tuple[Headers, ...] = (),
+    ) -> None:
+        """Record how the call ended, and with which session; the credentials in the headers that were sent are masked.
+
+        What is no Exception is a cancellation, and that is not an error.
+        """
         elapsed = perf_counter() - self._started
         telemetry, attributes = self._telemetry, self._attributes
         of_result: Attributes = {}
@@ -67,7 +82,7 @@ class CallSpan:
         otel_context.detach(self._token)
         of_result["airplane.operation.attempts"] = attempts
         if isinstance(session_id, str):
-            of_result["airplane.session.id"] = session_id
+            of_result |= without_credentials(sent, {"airplane.session.id": session_id})
         telemetry.end(self._span, of_result, failed=isinstance(failure, Exception), description=_description(failure))
 
 
@@ -163,11 +178,11 @@ def _result_of(failure: BaseException) -> Result:
 def _details(request: Request, telemetry: Telemetry) -> Attributes:
     """Return what is only worth finding out for a span that is recorded."""
     found: Attributes = {"url.full": redact_url(request.url), **read(telemetry.opt_in.of_request, request)}
-    return without_key(request, found)
+    return without_credentials(request.call.sent, found)
 
 
 def _found(request: Request, response: Response, telemetry: Telemetry) -> Attributes:
     found = read(telemetry.opt_in.of_response, response)
     if (server_id := request_id(response.headers)) is not None:
         found["airplane.request_id"] = server_id
-    return without_key(request, found)
+    return without_credentials(request.call.sent, found)

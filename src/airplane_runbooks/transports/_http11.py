@@ -26,6 +26,8 @@ _MAX_READ_SIZE = 256 * 1024
 _MAX_CHUNK_LINE = 1024
 _FREE_CHUNK_LINE = 16
 
+_KNOWN_CODINGS = frozenset({"br", "compress", "deflate", "x-compress", "zstd"})
+
 _VISIBLE = bytes([ord("\t"), *range(0x20, 0x7F)])
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n")
@@ -308,7 +310,9 @@ def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
     coding = (coding or "identity").strip().lower()
     if coding == "identity" or not body:
         return body
-    problem = f"the server used the content coding {coding[:40]!r}, which was not asked for"
+    # Its name is not shown unless we know it: it might be anything, the start of the API key included.
+    shown = f"the content coding {coding!r}" if coding in _KNOWN_CODINGS else "a content coding"
+    problem = f"the server used {shown} that was not asked for"
     if coding in ("gzip", "x-gzip"):
         inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
