@@ -7,6 +7,7 @@ import functools
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
@@ -158,7 +159,8 @@ class _Client(ABC, Generic[TransportT]):
         if options is None:
             return self._resolved
         if options.headers is UNSET and options.idempotency_key is UNSET:
-            return self._remember(options)
+            with suppress(TypeError):  # a strategy of the user's for retries need not be hashable
+                return self._remember(options)
         return self._resolve(options)
 
     def with_options(

@@ -15,7 +15,7 @@ from .middleware.tracing import begin_call
 from .operations import Operation, ReplyT, RequestT
 from .options import BaseURL, Resolved
 from .pipeline import Next
-from .redaction import redactor_of
+from .redaction import empty_frames, redactor_of
 from .replies import request_id, status_error
 from .telemetry import Telemetry
 
@@ -51,6 +51,7 @@ class Core:
             result = await steps(composite)
         except BaseException as failure:
             redactor_of(composite.sent).error(failure)
+            empty_frames(failure)
             if isinstance(failure, AirplaneError):
                 composite.annotate(failure, name)
             span.end(composite.attempts, failure, composite.session_id, composite.sent)

@@ -1,7 +1,7 @@
 """Everything that can go wrong, as one tree of plain, picklable exceptions.
 
     AirplaneError
-    ├─ ConfigurationError      also a ValueError: raised before any I/O
+    ├─ ConfigurationError      also a ValueError: an argument or setting that cannot work
     ├─ ParamValueError         also a ValueError: a parameter value that cannot be sent; names its path
     ├─ TransportError          no usable response; `sent` tells whether the request may have left
     │  ├─ ConnectError         DNS, refused, TLS, proxy, no free connection: surely not sent
@@ -78,7 +78,7 @@ def _restore(cls: type[AirplaneError], args: tuple[Any, ...], state: dict[str, A
 
 
 class ConfigurationError(AirplaneError, ValueError):
-    """An argument or setting that cannot work. Nothing was sent."""
+    """An argument or setting that cannot work. Nothing was sent, unless a strategy for retries is what failed."""
 
 
 class ParamValueError(AirplaneError, ValueError):

@@ -97,7 +97,8 @@ class Headers(Mapping[str, str]):
 class CallState(msgspec.Struct, kw_only=True, eq=False):
     """What one call, with all its attempts, has come to. The only mutable thing in the chain.
 
-    Times are readings of the client's monotonic clock, in seconds. `sent` has the headers of the attempts, with the
+    Times are readings of the client's monotonic clock, in seconds. `waits` counts the attempts that were answered with
+    the word that an earlier one is still being carried out. `sent` has the headers of the attempts, with the
     credentials that a server may repeat.
     """
 
@@ -109,6 +110,7 @@ class CallState(msgspec.Struct, kw_only=True, eq=False):
     idempotency_key: str | None = None
     attempts: int = 0
     maybe_sent: bool = False
+    waits: int = 0
     sent: tuple[Headers, ...] = ()
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from .errors import ConfigurationError
-from .http import Request, Response, is_header_name
+from .http import Request, Response, is_credential_header, is_header_name
 
 T = TypeVar("T")
 
@@ -35,9 +35,6 @@ _OF_REQUEST: dict[str, Callable[[Request], Value | None]] = {
 _OF_RESPONSE: dict[str, Callable[[Response], Value | None]] = {"http.response.body.size": _content_length}
 
 _REQUEST_HEADER, _RESPONSE_HEADER = "http.request.header.", "http.response.header."
-_CREDENTIALS = frozenset(
-    {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-airplane-api-key", "x-airplane-token"}
-)
 
 
 class OptIn(msgspec.Struct, frozen=True):
@@ -75,10 +72,10 @@ def _header(name: str, prefix: str) -> str | None:
     if not name.startswith(prefix):
         return None
     header = name.removeprefix(prefix)
+    if is_credential_header(header):
+        raise ConfigurationError(f"opt_in_attributes: {name!r} would show credentials")
     if not is_header_name(header) or header != header.lower():
         raise ConfigurationError(f"opt_in_attributes: {name!r} does not end with the name of a header in lower case")
-    if header in _CREDENTIALS:
-        raise ConfigurationError(f"opt_in_attributes: {name!r} would show credentials")
     return header
 
 

@@ -22,10 +22,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     Any tenacity strategy plugs into `stop`, `wait` and `retry`. They run only after a failed attempt, and see the
     response as the state's result, or the TransportError as its exception. Whatever they say, a request that is not
-    safe to repeat is not repeated, and no wait goes past the deadline of the call.
+    safe to repeat is not repeated, and no wait goes past the deadline of the call. One that raises, or returns no wait
+    of zero or more seconds, ends the call with a ConfigurationError whose cause is the failure of the last attempt.
 
     Attributes:
-        max_attempts: Attempts in all, the first one included. Ignored if `stop` is given.
+        max_attempts: Attempts in all, the first one included. Ignored if `stop` is given. Unless it is 1, attempts
+            that the server answers with a 409 and `X-Airplane-Retryable: true` do not count: it is still at work on
+            the same request, which is waited for until the deadline.
         initial_delay: Upper bound of the first wait, in seconds; it doubles with every attempt, and the wait is drawn
             evenly between zero and the bound. Ignored if `wait` is given.
         max_delay: Where the bound stops growing, in seconds. Ignored if `wait` is given.
@@ -49,6 +52,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("initial_delay", "max_delay", "max_retry_after"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be zero or more seconds, not {getattr(self, name)}")
+        for name in ("stop", "wait", "retry"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise ValueError(f"{name} must be a tenacity strategy or another callable, not {getattr(self, name)!r}")
 
 
 NO_RETRY = RetryPolicy(max_attempts=1)

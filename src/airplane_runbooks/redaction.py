@@ -9,10 +9,12 @@ searched within bounds is dropped.
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import functools
 import html
 import re
+import traceback
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -27,6 +29,7 @@ MASK = "[api key]"
 # Stands for a text that is too long, or nested too deep, to be searched.
 DROPPED = "[dropped: too much to search for credentials]"
 
+_PACKAGE = __name__.partition(".")[0]
 _SHORT = 8  # shorter keys are masked as whole words only, or they would blot out parts of ordinary words
 _LONGEST = 4 * 1024 * 1024  # characters of a text, and of all that is decoded from it
 _MOST_FORMS = 64
@@ -215,6 +218,25 @@ class Redactor:
         except Exception:  # noqa: BLE001  # of the user's own making
             return True
         return self._masked(shown) != shown
+
+
+def empty_frames(error: BaseException) -> None:
+    """Drop the local variables of our own frames that an exception and those that led to it have come through.
+
+    They hold what earlier calls of the same operation have returned, as it came.
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        waiting += [current.__cause__, current.__context__]
+        for frame, _ in traceback.walk_tb(current.__traceback__):
+            if frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+                with contextlib.suppress(RuntimeError):  # it has not ended yet
+                    frame.clear()
 
 
 def _is_compressed(data: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import timedelta
 from email.utils import formatdate
 from typing import Any
 
@@ -16,6 +17,8 @@ from airplane_runbooks import (
     AirplaneError,
     AttemptTimeout,
     CallOptions,
+    ConfigurationError,
+    Conflict,
     ConnectError,
     ConnectionLost,
     DeadlineExceeded,
@@ -291,9 +294,141 @@ class TestStrategiesOfTenacity:
             pytest.fail("tenacity was used on the way of success")
 
         monkeypatch.setattr("airplane_runbooks.middleware.retry.new_state", fail)
-        monkeypatch.setattr("airplane_runbooks.middleware.retry.strategies", fail)
         _, _, error = execute(OK)
         assert error is None
+
+
+def in_progress(**headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return json_response({"error": "key in use"}, status=409, headers={"X-Airplane-Retryable": "true", **named})
+
+
+class TestARequestThatIsStillBeingCarriedOut:
+    def test_is_waited_for_until_it_is_through(self) -> None:
+        transport, clock, error = execute(ConnectionLost("reset"), *[in_progress(retry_after="2")] * 20, OK)
+        assert error is None
+        assert len(transport.requests) == 22
+        assert len({request.headers["idempotency-key"] for request in transport.requests}) == 1
+        assert clock.sleeps[1:] == [2] * 20
+
+    def test_is_waited_for_until_the_deadline_where_the_server_names_no_time(self) -> None:
+        transport = FakeTransport(lambda _: in_progress())
+        clock = FakeClock()
+        with pytest.raises(DeadlineExceeded) as caught:
+            client(transport, clock, timeout=60).runbooks.execute(slug="x")
+        assert sum(clock.sleeps) > 40
+        assert len(transport.requests) < 60
+        assert isinstance(caught.value.__cause__, Conflict)
+        assert caught.value.maybe_processed
+
+    def test_costs_neither_attempts_nor_budget(self) -> None:
+        budget = RetryBudget(capacity=5, cost=5)
+        script = [*[in_progress()] * 20, UNAVAILABLE, *[in_progress()] * 5, OK]
+        transport, _, error = execute(
+            *script, timeout=None, retry_budget=budget, retry=RetryPolicy(max_attempts=2, max_delay=1)
+        )
+        assert error is None
+        assert len(transport.requests) == len(script)
+
+    def test_leaves_the_attempts_that_other_failures_have(self) -> None:
+        script = [UNAVAILABLE, *[in_progress()] * 5, UNAVAILABLE, UNAVAILABLE]
+        transport, _, error = execute(*script, retry=RetryPolicy(max_attempts=3, max_delay=1))
+        assert isinstance(error, ServerError)
+        assert len(transport.requests) == len(script)
+
+    @pytest.mark.parametrize("retry", [NO_RETRY, RetryPolicy(stop=tenacity.stop_after_attempt(1))])
+    def test_is_not_waited_for_by_a_policy_of_one_attempt(self, retry: RetryPolicy) -> None:
+        transport, _, error = execute(in_progress(), retry=retry)
+        assert isinstance(error, Conflict)
+        assert error.maybe_processed
+        assert len(transport.requests) == 1
+
+    def test_is_not_waited_for_beyond_the_hour_in_which_the_server_knows_its_key(self) -> None:
+        transport = FakeTransport(lambda _: in_progress())
+        with pytest.raises(Conflict):
+            client(transport, timeout=None).runbooks.execute(slug="x")
+        assert 360 < len(transport.requests) < 1000
+
+    @pytest.mark.parametrize("headers", [{}, {"X-Airplane-Retryable": "false"}])
+    def test_is_not_meant_by_a_conflict_without_the_mark(self, headers: dict[str, str]) -> None:
+        transport, _, error = execute(json_response({"error": "no"}, status=409, headers=headers))
+        assert isinstance(error, Conflict)
+        assert not error.maybe_processed
+        assert len(transport.requests) == 1
+
+    def test_is_no_matter_of_reads(self) -> None:
+        transport = FakeTransport(lambda _: in_progress())
+        with pytest.raises(Conflict):
+            client(transport, timeout=None).sessions.get("ses1")
+        assert len(transport.requests) == 8
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def raising(problem: BaseException) -> Any:
+    def strategy(_: object) -> Any:
+        raise problem
+
+    return strategy
+
+
+def returning(value: object) -> Any:
+    return lambda _: value
+
+
+@pytest.mark.parametrize("failure", [UNAVAILABLE, ConnectionLost("reset")], ids=["response", "no response"])
+@pytest.mark.parametrize(
+    "strategies",
+    [
+        *[
+            {name: raising(problem)}
+            for name in ("stop", "wait", "retry")
+            for problem in (RuntimeError("oops"), TransportError("oops"), StopIteration(), Mute(), KeyError("oops"))
+        ],
+        *[
+            {"wait": returning(value)}
+            for value in (None, "1", -1, float("nan"), float("inf"), -float("inf"), [], timedelta(1))
+        ],
+        {"wait": tenacity.wait_exception(lambda failure: failure.no_such_attribute)},
+    ],
+)
+def test_a_strategy_that_fails_ends_the_call_with_an_error_of_ours(strategies: Any, failure: Any) -> None:
+    transport, _, error = execute(failure, OK, retry=RetryPolicy(**strategies))
+    assert isinstance(error, ConfigurationError)
+    assert str(error).startswith(f"the retry policy's `{next(iter(strategies))}` failed: ")
+    assert isinstance(error.__cause__, ServerError | ConnectionLost)
+    assert error.maybe_processed
+    assert error.attempts == len(transport.requests) == 1
+
+
+def test_an_interrupt_in_a_strategy_passes() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        execute(UNAVAILABLE, retry=RetryPolicy(wait=raising(KeyboardInterrupt())))
+
+
+def test_a_wait_without_measure_is_bounded() -> None:
+    _, clock, error = execute(UNAVAILABLE, OK, timeout=None, retry=RetryPolicy(wait=returning(1e308)))
+    assert error is not None or clock.sleeps == [315_360_000]
+
+
+class Unhashable:
+    __hash__ = None  # type: ignore[assignment]  # as of a dataclass
+
+    def __call__(self, state: object) -> float:
+        return 0.5
+
+
+def test_a_strategy_need_not_be_hashable() -> None:
+    policy = RetryPolicy(wait=Unhashable())
+    _, clock, error = execute(UNAVAILABLE, OK, retry=policy)
+    assert error is None
+    assert clock.sleeps == [0.5]
+    transport = FakeTransport([UNAVAILABLE, OK])
+    client(transport).runbooks.execute(slug="x", options=CallOptions(retry=policy))
+    assert len(transport.requests) == 2
 
 
 def test_a_policy_of_one_call_goes_before_the_clients() -> None:

@@ -39,7 +39,7 @@ SPELLINGS: dict[str, Spell] = {
     "HTML, in hexadecimal": lambda text: "".join(f"&#x{ord(letter):x};" for letter in text),
     "UTF-16": lambda text: text.encode("utf-16-le").decode("latin-1"),
     "every second letter": lambda text: "".join(
-        f"\\u{ord(letter):04x}" if at % 2 else letter for at, letter in enumerate(text)
+        f"\\u{ord(letter):04x}" if at % 2 or letter == "\\" else letter for at, letter in enumerate(text)
     ),
     "hexadecimal": lambda text: text.encode().hex(),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),

@@ -33,6 +33,12 @@ def test_a_policy_takes_any_other_delay(name, seconds):
     assert getattr(RetryPolicy(**{name: seconds}), name) == seconds
 
 
+@pytest.mark.parametrize("name", ["stop", "wait", "retry"])
+def test_a_strategy_that_cannot_be_called_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be a tenacity strategy or another callable, not 3"):
+        RetryPolicy(**{name: 3})
+
+
 def test_policies_compare_and_hash_by_content():
     assert RetryPolicy() == RetryPolicy()
     assert hash(RetryPolicy(max_attempts=2)) == hash(RetryPolicy(max_attempts=2))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import logging
+import math
+from collections.abc import Callable
 from enum import Enum
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..clock import Clock
-from ..errors import DeadlineExceeded, TransportError
-from ..http import Request, Response
+from ..errors import APIError, ConfigurationError, DeadlineExceeded, TransportError
+from ..http import CallState, Request, Response
 from ..log import logger
 from ..pipeline import Next
 from ..policy import RetryBudget, RetryPolicy
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 Outcome = Response | TransportError
+T = TypeVar("T")
+
+_LONGEST_DELAY = 315_360_000.0  # ten years: no sum to trouble the system's timers with
 
 
 class GiveUp(Enum):
@@ -77,14 +81,23 @@ class Retry:
             state.set_exception((type(outcome), outcome, None))
         state.outcome_timestamp = self._clock.now()
         call = request.call
-        call.maybe_sent = call.maybe_sent or maybe_sent(outcome)
+        call.maybe_sent = call.maybe_sent or maybe_sent(request, outcome)
+        call.waits += is_in_progress(request, outcome)
         return state
 
     def _judge(self, state: RetryCallState, request: Request, outcome: Outcome) -> float | GiveUp:
-        verdict = next_delay(state, request, outcome, now=self._clock.now(), wall=self._clock.wall())
-        if not isinstance(verdict, GiveUp) and self._budget is not None and not self._budget.take():
-            return GiveUp.BUDGET
-        return verdict
+        try:
+            verdict = next_delay(state, request, outcome, now=self._clock.now(), wall=self._clock.wall())
+        except _BrokenStrategy as problem:
+            raise ConfigurationError(str(problem)) from _failure(outcome)
+        if (
+            isinstance(verdict, GiveUp)
+            or self._budget is None
+            or is_in_progress(request, outcome)
+            or self._budget.take()
+        ):
+            return verdict
+        return GiveUp.BUDGET
 
 
 def next_delay(state: RetryCallState, request: Request, outcome: Outcome, *, now: float, wall: float) -> float | GiveUp:
@@ -96,17 +109,19 @@ def next_delay(state: RetryCallState, request: Request, outcome: Outcome, *, now
     call = request.call
     if call.deadline is not None and now >= call.deadline and isinstance(outcome, TransportError):
         return GiveUp.DEADLINE
-    _, wait, stop = strategies(call.retry)
     if not is_retryable(state, outcome, call.retry):
         return GiveUp.PERMANENT
     asked = retry_after(outcome.headers, wall) if isinstance(outcome, Response) else None
     if asked is not None and asked > call.retry.max_retry_after:
         return GiveUp.RETRY_AFTER
-    delay = max(float(wait(state)), asked or 0.0)
+    in_progress = is_in_progress(request, outcome)
+    delay = _asked("wait", state.retry_object.wait, state, _seconds)
+    # How long the work under way may still take, the server knows best: it is not asked more seldom than it says.
+    delay = asked if in_progress and asked else min(max(delay, asked or 0.0), _LONGEST_DELAY)
     if not is_resend_safe(request, outcome, now + delay):
         return GiveUp.UNSAFE
     state.upcoming_sleep = delay
-    if stop(state):
+    if _stops(state, call, in_progress=in_progress):
         return GiveUp.ATTEMPTS
     if call.deadline is not None and now + delay >= call.deadline:
         return GiveUp.DEADLINE
@@ -116,31 +131,76 @@ def next_delay(state: RetryCallState, request: Request, outcome: Outcome, *, now
 def is_retryable(state: RetryCallState, outcome: Outcome, policy: RetryPolicy) -> bool:
     """Whether the failure is worth another attempt: by the user's predicate if there is one."""
     if policy.retry is not None:
-        return policy.retry(state)
+        return _asked("retry", policy.retry, state, bool)
     if isinstance(outcome, TransportError):
         return outcome.transient
     return is_transient(outcome.status, outcome.headers)
 
 
+def is_in_progress(request: Request, outcome: Outcome) -> bool:
+    """Whether the server is still at work on this very request, which an earlier attempt has brought it."""
+    if not isinstance(outcome, Response) or outcome.status != 409 or request.method == "GET":
+        return False
+    return outcome.headers.get("x-airplane-retryable", "").lower() == "true"
+
+
+def _stops(state: RetryCallState, call: CallState, *, in_progress: bool) -> bool:
+    policy = call.retry
+    if policy.stop is not None:
+        return _asked("stop", policy.stop, state, bool)
+    if in_progress:
+        return policy.max_attempts == 1
+    return state.attempt_number - call.waits >= policy.max_attempts
+
+
+class _BrokenStrategy(Exception):
+    pass
+
+
+def _asked(name: str, strategy: Callable[[RetryCallState], Any], state: RetryCallState, read: Callable[[Any], T]) -> T:
+    """Ask one of the user's strategies. Raises _BrokenStrategy if it raises, or answers with something unreadable."""
+    try:
+        return read(strategy(state))
+    except Exception as problem:
+        raise _BrokenStrategy(f"the retry policy's `{name}` failed: {describe(problem)}") from problem
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError("a wait must be a finite number of seconds, zero or more")
+    return value
+
+
+def describe(problem: BaseException) -> str:
+    """Return the kind and the text of an exception that may be unable to tell it."""
+    try:
+        return f"{type_name(problem)}: {problem}"
+    except Exception:  # noqa: BLE001  # of the user's own making
+        return type_name(problem)
+
+
 def is_resend_safe(request: Request, outcome: Outcome, at: float) -> bool:
     """Whether sending the request again at time `at` cannot do its work twice."""
-    if request.method == "GET" or not maybe_sent(outcome):
+    if request.method == "GET" or not maybe_sent(request, outcome):
         return True
     call = request.call
     return call.idempotency_key is not None and at - call.started < KEY_LIFETIME
 
 
-def maybe_sent(outcome: Outcome) -> bool:
+def maybe_sent(request: Request, outcome: Outcome) -> bool:
     """Whether the server may have acted on the request: unless it was refused or surely never left."""
-    return outcome.status >= 500 if isinstance(outcome, Response) else outcome.sent is not False
+    if isinstance(outcome, Response):
+        return outcome.status >= 500 or is_in_progress(request, outcome)
+    return outcome.sent is not False
 
 
 def new_state(policy: RetryPolicy, started: float) -> RetryCallState:
     """Return tenacity's state for one call. Its `Retrying` is never shared: it is not safe to."""
     import tenacity
 
-    retry, wait, stop = strategies(policy)
-    retrying = tenacity.Retrying(stop=stop, wait=wait, **({} if retry is None else {"retry": retry}))
+    given: dict[str, Any] = {name: getattr(policy, name) for name in ("stop", "wait", "retry")}
+    wait = tenacity.wait_random_exponential(multiplier=policy.initial_delay, max=policy.max_delay)
+    retrying = tenacity.Retrying(**{"wait": wait, **{name: one for name, one in given.items() if one is not None}})
     state = tenacity.RetryCallState(retrying, None, (), {})
     state.start_time = started
     return state
@@ -152,19 +212,10 @@ def preload() -> None:
     import_module("email.utils")
 
 
-@functools.lru_cache(maxsize=64)
-def strategies(policy: RetryPolicy) -> tuple[Any, Any, Any]:
-    """Return the policy's predicate (None for ours), wait and stop strategies."""
-    import tenacity
-
-    wait = policy.wait or tenacity.wait_random_exponential(multiplier=policy.initial_delay, max=policy.max_delay)
-    return policy.retry, wait, policy.stop or tenacity.stop_after_attempt(policy.max_attempts)
-
-
 def _conclude(verdict: GiveUp, outcome: Outcome) -> Response:
     """End the call: hand the last response on, or raise."""
     if verdict is GiveUp.DEADLINE:
-        failure = status_error(outcome) if isinstance(outcome, Response) else outcome
+        failure = _failure(outcome)
         raise DeadlineExceeded(
             f"{verdict.value}; the last attempt ended with: {failure}",
             retry_after=getattr(failure, "retry_after", None),
@@ -174,6 +225,10 @@ def _conclude(verdict: GiveUp, outcome: Outcome) -> Response:
             outcome.add_note(f"Given up because {verdict.value}.")
         raise outcome
     return outcome
+
+
+def _failure(outcome: Outcome) -> APIError | TransportError:
+    return status_error(outcome) if isinstance(outcome, Response) else outcome
 
 
 def _log_retry(request: Request, outcome: Outcome, delay: float) -> None:

@@ -124,11 +124,13 @@ def body_length(head: Head) -> int | None:
     length = head.headers.get("content-length")
     if coding is not None:
         if coding.lower() != "chunked" or length is not None or head.version == "0":
+            del coding, length
             raise InvalidResponse("the server frames its response in an ambiguous way")
         return -1
     if length is None:
         return None
     if not (length.isascii() and length.isdigit() and len(length) <= 15):
+        del coding, length
         raise InvalidResponse("the server sent a Content-Length that is not a number of bytes")
     return int(length)
 
@@ -327,7 +329,7 @@ def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
             else:
                 problem = "the compressed body of the response is cut short, or something follows it"
             del data
-    del body
+    del body, coding
     raise InvalidResponse(problem)
 
 
