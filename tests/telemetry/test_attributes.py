@@ -228,10 +228,24 @@ def test_15_a_name_that_means_nothing_is_refused(make: Make, name: str) -> None:
         make(opt_in_attributes=[name])
 
 
-@pytest.mark.parametrize("header", ["authorization", "x-airplane-api-key", "cookie"])
-def test_15_headers_with_credentials_are_refused(make: Make, header: str) -> None:
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "set-cookie",
+            "X-Airplane-View-Token",
+            "x_airplane_api_key",
+        ),
+        *(f"x-airplane-{word}" for word in ("api-key", "token", "view-token", "dev-token", "sandbox-token")),
+    ],
+)
+@pytest.mark.parametrize("message", ["request", "response"])
+def test_15_headers_with_credentials_are_refused(make: Make, message: str, header: str) -> None:
     with pytest.raises(ConfigurationError, match="credentials"):
-        make(opt_in_attributes=[f"http.request.header.{header}"])
+        make(opt_in_attributes=[f"http.{message}.header.{header}"])
 
 
 def test_15_one_string_is_not_a_collection(make: Make) -> None:
