@@ -151,13 +151,14 @@ class MemoryStore:
                 self._put(replace(parent, crashes=0))
             return True
 
-    def attempt(self, run_id: str, number: int, epoch: int) -> bool:
-        """Note which attempt of a step begins; False if it has ended, or if the parent's epoch is over."""
+    def attempt(self, run: Run, epoch: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
         with self._lock:
-            run = self._runs.get(run_id)
-            if run is None or run.status.is_terminal or self._parent_of(run).epoch != epoch:
+            kept = self._runs.get(run.id)
+            if kept is None or kept.status.is_terminal or self._parent_of(kept).epoch != epoch:
                 return False
-            self._put(replace(run, attempt=number, updated_at=now()))
+            begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
+            self._put(replace(kept, **begun, updated_at=now()))
             return True
 
     def answer(

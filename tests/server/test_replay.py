@@ -155,7 +155,7 @@ def opaque(context: Context) -> str:
 
 @runbook
 def nameless(context: Context) -> None:
-    context.step(partial(make, 1))
+    context.step(type("Nameless", (), {"__call__": make})())
 
 
 @runbook
@@ -317,7 +317,7 @@ def test_every_kind_of_callable_can_be_a_step(api):
     assert api.output(runbook_run) == ["A", "b", "c", "d", "E"]
     assert [step["taskName"] for step in steps] == ["shout", "partial", "<lambda>", "by name", "upper"]
     assert steps[0]["taskID"] == shout.id
-    assert [step["paramValues"] for step in steps[:4]] == [{"text": "a"}, {}, {}, {"what": "d"}]
+    assert [step["paramValues"] for step in steps[:4]] == [{"text": "a"}, {"what": "b"}, {}, {"what": "d"}]
 
 
 def test_arguments_that_are_not_json_are_left_out_of_the_run(api):
@@ -329,7 +329,7 @@ def test_arguments_that_are_not_json_are_left_out_of_the_run(api):
 @pytest.mark.parametrize(
     ("slug", "message"),
     [
-        ("nameless", "this step needs a name"),
+        ("nameless", "this step needs a name=, for a Nameless has none"),
         ("nests", "step 'outer' failed: RuntimeError: step 'outer' cannot have steps or prompts of its own"),
         ("exits", "3"),
         ("exits_in_step", "step 'exit' failed: SystemExit: 3"),

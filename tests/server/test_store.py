@@ -180,28 +180,31 @@ def test_what_has_been_forgotten_is_left_in_peace(store):
 
 def test_whoever_has_been_overtaken_writes_nothing_any_more(store):
     assert store.add_child(run("x", RunKind.STEP, "r"), 1)
+    again = run("x", attempt=2, param_values=b'{"a":2}', digests=b"2")
     assert store.begin("r", 1).epoch == 2
     assert not store.add_child(run("y", RunKind.STEP, "r"), 1)
-    assert not store.attempt("x", 2, 1)
+    assert not store.attempt(again, 1)
     assert not store.finish("x", DONE, 1)
     assert not store.finish("r", DONE, 1)
     assert not store.pause("r", 1)
     store.release("r", 1)
     assert status(store) is SessionStatus.ACTIVE
     assert (store.run("r").stretch, store.run("r").due_at) == (1, None)
-    assert store.attempt("x", 2, 2)
-    assert store.run("x").attempt == 2
+    assert store.attempt(again, 2)
+    begun = store.run("x")
+    assert (begun.attempt, begun.param_values, begun.digests) == (2, b'{"a":2}', b"2")
     assert store.finish("x", DONE, 2)
-    assert not store.attempt("x", 3, 2)
+    assert not store.attempt(again, 2)
     assert store.finish("r", DONE, 2)
 
 
 def test_a_call_whose_answer_got_lost_may_be_repeated(store):
     step, question = run("x", RunKind.STEP, "r"), run("q2", RunKind.PROMPT, "r")
+    again = run("x", attempt=2)
     for _ in range(2):
         assert store.add_child(step, 1)
         assert store.add_child(question, 1, prompt("p2", "q2"))
-        assert store.attempt("x", 2, 1)
+        assert store.attempt(again, 1)
     assert [one.id for one in store.history("r")] == ["q", "x", "q2"]
     assert [one.id for one in store.prompts("q2")] == ["p2"]
     assert store.run("x").attempt == 2
@@ -289,7 +292,7 @@ def test_what_does_not_exist_cannot_be_changed(empty):
     with pytest.raises(NotFound, match="no run nope"):
         empty.cancel("nope", "me")
     assert empty.begin("nope", 1) is None
-    assert not empty.attempt("nope", 1, 0)
+    assert not empty.attempt(run("nope"), 0)
 
 
 def test_a_task_s_run_has_no_session(empty):

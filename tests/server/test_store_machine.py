@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
@@ -35,12 +36,14 @@ pytestmark = pytest.mark.once
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
+BLANK = Run(id="", kind=RunKind.STEP, task_id="t", slug="s", name="n", env_slug="x", digests=b"1")
 OUTCOMES = (
     Outcome.succeeded(b'{"a": 1}', b"sealed"),
     Outcome.failed(Failure("KeyError", "no such key")),
     Outcome.cancelled("the prompt was cancelled"),
 )
 seeds = st.sampled_from(["", "s1", "s2"])
+attempts = st.integers(1, 3)
 moments = st.integers(0, 12).map(lambda seconds: START + seconds * SECOND)
 windows = st.fixed_dictionaries(
     {"limit": st.integers(1, 4), "page": st.integers(0, 2)}, optional={"since": moments, "until": moments}
@@ -185,7 +188,8 @@ class Stores(RuleBasedStateMachine):
     def get_on_with_a_step(self, data: st.DataObject, outcome: Outcome | None) -> None:
         run_id = self.pick(data, self.steps)
         if outcome is None:
-            self.both("attempt", run_id, data.draw(st.integers(1, 3)), self.epoch(data, run_id))
+            again = msgspec.structs.replace(BLANK, id=run_id, attempt=data.draw(attempts))
+            self.both("attempt", again, self.epoch(data, run_id))
         else:
             self.both("finish", run_id, outcome, self.epoch(data, run_id))
 

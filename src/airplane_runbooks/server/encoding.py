@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from .logs import class_name
+
 MAX_OUTPUT = 8 * 1024 * 1024  # bytes of JSON
 MAX_DEPTH = 200  # far from where Python's own recursion limit makes a value readable here and not there
 
@@ -18,6 +20,18 @@ decode = msgspec.json.decode
 
 class NotEncodable(ValueError):
     """A value has no form in JSON. The message says why and shows nothing of the value."""
+
+
+def text(value: Any, what: str) -> str:
+    """Return a text that anybody can read, as a plain `str`. Raises TypeError, ValueError, which say `what` it is."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be text, not {class_name(type(value))}")
+    plain = str.__str__(value)
+    try:
+        plain.encode()
+    except UnicodeEncodeError as problem:
+        raise ValueError(f"{what} has a lone surrogate in place of character {problem.start + 1}") from None
+    return plain
 
 
 def encode(value: Any) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 import msgspec
 
 from ...models import Parameter
+from ..encoding import text
 from ..ids import stable_id
 from .code import Code
 from .context import AsyncContext, Context
@@ -51,7 +52,7 @@ class Runnable(Generic[P, R_co]):
         self.is_async = inspect.iscoroutinefunction(function)
         self.slug = _checked_slug(function.__name__ if slug is None else slug)
         self.id = id or stable_id(self.prefix, self.slug)
-        self.name = name or self.slug.replace("_", " ").capitalize()
+        self.name = text(name or self.slug.replace("_", " ").capitalize(), f"{self.slug}: its name")
         self.description, self._descriptions = parse(inspect.getdoc(function) or "")
         self._readers: dict[str, Callable[[Any], Any]] = {}
         self.parameters = tuple(self._schema())

@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
@@ -30,11 +30,14 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar, overload
 
 from ...models import Reviewers
+from ..encoding import text
 from ..errors import Invalid
+from ..logs import class_name
 from ..store.records import Run
+from .calls import Call
 from .fields import member_reader, parameter
 from .halts import Halt
-from .journal import Journal, Question, named
+from .journal import Journal, Question
 from .values import read_all
 
 T = TypeVar("T")
@@ -58,13 +61,8 @@ class _Base:
         self._journal = journal
         self._stopping = stopping
 
-    def _step(
-        self, owner: object, function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: Any
-    ) -> Run:
-        label = name or getattr(function, "slug", None) or getattr(function, "__name__", None)
-        if not isinstance(label, str):
-            raise TypeError("this step needs a name")
-        return self._journal.step(self._journal.branch(owner), label, function, named(function, args, kwargs))
+    def _step(self, owner: object, call: Call) -> Run:
+        return self._journal.step(self._journal.branch(owner), call)
 
     def _ask(self, owner: object, question: Question, fields: dict[str, Any]) -> dict[str, Any]:
         branch = self._journal.branch(owner)
@@ -86,33 +84,61 @@ def _question(
     *,
     expires_in: timedelta | None,
 ) -> Question:
+    _refuse_types(reviewers=(reviewers, Reviewers), expires_in=(expires_in, timedelta))
+    _refuse_types(confirm_text=(confirm_text, str), cancel_text=(cancel_text, str))
     if expires_in is not None and expires_in <= timedelta(0):
         raise ValueError("expires_in must be positive")
+    reviewers = reviewers or Reviewers()
+    for kind, names in (("user", reviewers.users), ("group", reviewers.groups)):
+        for name in names:
+            text(name, f"a {kind} among the reviewers")
     return Question(
-        description=description,
+        description=text(description, "the description of a prompt"),
         parameters=tuple(parameter(slug, annotation) for slug, annotation in fields.items()),
-        reviewers=reviewers or Reviewers(),
-        confirm_text=confirm_text,
-        cancel_text=cancel_text,
+        reviewers=reviewers,
+        confirm_text=text(confirm_text, "the confirm_text of a prompt"),
+        cancel_text=text(cancel_text, "the cancel_text of a prompt"),
         expires_in=expires_in,
     )
+
+
+def _refuse_types(**given: tuple[object, type]) -> None:
+    """Refuse what is none of the prompt's own options, and was perhaps meant for a field."""
+    for name, (value, kind) in given.items():
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(
+                f"{name}= of a prompt is for its own {kind.__name__}, not {class_name(type(value))}: "
+                "a field needs another name"
+            )
 
 
 class Context(_Base):
     """Steps and prompts of one session, for runbooks that are plain functions."""
 
     def step(
-        self, function: Callable[..., T], /, *args: Any, name: str | None = None, retries: int = 0, **kwargs: Any
+        self,
+        function: Callable[..., T],
+        /,
+        *args: Any,
+        name: str | None = None,
+        retries: int = 0,
+        volatile: Collection[str] = (),
+        **kwargs: Any,
     ) -> T:
         """Call a function once and for all, and return what JSON makes of its result, now and on every replay.
 
         `name` is by default the function's. A failing function is called up to `retries` more times, after 0.1, 0.2,
-        0.4 and so on up to 5 seconds. Raises StepFailed, with the function's exception as its cause; also, without
-        another attempt, if the result has no form in JSON. Raises TypeError for a coroutine function.
+        0.4 and so on up to 5 seconds. On replay the arguments must be the same, save those that `volatile` names.
+        Raises StepFailed, with the function's exception as its cause; also, without another attempt, if the result has
+        no form in JSON. Raises TypeError for a coroutine function, and for keywords that both the step and the function
+        could mean.
         """
         if is_async(function):
             raise TypeError("coroutine functions are for runbooks that are coroutine functions themselves")
-        run = self._step(threading.get_ident(), function, name, args, kwargs)
+        options = {"retries": (retries, 0)}
+        run = self._step(
+            threading.get_ident(), Call(function, args, kwargs, name=name, volatile=volatile, options=options)
+        )
         if run.status.is_terminal:
             return self._journal.result(run)  # type: ignore[no-any-return]  # JSON in place of T
 
@@ -190,22 +216,40 @@ class AsyncContext(_Base):
         *args: Any,
         name: str | None = None,
         retries: int = 0,
+        volatile: Collection[str] = (),
         **kwargs: Any,
     ) -> T: ...
     @overload
     async def step(
-        self, function: Callable[..., T], /, *args: Any, name: str | None = None, retries: int = 0, **kwargs: Any
+        self,
+        function: Callable[..., T],
+        /,
+        *args: Any,
+        name: str | None = None,
+        retries: int = 0,
+        volatile: Collection[str] = (),
+        **kwargs: Any,
     ) -> T: ...
     async def step(
-        self, function: Callable[..., Any], /, *args: Any, name: str | None = None, retries: int = 0, **kwargs: Any
+        self,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        name: str | None = None,
+        retries: int = 0,
+        volatile: Collection[str] = (),
+        **kwargs: Any,
     ) -> Any:
         """Call a function once and for all; plain functions on a thread. Like `Context.step` otherwise.
 
         Once begun, a step goes on to its end, whoever stops waiting for it. Time limits belong inside of it: on replay
         a step takes no time.
         """
+        options = {"retries": (retries, 0)}
         try:
-            run = self._step(asyncio.current_task(), function, name, args, kwargs)
+            run = self._step(
+                asyncio.current_task(), Call(function, args, kwargs, name=name, volatile=volatile, options=options)
+            )
             if run.status.is_terminal:
                 return self._journal.result(run)
             performing = self._journal.perform(run, self._caller(function, args, kwargs), retries, self._wait)
@@ -306,7 +350,10 @@ _QUIET_ROUNDS = 50  # of the event loop without a new step or prompt, far more t
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether calling it makes a coroutine."""
-    return inspect.iscoroutinefunction(inspect.unwrap(function))
+    try:
+        return inspect.iscoroutinefunction(inspect.unwrap(function))
+    except Exception:  # noqa: BLE001 - an object may raise what it likes when it is asked for its attributes
+        return False
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:

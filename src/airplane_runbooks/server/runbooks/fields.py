@@ -15,7 +15,7 @@ import msgspec
 from ...models import Component, Constraints, Parameter, ParameterType
 from ...models._regex import full_match
 from ...params import ConfigVar, Refusal, Upload, to_json
-from ..encoding import NotEncodable, decode, encode
+from ..encoding import NotEncodable, decode, encode, text
 from ..errors import Invalid
 from .values import read
 
@@ -81,13 +81,20 @@ def parameter(slug: str, annotation: Any, default: Any = None, description: str 
     made = msgspec.structs.replace(
         made,
         slug=slug,
-        name=field.name or slug.replace("_", " ").capitalize(),
-        desc=field.description or description,
+        name=text(field.name, f"{slug}: its name") or slug.replace("_", " ").capitalize(),
+        desc=text(field.description or description, f"{slug}: its description"),
         constraints=limits,
         component=Component.TEXTAREA if field.multiline else Component.DEFAULT,
         secret=field.secret,
     )
     return _with_default(made, field.default if default is None else default)
+
+
+def shape(made: Parameter) -> list[Any]:
+    """Return what decides how the value of a parameter is read, in words that do not change with this package."""
+    choices = [option["value"] for option in made.constraints.options or ()]
+    inner = None if made.values is None else shape(made.values)
+    return [made.slug, made.type.value, made.multi, made.constraints.optional, choices, inner]
 
 
 def _unpack(annotation: Any) -> tuple[Field, Any]:

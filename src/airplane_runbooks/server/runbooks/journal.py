@@ -7,10 +7,9 @@ positions of its own, so that it does not matter which of them is faster.
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -27,6 +26,9 @@ from ..store.interface import Store
 from ..store.records import Failure, Outcome, Prompt, Run, RunKind
 from ..tracing import Tracing
 from ..vault import Secrets, Vault
+from .calls import Call
+from .digests import Digests
+from .fields import shape
 from .guard import apart, guarded, insist
 from .halts import (
     EngineTrouble,
@@ -42,6 +44,7 @@ from .halts import (
 
 _FIRST_DELAY = 0.1  # seconds
 _LONGEST_DELAY = 5.0
+_BRIEF = 60  # characters of a value in a message
 
 # Whoever makes a task or a thread hands it a copy: so it is known which branch it was made in, and after which step.
 _PLACE: ContextVar[tuple[Branch, int] | None] = ContextVar("place", default=None)
@@ -100,6 +103,7 @@ class Journal:
         self.parent = parent
         self._store = guarded(store, self._ended)
         self._patient_store = guarded(store)
+        self._digests = Digests(vault, parent.id)
         self._stopping = stopping
         self._tracing = tracing
         self._vault = vault
@@ -154,25 +158,37 @@ class Journal:
             self._opened[place] += 1
             return Branch(self, (*place, self._opened[place]), owner)
 
-    def step(self, branch: Branch, name: str, function: Callable[..., Any], arguments: dict[str, Any]) -> Run:
+    def step(self, branch: Branch, call: Call) -> Run:
         """Return the run of the branch's next step, recorded or new. Raises Halt."""
-        name = self.secrets.mask(name)
+        name = self.secrets.mask(call.name)
         position, run = self._next(branch, RunKind.STEP, name)
+        if run is not None and run.status.is_terminal:
+            self._compare(run, call.arguments, call.volatile)
+            return run
+        with self.apart():
+            digests = self._digests.make(call.arguments, call.volatile)
         if run is None:
-            values = self.secrets.mask_json(encode_members(arguments))
-            run = self._child(RunKind.STEP, name, position, function, values)
+            run = self._child(RunKind.STEP, name, position, self._shown(call.arguments), digests)
+            run = msgspec.structs.replace(run, task_id=call.task_id or run.task_id)
             self._add(run)
-        elif not run.status.is_terminal:  # the server died in it
-            run = msgspec.structs.replace(run, attempt=run.attempt + 1)
-            self._begin_attempt(run, run.attempt)
+        else:  # the server died in it
+            run = msgspec.structs.replace(
+                run, attempt=run.attempt + 1, param_values=self._shown(call.arguments), digests=digests
+            )
+            self._begin_attempt(run)
         return run
 
     def prompt(self, branch: Branch, question: Question) -> Run:
         """Return the run of the branch's next prompt, recorded or new. Raises Halt."""
         description = self.secrets.mask(question.description)
         position, run = self._next(branch, RunKind.PROMPT, description)
+        fields = {parameter.slug: shape(parameter) for parameter in question.parameters}
+        if run is not None and run.status is RunStatus.SUCCEEDED:
+            self._compare(run, fields)
         if run is None:
-            run = self._child(RunKind.PROMPT, description, position, None, EMPTY)
+            with self.apart():
+                digests = self._digests.make(fields)
+            run = self._child(RunKind.PROMPT, description, position, EMPTY, digests)
             schema = self.secrets.mask_json(encode(question.parameters))
             prompt = Prompt(
                 id=new_id("pmt"),
@@ -264,40 +280,52 @@ class Journal:
                 raise self._ended(Stopped())
             return position, None
         if (run.kind, run.name) != (kind, name):
-            raise self._ended(
-                ReplayMismatch(
-                    f"the runbook went another way than before: at position {position} it had "
-                    f"{run.kind.value} {run.name!r} and now has {kind.value} {name!r}"
-                )
+            raise self.mismatch(
+                f"the runbook went another way than before: at position {position} it had "
+                f"{run.kind.value} {run.name!r} and now has {kind.value} {name!r}"
             )
         self._unseen.pop(position, None)
         return position, run
 
-    def _child(
-        self, kind: RunKind, name: str, position: str, function: Callable[..., Any] | None, values: bytes
-    ) -> Run:
-        known_as = getattr(function, "id", None)
+    def _compare(self, run: Run, values: dict[str, Any], volatile: Collection[str] = ()) -> None:
+        """Hold what a step or prompt that has ended is given against what it was given. Raises ReplayMismatch."""
+        with self.apart():
+            differing = self._digests.differing(run.digests, values, volatile)
+        if not differing:
+            return
+        told = f"prompt {run.name!r} asked for other fields: {', '.join(differing)}"
+        if run.kind is RunKind.STEP:
+            then, now = decode(run.param_values), decode(self._shown(values))
+            changes = (f"{name} was {_brief(then, was)} and is {_brief(now, name)}" for name, was in differing.items())
+            told = f"step {run.name!r} had other arguments: {', '.join(changes)}"
+        raise self.mismatch(f"the runbook went another way than before: at position {run.position}, {told}")
+
+    def _shown(self, arguments: dict[str, Any]) -> bytes:
+        return self.secrets.mask_json(encode_members(arguments))
+
+    def _child(self, kind: RunKind, name: str, position: str, values: bytes, digests: bytes) -> Run:
         parent = self.parent
         return Run(
             id=new_id("run"),
             kind=kind,
             parent_id=parent.id,
             session_id=parent.session_id,
-            task_id=known_as if isinstance(known_as, str) else stable_id("tsk", f"{parent.slug}/{kind}/{name}"),
+            task_id=stable_id("tsk", f"{parent.slug}/{kind}/{name}"),
             slug=name if kind is RunKind.STEP else kind.value,
             name=name,
             param_values=values,
             env_slug=parent.env_slug,
             created_by=parent.created_by,
             position=position,
+            digests=digests,
         )
 
     def _add(self, run: Run, prompt: Prompt | None = None) -> None:
         if not self._store.add_child(run, self.parent.epoch, prompt):
             raise self._ended(Interrupted())
 
-    def _begin_attempt(self, run: Run, number: int) -> None:
-        if not self._store.attempt(run.id, number, self.parent.epoch):
+    def _begin_attempt(self, run: Run) -> None:
+        if not self._store.attempt(run, self.parent.epoch):
             raise self._ended(Interrupted()) from None
 
     async def _attempts(
@@ -310,7 +338,8 @@ class Journal:
             except Exception:  # noqa: BLE001 - whatever it is, another attempt is what the runbook asked for
                 if await wait(delay):
                     raise self._ended(Stopped()) from None
-                self._begin_attempt(run, number + 1)
+                run = msgspec.structs.replace(run, attempt=number + 1)
+                self._begin_attempt(run)
                 delay = min(delay * 2, _LONGEST_DELAY)
         return await self._attempt(run, run.attempt + retries, call)
 
@@ -349,9 +378,9 @@ class Journal:
         return self.halt
 
 
-def named(function: Callable[..., Any], args: Iterable[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments by the function's parameter names, those without a name by their position."""
-    try:
-        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
-    except (TypeError, ValueError):
-        return {**{str(index): value for index, value in enumerate(args)}, **kwargs}
+def _brief(shown: Mapping[str, Any], name: str) -> str:
+    """Return a value as it may be shown, and no more of it than tells values apart."""
+    if name not in shown:
+        return "none that JSON can hold"
+    written = msgspec.json.encode(shown[name]).decode()
+    return written if len(written) <= _BRIEF else written[:_BRIEF] + "..."

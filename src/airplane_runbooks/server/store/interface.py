@@ -121,8 +121,8 @@ class Store(Protocol):
         """
         ...
 
-    def attempt(self, run_id: str, number: int, epoch: int) -> bool:
-        """Note which attempt of a step begins; False if it has ended, or if the parent's epoch is over."""
+    def attempt(self, run: Run, epoch: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
         ...
 
     def answer(

@@ -136,13 +136,14 @@ class SqlStore:
         return True
 
     @writing
-    def attempt(self, connection: Connection, run_id: str, number: int, epoch: int) -> bool:
-        """Note which attempt of a step begins; False if it has ended, or if the parent's epoch is over."""
-        parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run_id)
+    def attempt(self, connection: Connection, run: Run, epoch: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
+        parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run.id)
         if parent is None or parent.epoch != epoch:
             return False
-        changes = RUN_ROWS.write({"attempt": number, "updated_at": now()})
-        return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **changes}).rowcount)
+        begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
+        changes = RUN_ROWS.write({**begun, "updated_at": now()})
+        return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run.id, **changes}).rowcount)
 
     @writing
     def answer(  # noqa: PLR0917 - as in the protocol
