@@ -22,6 +22,7 @@ from tests.server.support import Client, eventually
 pytestmark = pytest.mark.once
 
 LARGE = 6_000_000
+STRONG = "tkn_5d41402abc4b2a76"
 
 
 @runbook
@@ -126,9 +127,9 @@ class TestHosts:
 
     def test_a_server_that_others_reach_goes_by_any_name_unless_told(self):
         for options, status in (({}, 200), ({"allowed_hosts": ["example.com"]}, 421)):
-            with RunbookServer([], host="0.0.0.0", api_key="tkn_mine", **options) as server:
+            with RunbookServer([], host="0.0.0.0", api_key=STRONG, **options) as server:
                 url = f"http://127.0.0.1:{urlsplit(server.base_url).port}/v0/sessions/list"
-                headers = {"X-Airplane-API-Key": "tkn_mine", "Host": "example.org"}
+                headers = {"X-Airplane-API-Key": STRONG, "Host": "example.org"}
                 assert urllib3.request("GET", url, headers=headers).status == status
 
     def test_names_are_a_sequence(self):
@@ -288,7 +289,9 @@ class TestConnections:
         with started(limits=Limits(max_connections=4)) as (server, client), contextlib.ExitStack() as idle:
             state = server._server.server_state
             for number in range(4):
-                idle.enter_context(dial(client))
+                known = idle.enter_context(dial(client))
+                known.sendall(request(client))
+                assert status_of(known.recv(1 << 16)) == 200
                 eventually(lambda number=number: len(state.connections) == number + 1)
             with dial(client) as one_more:
                 eventually(lambda: len(state.connections) == 5)
@@ -304,11 +307,34 @@ class TestConnections:
             assert client.get("/sessions/list").status == 200
 
     def test_those_that_were_there_before_are_still_served(self):
-        with started(limits=Limits(max_connections=1)) as (server, client), dial(client) as first:
-            eventually(lambda: len(server._server.server_state.connections) == 1)
+        with started(limits=Limits(max_connections=1)) as (_, client), dial(client) as first:
+            first.sendall(request(client))
+            assert status_of(first.recv(1 << 16)) == 200
             with dial(client):
                 first.sendall(request(client, CLOSE))
                 assert status_of(everything(first)) == 200
+
+    def test_strangers_make_room_for_one_another_and_those_with_a_key_stay(self):
+        with started(limits=Limits(max_connections=8)) as (server, client), contextlib.ExitStack() as open_ones:
+            state = server._server.server_state
+            known = open_ones.enter_context(dial(client))
+            known.sendall(request(client))
+            assert status_of(known.recv(1 << 16)) == 200
+            first = open_ones.enter_context(dial(client))
+            for _ in range(50):
+                idle = open_ones.enter_context(dial(client))
+                idle.sendall(b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+                assert client.get("/sessions/list").status == 200
+            assert everything(first) == b""
+            assert len(state.connections) <= 8
+            known.sendall(request(client, CLOSE))
+            assert status_of(everything(known)) == 200
+
+    def test_a_refused_body_that_does_not_end_ends_its_connection(self):
+        with started(limits=Limits(head_timeout=0.3)) as (server, client), dial(client) as connection:
+            connection.sendall(b"POST /v0/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+            assert refusal_of(everything(connection)) == (401, "unauthorized")
+            eventually(lambda: not server._server.server_state.connections)
 
 
 class TestBreakdowns:
@@ -316,7 +342,7 @@ class TestBreakdowns:
         async def fail(*args):
             raise RuntimeError("secret value")
 
-        monkeypatch.setattr(api, "read", fail)
+        monkeypatch.setattr(api.RequireKey, "__call__", fail)
         with caplog.at_level(logging.INFO):
             answer = served.get("/sessions/list")
         assert (answer.status, answer.code, answer.headers["X-Airplane-Retryable"]) == (500, "internal_error", "true")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import logging
@@ -14,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from airplane_runbooks.server import Context, Limits, runbook
+from airplane_runbooks.server import Context, Limits, RunbookServer, runbook
 from airplane_runbooks.server.http.handlers import OPERATIONS
-from tests.server.support import eventually, served
+from tests.server.support import Client, eventually, served
 
 LIMITS = Limits(max_body=10_000, max_calls=2, body_timeout=0.3, head_timeout=0.3)
 
@@ -194,18 +193,29 @@ def test_what_is_no_http_is_refused_in_json(api):
         assert json.loads(body)["code"] == "invalid_http"
 
 
-def test_calls_beyond_the_limit_are_put_off():
-    with served(echo, limits=Limits(max_calls=2)) as api:
-        parts = urlsplit(api.url)
-        unfinished = head(api, "Content-Length: 9") + b"{"
-        with contextlib.ExitStack() as connections:
-            for _ in range(2):
-                connection = connections.enter_context(socket.create_connection((parts.hostname, parts.port)))
-                connection.sendall(unfinished)
-            answer = eventually(lambda: (answer := api.get("/sessions/list")).status != 200 and answer)
-            assert (answer.status, answer.code) == (429, "too_many_requests")
-            assert (answer.headers["Retry-After"], answer.headers["X-Airplane-Retryable"]) == ("1", "true")
-        eventually(lambda: api.get("/sessions/list").status == 200)
+def test_calls_beyond_the_limit_are_put_off(monkeypatch):
+    entered, leave = [], threading.Event()
+
+    def stay(query):
+        entered.append(query)
+        leave.wait(10)
+        return []
+
+    with RunbookServer([echo], limits=Limits(max_calls=2)) as server:
+        api = Client(server)
+        monkeypatch.setattr(server._backend.store, "runs", stay)
+        waiting = [threading.Thread(target=api.get, args=("/runs/list",)) for _ in range(2)]
+        for thread in waiting:
+            thread.start()
+        eventually(lambda: len(entered) == 2)
+        answer = api.get("/sessions/list")
+        assert (answer.status, answer.code) == (429, "too_many_requests")
+        assert (answer.headers["Retry-After"], answer.headers["X-Airplane-Retryable"]) == ("1", "true")
+        leave.set()
+        for thread in waiting:
+            thread.join()
+        assert api.get("/sessions/list").status == 200
+        api.close()
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_starts_nothing(api):

@@ -182,7 +182,7 @@ def test_loopback_needs_no_key_of_yours(host):
 def test_other_interfaces_need_a_key_of_yours(host):
     with pytest.raises(ValueError, match="choose an api_key"):
         RunbookServer([], host=host)
-    RunbookServer([], host=host, api_key="tkn_mine")
+    RunbookServer([], host=host, api_key="tkn_5d41402abc4b2a76")
 
 
 def test_ipv6_is_written_in_brackets():

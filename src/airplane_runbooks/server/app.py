@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+import secrets
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -21,9 +23,13 @@ from .engine.interface import Engine
 from .engine.local import LocalEngine
 from .errors import Refused
 from .http.api import Api, RequireKey, error_reply, refuse, respond
+from .http.astray import elsewhere, is_for_api
+from .http.body import Arrivals
 from .http.command_line import COMMAND_LINE
 from .http.extensions import EXTENSIONS
+from .http.front import Front, parse_proxies, parse_public_url, path_of
 from .http.gate import Gate, allowed
+from .http.guesses import Guesses
 from .http.handlers import OPERATIONS, Handler
 from .http.health import Health
 from .http.threads import Threads
@@ -37,6 +43,8 @@ from .vault import find_vault
 if TYPE_CHECKING:
     from .store.database import Database
 
+logger = logging.getLogger(__name__)
+
 _CODES = {
     404: ("route_not_found", "this server has no route {method} {path}"),
     405: ("method_not_allowed", "the route takes no {method}"),
@@ -47,21 +55,32 @@ def create_app(
     runbooks: Iterable[Runbook[..., Any]],
     tasks: Iterable[Task[..., Any]] = (),
     *,
-    api_key: str,
+    api_key: str | Sequence[str],
     **options: Unpack[Options],
 ) -> Starlette:
     """Return an ASGI application with the API under `/v0` and the pages at `/`, for any ASGI server and for mounting.
 
     The options are those of `Settings`. Its lifespan starts what works in the background, and ends it. Where nobody
-    runs the lifespan, as when it is mounted, the first call starts it, and it ends with the process. Raises TypeError
-    for what is not decorated, ValueError for slugs and IDs that occur twice, for an API key that no header could
-    carry, and for two users with the same key or e-mail address, VaultError for what is no encryption key, and
-    DatabaseError if there is something wrong with the database.
+    runs the lifespan, as when it is mounted, the first call starts it, and it ends with the process. Several keys are
+    all valid, so that one can take the place of another. Tell it its `public_url`: from here, nobody sees who can
+    reach it. Raises TypeError for what is not decorated, ValueError for slugs and IDs that occur twice, for an API key
+    that no header could carry, or too short a one at a public URL, and for two users with the same key or e-mail
+    address, VaultError for what is no encryption key, and DatabaseError if there is something wrong with the database.
     """
     settings = Settings(**options)
-    users = Users(api_key, settings.users)
-    hosts = None if settings.allowed_hosts is None else allowed(settings.allowed_hosts)
-    return application(create_backend(runbooks, tasks, settings), users, settings, hosts)
+    users, front = Users(api_key, settings.users), front_of(settings)
+    if front.public is None:
+        logger.warning("create_app has no public_url: it takes API keys of any length, and cookies go by the request")
+    else:
+        users.refuse_weak_keys("public_url says that others can reach the server")
+    hosts = None if settings.allowed_hosts is None else allowed([*settings.allowed_hosts, *front.hosts])
+    return application(create_backend(runbooks, tasks, settings), users, settings, front, hosts)
+
+
+def front_of(settings: Settings) -> Front:
+    """Return where the server stands. Raises TypeError, ValueError for what is no URL or no address."""
+    public = None if settings.public_url is None else parse_public_url(settings.public_url)
+    return Front(public, parse_proxies(settings.trusted_proxies))
 
 
 def create_backend(
@@ -71,7 +90,9 @@ def create_backend(
     from .engine.holding import Holding
     from .engine.reconciler import Reconciler
     from .store.database import Database
+    from .store.facts import settle_fact
     from .store.holds import Holds
+    from .store.sign_outs import SqlSignOuts
     from .store.sql_keys import SqlKeys
     from .store.sql_store import SqlStore
 
@@ -92,6 +113,8 @@ def create_backend(
             *known,
             store=store,
             keys=SqlKeys(database),
+            sign_outs=SqlSignOuts(database),
+            server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
             engine=engine,
             reconciler=Reconciler(
                 store, engine, tracing, holding=holding, keep_ended=settings.keep_ended, keep_for=settings.keep_for
@@ -123,16 +146,20 @@ def _engine(database: Database, workers: int, catalog: Catalog) -> Engine:
     return DbosEngine(database.sqlalchemy_engine, workers, catalog.announcement())
 
 
-def application(backend: Backend, users: Users, settings: Settings, hosts: Collection[str] | None) -> Starlette:
+def application(
+    backend: Backend, users: Users, settings: Settings, front: Front, hosts: Collection[str] | None
+) -> Starlette:
     """Return the ASGI application on top of a backend, which its lifespan opens and closes.
 
     `hosts` are the names that requests may mean, see `Gate`.
     """
-    from .pages import Pages
+    from .pages import Pages, Site
 
     limits = settings.limits
     threads = Threads(limits.max_calls)
-    api = Api(backend, limits, threads)
+    arrivals = Arrivals(limits.max_calls, limits.body_timeout)
+    api = Api(backend, limits, threads, arrivals)
+    guesses = Guesses(by_address=front.knows_addresses)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -143,11 +170,11 @@ def application(backend: Backend, users: Users, settings: Settings, hosts: Colle
     app = Starlette(
         routes=[
             *Health(backend, threads).routes,
-            Mount("/v0", app=_guarded(api, "/v0", {**OPERATIONS, **COMMAND_LINE}, users)),
-            Mount("/ext/v0", app=_guarded(api, "/ext/v0", EXTENSIONS, users)),
-            *Pages(backend, users, limits, threads).routes,
+            Mount("/v0", app=_guarded(api, "/v0", {**OPERATIONS, **COMMAND_LINE}, users, guesses)),
+            Mount("/ext/v0", app=_guarded(api, "/ext/v0", EXTENSIONS, users, guesses)),
+            *Pages(Site(backend, users, guesses), limits, threads, arrivals).routes,
         ],
-        middleware=[Middleware(Gate, limits, hosts)],
+        middleware=[Middleware(Gate, limits, front, hosts)],
         exception_handlers={Refused: refuse, HTTPException: _refuse_route},
         lifespan=lifespan,
     )
@@ -160,20 +187,25 @@ def _close(threads: Threads, backend: Backend, grace: float) -> None:
     backend.close(grace)
 
 
-def _guarded(api: Api, prefix: str, operations: Mapping[tuple[str, str], Handler], users: Users) -> ASGIApp:
+def _guarded(
+    api: Api, prefix: str, operations: Mapping[tuple[str, str], Handler], users: Users, guesses: Guesses
+) -> ASGIApp:
     """Return the routes of operations, behind the key."""
     routes = [
         Route(path, api.endpoint(method, prefix + path, handler), methods=[method])
         for (method, path), handler in operations.items()
     ]
-    return RequireKey(Router(routes, redirect_slashes=False), users)
+    return RequireKey(Router(routes, redirect_slashes=False), users, guesses)
 
 
 def _refuse_route(request: Request, problem: Exception) -> Response:
     """Answer for the router: no such route, or not with this method."""
     if not isinstance(problem, HTTPException):
         raise problem
+    below_api = path_of(request).startswith(("/v0/", "/ext/v0/"))
+    if not below_api and (problem.status_code == 404 or is_for_api(request)):
+        return refuse(request, elsewhere(request))
     code, text = _CODES.get(problem.status_code, ("http_error", problem.detail))
-    text = text.format(method=request.method, path=request.url.path[:100])
+    text = text.format(method=request.method, path=path_of(request)[:100])
     headers = {**(problem.headers or {}), "X-Airplane-Retryable": "false"}
     return respond(request, error_reply(problem.status_code, code, text), headers)

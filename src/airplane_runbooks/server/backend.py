@@ -22,6 +22,7 @@ from .store.holds import refusal, why_held
 from .store.interface import RunQuery, SessionQuery, Store
 from .store.keys import Keys
 from .store.records import Failure, Outcome, Prompt, Run, RunKind, Session
+from .store.sign_outs import SqlSignOuts
 from .tracing import Tracing
 from .users import User, check_reviewer
 from .vault import Secrets, Vault, masked_values
@@ -51,7 +52,7 @@ class Backend:
     """Starts and cancels executions, answers prompts, and finds what there is. All methods raise Refused.
 
     `environments` are the slugs served, any if None; the first of them, else `prod`, is the default. `database` is what
-    the store and the keys are in, and closed in the end.
+    the store, the keys and the sign-outs are in, and closed in the end. `server_id` tells it from other databases.
 
     Attributes:
         since: When this server began to serve: the only date that runbooks and tasks have, being code.
@@ -64,6 +65,8 @@ class Backend:
         *,
         store: Store,
         keys: Keys,
+        sign_outs: SqlSignOuts,
+        server_id: str,
         engine: Engine,
         reconciler: Reconciler,
         holding: Holding,
@@ -74,6 +77,8 @@ class Backend:
     ) -> None:
         self.store = store
         self.keys = keys
+        self.sign_outs = sign_outs
+        self.server_id = server_id
         self.tracing = tracing
         self._runbooks = runbooks
         self._tasks = tasks

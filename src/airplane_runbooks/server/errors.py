@@ -10,7 +10,7 @@ class Refused(Exception):
 
     status: ClassVar[int] = 400
     retryable: ClassVar[bool] = False
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None  # seconds
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -90,6 +90,16 @@ class TooMany(Refused):
     status = 429
     retryable = True
     retry_after = 1
+
+
+class WrongKeys(Refused):
+    """There were too many wrong keys lately. A right one would not be refused, so trying this one again is no use."""
+
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too_many_wrong_keys", "there were too many wrong API keys; this is one of them")
+        self.retry_after = retry_after
 
 
 class Closing(Refused):

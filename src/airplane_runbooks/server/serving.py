@@ -19,9 +19,10 @@ from typing import Any, Self, Unpack
 
 import uvicorn
 
-from .app import application, create_backend
+from .app import application, create_backend, front_of
+from .http.front import Front
 from .http.gate import allowed
-from .http.protocol import configure
+from .http.protocol import OutOfDescriptors, configure
 from .runbooks.authoring import Runbook, Task
 from .settings import FILE, Options, Settings
 from .users import Users
@@ -31,12 +32,13 @@ class RunbookServer:
     """An HTTP server of runbooks and tasks, running between `start` and `close`, or inside a `with` statement.
 
     By default it listens on the loopback interface, on a free port, with a key of its own making. Any other interface
-    demands an `api_key` of yours. Requests must name the server in their Host header: on loopback by its address, as
+    demands an `api_key` of yours, of 16 characters or more, as does a `public_url`; several are all valid, so that one
+    can take the place of another. Requests must name the server in their Host header: on loopback by its address, as
     `localhost` or by one of `allowed_hosts`; elsewhere, `allowed_hosts=None` lets any name pass. Closing waits at most
     `grace` seconds for running steps; waiting sessions hold nothing. The other arguments are those of `create_app`.
 
     Attributes:
-        api_key: The key that clients must send.
+        api_key: The key that clients must send, the first one of several.
     """
 
     def __init__(
@@ -46,19 +48,24 @@ class RunbookServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        api_key: str | None = None,
+        api_key: str | Sequence[str] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        if api_key is None and not _is_loopback(host):
-            raise ValueError(f"{host} can be reached by others: choose an api_key")
         settings = Settings(**options)
-        self.api_key = f"tkn_{secrets.token_hex(18)}" if api_key is None else api_key
+        front = front_of(settings)
+        why = _why_reachable(host, front)
+        if api_key is None and why:
+            raise ValueError(f"{why}: choose an api_key")
+        keys = [f"tkn_{secrets.token_hex(18)}"] if api_key is None else api_key
+        users = Users(keys, settings.users)
+        if why:
+            users.refuse_weak_keys(why)
+        self.api_key = keys if isinstance(keys, str) else keys[0]
         self._host = host
         self._port = port
-        users = Users(self.api_key, settings.users)
-        hosts = _allowed(host, settings.allowed_hosts)
+        hosts = _allowed(host, front, settings.allowed_hosts)
         self._backend = create_backend(runbooks, tasks, settings)
-        self._server = _Server(configure(application(self._backend, users, settings, hosts), settings.limits))
+        self._server = _Server(configure(application(self._backend, users, settings, front, hosts), settings.limits))
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._problem: BaseException | None = None
@@ -141,7 +148,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
-    api_key: str | None = None,
+    api_key: str | Sequence[str] | None = None,
     **options: Unpack[Options],
 ) -> None:
     """Serve until SIGINT or SIGTERM, and return once all has come to a good end.
@@ -194,10 +201,17 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _allowed(host: str, names: Sequence[str] | None) -> frozenset[str] | None:
+def _why_reachable(host: str, front: Front) -> str:
+    """Say why others can reach a server, empty if they cannot."""
+    if not _is_loopback(host):
+        return f"{host} can be reached by others"
+    return "" if front.public is None else "public_url says that others can reach the server"
+
+
+def _allowed(host: str, front: Front, names: Sequence[str] | None) -> frozenset[str] | None:
     if names is None and not _is_loopback(host):
         return None
-    return allowed((host, *(names or ()))) if not isinstance(names, str) else allowed(names)
+    return allowed(names) if isinstance(names, str) else allowed((host, *front.hosts, *(names or ())))
 
 
 class _Server(uvicorn.Server):
@@ -208,6 +222,7 @@ class _Server(uvicorn.Server):
         self.settled = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(OutOfDescriptors(self.config))
         await super().startup(sockets=sockets)
         self.settled.set()
 

@@ -31,6 +31,8 @@ class Options(TypedDict, total=False):
     keep_for: timedelta | None
     limits: Limits
     allowed_hosts: Sequence[str] | None
+    public_url: str | None
+    trusted_proxies: Sequence[str]
     tracer_provider: TracerProvider | None
 
 
@@ -53,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         limits: What the server accepts of its clients.
         allowed_hosts: Names in the Host header that are answered besides those of loopback; by default any, but none
             on loopback.
+        public_url: Where browsers find the server, path prefix included, if proxies are in between:
+            `https://runbooks.example.com/tools`.
+        trusted_proxies: Addresses and networks of the proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`,
+            or `Forwarded`, are believed.
         tracer_provider: Where spans go; by default to the global provider.
     """
 
@@ -66,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_for: timedelta | None = None
     limits: Limits = Limits()
     allowed_hosts: Sequence[str] | None = None
+    public_url: str | None = None
+    trusted_proxies: Sequence[str] = ()
     tracer_provider: TracerProvider | None = None
 
     def __post_init__(self) -> None:

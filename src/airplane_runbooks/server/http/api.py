@@ -6,7 +6,7 @@ The event loop only moves bytes. Everything else, decompression and JSON include
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -21,54 +21,91 @@ from ..limits import Limits
 from ..logs import describe
 from ..store.keys import Reply
 from ..users import User, Users
-from .body import decompress, read
+from .body import Arrivals, decompress
 from .generated import in_strings, wants_strings
+from .guesses import Guesses
 from .handlers import Call, Handler
+from .query import read_query
 from .threads import Threads
 
 logger = logging.getLogger(__name__)
 
 KEY_HEADER = "idempotency-key"
 LONGEST_KEY = 255  # characters
+API_KEY_HEADERS = ("x-airplane-api-key", "x-airplane-token")
+KNOWN = "airplane_runbooks.known"  # in a scope: what to call once its connection has shown a key
+
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_CHALLENGE = 'ApiKey realm="runbooks", header="X-Airplane-API-Key"'
 
 
 class RequireKey:
     """Let nobody past without an API key, whatever they ask for, and before a byte of the body is read."""
 
-    def __init__(self, app: ASGIApp, users: Users) -> None:
+    def __init__(self, app: ASGIApp, users: Users, guesses: Guesses) -> None:
         self._app = app
         self._users = users
+        self._guesses = guesses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on, with the user in its scope. Raises Unauthorized."""
         if scope["type"] == "http":
-            headers = Request(scope).headers
-            shown = [headers.get(name, "") for name in ("x-airplane-api-key", "x-airplane-token")]
+            shown = keys_of(Request(scope))
             user = next(filter(None, map(self._users.find, shown)), None)
             if user is None:
-                raise Unauthorized("unauthorized", "a valid API key is required")
+                raise self._refusal(scope, shown)
+            mark_known(scope)
             scope = {**scope, "user": user}
         await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, shown: Sequence[str]) -> Exception:
+        if not shown:
+            return Unauthorized("unauthorized", "a valid API key is required")
+        address = address_of(scope)
+        refusal = self._guesses.refusal(shown[0], address)
+        if isinstance(refusal, Unauthorized):  # those beyond are only counted
+            logger.warning("a wrong API key from %s", ascii(address))
+        return refusal
+
+
+def keys_of(request: Request) -> Sequence[str]:
+    """Return the API keys that a request shows."""
+    return [key for name in API_KEY_HEADERS if (key := request.headers.get(name))]
+
+
+def address_of(scope: Scope) -> str:
+    """Return where a request comes from."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def mark_known(scope: Scope) -> None:
+    """Say that a request has shown a key: its connection is worth more than those of strangers."""
+    if mark := scope.get(KNOWN):
+        mark()
 
 
 class Api:
     """Answers calls by means of handlers. Safe for any number of calls at a time, up to its limits."""
 
-    def __init__(self, backend: Backend, limits: Limits, threads: Threads) -> None:
+    def __init__(self, backend: Backend, limits: Limits, threads: Threads, arrivals: Arrivals) -> None:
         self._backend = backend
         self._limits = limits
         self._threads = threads
+        self._arrivals = arrivals
 
     def endpoint(self, method: str, path: str, handler: Handler) -> Callable[[Request], object]:
         """Return the Starlette endpoint of an operation."""
 
         async def endpoint(request: Request) -> Response:
+            user = request.scope["user"]
+            try:
+                reads = request.method == "POST"
+                body = await self._arrivals.read(request, self._limits.max_body, user.id) if reads else b""
+            except ClientDisconnect:
+                return Response(status_code=400)  # to nobody
             with self._threads.admit():
-                try:
-                    body = await read(request, self._limits.max_body, self._limits.body_timeout)
-                except ClientDisconnect:
-                    return Response(status_code=400)  # to nobody
-                call = Call(request.query_params, request.headers, body, Origin(request.scope["user"], new_seed()))
+                call = Call(read_query(request.scope["query_string"]), request.headers, body, Origin(user, new_seed()))
                 return respond(request, await self._threads.run(self._traced, method, path, handler, call))
 
         return endpoint
@@ -143,7 +180,7 @@ def error_reply(status: int, code: str, message: str) -> Reply:
 
 def respond(request: Request, reply: Reply, headers: Mapping[str, str] | None = None) -> Response:
     """Send a reply, with the idempotency key of a POST as its echo."""
-    response = Response(reply.body, reply.status, headers, "application/json")
+    response = Response(reply.body, reply.status, {**_HEADERS, **(headers or {})}, "application/json")
     response.headers["Vary"] = "User-Agent"  # see `generated`
     if request.method == "POST" and (key := request.headers.get(KEY_HEADER)):
         response.headers[KEY_HEADER] = key
@@ -159,4 +196,6 @@ def refuse(request: Request, problem: Exception) -> Response:
     headers = {"X-Airplane-Retryable": "true" if problem.retryable and not uncertain else "false"}
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = _CHALLENGE
     return respond(request, error_reply(problem.status, problem.code, problem.message), headers)

@@ -13,6 +13,7 @@ from ..errors import Closing, Defect, HeadTooLarge, Misdirected, Refused
 from ..limits import Limits
 from ..logs import describe
 from .api import refuse
+from .front import Front
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +25,13 @@ class Gate:
     """Refuse what is no business of the application, and let no exception of it past.
 
     `hosts` are the names that requests may mean, in lower case and without a port; any if None. A page of somebody
-    else's whose name resolves to this machine (DNS rebinding) names itself.
+    else's whose name resolves to this machine (DNS rebinding) names itself. `front` says what visitors see.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, hosts: Collection[str] | None) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, front: Front, hosts: Collection[str] | None) -> None:
         self._app = app
         self._limits = limits
+        self._front = front
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +47,9 @@ class Gate:
             await send(message)
 
         try:
-            self._check(scope)
+            self._measure(scope)
+            scope = self._front.seen(scope)
+            self._check_host(scope)
             await self._app(scope, receive, watched)
         except (Exception, asyncio.CancelledError) as problem:
             if started:
@@ -53,11 +57,13 @@ class Gate:
             refusal = _as_refusal(problem, f"{scope['method']} {scope['path']}")
             await refuse(Request(scope), refusal)(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _measure(self, scope: Scope) -> None:
         headers = scope["headers"]
         size = len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers)
         if size > self._limits.max_head or len(headers) > self._limits.max_headers:
             raise HeadTooLarge("headers_too_large", "the request's line and headers are too large or too many")
+
+    def _check_host(self, scope: Scope) -> None:
         host = Request(scope).headers.get("host")
         if self._hosts is None or scope["path"] in PROBES or host is None:  # browsers, the danger, always name one
             return

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
-from ...models import parse_timestamp
 from ...models._wire import decoder_of
 from ..backend import Backend, Origin
 from ..errors import Invalid, NotFound
 from ..store.interface import MAX_PAGE, RunQuery, SessionQuery
 from ..store.records import Prompt, Run, RunKind
+from .query import moment, number
 from .wire import (
     Body,
     CancelRunBody,
@@ -75,10 +74,10 @@ def list_sessions(backend: Backend, call: Call) -> Json:
     """Show a page of sessions."""
     query = SessionQuery(
         runbook_id=optional(call, "runbookID"),
-        since=_moment(call, "updatedAfter"),
-        until=_moment(call, "updatedBefore"),
-        limit=_number(call, "limit", MAX_PAGE) or MAX_PAGE,
-        page=_number(call, "page", _LAST_PAGE),
+        since=moment(call.query, "updatedAfter"),
+        until=moment(call.query, "updatedBefore"),
+        limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
+        page=number(call.query, "page", _LAST_PAGE),
     )
     return {"sessions": [session_json(session) for session in backend.sessions(query)]}
 
@@ -101,10 +100,10 @@ def list_runs(backend: Backend, call: Call) -> Json:
         task_slug=optional(call, "taskSlug"),
         session_id=optional(call, "sessionID"),
         env_slug=optional(call, "envSlug"),
-        since=_moment(call, "since"),
-        until=_moment(call, "until"),
-        limit=_number(call, "limit", MAX_PAGE) or MAX_PAGE,
-        page=_number(call, "page", _LAST_PAGE),
+        since=moment(call.query, "since"),
+        until=moment(call.query, "until"),
+        limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
+        page=number(call.query, "page", _LAST_PAGE),
     )
     return {"runs": [_run(backend, run) for run in backend.runs(query)]}
 
@@ -225,23 +224,3 @@ def optional(call: Call, key: str) -> str | None:
 def absent(key: str) -> NoReturn:
     """Refuse a call that lacks a field."""
     raise Invalid("missing_field", f"{key} is required")
-
-
-def _number(call: Call, key: str, largest: int) -> int:
-    text = call.query.get(key)
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= largest):
-        raise Invalid("invalid_query", f"{key}: expected an integer from 0 to {largest}")
-    return int(text)
-
-
-def _moment(call: Call, key: str) -> datetime | None:
-    # the plus sign of an offset that nobody escaped arrives as a space
-    text = call.query.get(key, "")
-    if "T" in text and text[-6] == " ":
-        text = f"{text[:-6]}+{text[-5:]}"
-    try:
-        return parse_timestamp(text)
-    except (ValueError, OverflowError):
-        raise Invalid("invalid_query", f"{key}: expected a time (RFC 3339)") from None

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import math
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from typing import cast
+from itertools import islice
+from typing import Any, ClassVar, cast
 
+import h11
 import uvicorn
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,10 +22,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ..errors import Overloaded
 from ..limits import Limits
-from .api import error_reply, refuse
+from .api import KNOWN, error_reply, refuse
+
+logger = logging.getLogger(__name__)
 
 _DRAIN = 5  # whole seconds for calls that are being answered when the server closes
 _LEAST = 256 * 1024  # bytes of a reply to be taken within the limit on writing
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_SAME_TRY = 0.5  # seconds; the loop tries again after one, and then fails many times at once
+_EPISODE = 10.0  # seconds without a failure, after which the next one is news
 _CODES = {431: ("headers_too_large", "the request's line and headers are too large")}
 
 
@@ -29,6 +40,7 @@ def configure(app: ASGIApp, limits: Limits) -> uvicorn.Config:
 
     class Protocol(_Protocol):
         limits = bounds
+        strangers: ClassVar[dict[_Protocol, None]] = {}
 
     return uvicorn.Config(
         app,
@@ -55,6 +67,29 @@ async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
+class OutOfDescriptors:
+    """Handles the loop's failures to accept connections: with one line in the log until it has succeeded for a while.
+
+    Strangers make room then, as they do when there are too many connections.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        self._protocol = cast("type[_Protocol]", config.http)
+        self._failed_at = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take the place of a loop's exception handler."""
+        problem = context.get("exception")
+        if not (isinstance(problem, OSError) and problem.errno in _SCARCE and "socket" in context):
+            loop.default_exception_handler(context)
+            return
+        since, self._failed_at = loop.time() - self._failed_at, loop.time()
+        if since > _EPISODE:
+            logger.error("connections cannot be accepted for now: %s", problem.strerror)
+        if since > _SAME_TRY:
+            self._protocol.drop_strangers(max(len(self._protocol.strangers) // 2, 1))
+
+
 class _Timer:
     """One call to be made later, or not at all."""
 
@@ -75,9 +110,14 @@ class _Timer:
 
 
 class _Protocol(H11Protocol):
-    """Closes connections on which a request's headers do not arrive, or from which a reply is not taken."""
+    """Closes connections on which a request's headers do not arrive, or from which a reply is not taken.
+
+    Those on which nobody has shown a key yet are strangers. When there are too many connections, the oldest stranger
+    makes room for the next: however many there are of them, they keep nobody out.
+    """
 
     limits: Limits
+    strangers: ClassVar[dict[_Protocol, None]]  # of one server, in the order of their arrival
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._head_timer = _Timer()
@@ -88,11 +128,30 @@ class _Protocol(H11Protocol):
         transport.set_write_buffer_limits(high=0)  # so that whatever is not taken at once is watched
         super().connection_made(transport)
         most, now = self.limits.max_connections, len(self.connections)
-        if now > most + most // 4:
+        if now <= most or self.drop_strangers(1):
+            self.strangers[self] = None
+            self.app = partial(self._introduce, self.app)
+        elif now > most + most // 4:
             transport.abort()
-        elif now > most:
+        else:
             self.app = overloaded
         self._guard_head()
+
+    @classmethod
+    def drop_strangers(cls, number: int) -> bool:
+        """Cut so many strangers off, the oldest first; False if there were none."""
+        dropped = list(islice(cls.strangers, number))
+        for stranger in dropped:
+            del cls.strangers[stranger]
+            stranger.connections.discard(stranger)  # now: it is told of its end only later
+            stranger.transport.abort()
+        return bool(dropped)
+
+    async def _introduce(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, KNOWN: self._become_known}, receive, send)
+
+    def _become_known(self) -> None:
+        self.strangers.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -101,7 +160,13 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_timer.clear()
         self._reader_timer.clear()
+        self.strangers.pop(self, None)
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:  # refused by its head: the rest is thrown away, but not for long
+            self._guard_head()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -144,6 +209,7 @@ def _raw_refusal(status: HTTPStatus, message: str) -> bytes:
     body = error_reply(status, *_CODES.get(status, ("invalid_http", message))).body
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nx-airplane-retryable: false\r\nconnection: close\r\n\r\n"
+        f"content-length: {len(body)}\r\nx-airplane-retryable: false\r\nx-content-type-options: nosniff\r\n"
+        "cache-control: no-store\r\nconnection: close\r\n\r\n"
     )
     return head.encode() + body

@@ -1,40 +1,65 @@
 """Who is signed in, and which forms are ours: signatures in place of sessions in the store.
 
 All of them are made with the API key of the user they speak of. Hence they survive restarts, hold on every server that
-knows the key, and end with it.
+knows the key, and end with it. Only the sign-ins that people have ended themselves are kept in the database.
 """
 
 from __future__ import annotations
 
-import hmac
 import re
-import threading
-import time
-from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+import secrets
+from collections.abc import Mapping
+from typing import NamedTuple
 
+from ..http.front import origin
 from ..users import User, Users
 
-COOKIE = "airplane_runbooks"
 LIFETIME = 12 * 3600  # seconds
 
-_COOKIE = re.compile(r"(usr[a-z0-9]{1,40})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
+_COOKIE = re.compile(r"(usr[a-z0-9]{1,40})\.([0-9a-f]{32})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
 
 
-def sign_in_cookie(user: User, now: float) -> str:
-    """Return a cookie's value that says who is signed in, and until when."""
-    expires = int(now) + LIFETIME
-    return f"{user.id}.{expires}.{user.sign('sign-in', f'{user.id}.{expires}')}"
+class SignIn(NamedTuple):
+    """A sign-in: whose, its ID, and when it ends, in seconds since 1970."""
+
+    user: User
+    id: str
+    until: int
 
 
-def signed_in(users: Users, cookie: str, now: float) -> User | None:
+class Cookie(NamedTuple):
+    """How the cookie goes: for one server of a host, over https if there is any, to no other path, from no other host.
+
+    The prefixes of the name make browsers hold to that, whoever else may set cookies for the host.
+    """
+
+    name: str
+    path: str
+    secure: bool
+
+
+def cookie_for(server_id: str, scheme: str, base: str) -> Cookie:
+    """Return the cookie of a server that visitors find at this scheme and below this path."""
+    name = f"airplane_runbooks_{server_id}"
+    if scheme != "https":
+        return Cookie(name, f"{base}/", secure=False)
+    return Cookie(f"__Secure-{name}" if base else f"__Host-{name}", f"{base}/", secure=True)
+
+
+def sign_in_cookie(user: User, key: str, now: float) -> str:
+    """Return a cookie's value that says who has signed in with this key, and until when."""
+    text = f"{user.id}.{secrets.token_hex(16)}.{int(now) + LIFETIME}"
+    return f"{text}.{user.sign('sign-in', text, key)}"
+
+
+def signed_in(users: Users, cookie: str, now: float) -> SignIn | None:
     """Return whose cookie it is, if it is genuine and in time."""
     parts = _COOKIE.fullmatch(cookie)
     user = users.get(parts[1]) if parts else None
     if parts is None or user is None:
         return None
-    genuine = hmac.compare_digest(parts[3], user.sign("sign-in", f"{parts[1]}.{parts[2]}"))
-    return user if genuine and int(parts[2]) > now else None
+    genuine = user.has_signed("sign-in", cookie.rpartition(".")[0], parts[4])
+    return SignIn(user, parts[2], int(parts[3])) if genuine and int(parts[3]) > now else None
 
 
 def form_token(user: User, form: str) -> str:
@@ -44,40 +69,12 @@ def form_token(user: User, form: str) -> str:
 
 def is_ours(user: User, form: str, token: str) -> bool:
     """Tell whether a form carries its token."""
-    return hmac.compare_digest(token.encode(errors="replace"), form_token(user, form).encode())
+    return user.has_signed("form", form, token)
 
 
-def is_from_here(headers: Mapping[str, str]) -> bool:
-    """Tell whether a form was sent by a page of this host, as far as the browser says where it comes from."""
+def is_from_here(headers: Mapping[str, str], here: str) -> bool:
+    """Tell whether a form was sent by a page of this origin, as far as the browser says where it comes from."""
     if site := headers.get("sec-fetch-site"):
         return site in ("same-origin", "none")
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
-
-
-class Throttle:
-    """Bounds failures over time: `most` at once, and as many again in each minute. For any thread."""
-
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._room = float(most)
-        self._since = clock()
-
-    def is_open(self) -> bool:
-        """Tell whether another try is allowed."""
-        with self._lock:
-            self._refill()
-            return self._room >= 1
-
-    def failed(self) -> None:
-        """Count a failure."""
-        with self._lock:
-            self._refill()
-            self._room = max(self._room - 1, 0)
-
-    def _refill(self) -> None:
-        now = self._clock()
-        self._room = min(self._room + (now - self._since) * self._most / 60, self._most)
-        self._since = now
+    shown = headers.get("origin")
+    return shown is None or origin(shown) == here != ""

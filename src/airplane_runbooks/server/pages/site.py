@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -11,13 +12,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ..backend import Backend
 from ..errors import Forbidden, Invalid, Refused
-from ..http.body import read
+from ..http.api import address_of, mark_known, refuse
+from ..http.astray import elsewhere, is_for_api
+from ..http.body import Arrivals, Lobby, check_length
+from ..http.front import BASE, HERE, path_of
 from ..http.threads import Threads
 from ..limits import Limits
 from ..logs import describe
-from ..users import Users
 from . import signing, views
 from .rendering import Asset, load_assets, load_templates
 from .visits import Page, Redirect, Site, View, Visit
@@ -47,20 +49,28 @@ _TITLES = {
     500: "An error",
     503: "Not just now",
 }
+_FOREIGN = "This form was sent by a page of another site. Nothing was changed."
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 10_000
 _MOST_OF_SIGN_IN = 16 * 1024  # bytes; nobody is known yet
+_PATIENCE_AT_SIGN_IN = 5.0  # seconds
+_LOBBY = 64  # such bodies that may be on their way
+_GUESTS = 2  # threads that strangers have at most
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Receiver = Callable[[Request, Visit, str, View], Awaitable[Response]]
 
 
 class Pages:
     """The pages of one application, on threads that they share with its API."""
 
-    def __init__(self, backend: Backend, users: Users, limits: Limits, threads: Threads) -> None:
-        self._site = Site(backend, users, signing.Throttle(views.MOST_WRONG_KEYS))
+    def __init__(self, site: Site, limits: Limits, threads: Threads, arrivals: Arrivals) -> None:
+        self._site = site
         self._limits = limits
         self._threads = threads
+        self._arrivals = arrivals
+        self._lobby = Lobby(_LOBBY, min(limits.body_timeout, _PATIENCE_AT_SIGN_IN))
+        self._guests = asyncio.Semaphore(_GUESTS)
         self._assets = load_assets()
         self._templates = load_templates(lambda name: f"/static/{name}?v={self._assets[name].version}")
 
@@ -68,81 +78,98 @@ class Pages:
     def routes(self) -> list[BaseRoute]:
         """What to serve, below the root of the application."""
         return [
-            self._get("/", views.sessions),
-            self._get("/sessions/{id}", views.session),
-            self._get("/prompts/{id}", views.prompt),
-            self._post("/prompts/{id}", views.answer_prompt),
-            self._route("GET", "/sign-in", views.ask_for_key),
-            self._post("/sign-in", views.sign_in, needs_user=False, most=_MOST_OF_SIGN_IN),
-            self._post("/sign-out", views.sign_out),
+            self._route("GET", "/", views.sessions),
+            self._route("GET", "/sessions/{id}", views.session),
+            self._route("GET", "/prompts/{id}", views.prompt),
+            self._route("POST", "/prompts/{id}", views.answer_prompt),
+            self._route("GET", "/sign-in", views.ask_for_key, receive=self._welcome),
+            self._route("POST", "/sign-in", views.sign_in, receive=self._welcome),
+            self._route("POST", "/sign-out", views.sign_out),
             *(Route(f"/static/{name}", _serve(asset), methods=["GET"]) for name, asset in self._assets.items()),
         ]
 
-    def _get(self, path: str, view: View) -> Route:
-        def guarded(site: Site, visit: Visit) -> Page | Redirect:
-            return ask_to_sign_in(visit) if visit.user is None else view(site, visit)
-
-        return self._route("GET", path, guarded)
-
-    def _post(self, path: str, view: View, *, needs_user: bool = True, most: int | None = None) -> Route:
-        def guarded(site: Site, visit: Visit) -> Page | Redirect:
-            if not signing.is_from_here(visit.headers):
-                raise Forbidden("foreign_form", "This form was sent by a page of another site. Nothing was changed.")
-            if needs_user and visit.user is None:
-                return Page("signed_out.html", status=403)
-            return view(site, visit)
-
-        return self._route("POST", path, guarded, most or self._limits.max_body)
-
-    def _route(self, method: str, path: str, view: View, most: int = 0) -> Route:
-        """Return the route to a view, with posts of at most so many bytes."""
+    def _route(self, method: str, path: str, view: View, *, receive: Receiver | None = None) -> Route:
+        """Return the route to a view: for those who have signed in, unless it says how to receive others."""
+        receive = receive or self._admit
 
         async def endpoint(request: Request) -> Response:
+            if is_for_api(request):
+                return refuse(request, elsewhere(request))
             try:
-                with self._threads.admit():
-                    body = await read(request, min(most, self._limits.max_body), self._limits.body_timeout)
-                    return await self._threads.run(self._traced, path, view, request, body)
+                visit = self._visit(request)
+                if method == "POST" and not signing.is_from_here(request.headers, request.scope[HERE]):
+                    raise Forbidden("foreign_form", _FOREIGN)
+                return await receive(request, visit, path, view)
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
             except Refused as problem:
-                return self._refuse(request, problem)
+                return self._respond(request, visit, _apology(problem))
 
         return Route(path, endpoint, methods=[method])
 
-    def _traced(self, path: str, view: View, request: Request, body: bytes) -> Response:
+    async def _welcome(self, request: Request, visit: Visit, path: str, view: View) -> Response:
+        """Answer anybody: strangers wait in a line of their own, and take no place of a call's."""
+        body = await self._lobby.read(request, _MOST_OF_SIGN_IN) if request.method == "POST" else b""
+        async with self._guests:
+            return await self._threads.run(self._traced, path, view, request, visit, body)
+
+    async def _admit(self, request: Request, visit: Visit, path: str, view: View) -> Response:
+        """Answer those who have signed in; which is known before their body is read."""
+        body = b""
+        if visit.user is not None and request.method == "POST":
+            check_length(request, self._limits.max_body)
+            with self._threads.admit():
+                visit = await self._threads.run(self._current, visit)
+            if visit.user is not None:
+                body = await self._arrivals.read(request, self._limits.max_body, visit.user.id)
+        if visit.user is None:
+            return self._respond(request, visit, stop_stranger(request.method, visit))
+        with self._threads.admit():
+            return await self._threads.run(self._traced, path, known_only(view), request, visit, body)
+
+    def _traced(self, path: str, view: View, request: Request, visit: Visit, body: bytes) -> Response:
         with self._site.backend.tracing.request(request.method, path, request.headers) as exchange:
-            response = self._answer(view, request, body)
+            response = self._answer(view, request, visit, body)
             exchange.answered(response.status_code)
             return response
 
-    def _answer(self, view: View, request: Request, body: bytes) -> Response:
-        visit = self._visit(request)
+    def _answer(self, view: View, request: Request, visit: Visit, body: bytes) -> Response:
         try:
             self._site.backend.open()
-            visit = visit.posting(_parse(request, body))
+            visit = self._current(visit).posting(_parse(request, body))
             return self._respond(request, visit, view(self._site, visit))
         except Refused as problem:
             return self._respond(request, visit, _apology(problem))
         except Exception as problem:  # noqa: BLE001 - people learn that it was not their fault, and no more
-            logger.error("%s %s: %s", request.method, request.url.path, describe(problem))  # noqa: TRY400 - see describe
+            logger.error("%s %s: %s", request.method, ascii(path_of(request)[:100]), describe(problem))  # noqa: TRY400 - see describe
             text = "The server failed to answer. Nothing more is known here; its log may say why."
             return self._respond(request, visit, Page("message.html", {"title": "An error", "text": text}, 500))
 
     def _visit(self, request: Request) -> Visit:
-        cookie = request.cookies.get(signing.COOKIE, "")
+        """Say who asks, as far as their cookie can tell."""
+        cookie = request.cookies.get(self._cookie(request).name, "")
+        sign_in = signing.signed_in(self._site.users, cookie, time.time())
+        if sign_in is not None:
+            mark_known(request.scope)
         return Visit(
-            user=signing.signed_in(self._site.users, cookie, time.time()),
+            sign_in=sign_in,
             path=request.path_params,
             query=request.query_params,
             headers=request.headers,
-            address=request.url.path.removeprefix(_base(request)),
+            address=path_of(request),
+            client=address_of(request.scope),
         )
 
-    def _refuse(self, request: Request, problem: Refused) -> Response:
-        return self._respond(request, self._visit(request), _apology(problem))
+    def _current(self, visit: Visit) -> Visit:
+        """Return the same visit, by nobody if the sign-in has been ended."""
+        over = visit.sign_in is not None and self._site.backend.sign_outs.has(visit.sign_in.id)
+        return visit._replace(sign_in=None) if over else visit
+
+    def _cookie(self, request: Request) -> signing.Cookie:
+        return signing.cookie_for(self._site.backend.server_id, request.scope["scheme"], request.scope[BASE])
 
     def _respond(self, request: Request, visit: Visit, answer: Page | Redirect) -> Response:
-        base = _base(request)
+        base = request.scope[BASE]
         response: Response
         if isinstance(answer, Redirect):
             response = RedirectResponse(base + answer.to, 303)
@@ -153,17 +180,24 @@ class Pages:
             response = HTMLResponse(html.encode(errors="replace"), answer.status)
         response.headers.update({**_HEADERS, **answer.headers})
         if answer.cookie is not None:
-            secure = request.url.scheme == "https"
+            name, path, secure = self._cookie(request)
             age = signing.LIFETIME if answer.cookie else 0
-            response.set_cookie(
-                signing.COOKIE, answer.cookie, age, path=base or "/", secure=secure, httponly=True, samesite="strict"
-            )
+            response.set_cookie(name, answer.cookie, age, path=path, secure=secure, httponly=True, samesite="strict")
         return response
 
 
-def _base(request: Request) -> str:
-    """Return where the application is mounted."""
-    return str(request.scope.get("root_path", "")).rstrip("/")
+def stop_stranger(method: str, visit: Visit) -> Page | Redirect:
+    """Answer somebody who has not signed in, or not any more."""
+    return ask_to_sign_in(visit) if method in ("GET", "HEAD") else Page("signed_out.html", status=403)
+
+
+def known_only(view: View) -> View:
+    """Keep those out who have signed out a moment ago."""
+
+    def guarded(site: Site, visit: Visit) -> Page | Redirect:
+        return ask_to_sign_in(visit) if visit.user is None else view(site, visit)
+
+    return guarded
 
 
 def _parse(request: Request, body: bytes) -> dict[str, list[str]]:
@@ -198,7 +232,7 @@ def ask_to_sign_in(visit: Visit) -> Page | Redirect:
     """
     if visit.headers.get("sec-fetch-site") == "cross-site":
         return Page("bounce.html", {"address": visit.address})
-    return Redirect(f"/sign-in?next={quote(visit.address, safe='')}")
+    return Redirect(f"/sign-in?next={quote(visit.address, safe='', errors='replace')}")
 
 
 def _apology(problem: Refused) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from typing import Any
@@ -16,7 +17,7 @@ from . import forms, signing
 from .shown import secrets_of, show_parameters, show_prompt, show_session
 from .visits import Page, Redirect, Site, Visit
 
-MOST_WRONG_KEYS = 20  # at once, and in each further minute
+logger = logging.getLogger(__name__)
 
 _SESSIONS_ON_A_PAGE = 25
 _LIST_REFRESH = 10  # seconds
@@ -130,21 +131,29 @@ def ask_for_key(site: Site, visit: Visit) -> Page | Redirect:
 def sign_in(site: Site, visit: Visit) -> Page | Redirect:
     """Sign somebody in who knows an API key."""
     address = _address(visit.posted("next"))
-    if not site.wrong_keys.is_open():
-        error = "There were too many wrong keys lately, not necessarily yours. Try again in a minute."
-        return Page("sign_in.html", {"next": address, "error": error}, 429, {"Retry-After": "60"})
-    user = site.users.find(visit.posted("key").strip())
+    key = visit.posted("key").strip()
+    user = site.users.find(key)
     if user is None:
-        site.wrong_keys.failed()
+        return _refuse_key(site, visit, key, address)
+    logger.info("%s has signed in from %s", user.name, ascii(visit.client))
+    return Redirect(address, cookie=signing.sign_in_cookie(user, key, time.time()))
+
+
+def _refuse_key(site: Site, visit: Visit, key: str, address: str) -> Page:
+    refusal = site.guesses.refusal(key, visit.client)
+    logger.warning("a sign-in from %s has failed: %s", ascii(visit.client), refusal.code)
+    if refusal.retry_after is None:
         return Page("sign_in.html", {"next": address, "error": "This is no API key of this server."}, 403)
-    return Redirect(address, cookie=signing.sign_in_cookie(user, time.time()))
+    error = "There were too many wrong keys lately, and this is one of them. Try the right one."
+    return Page("sign_in.html", {"next": address, "error": error}, 429, {"Retry-After": str(refusal.retry_after)})
 
 
 def sign_out(site: Site, visit: Visit) -> Page | Redirect:
-    """Forget who has signed in."""
-    del site
+    """End a sign-in for good, wherever its cookie may have got to."""
     if not signing.is_ours(visit.known_user, "sign-out", visit.posted("token")):
         raise Forbidden("wrong_form", "This form was not made for you. You are still signed in.")
+    _, sign_in, until = visit.known_sign_in
+    site.backend.sign_outs.add(sign_in, until, int(time.time()))
     return Redirect("/sign-in", cookie="")
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..backend import Backend
+from ..http.guesses import Guesses
 from ..users import User, Users
-from .signing import Throttle
+from .signing import SignIn
 
 
 class Site(NamedTuple):
@@ -15,17 +16,21 @@ class Site(NamedTuple):
 
     backend: Backend
     users: Users
-    wrong_keys: Throttle
+    guesses: Guesses
 
 
 class Visit(NamedTuple):
-    """One request: who it is from, and what for. `address` is the path below the application's root."""
+    """One request: who it is from, and what for.
 
-    user: User | None
+    `address` is the path below the application's root, `client` what the visitor's machine is known by.
+    """
+
+    sign_in: SignIn | None
     path: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
     address: str
+    client: str
     form: Mapping[str, list[str]] = {}
 
     def posting(self, form: Mapping[str, list[str]]) -> Visit:
@@ -37,11 +42,21 @@ class Visit(NamedTuple):
         return self.form.get(name, [""])[-1]
 
     @property
+    def user(self) -> User | None:
+        """Who has signed in."""
+        return None if self.sign_in is None else self.sign_in.user
+
+    @property
     def known_user(self) -> User:
         """Who has signed in; for views that are behind the sign-in."""
-        if self.user is None:
+        return self.known_sign_in.user
+
+    @property
+    def known_sign_in(self) -> SignIn:
+        """The visitor's sign-in; for views that are behind it."""
+        if self.sign_in is None:
             raise LookupError("nobody has signed in")
-        return self.user
+        return self.sign_in
 
     @property
     def is_live(self) -> bool:
