@@ -2,21 +2,13 @@ from __future__ import annotations
 
 import stat
 from hashlib import sha256
-from typing import Any
 
-import msgspec
 import pytest
 from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airplane_runbooks.models import Parameter, ParameterType
-from airplane_runbooks.server.vault import KEY_VARIABLE, MASK, Secrets, Vault, VaultError, find_vault, masked_values
-
-PARAMETERS = (
-    Parameter(slug="token", type=ParameterType.STRING, secret=True),
-    Parameter(slug="name", type=ParameterType.STRING),
-)
+from airplane_runbooks.server.vault import KEY_VARIABLE, Vault, VaultError, find_vault
 
 
 @pytest.fixture(autouse=True)
@@ -105,49 +97,5 @@ def test_a_key_that_is_given_wins_over_the_environment_and_that_over_the_file(tm
     assert list(tmp_path.iterdir()) == []
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-)
-
-
-@given(JSON, st.sampled_from(["hunter2!", 'qu"ote\\', "söcret", "line\nend"]))
-def test_a_secret_is_masked_wherever_it_stands_in_a_document(document, secret):
-    secrets = Secrets.of(PARAMETERS, {"token": secret, "name": "public"})
-    around = {"a": [document, f"<{secret}>"], secret: secret}
-    masked = secrets.mask_json(msgspec.json.encode(around))
-    decoded = msgspec.json.decode(masked)
-    assert secret not in repr_texts(decoded)
-    assert decoded == {
-        "a": [msgspec.json.decode(secrets.mask_json(msgspec.json.encode(document))), f"<{MASK}>"],
-        MASK: MASK,
-    }
-
-
-def repr_texts(value: Any) -> str:
-    if isinstance(value, dict):
-        return "".join(map(repr_texts, [*value.keys(), *value.values()]))
-    return "".join(map(repr_texts, value)) if isinstance(value, list) else str(value)
-
-
-@given(JSON)
-def test_a_document_without_secrets_stays_as_it_is_to_the_byte(document):
-    encoded = msgspec.json.encode(document)
-    assert Secrets().mask_json(encoded) is encoded
-    assert Secrets(["nowhere to be found"]).mask_json(encoded) is encoded
-
-
-def test_the_longest_secret_is_masked_first():
-    assert Secrets(["secret", "secret-two"]).mask("my secret-two secret") == f"my {MASK} {MASK}"
-
-
-def test_a_secret_too_short_to_look_for_is_masked_as_a_value_only():
-    assert not Secrets.of(PARAMETERS, {"token": "no"})
-    assert masked_values(PARAMETERS, {"token": "no", "name": "no"}) == {"token": MASK, "name": "no"}
-    assert masked_values(PARAMETERS, {"token": None}) == {"token": None}
-
-
-def test_nothing_is_shown_of_secrets_and_vaults():
-    secrets = Secrets(["hunter2!"])
-    assert repr(secrets) == "<Secrets: 1>"
+def test_nothing_is_shown_of_a_vault():
     assert repr(Vault([key()])) == "<Vault>"

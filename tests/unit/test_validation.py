@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from airplane_runbooks import ConfigVar, ParamValueError, Upload
-from airplane_runbooks.models import Parameter, ParameterSchema, Prompt, Run, Session, decode
+from airplane_runbooks.models import Constraints, Parameter, ParameterSchema, Prompt, Run, Session, decode
 from airplane_runbooks.params import encode_params
 from tests.unit.schemas import CONFIG_VAR, NOON, UPLOAD, parameter, raw, read, refusal
 
@@ -310,3 +310,11 @@ def test_validated_values_become_a_class_of_the_users(kind):
 
 def test_the_address_of_an_upload_is_never_sent():
     assert encode_params({"p": Upload("upl1", "https://files/upl1?signed")}) == b'{"p":"upl1"}'
+
+
+def test_the_regex_of_a_secret_is_not_told():
+    schema = ParameterSchema(
+        parameters=(Parameter(slug="pin", type="string", secret=True, constraints=Constraints(regex="[0-9]+")),)
+    )
+    with pytest.raises(ParamValueError, match=r"^values\.pin: the value does not match the regex$"):
+        schema.validate({"pin": "x"})

@@ -109,7 +109,7 @@ class Reader:
             if matches is None and self._strict:
                 raise Misfit("the value takes too much work to match")
             if matches is False:
-                raise Misfit(f"the value does not match {regex}")
+                raise Misfit("the value does not match" + (" the regex" if parameter.secret else f" {regex}"))
         return value
 
     def _choices_of(self, parameter: Parameter) -> _Choices | None:

@@ -15,6 +15,8 @@ from .engine.interface import Engine
 from .engine.reconciler import Reconciler, go_on
 from .errors import Closing, Conflict, Forbidden, Invalid, NotFound
 from .ids import API_USER, now
+from .masking import MASK, Secrets, hide_all
+from .runbooks.asked import meant, unseal
 from .runbooks.authoring import Registry, Runbook, RunnableT, Task
 from .runbooks.runner import Runner
 from .runbooks.values import fill, read_all, typed
@@ -25,7 +27,7 @@ from .store.records import Failure, Outcome, Prompt, Run, RunKind, Session
 from .store.sign_outs import SqlSignOuts
 from .tracing import Tracing
 from .users import User, check_reviewer
-from .vault import Secrets, Vault, masked_values
+from .vault import Vault
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -149,7 +151,7 @@ class Backend:
             runbook_id=runbook.id,
             name=runbook.name,
             param_values=run.param_values,
-            params=runbook.parameters,
+            params=run.params,
             created_by=origin.by,
         )
         run = msgspec.structs.replace(run, session_id=session.id, source=runbook.code.source)
@@ -201,13 +203,14 @@ class Backend:
         self.check_reviewer(prompt, origin.user)
         parent = self.run(prompt.parent_id)
         _refuse_closed(prompt, parent)
-        values = typed(prompt.parameters, values)
+        asked = unseal(prompt, self.vault)
+        values = typed(asked.parameters, meant(prompt, asked, values))
         if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
-            read_all(prompt.parameters, values, "values")
-        filled = fill(prompt.parameters, values)
+            read_all(asked.parameters, values, "values")
+        filled = fill(asked.parameters, values)
         secrets = self._secrets(parent)
-        secrets.add(Secrets.of(prompt.parameters, filled))
-        shown, sealed = self._shown(prompt.parameters, filled, secrets, "values")
+        secrets.add(Secrets.of(asked.parameters, filled))
+        shown, sealed = self._shown(asked.parameters, filled, secrets, "values")
         self._answer(prompt_id, shown, origin, sealed)
 
     def cancel_prompt(self, prompt_id: str, origin: Origin) -> None:
@@ -219,7 +222,7 @@ class Backend:
 
     def check_reviewer(self, prompt: Prompt, user: User) -> None:
         """Raise Forbidden if the user may neither answer nor cancel the prompt."""
-        check_reviewer(prompt, user, self.run(prompt.parent_id).created_by)
+        check_reviewer(unseal(prompt, self.vault).reviewers, user, self.run(prompt.parent_id).created_by)
 
     def session(self, session_id: str) -> Session:
         """Return a session."""
@@ -282,7 +285,7 @@ class Backend:
             name=item.name,
             param_values=shown,
             sealed_values=sealed,
-            params=item.parameters,
+            params=hide_all(item.parameters),
             env_slug=self.environment(env_slug),
             created_by=origin.by,
         )
@@ -301,7 +304,12 @@ class Backend:
     ) -> tuple[bytes, bytes | None]:
         """Encode values as anybody may see them, and sealed if that hides anything."""
         whole = _encoded(values, root)
-        shown = secrets.mask_json(_encoded(masked_values(parameters, values), root))
+        hidden = {parameter.slug for parameter in parameters if parameter.secret}
+        masked = {
+            slug: MASK if slug in hidden and value is not None else secrets.mask_value(value, is_member=True)
+            for slug, value in values.items()
+        }
+        shown = _encoded(masked, root)
         return shown, None if shown == whole else self.vault.seal(whole)
 
     def _work(self, ticket: str) -> bool:

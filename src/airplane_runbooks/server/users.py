@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import NoReturn
 
+from ..models import Reviewers
 from .errors import Forbidden
 from .ids import API_USER, stable_id
-from .store.records import Prompt
 
 SHORTEST_KEY = 16  # characters of a key that nobody guesses
 
@@ -132,9 +132,8 @@ class Users:
         return user_id if user is None else user.name
 
 
-def check_reviewer(prompt: Prompt, user: User, started_by: str) -> None:
+def check_reviewer(wanted: Reviewers, user: User, started_by: str) -> None:
     """Raise Forbidden if a user may neither answer nor cancel a prompt of what `started_by` has started."""
-    wanted = prompt.reviewers
     known = user.email != "" and user.email in map(str.lower, wanted.users)
     listed = known or not user.groups.isdisjoint(wanted.groups)
     if (wanted.users or wanted.groups) and not listed:

@@ -1,4 +1,4 @@
-"""Secrets at rest: values sealed by a key that is not in the database, and masked wherever somebody may look."""
+"""Secrets at rest: values sealed by a key that is not in the database, and digests that nobody can try out."""
 
 from __future__ import annotations
 
@@ -8,21 +8,14 @@ import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import msgspec
-
-from ..models import Parameter
-from .encoding import decode
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
-MASK = "********"
 KEY_VARIABLE = "AIRPLANE_ENCRYPTION_KEY"
 _KEY_LENGTH = 32  # bytes
 _KEY_ID = 4  # bytes in front of a digest
-_SHORTEST = 4  # characters of a text that is looked for; masking each "no" of a session would hide nothing but sense
 
 
 class VaultError(Exception):
@@ -153,66 +146,3 @@ def _own_key(database: Path | None) -> Iterator[str]:
 
 def _new_key() -> str:
     return urlsafe_b64encode(os.urandom(_KEY_LENGTH)).decode()
-
-
-class Secrets:
-    """The secret texts of one session: what must not be seen of it."""
-
-    def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._texts = sorted({text for text in texts if len(text) >= _SHORTEST}, key=len, reverse=True)
-
-    @classmethod
-    def of(cls, parameters: Iterable[Parameter], values: Mapping[str, Any]) -> Secrets:
-        """Collect the values of secret parameters."""
-        texts: set[str] = set()
-        for parameter in parameters:
-            if parameter.secret:
-                _collect(values.get(parameter.slug), texts)
-        return cls(texts)
-
-    def __bool__(self) -> bool:
-        return bool(self._texts)
-
-    def add(self, other: Secrets) -> None:
-        """Take the texts of another one in, too."""
-        self._texts = sorted({*self._texts, *other._texts}, key=len, reverse=True)
-
-    def mask(self, text: str) -> str:
-        """Put a mask in place of each secret in a text."""
-        for secret in self._texts:
-            text = text.replace(secret, MASK)
-        return text
-
-    def mask_json(self, document: bytes) -> bytes:
-        """Put a mask in place of each secret in the strings and keys of a JSON document."""
-        if not self._texts:
-            return document
-        plain = decode(document)
-        masked = self._masked(plain)
-        return document if masked == plain else msgspec.json.encode(masked)
-
-    def _masked(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.mask(value)
-        if isinstance(value, list):
-            return [self._masked(item) for item in value]
-        if isinstance(value, dict):
-            return {self.mask(key): self._masked(item) for key, item in value.items()}
-        return value
-
-    def __repr__(self) -> str:
-        return f"<Secrets: {len(self._texts)}>"
-
-
-def _collect(value: Any, texts: set[str]) -> None:
-    if isinstance(value, str):
-        texts.add(value)
-    elif isinstance(value, list):
-        for item in value:
-            _collect(item, texts)
-
-
-def masked_values(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with a mask in place of each secret one, whatever its length."""
-    hidden = {parameter.slug for parameter in parameters if parameter.secret}
-    return {slug: MASK if slug in hidden and value is not None else value for slug, value in values.items()}

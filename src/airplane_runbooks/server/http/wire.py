@@ -12,6 +12,7 @@ import msgspec
 
 from ...models import Parameter, ParameterType, RunStatus
 from ..ids import TEAM, stamp
+from ..masking import hide
 from ..store.records import Prompt, Run, Session
 
 TIMEOUT = 3600  # seconds; what the API documents as the default, though nothing here is cut off
@@ -146,19 +147,24 @@ def prompt_json(prompt: Prompt) -> Json:
 
 def parameters_json(parameters: tuple[Parameter, ...]) -> list[Json]:
     """Write a schema."""
-    return [_parameter(parameter) for parameter in parameters]
+    return [_parameter(hide(parameter)) for parameter in parameters]
 
 
 def _parameter(parameter: Parameter) -> Json:
     limits = parameter.constraints
+    has_secret_default = parameter.secret and parameter.default is not None
     written: Json = {
         "slug": parameter.slug,
         "name": parameter.name,
         "desc": parameter.desc,
         "type": _TYPES.get(parameter.type, parameter.type),
         "component": parameter.component,
-        "default": parameter.default,
-        "constraints": {"optional": limits.optional, "regex": limits.regex, "options": limits.options},
+        "default": None if has_secret_default else parameter.default,
+        "constraints": {
+            "optional": limits.optional or has_secret_default,  # it may be left out
+            "regex": limits.regex,
+            "options": limits.options,
+        },
         "multi": parameter.multi,
     }
     if parameter.values is not None:

@@ -103,7 +103,8 @@ def _value(widget: Widget, texts: Sequence[str]) -> Any:
     if not given and parameter.default is None and not parameter.constraints.optional:
         raise Unreadable(widget.missing)
     try:
-        Reader(strict=True).read_members([parameter], given)
+        if given:  # what stands in for nothing may be hidden
+            Reader(strict=True).read_members([parameter], given)
         encode(value)
     except Misfit as problem:
         where = "".join(reversed(problem.trail[:-1]))

@@ -12,10 +12,10 @@ from ...models import Parameter, RunStatus, SessionStatus
 from ..backend import Backend
 from ..encoding import decode
 from ..ids import now
+from ..masking import Secrets, masked_values
 from ..store.holds import why_held
 from ..store.records import Prompt, Run, RunKind, Session
 from ..users import Users
-from ..vault import Secrets, masked_values
 from .formats import Shown, show_answer, show_json, show_members
 
 STEPS_ON_A_PAGE = 100

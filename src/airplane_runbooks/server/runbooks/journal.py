@@ -19,13 +19,14 @@ from typing import Any
 import msgspec
 
 from ...models import Parameter, Reviewers, RunStatus
-from ...models._wire import decoder_of
 from ..encoding import EMPTY, NotEncodable, decode, encode, encode_members
 from ..ids import new_id, now, stable_id
+from ..masking import Secrets
 from ..store.interface import Store
 from ..store.records import Failure, Outcome, Prompt, Run, RunKind
 from ..tracing import Tracing
-from ..vault import Secrets, Vault
+from ..vault import Vault
+from .asked import Asked
 from .calls import Call
 from .digests import Digests
 from .fields import shape
@@ -161,19 +162,20 @@ class Journal:
     def step(self, branch: Branch, call: Call) -> Run:
         """Return the run of the branch's next step, recorded or new. Raises Halt."""
         name = self.secrets.mask(call.name)
+        arguments = {self.secrets.mask(argument): value for argument, value in call.arguments.items()}
         position, run = self._next(branch, RunKind.STEP, name)
         if run is not None and run.status.is_terminal:
-            self._compare(run, call.arguments, call.volatile)
+            self._compare(run, arguments, call.volatile)
             return run
         with self.apart():
-            digests = self._digests.make(call.arguments, call.volatile)
+            digests = self._digests.make(arguments, call.volatile)
         if run is None:
-            run = self._child(RunKind.STEP, name, position, self._shown(call.arguments), digests)
+            run = self._child(RunKind.STEP, name, position, self._shown(arguments), digests)
             run = msgspec.structs.replace(run, task_id=call.task_id or run.task_id)
             self._add(run)
         else:  # the server died in it
             run = msgspec.structs.replace(
-                run, attempt=run.attempt + 1, param_values=self._shown(call.arguments), digests=digests
+                run, attempt=run.attempt + 1, param_values=self._shown(arguments), digests=digests
             )
             self._begin_attempt(run)
         return run
@@ -189,17 +191,19 @@ class Journal:
             with self.apart():
                 digests = self._digests.make(fields)
             run = self._child(RunKind.PROMPT, description, position, EMPTY, digests)
-            schema = self.secrets.mask_json(encode(question.parameters))
+            asked = Asked(question.parameters, question.reviewers)
+            shown = asked.masked(self.secrets)
             prompt = Prompt(
                 id=new_id("pmt"),
                 run_id=run.id,
                 parent_id=self.parent.id,
                 description=description,
-                parameters=decoder_of(tuple[Parameter, ...]).decode(schema),
-                reviewers=question.reviewers,
-                confirm_text=question.confirm_text,
-                cancel_text=question.cancel_text,
+                parameters=shown.parameters,
+                reviewers=shown.reviewers,
+                confirm_text=self.secrets.mask(question.confirm_text),
+                cancel_text=self.secrets.mask(question.cancel_text),
                 expires_at=None if question.expires_in is None else now() + question.expires_in,
+                sealed=None if shown == asked else self._vault.seal(encode(asked)),
             )
             self._add(run, prompt)
         return run
@@ -254,7 +258,7 @@ class Journal:
         if isinstance(problem, NotEncodable):
             return Failure("TypeError", f"the result has no form in JSON: {self.secrets.mask(str(problem))}")
         failure = Failure.of(problem)
-        return Failure(failure.kind, self.secrets.mask(failure.message))
+        return Failure(self.secrets.mask(failure.kind), self.secrets.mask(failure.message))
 
     def apart(self) -> AbstractContextManager[None]:
         """Return what makes the execution end in EngineTrouble for whatever is raised inside."""
@@ -262,7 +266,7 @@ class Journal:
 
     def mismatch(self, text: str) -> Halt:
         """Return the end of an execution that finds something else recorded than it can go on with."""
-        return self._ended(ReplayMismatch(text))
+        return self._ended(ReplayMismatch(self.secrets.mask(text)))
 
     def unfinished(self) -> str | None:
         """Return the name of the first recorded step or prompt that the runbook has not come to, if any."""

@@ -15,11 +15,12 @@ from ...models import RunStatus
 from ..encoding import NotEncodable, decode
 from ..errors import Invalid
 from ..logs import describe
+from ..masking import Secrets
 from ..store.holds import other_way
 from ..store.interface import Store
 from ..store.records import Failure, Outcome, Run, RunKind
 from ..tracing import Tracing
-from ..vault import Secrets, Vault, VaultError
+from ..vault import Vault, VaultError
 from .authoring import Registry, Runbook, Task
 from .context import AsyncContext, Context, run_at_once
 from .guard import apart, guarded, insist

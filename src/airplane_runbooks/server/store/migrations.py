@@ -16,6 +16,7 @@ def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
     binary, number = ("BYTEA", "DOUBLE PRECISION") if connection.dialect.name == "postgresql" else ("BLOB", "DOUBLE")
     unfinished = "parent_id IS NULL AND ended_at IS NULL"
     for statement in (
+        f"ALTER TABLE runbook_prompts ADD COLUMN sealed {binary}",
         f"ALTER TABLE runbook_runs ADD COLUMN digests {binary}",
         f"ALTER TABLE runbook_runs ADD COLUMN timeout {number}",
         "ALTER TABLE runbook_runs ADD COLUMN spent BIGINT DEFAULT '0' NOT NULL",

@@ -119,6 +119,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """A question to a human, raised by the run of its own `run_id`. `values` is the answer as JSON, secrets masked.
 
+    `sealed` is what was asked of whom before secrets were masked in it; None if there was nothing to mask.
     Open past `expires_at`, it is cancelled by nobody. `answered_seed` is the seed of the call that answered it.
     """
 
@@ -137,6 +138,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     answered_by: str | None = None
     answered_seed: str = ""
     expires_at: datetime | None = None
+    sealed: bytes | None = None
 
     @property
     def is_open(self) -> bool:

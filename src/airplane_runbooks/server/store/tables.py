@@ -162,6 +162,7 @@ PROMPTS = sa.Table(
     _column("parameters", _JSON),
     _column("reviewers", _JSON),
     _column("values", _JSON),
+    _optional("sealed", sa.LargeBinary),
 )
 
 KEYS = sa.Table(
