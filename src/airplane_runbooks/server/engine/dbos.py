@@ -25,6 +25,7 @@ from dbos import _dbos as dbos_module
 from ..errors import Closing
 from ..ids import new_id
 from ..logs import describe
+from . import unpickling
 from .interface import Work
 from .takeover import Servers
 
@@ -148,6 +149,7 @@ class DbosEngine:
 
     def _launch(self) -> None:
         silence()
+        unpickling.forbid()
         try:
             if self._servers is not None:
                 self._servers.join()
@@ -164,6 +166,7 @@ class DbosEngine:
         except BaseException:
             self._closed, self._dbos = True, None
             DBOS.destroy()
+            unpickling.allow()
             if self._servers is not None:
                 self._servers.leave()
             raise
@@ -297,6 +300,7 @@ class DbosEngine:
         while ended and self._pending(ended) and time.monotonic() < deadline:
             time.sleep(0.01)
         DBOS.destroy()
+        unpickling.allow()
         if self._servers is not None:
             self._servers.leave()
 
