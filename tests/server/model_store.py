@@ -384,8 +384,8 @@ class MemoryKeys:
             if entry.fingerprint not in {fingerprint, *other_fingerprints}:
                 raise other_request()
             if entry.reply is None:
-                if moment - entry.leased < LEASE:
-                    raise busy()
+                if abs(passed := moment - entry.leased) < LEASE:
+                    raise busy(LEASE - passed)
                 entry.leased = moment
             return Claim(entry.seed, entry.reply)
 

@@ -255,6 +255,23 @@ class TestKeys:
         with pytest.raises(KeyBusy):
             keys.claim("k", b"a")
 
+    def test_a_busy_key_says_how_long_it_may_be_busy(self, make_keys):
+        now = [0.0]
+        keys = make_keys(lambda: now[0])
+        keys.claim("k", b"a")
+        for moment, left in ((0.0, 10), (0.5, 10), (8.9, 2), (9.5, 1), (LEASE - 0.001, 1)):
+            now[0] = moment
+            with pytest.raises(KeyBusy) as refused:
+                keys.claim("k", b"a")
+            assert (refused.value.retryable, refused.value.retry_after) == (True, left)
+
+    def test_a_key_claimed_before_the_clock_was_set_back_is_busy_no_longer_than_others(self, make_keys):
+        now = [10_000.0]
+        keys = make_keys(lambda: now[0])
+        first = keys.claim("k", b"a")
+        now[0] = 6_000.0
+        assert keys.claim("k", b"a") == first
+
     def test_a_late_failure_does_not_take_back_the_reply_of_who_took_over(self, make_keys):
         now = [0.0]
         keys = make_keys(lambda: now[0])

@@ -70,9 +70,7 @@ def tamper(database, pickled, **columns):
     columns = {"serialization": "py_pickle", "inputs": pickled, **columns}
     with database.begin() as connection:
         changes = ", ".join(f"{name} = :{name}" for name in columns)
-        connection.execute(
-            sa.text(f"UPDATE {where}workflow_status SET {changes} WHERE workflow_uuid = 'a.1'"), columns
-        )
+        connection.execute(sa.text(f"UPDATE {where}workflow_status SET {changes} WHERE workflow_uuid = 'a.1'"), columns)
         for table, names in (("workflow_input", {"inputs"}), ("workflow_output", {"output", "error"})):
             for name in names & columns.keys():
                 statement = f"UPDATE {where}{table} SET {name} = :it WHERE workflow_uuid = 'a.1'"
@@ -133,7 +131,11 @@ def test_no_way_through_dbos_reads_a_pickle_while_a_server_is_open_and_all_do_af
     path, pickled = canary
     engine = opened(Worker())
     ours = _serialization.DBOSPortableJSON
-    for read in (_serialization.deserialize_args, _serialization.deserialize_value, _serialization.deserialize_exception):
+    for read in (
+        _serialization.deserialize_args,
+        _serialization.deserialize_value,
+        _serialization.deserialize_exception,
+    ):
         with pytest.raises(PickleRefused):
             read(pickled, "py_pickle", ours)
     with pytest.raises(PickleRefused):

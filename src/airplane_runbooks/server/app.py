@@ -106,13 +106,16 @@ def create_backend(
         ):
             vault.check()
         store, tracing = SqlStore(database), Tracing(settings.tracer_provider)
+        keys = SqlKeys(database)
+        if not database.is_shared:  # whoever had them is dead
+            keys.free_all()
         catalog = Catalog.of(known[0].by_id.values(), known[1].by_id.values())
         engine = _engine(database, settings.workers, catalog)
         holding = Holding(Holds(database), engine, catalog)
         return Backend(
             *known,
             store=store,
-            keys=SqlKeys(database),
+            keys=keys,
             sign_outs=SqlSignOuts(database),
             server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
             engine=engine,

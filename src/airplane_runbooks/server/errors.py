@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 
@@ -53,10 +54,14 @@ class Held(Refused):
 
 
 class KeyBusy(Refused):
-    """The first call with this idempotency key has not been answered yet."""
+    """The first call with this idempotency key has not been answered yet. It has at most `seconds` left."""
 
     status = 409
     retryable = True
+
+    def __init__(self, code: str, message: str, seconds: float) -> None:
+        super().__init__(code, message)
+        self.retry_after = max(1, math.ceil(seconds))
 
 
 class Misdirected(Refused):

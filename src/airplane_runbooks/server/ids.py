@@ -6,6 +6,8 @@ import secrets
 from datetime import UTC, datetime
 from hashlib import blake2b
 
+from . import clock
+
 _DIGITS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _TAIL = 10
 _TAILS = len(_DIGITS) ** _TAIL
@@ -16,7 +18,7 @@ _TIMELESS = "20240101"
 
 def new_seed() -> str:
     """Return what follows the prefix in a random ID: today's date (UTC) and a tail, such as `20240131zk3j9x0q2ab`."""
-    return f"{datetime.now(UTC):%Y%m%d}z{_tail(secrets.randbelow(_TAILS))}"
+    return f"{now():%Y%m%d}z{_tail(secrets.randbelow(_TAILS))}"
 
 
 def new_id(prefix: str) -> str:
@@ -40,7 +42,7 @@ def _tail(number: int) -> str:
 
 def now() -> datetime:
     """Return the time, aware and in UTC."""
-    return datetime.now(UTC)
+    return datetime.fromtimestamp(clock.seconds(), UTC)
 
 
 def stamp(moment: datetime | None) -> str | None:

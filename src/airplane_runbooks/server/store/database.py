@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ..clock import follow
 from ..logs import describe
 from .database_errors import DatabaseError, DatabaseUnavailable
 from .database_url import parse, show
@@ -34,6 +35,7 @@ _ATTEMPTS = 6
 _LONGEST_TRY = 3.0  # seconds of attempts; one that has begun by then goes on
 _FIRST_DELAY = 0.02  # seconds, doubled each time
 _CONNECT_TIMEOUT = 5  # seconds
+_RECYCLE = 1800  # seconds until a connection is made anew, and with it the database's clock looked at
 _LUCK = random.Random()  # noqa: S311 - no secret, and nobody else's random numbers either
 _FREEZE = "-c idle_in_transaction_session_timeout=10000"  # a frozen server must not keep its locks
 
@@ -223,15 +225,26 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 def _postgresql(url: sa.URL) -> sa.Engine:
     given = {"connect_timeout": _CONNECT_TIMEOUT, "options": _FREEZE}
     options = {name: value for name, value in given.items() if name not in url.query}
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         hide_parameters=True,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=10,
+        pool_recycle=_RECYCLE,
         connect_args=options,
     )
+    event.listen(engine, "connect", _look_at_clock)
+    return engine
+
+
+def _look_at_clock(connection: Any, _: object) -> None:
+    asked = time.monotonic()
+    with connection.cursor() as cursor:
+        (moment,) = cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+    follow(moment, asked)
+    connection.rollback()
 
 
 def _is_lost(problem: Exception) -> bool:

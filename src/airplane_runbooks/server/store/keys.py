@@ -25,9 +25,9 @@ def other_request() -> Conflict:
     return Conflict("idempotency_key_reused", "the idempotency key belongs to another request")
 
 
-def busy() -> KeyBusy:
-    """Refuse a key whose first request is being carried out."""
-    return KeyBusy("idempotency_key_in_use", "the first request with this idempotency key is not done yet")
+def busy(left: float) -> KeyBusy:
+    """Refuse a key whose first request is being carried out, with the seconds that are left of its lease."""
+    return KeyBusy("idempotency_key_in_use", "the first request with this idempotency key is not done yet", left)
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 
+from ..clock import seconds
 from ..ids import new_seed
 from .database import Database, writing
 from .keys import LEASE, LIFETIME, Claim, Reply, busy, other_request
@@ -29,6 +29,7 @@ _LOCK = _GET.where(_IS_ANY).with_for_update()
 _ADD = sa.insert(KEYS)
 _CHANGE = sa.update(KEYS).where(_IS_KEY)
 _RENAME = sa.update(KEYS).where(KEYS.c.key == bindparam("former_key")).values(key=_KEY)
+_END_LEASES = sa.update(KEYS).where(KEYS.c.status.is_(None)).values(leased=0.0)
 _FREE = sa.delete(KEYS).where(_IS_KEY, KEYS.c.status.is_(None))
 _EXPIRE = sa.delete(KEYS).where(_IS_ANY, _HAS_EXPIRED)
 _some = sa.select(KEYS.c.key).where(_IS_FORGOTTEN).order_by(KEYS.c.since).limit(_BATCH)
@@ -38,7 +39,7 @@ _CLEAN = sa.delete(KEYS).where(KEYS.c.key.in_(_some.with_for_update(skip_locked=
 class SqlKeys:
     """Keys in a database, which it does not close. All methods raise DatabaseUnavailable, too."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = seconds) -> None:
         self.database = database
         self._clock = clock
         self._claims = itertools.count()
@@ -71,10 +72,15 @@ class SqlKeys:
             connection.execute(_RENAME, names)
         if entry.status is not None:
             return Claim(entry.seed, Reply(entry.status, entry.body))
-        if moment - entry.leased < LEASE:
-            raise busy()
+        if abs(passed := moment - entry.leased) < LEASE:  # a clock may have been set back
+            raise busy(LEASE - passed)
         connection.execute(_CHANGE, {"the_key": key, "leased": moment})
         return Claim(entry.seed)
+
+    @writing
+    def free_all(self, connection: Connection) -> None:
+        """End all leases: to be called by the only server of a database, when it starts."""
+        connection.execute(_END_LEASES)
 
     @writing
     def settle(self, connection: Connection, key: str, reply: Reply | None) -> None:
