@@ -20,6 +20,7 @@ from typing import Any, Self, Unpack
 import uvicorn
 
 from .app import application, create_backend, front_of
+from .forking import cut, keep_from_children
 from .http.front import Front
 from .http.gate import allowed
 from .http.protocol import OutOfDescriptors, configure
@@ -67,8 +68,11 @@ class RunbookServer:
         self._backend = create_backend(runbooks, tasks, settings)
         self._server = _Server(configure(application(self._backend, users, settings, front, hosts), settings.limits))
         self._thread: threading.Thread | None = None
+        self._listener: socket.socket | None = None
         self._ended = threading.Event()
         self._problem: BaseException | None = None
+        self._forked = False
+        keep_from_children(self)
 
     @property
     def base_url(self) -> str:
@@ -88,6 +92,7 @@ class RunbookServer:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
             listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
+            self._listener = listener
             try:
                 self._backend.open()
             except BaseException:
@@ -114,11 +119,19 @@ class RunbookServer:
 
     def close(self) -> None:
         """Stop listening, finish the calls being answered, end every session at its next step. Idempotent."""
+        if self._forked:
+            return
         self._server.should_exit = True
         self._backend.stop()  # now, not only when the last call has been answered
         self.wait()
         if self._thread is not None:
             self._thread.join()
+
+    def in_child(self) -> None:
+        """Leave the server to the parent: in a forked child, `close` does nothing."""
+        self._forked = True
+        if self._listener is not None:
+            cut([self._listener.fileno(), *self._server.descriptors()])
 
     def __enter__(self) -> Self:
         return self.start()
@@ -171,9 +184,13 @@ def serve(
 @contextmanager
 def _handling(stops: SimpleQueue[int]) -> Generator[None]:
     """Put the first signal to stop into a queue, and let the second one be the end."""
-    signals = itertools.count()
+    signals, owner = itertools.count(), os.getpid()
 
     def handle(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:  # in a forked child, which ends as any other process
+            signal.signal(number, before[number])
+            os.kill(os.getpid(), number)
+            return
         if next(signals):
             os._exit(128 + number)
         stops.put(number)  # one of the few things that are safe wherever the signal has interrupted the thread
@@ -220,6 +237,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.settled = threading.Event()
+
+    def descriptors(self) -> list[int]:
+        """Return those of the open connections."""
+        transports = [connection.transport for connection in self.server_state.connections]
+        return [transport.get_extra_info("socket").fileno() for transport in transports]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(OutOfDescriptors(self.config))

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..logs import describe
+from ..store.postgresql import keep_connections
 from ..store.tables import SERVERS
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Servers:
         self._engine = sa.create_engine(
             url, pool_size=2, max_overflow=0, connect_args={"connect_timeout": 3, "options": _OPTIONS}
         )
+        keep_connections(self._engine)
         self._renewed = 0.0  # when, by this process's clock
         self._lapses = 0
         self._leaving = threading.Event()

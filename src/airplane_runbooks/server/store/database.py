@@ -19,8 +19,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ..clock import follow
+from ..forking import keep_from_children
 from ..logs import describe
+from . import postgresql
 from .database_errors import DatabaseError, DatabaseUnavailable
 from .database_url import parse, show
 from .migrations import UPGRADES, Upgrade, migrate
@@ -34,10 +35,7 @@ T = TypeVar("T")
 _ATTEMPTS = 6
 _LONGEST_TRY = 3.0  # seconds of attempts; one that has begun by then goes on
 _FIRST_DELAY = 0.02  # seconds, doubled each time
-_CONNECT_TIMEOUT = 5  # seconds
-_RECYCLE = 1800  # seconds until a connection is made anew, and with it the database's clock looked at
 _LUCK = random.Random()  # noqa: S311 - no secret, and nobody else's random numbers either
-_FREEZE = "-c idle_in_transaction_session_timeout=10000"  # a frozen server must not keep its locks
 
 
 class Database:
@@ -64,7 +62,7 @@ class Database:
         self._writing: AbstractContextManager[object] = nullcontext() if self.is_shared else lock
         self._reading: AbstractContextManager[object] = lock if in_memory else nullcontext()
         file_lock = None if self.path is None else FileLock(self.path)
-        self.sqlalchemy_engine = _postgresql(parsed) if self.is_shared else _sqlite(parsed)
+        self.sqlalchemy_engine = postgresql.engine(parsed) if self.is_shared else _sqlite(parsed)
         _close_latecomers(self.sqlalchemy_engine, self._closed)
         self._reader = self.sqlalchemy_engine
         if self.is_shared:  # one statement and nothing to commit: three round trips fewer
@@ -72,6 +70,7 @@ class Database:
         # one that nobody closes lets go as well
         self._let_go = weakref.finalize(self, _let_go, self.sqlalchemy_engine, file_lock, self._closed)
         self._let_go.atexit = False
+        keep_from_children(self)
         self._open(upgrades, str(parsed.password or ""))
 
     @property
@@ -118,6 +117,12 @@ class Database:
         """Wait for the transaction being written, and let go of the database; later ones are refused. Idempotent."""
         with self._writing:
             self._let_go()
+
+    def in_child(self) -> None:
+        """Take the database for closed, without touching what the parent goes on with."""
+        self._closed.set()
+        self._let_go.detach()
+        self._writing = self._reading = nullcontext()  # a thread that is not here may have had the lock
 
     def __repr__(self) -> str:
         return f"Database({self.url!r})"
@@ -220,31 +225,6 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     event.listen(engine, "connect", connected)
     return engine
-
-
-def _postgresql(url: sa.URL) -> sa.Engine:
-    given = {"connect_timeout": _CONNECT_TIMEOUT, "options": _FREEZE}
-    options = {name: value for name, value in given.items() if name not in url.query}
-    engine = sa.create_engine(
-        url,
-        hide_parameters=True,
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        pool_size=10,
-        max_overflow=10,
-        pool_recycle=_RECYCLE,
-        connect_args=options,
-    )
-    event.listen(engine, "connect", _look_at_clock)
-    return engine
-
-
-def _look_at_clock(connection: Any, _: object) -> None:
-    asked = time.monotonic()
-    with connection.cursor() as cursor:
-        (moment,) = cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-    follow(moment, asked)
-    connection.rollback()
 
 
 def _is_lost(problem: Exception) -> bool:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from ..forking import cut, keep_from_children
 from .database_errors import DatabaseError, DatabaseInUse
 
 _MODE = 0o600  # the database holds whatever the runbooks are given
@@ -35,7 +36,7 @@ class FileLock:
     """The right to open a database, from here until `release` or the end of the process.
 
     It lies beside the database, as `<name>.lock`, and stays there. Makes the database's file if there is none. Both are
-    for their owner only. Raises DatabaseInUse, and DatabaseError for what cannot be read and written.
+    for their owner only. Children do not share it, however they are made. Raises DatabaseInUse, and DatabaseError for what cannot be read and written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,6 +54,11 @@ class FileLock:
                 raise DatabaseInUse(path, holder) from None
             raise DatabaseError(f"cannot lock the database {path}: {problem.strerror}") from None
         _write_holder(self._file, str(os.getpid()))
+        keep_from_children(self)
+
+    def in_child(self) -> None:
+        """Leave the lock to the parent: it would last until the last child had ended."""
+        cut([self._file])
 
     def release(self) -> None:
         """Let others have the database. To be called once."""
