@@ -36,7 +36,8 @@ class FileLock:
     """The right to open a database, from here until `release` or the end of the process.
 
     It lies beside the database, as `<name>.lock`, and stays there. Makes the database's file if there is none. Both are
-    for their owner only. Children do not share it, however they are made. Raises DatabaseInUse, and DatabaseError for what cannot be read and written.
+    for their owner only. Children do not share it, however they are made. Raises DatabaseInUse, and DatabaseError for
+    what cannot be read and written.
     """
 
     def __init__(self, path: Path) -> None:
