@@ -18,7 +18,7 @@ from airplane_runbooks.server.ids import new_seed, now
 from airplane_runbooks.server.store.holds import refusal
 from airplane_runbooks.server.store.interface import RunQuery, SessionQuery, Window, answered, ended
 from airplane_runbooks.server.store.keys import LEASE, LIFETIME, Claim, Reply, busy, other_request
-from airplane_runbooks.server.store.records import Outcome, Prompt, Run, Session
+from airplane_runbooks.server.store.records import Outcome, Prompt, Run, Session, Suspect
 
 RecordT = TypeVar("RecordT", Session, Run)
 
@@ -51,7 +51,7 @@ class MemoryStore:
                 self._sessions[session.id] = session
             return True
 
-    def begin(self, run_id: str, stretch: int) -> Run | None:
+    def begin(self, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
         """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed."""
         with self._lock:
             run = self._runs.get(run_id)
@@ -63,11 +63,21 @@ class MemoryStore:
             waits = session is not None and session.status is SessionStatus.WAITING
             if run.status.is_terminal or run.held is not None or waits:
                 return None
+            if run.crashes and not alone:
+                return Suspect()
             if session is not None:
                 self._move(session, SessionStatus.ACTIVE)
             if run.status is RunStatus.QUEUED:
                 run = replace(run, status=RunStatus.ACTIVE, active_at=now(), updated_at=now())
             return self._put(replace(run, due_at=None, woken=False, epoch=run.epoch + 1, crashes=run.crashes + 1))
+
+    def excuse(self, runs: Sequence[Run]) -> None:
+        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes."""
+        with self._lock:
+            for begun in runs:
+                run = self._runs.get(begun.id)
+                if run is not None and (run.epoch, run.crashes) == (begun.epoch, begun.crashes):
+                    self._put(replace(run, crashes=begun.crashes - 1))
 
     def pause(self, run_id: str, epoch: int) -> bool:
         """Make a parent's session Waiting; True if instead the stretch goes on at once."""
@@ -115,7 +125,7 @@ class MemoryStore:
         """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or self._parent_of(run).epoch != epoch:
+            if run is None or self._parent_of(run).epoch != epoch or (run.parent_id is None and run.due_at is not None):
                 return False
             session = self._session_of(run) if run.parent_id is None else None
             if session is not None and session.status is SessionStatus.CANCELLING:
@@ -139,7 +149,7 @@ class MemoryStore:
         """Keep the run of a step or prompt, Active; False if the session is cancelled or the parent's epoch over."""
         with self._lock:
             parent = self._runs.get(run.parent_id or "")
-            if parent is None or parent.status is not RunStatus.ACTIVE or parent.epoch != epoch:
+            if parent is None or parent.status is not RunStatus.ACTIVE or not self._is_executed(parent, epoch):
                 return False
             if run.id in self._runs:
                 return True
@@ -151,11 +161,15 @@ class MemoryStore:
                 self._put(replace(parent, crashes=0))
             return True
 
+    @staticmethod
+    def _is_executed(parent: Run, epoch: int) -> bool:
+        return parent.epoch == epoch and parent.due_at is None
+
     def attempt(self, run: Run, epoch: int) -> bool:
         """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
         with self._lock:
             kept = self._runs.get(run.id)
-            if kept is None or kept.status.is_terminal or self._parent_of(kept).epoch != epoch:
+            if kept is None or kept.status.is_terminal or not self._is_executed(self._parent_of(kept), epoch):
                 return False
             begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
             self._put(replace(kept, **begun, updated_at=now()))

@@ -14,7 +14,7 @@ from airplane_runbooks.server.errors import Conflict, NotFound
 from airplane_runbooks.server.ids import now
 from airplane_runbooks.server.store.database import Database
 from airplane_runbooks.server.store.interface import RunQuery, SessionQuery
-from airplane_runbooks.server.store.records import Failure, Outcome, Prompt, Run, RunKind, Session
+from airplane_runbooks.server.store.records import Failure, Outcome, Prompt, Run, RunKind, Session, Suspect
 from airplane_runbooks.server.store.sql_store import SqlStore
 from airplane_runbooks.server.store.tables import RUNS
 from tests.server.model_store import MemoryStore
@@ -256,6 +256,42 @@ def test_crashes_count_begins_without_progress(store):
     assert not store.pause("r", 10)
     store.answer("p", b"{}", "me")
     assert store.begin("r", 3).crashes == 1
+
+
+def test_what_has_been_begun_in_vain_is_a_suspect_and_not_begun_beside_others(store):
+    epoch = store.begin("r", 1, alone=False).epoch
+    assert store.run("r").crashes == 1
+    assert store.begin("r", 1, alone=False) == Suspect()
+    assert store.run("r").epoch == epoch
+    assert store.begin("r", 1).crashes == 2
+    assert store.add_child(run("x", RunKind.STEP, "r"), epoch + 1)
+    assert store.finish("x", DONE, epoch + 1)
+    assert store.begin("r", 1, alone=False).crashes == 1
+
+
+def test_a_beginning_that_is_excused_is_no_crash_however_often_it_is_said(store):
+    begun = store.begin("r", 1)
+    for _ in range(2):
+        store.excuse([begun])
+        assert store.run("r").crashes == 0
+    again = store.begin("r", 1, alone=False)
+    assert again.crashes == 1
+    store.excuse([begun])
+    assert store.run("r").crashes == 1
+    store.excuse([])
+    assert store.begin("r", 1, alone=False) == Suspect()
+
+
+def test_of_a_parent_that_has_been_released_only_steps_are_finished(store):
+    epoch = store.begin("r", 1).epoch
+    assert store.add_child(run("x", RunKind.STEP, "r"), epoch)
+    store.release("r", epoch)
+    assert store.finish("x", DONE, epoch)
+    assert not store.attempt("x", 2, epoch)
+    assert not store.add_child(run("y", RunKind.STEP, "r"), epoch)
+    assert not store.pause("r", epoch)
+    assert not store.finish("r", DONE, epoch)
+    assert store.begin("r", 2, alone=False).status is RunStatus.ACTIVE
 
 
 def test_a_parent_added_twice_is_there_once(empty):

@@ -123,10 +123,16 @@ class Stores(RuleBasedStateMachine):
             self.parents.append(name)
 
     @precondition(lambda self: self.parents)
-    @rule(data=st.data(), back=st.sampled_from([0] * 7 + [1]))
-    def begin(self, data: st.DataObject, back: int) -> None:
+    @rule(data=st.data(), back=st.sampled_from([0] * 7 + [1]), alone=st.booleans())
+    def begin(self, data: st.DataObject, back: int, alone: bool) -> None:
         run = self.model.run(run_id := self.pick(data, self.parents))
-        self.both("begin", run_id, (run.stretch if run else 1) - back)
+        self.both("begin", run_id, (run.stretch if run else 1) - back, alone=alone)
+
+    @precondition(lambda self: self.parents)
+    @rule(data=st.data())
+    def excuse(self, data: st.DataObject) -> None:
+        if run := self.model.run(self.pick(data, self.parents)):
+            self.both("excuse", [run])
 
     @precondition(lambda self: self.parents)
     @rule(data=st.data(), how=st.sampled_from(["pause", "pause", "release"]))

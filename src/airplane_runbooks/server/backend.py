@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 import msgspec
@@ -15,11 +16,13 @@ from .engine.interface import Engine
 from .engine.reconciler import Reconciler, go_on
 from .errors import Closing, Conflict, Forbidden, Invalid, NotFound
 from .ids import API_USER, now
+from .logs import describe
 from .masking import MASK, Secrets, hide_all
 from .runbooks.asked import meant, unseal
 from .runbooks.authoring import Registry, Runbook, RunnableT, Task
 from .runbooks.runner import Runner
 from .runbooks.values import fill, read_all, typed
+from .store.database_errors import DatabaseUnavailable
 from .store.holds import refusal, why_held
 from .store.interface import RunQuery, SessionQuery, Store
 from .store.keys import Keys
@@ -28,6 +31,8 @@ from .store.sign_outs import SqlSignOuts
 from .tracing import Tracing
 from .users import User, check_reviewer
 from .vault import Vault
+
+logger = logging.getLogger(__name__)
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -110,8 +115,13 @@ class Backend:
 
     def stop(self) -> None:
         """Let every execution end at its next step, without waiting for it."""
-        self.stopping = True
-        self._runner.stop()
+        if not self.stopping:
+            self.stopping = True
+            self._runner.stop()
+            # apart, for it may take its time; now, for whoever stops the server may not wait for its end
+            threading.Thread(
+                target=self._guarded, args=(self._runner.excuse,), name="runbook-excuse", daemon=True
+            ).start()
 
     def close(self, timeout: float) -> None:
         """End every execution at its next step, waiting at most `timeout` seconds for them. Idempotent."""
@@ -119,7 +129,15 @@ class Backend:
         with self._opening:
             self._reconciler.stop()
             self._engine.close(timeout)
+            self._guarded(self._runner.give_back)
             self._database.close()
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """Call what is only a favour to those that are being executed."""
+        try:
+            call()
+        except DatabaseUnavailable as problem:
+            logger.warning("what is being executed is left as it is: %s", describe(problem))
 
     @property
     def runbooks(self) -> Collection[Runbook[..., Any]]:

@@ -188,7 +188,7 @@ def _handling(stops: SimpleQueue[int]) -> Generator[None]:
 
     def handle(number: int, _: FrameType | None) -> None:
         if os.getpid() != owner:  # in a forked child, which ends as any other process
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
             os.kill(os.getpid(), number)
             return
         if next(signals):

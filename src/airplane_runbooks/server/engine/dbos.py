@@ -248,7 +248,7 @@ class DbosEngine:
         self._settle(ticket, done, failure)
 
     def _settle(self, ticket: str, done: Future[bool], failure: BaseException | None) -> None:
-        if failure is not None:
+        if failure is not None and not isinstance(failure, Closing):
             logger.error("work on %s failed: %s", ticket, describe(failure))
         with self._lock:
             del self._working[ticket]

@@ -119,6 +119,8 @@ class LocalEngine:
             again = False
             try:
                 again = self._work is not None and self._work(ticket)
+            except Closing:
+                return
             except BaseException as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
                 logger.error("work on %s failed: %s", ticket, describe(problem))  # noqa: TRY400 - see describe
                 self._broken[ticket] = time.monotonic() + RETRY

@@ -20,7 +20,7 @@ class PickleRefused(Exception):
 def forbid() -> None:
     """Refuse every pickle, on all threads of this process. Idempotent."""
     # of the class: DBOS has one instance for rows that ask for it, and makes more
-    DefaultSerializer.deserialize = _refuse  # type: ignore[method-assign]
+    DefaultSerializer.deserialize = _refuse  # type: ignore[method-assign, assignment]
 
 
 def allow() -> None:

@@ -73,16 +73,16 @@ class _Guarded:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._store, name)
 
-        def repeated(*args: Any) -> Any:
+        def repeated(*args: Any, **kwargs: Any) -> Any:
             give_up = time.monotonic() + _LONGEST_TRY
             for delay in _AGAIN:
                 try:
-                    return call(*args)
+                    return call(*args, **kwargs)
                 except Exception:  # noqa: BLE001 - every call may be repeated, as the store's protocol says
                     if time.monotonic() > give_up:
                         break
                     time.sleep(delay)
             with apart(self._ended):
-                return call(*args)
+                return call(*args, **kwargs)
 
         return repeated

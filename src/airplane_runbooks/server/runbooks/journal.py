@@ -100,8 +100,10 @@ class Journal:
         tracing: Tracing,
         vault: Vault,
         secrets: Secrets,
+        progressed: Callable[[], None],
     ) -> None:
         self.parent = parent
+        self._progressed = progressed
         self._store = guarded(store, self._ended)
         self._patient_store = guarded(store)
         self._digests = Digests(vault, parent.id)
@@ -327,6 +329,8 @@ class Journal:
     def _add(self, run: Run, prompt: Prompt | None = None) -> None:
         if not self._store.add_child(run, self.parent.epoch, prompt):
             raise self._ended(Interrupted())
+        if prompt is not None:
+            self._progressed()
 
     def _begin_attempt(self, run: Run) -> None:
         if not self._store.attempt(run, self.parent.epoch):
@@ -363,6 +367,7 @@ class Journal:
             raise self._ended(trouble) from trouble.__cause__
         if not recorded:
             raise self._ended(Interrupted()) from None
+        self._progressed()
 
     def _encoded(self, value: Any) -> tuple[bytes, bytes | None, bytes]:
         """Encode a result: as anybody may see it, sealed if that hides anything, and plain."""

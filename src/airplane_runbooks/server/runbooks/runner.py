@@ -18,7 +18,7 @@ from ..logs import describe
 from ..masking import Secrets
 from ..store.holds import other_way
 from ..store.interface import Store
-from ..store.records import Failure, Outcome, Run, RunKind
+from ..store.records import Failure, Outcome, Run, RunKind, Suspect
 from ..tracing import Tracing
 from ..vault import Vault, VaultError
 from .authoring import Registry, Runbook, Task
@@ -26,10 +26,11 @@ from .context import AsyncContext, Context, run_at_once
 from .guard import apart, guarded, insist
 from .halts import EngineTrouble, Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped
 from .journal import Journal
+from .suspicion import Trials
 
 logger = logging.getLogger(__name__)
 
-MOST_CRASHES = 10  # in a row at one place, before a session is given up
+MOST_CRASHES = 10  # in a row at one place, and alone, before a session is given up
 
 _PATIENCE = 0.05  # seconds between two cancellations of a runbook that does not let go
 
@@ -55,11 +56,27 @@ class Runner:
         self._runbooks = runbooks
         self._tasks = tasks
         self._stopping = threading.Event()
+        self._trials = Trials()
+        self._in_hand: dict[str, Run] = {}
         self._kept: dict[str, int] = {}  # epochs of parents that could not be released as yet
 
     def stop(self) -> None:
-        """Let every execution end at its next step."""
+        """Let every execution end at its next step, and no other begin."""
         self._stopping.set()
+        self._trials.close()
+
+    def excuse(self) -> None:
+        """Let the end of this process, which is near, count for nothing against what is being executed.
+
+        Raises DatabaseUnavailable.
+        """
+        if begun := list(self._in_hand.values()):
+            self._unguarded.excuse(begun)
+
+    def give_back(self) -> None:
+        """Leave to others, or to the next start, what is still being executed. Raises DatabaseUnavailable."""
+        for run in list(self._in_hand.values()):
+            self._unguarded.release(run.id, run.epoch)
 
     def work(self, run_id: str, stretch: int) -> bool:
         """Execute until the end or the next prompt; True if the prompt has been answered meanwhile.
@@ -70,10 +87,31 @@ class Runner:
             if run_id in self._kept:
                 self._release(run_id, self._kept[run_id])
                 return False
-            run = self._store.begin(run_id, stretch)
-            return run is not None and self._begun(run)
+            run = self._begin(run_id, stretch)
+            if run is None:
+                return False
+            self._in_hand[run_id] = run
+            return self._begun(run)
         except EngineTrouble as trouble:
             raise trouble.__cause__ or trouble from None
+        finally:
+            self._in_hand.pop(run_id, None)
+            self._trials.leave(run_id)
+
+    def _begin(self, run_id: str, stretch: int) -> Run | None:
+        self._enter(run_id, suspect=False)
+        run = self._store.begin(run_id, stretch, alone=False)
+        if isinstance(run, Suspect):
+            self._trials.leave(run_id)
+            self._enter(run_id, suspect=True)
+            run = self._store.begin(run_id, stretch)
+            if isinstance(run, Run):
+                self._trials.begun(run)
+        return run if isinstance(run, Run) else None
+
+    def _enter(self, run_id: str, *, suspect: bool) -> None:
+        if cleared := self._trials.enter(run_id, suspect=suspect):
+            self._store.excuse(cleared)
 
     def _begun(self, run: Run) -> bool:
         if run.crashes > MOST_CRASHES:
@@ -115,6 +153,7 @@ class Runner:
             tracing=self._tracing,
             vault=self._vault,
             secrets=Secrets.of(run.params, values),
+            progressed=partial(self._trials.leave, run.id),
         )
         if isinstance(item, Task):
             self._finish(run, self._task(journal, item, values))

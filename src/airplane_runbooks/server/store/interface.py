@@ -14,7 +14,7 @@ import msgspec
 
 from ...models import SessionStatus
 from ..errors import Conflict
-from .records import Outcome, Prompt, Run, Session
+from .records import Outcome, Prompt, Run, Session, Suspect
 
 MAX_PAGE = 50
 
@@ -70,11 +70,19 @@ class Store(Protocol):
         """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
         ...
 
-    def begin(self, run_id: str, stretch: int) -> Run | None:
+    def begin(self, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
         """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed.
 
         That is so if another stretch has become due since, if its session is Waiting, or if it is held or has ended. A
-        session that is Cancelling becomes Cancelled, since nothing of it executes any more.
+        session that is Cancelling becomes Cancelled, since nothing of it executes any more. Nothing is begun, and Suspect
+        returned, if it is not to be begun `alone`, but was begun before without getting any further.
+        """
+        ...
+
+    def excuse(self, runs: Sequence[Run]) -> None:
+        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes.
+
+        Does nothing to those that have got further, or whose epoch is over.
         """
         ...
 
@@ -90,7 +98,7 @@ class Store(Protocol):
         """Leave a parent to others: what is left of its stretch is due, as a stretch of its own.
 
         For those who stop before its next pause; does nothing if it has ended, has paused or is due already, or if the
-        epoch is over. A session that is Cancelling becomes Cancelled.
+        epoch is over. A session that is Cancelling becomes Cancelled. Of the epoch, only steps may still be finished.
         """
         ...
 

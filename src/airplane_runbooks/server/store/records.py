@@ -63,7 +63,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         woken: Of a parent: whether a prompt has been answered since the stretch was begun.
         due_at: Of a parent: since when its stretch waits for an engine; None while it is executed, paused or over.
         epoch: Of a parent: how often it has been begun. Whoever began it earlier must not write any more.
-        crashes: Of a parent: how often in a row it has been begun without getting any further.
+        crashes: Of a parent: how often in a row it has been begun without getting any further, unexcused.
         source: Of a parent: digest of the code that it was started with.
         trace_context: Of a parent: W3C trace context (traceparent, newline, tracestate) below which its spans stand.
         ended_seed: The seed of the call that cancelled it.
@@ -114,6 +114,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def ticket(self) -> str:
         """What engines know the due stretch of a parent by."""
         return f"{self.id}.{self.stretch}"
+
+
+class Suspect(msgspec.Struct, frozen=True):
+    """A parent that was being executed when a server died, and is not to be begun beside others."""
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from . import statements as sql
 from .database import Database, reading, writing
 from .holds import refusal
 from .interface import RunQuery, SessionQuery, Window, answered, ended
-from .records import Outcome, Prompt, Run, Session
+from .records import Outcome, Prompt, Run, Session, Suspect
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS, to_microseconds
 
 _ENDS = {
@@ -48,7 +48,7 @@ class SqlStore:
         return True
 
     @writing
-    def begin(self, connection: Connection, run_id: str, stretch: int) -> Run | None:
+    def begin(self, connection: Connection, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
         """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
         if run is None or run.stretch != stretch:
@@ -56,6 +56,8 @@ class SqlStore:
         status = _leave_cancelling(connection, run)
         if run.status.is_terminal or run.held is not None or status is SessionStatus.WAITING:
             return None
+        if run.crashes and not alone:
+            return Suspect()
         _move(connection, run, SessionStatus.ACTIVE)
         changes: dict[str, Any] = {"due_at": None, "woken": False, "epoch": run.epoch + 1, "crashes": run.crashes + 1}
         if run.status is RunStatus.QUEUED:
@@ -63,6 +65,13 @@ class SqlStore:
             changes |= {"status": RunStatus.ACTIVE, "active_at": moment, "updated_at": moment}
         _change(connection, run, **changes)
         return _run(connection, run_id)
+
+    @writing
+    def excuse(self, connection: Connection, runs: Sequence[Run]) -> None:
+        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes."""
+        for run in runs:
+            changes = {"key": run.id, "of_epoch": run.epoch, "counted": run.crashes, "crashes": run.crashes - 1}
+            connection.execute(sql.EXCUSE, changes)
 
     @writing
     def pause(self, connection: Connection, run_id: str, epoch: int) -> bool:
@@ -108,6 +117,8 @@ class SqlStore:
         if parent is None or parent.epoch != epoch:
             return False
         if parent.id == run_id:
+            if parent.due_at is not None:
+                return False
             _leave_cancelling(connection, parent)
         if not _end(connection, run_id, outcome):
             return _has_ended_so(connection, run_id, outcome)
@@ -127,7 +138,7 @@ class SqlStore:
     def add_child(self, connection: Connection, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
         """Keep the run of a step or prompt, Active; False if the session is cancelled or the parent's epoch over."""
         parent = _lean(connection, sql.LOCK_RUN, run.parent_id or "")
-        if parent is None or parent.status is not RunStatus.ACTIVE or parent.epoch != epoch:
+        if parent is None or parent.status is not RunStatus.ACTIVE or not _is_executed(parent, epoch):
             return False
         connection.execute(sql.ADD_CHILD, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
         if prompt is not None:
@@ -139,7 +150,7 @@ class SqlStore:
     def attempt(self, connection: Connection, run: Run, epoch: int) -> bool:
         """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
         parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run.id)
-        if parent is None or parent.epoch != epoch:
+        if parent is None or not _is_executed(parent, epoch):
             return False
         begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
         changes = RUN_ROWS.write({**begun, "updated_at": now()})
@@ -342,6 +353,11 @@ def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
 def _end(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> bool:
     """End a run; False if it had ended before."""
     return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}).rowcount)
+
+
+def _is_executed(parent: Run, epoch: int) -> bool:
+    """Whether it is this epoch's, and has not been released since."""
+    return parent.epoch == epoch and parent.due_at is None
 
 
 def _has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool:

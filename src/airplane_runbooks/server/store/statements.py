@@ -46,6 +46,7 @@ ADD_PROMPT = postgresql.insert(PROMPTS).inline().on_conflict_do_nothing(index_el
 
 # The columns to be set are those of the values that come with the key.
 CHANGE_RUN = sa.update(RUNS).where(RUNS.c.id == KEY)
+EXCUSE = CHANGE_RUN.where(RUNS.c.epoch == bindparam("of_epoch"), RUNS.c.crashes == bindparam("counted"))
 CHANGE_UNENDED_RUN = CHANGE_RUN.where(RUNS.c.ended_at.is_(None))
 CHANGE_UNENDED_CHILDREN = sa.update(RUNS).where(RUNS.c.parent_id == KEY, RUNS.c.ended_at.is_(None))
 CHANGE_PROMPT = sa.update(PROMPTS).where(PROMPTS.c.id == KEY)
