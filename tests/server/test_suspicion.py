@@ -159,9 +159,9 @@ def books(most):
     return BOOKS.replace("= MOST", f"= {most}")
 
 
-def see_through(servers, healthy, seconds, how, most=10, deadline=300):
+def see_through(servers, seconds, how, most=10, deadline=300):
     """Run one culprit beside healthy sessions, restart what dies, and return the ends of all."""
-    client = servers[0].client
+    client, healthy = servers[0].client, 4
     ids = [client.execute("healthy", {"name": f"h{number}", "seconds": seconds}) for number in range(healthy)]
     eventually(lambda: sum(note.endswith(".begun") for note in servers[0].notes) == healthy)
     ids.append(client.execute("poison", {"how": how}))
@@ -192,7 +192,7 @@ def see_through(servers, healthy, seconds, how, most=10, deadline=300):
 @pytest.mark.timeout(400)
 def test_a_session_that_kills_its_server_is_found_out_and_costs_the_others_nothing(tmp_path):
     with supervised(books(4), f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as servers:
-        notes = see_through(servers, 3, 2.0, "exit", 4)
+        notes = see_through(servers, 2.0, "exit", 4)
         assert notes.count("died") == 4
 
 
@@ -201,11 +201,11 @@ def test_a_session_that_kills_its_server_is_found_out_and_costs_the_others_nothi
 @pytest.mark.parametrize("how", ["exit", "kill", "fault", "stack"])
 def test_a_session_that_kills_its_server_in_any_way_is_found_out(tmp_path, how):
     with supervised(books(10), f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as servers:
-        see_through(servers, 4, 6.0, how, deadline=800)
+        see_through(servers, 6.0, how, deadline=800)
 
 
 @pytest.mark.postgres
 @pytest.mark.timeout(600)
 def test_a_session_that_kills_one_server_after_the_other_is_found_out(tmp_path, postgres_url):
     with supervised(books(4), postgres_url, tmp_path, 2) as servers:
-        see_through(servers, 3, 3.0, "kill", 4)
+        see_through(servers, 3.0, "kill", 4)

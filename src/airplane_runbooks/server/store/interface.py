@@ -74,8 +74,8 @@ class Store(Protocol):
         """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed.
 
         That is so if another stretch has become due since, if its session is Waiting, or if it is held or has ended. A
-        session that is Cancelling becomes Cancelled, since nothing of it executes any more. Nothing is begun, and Suspect
-        returned, if it is not to be begun `alone`, but was begun before without getting any further.
+        session that is Cancelling becomes Cancelled, since nothing of it executes any more. Nothing is begun, and
+        Suspect returned, if it is not to be begun `alone`, but was begun before without getting any further.
         """
         ...
 
