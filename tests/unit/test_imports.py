@@ -68,6 +68,8 @@ MODEL_LAYERS = [
 
 SERVER_LAYERS = [
     "errors",
+    "clock",
+    "forking",
     "ids",
     "logs",
     "limits",
