@@ -287,7 +287,7 @@ def test_of_a_parent_that_has_been_released_only_steps_are_finished(store):
     assert store.add_child(run("x", RunKind.STEP, "r"), epoch)
     store.release("r", epoch)
     assert store.finish("x", DONE, epoch)
-    assert not store.attempt("x", 2, epoch)
+    assert not store.attempt(replace(store.run("x"), attempt=2), epoch)
     assert not store.add_child(run("y", RunKind.STEP, "r"), epoch)
     assert not store.pause("r", epoch)
     assert not store.finish("r", DONE, epoch)
