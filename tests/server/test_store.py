@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -287,7 +288,7 @@ def test_of_a_parent_that_has_been_released_only_steps_are_finished(store):
     assert store.add_child(run("x", RunKind.STEP, "r"), epoch)
     store.release("r", epoch)
     assert store.finish("x", DONE, epoch)
-    assert not store.attempt(replace(store.run("x"), attempt=2), epoch)
+    assert not store.attempt(msgspec.structs.replace(store.run("x"), attempt=2), epoch)
     assert not store.add_child(run("y", RunKind.STEP, "r"), epoch)
     assert not store.pause("r", epoch)
     assert not store.finish("r", DONE, epoch)
