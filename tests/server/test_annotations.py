@@ -290,6 +290,9 @@ def test_a_member_is_offered_by_its_name_and_in_the_type_of_its_value():
     made = parameter("p", Day)
     assert made.type == "date"
     assert made.constraints.options[1] == {"label": "LEAP", "value": "2028-02-29"}
+    reference = {"__airplaneType": "configvar", "name": "a"}
+    made = parameter("p", Field(ConfigVar, options=[ConfigVar("a")]))
+    assert made.constraints.options == [{"label": "a", "value": reference}]
     assert [parameter("p", kind).type for kind in (Moment, Share, Answer, Mode, Of)] == [
         "datetime",
         "float",

@@ -211,8 +211,13 @@ def _constraints(field: Field, *, optional: bool, base: Constraints, slug: str) 
 
 
 def _options(choices: Sequence[Any], slug: str) -> list[dict[str, Any]]:
-    values = [_json(choice, slug) for choice in choices]
-    return [{"label": value if isinstance(value, str) else encode(value).decode(), "value": value} for value in values]
+    return [{"label": _label(value), "value": value} for value in (_json(choice, slug) for choice in choices)]
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, dict) and "__airplaneType" in value:  # a reference
+        value = value["name"]
+    return value if isinstance(value, str) else encode(value).decode()
 
 
 def _json(value: Any, slug: str) -> Any:
