@@ -136,6 +136,18 @@ def test_files_are_for_their_owner_only(opened, path, url):
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
+def test_a_file_that_is_open_to_others_is_named(opened, path, url, caplog):
+    opened(url).close()
+    assert caplog.text == ""
+    path.chmod(0o640)
+    opened(url).close()
+    assert f"{path} is open to others (640), and holds what runbooks are given: chmod 600 {path}" in caplog.text
+    path.chmod(0o600)
+    caplog.clear()
+    opened(url).close()
+    assert caplog.text == ""
+
+
 def test_a_commit_waits_for_the_disk(opened, url):
     with opened(url).read() as connection:
         pragmas = {

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
+import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import pytest
@@ -8,7 +12,8 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airplane_runbooks.server.vault import KEY_VARIABLE, Vault, VaultError, find_vault
+from airplane_runbooks.server.key_file import find_vault
+from airplane_runbooks.server.vault import KEY_VARIABLE, Vault, VaultError
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +89,106 @@ def test_a_database_file_gets_a_key_of_its_own_beside_it(tmp_path):
     (made,) = tmp_path.iterdir()
     assert made.name == "runbooks.db.key"
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """The key file of a database."""
+    return tmp_path / "runbooks.db.key"
+
+
+def found(beside):
+    return find_vault(None, beside.with_suffix(""))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o622, 0o777])
+def test_a_key_file_that_is_open_to_others_is_refused_by_name(beside, mode):
+    beside.write_text(key())
+    beside.chmod(mode)
+    with pytest.raises(VaultError, match=f"{beside} is open to others .{mode:o}.: chmod 600 {beside}"):
+        found(beside)
+    beside.chmod(0o400)
+    assert found(beside).open(found(beside).seal(b"x")) == b"x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_key_file_of_another_user_is_refused_by_name(beside):
+    beside.write_text(key())
+    beside.chmod(0o600)
+    os.chown(beside, 12345, -1)
+    with pytest.raises(VaultError, match=f"{beside} belongs to user 12345"):
+        found(beside)
+
+
+@pytest.mark.parametrize("content", ["", " \n", key()[:20], key() + "x" * 2000, "\xff\x00"])
+def test_a_key_file_that_a_crash_has_left_is_named_and_kept(beside, content):
+    beside.write_bytes(content.encode("latin-1"))
+    beside.chmod(0o600)
+    with pytest.raises(VaultError, match=f"the key file {beside} (is empty|holds no whole key)") as refused:
+        found(beside)
+    assert key()[:20] not in str(refused.value)
+    assert beside.read_bytes() == content.encode("latin-1")
+
+
+def test_what_is_no_file_is_no_key_file(beside):
+    os.mkfifo(beside)
+    with pytest.raises(VaultError, match=f"{beside} is no file"):
+        found(beside)
+    beside.unlink()
+    beside.mkdir(mode=0o700)
+    with pytest.raises(VaultError, match=f"cannot read the key file {beside}: Is a directory"):
+        found(beside)
+
+
+def test_a_key_file_may_be_a_link_to_one_that_is_private(beside, tmp_path):
+    elsewhere = tmp_path / "mounted"
+    beside.symlink_to(elsewhere)
+    with pytest.raises(VaultError, match=f"cannot read the key file {beside}: No such file"):
+        found(beside)
+    elsewhere.write_text(key())
+    elsewhere.chmod(0o644)
+    with pytest.raises(VaultError, match="open to others"):
+        found(beside)
+    elsewhere.chmod(0o600)
+    found(beside).check()
+
+
+def test_a_key_is_written_whole_or_not_at_all(beside, monkeypatch):
+    vault = found(beside)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        with pytest.raises(VaultError, match=f"cannot make the key file {beside}: No space left"):
+            vault.seal(b"x")
+    assert list(beside.parent.iterdir()) == []
+    sealed = vault.seal(b"x")
+    assert list(beside.parent.iterdir()) == [beside]
+    assert found(beside).open(sealed) == b"x"
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_key_that_somebody_else_has_made_meanwhile_is_taken(beside):
+    vaults = [found(beside) for _ in range(8)]
+    barrier = threading.Barrier(len(vaults))
+
+    def seal(vault):
+        barrier.wait(10)
+        return vault.seal(b"x")
+
+    with ThreadPoolExecutor(len(vaults)) as threads:
+        sealed = list(threads.map(seal, vaults))
+    assert {found(beside).open(one) for one in sealed} == {b"x"}
+    assert list(beside.parent.iterdir()) == [beside]
+    assert stat.S_IMODE(beside.stat().st_mode) == 0o600
+
+
+def test_a_key_is_made_on_file_systems_without_hard_links_too(beside, monkeypatch):
+    monkeypatch.setattr(os, "link", full_disk)
+    sealed = found(beside).seal(b"x")
+    assert found(beside).open(sealed) == b"x"
+    assert list(beside.parent.iterdir()) == [beside]
 
 
 def test_a_key_that_is_given_wins_over_the_environment_and_that_over_the_file(tmp_path, monkeypatch):

@@ -79,6 +79,7 @@ SERVER_LAYERS = [
     "search",
     "masking",
     "vault",
+    "key_file",
     "store",
     "tracing",
     "users",

@@ -33,12 +33,12 @@ from .http.guesses import Guesses
 from .http.handlers import OPERATIONS, Handler
 from .http.health import Health
 from .http.threads import Threads
+from .key_file import find_vault
 from .runbooks.authoring import Registry, Runbook, Task
 from .runbooks.catalog import Catalog
 from .settings import Options, Settings
 from .tracing import Tracing
 from .users import Users
-from .vault import find_vault
 
 if TYPE_CHECKING:
     from .store.database import Database

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hmac
 import os
 import threading
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,13 +90,19 @@ class Vault:
     def _taken(self) -> Sequence[bytes]:
         with self._lock:
             if self._keys is None:
-                self._keys = [_parsed(key) for key in self._given]
+                self._keys = [parse_key(key) for key in self._given]
             return self._keys
 
 
-def _parsed(key: str) -> bytes:
+def new_key() -> str:
+    """Make a key."""
+    return urlsafe_b64encode(os.urandom(_KEY_LENGTH)).decode()
+
+
+def parse_key(key: str) -> bytes:
+    """Return the bytes of a key. Raises VaultError, without showing it."""
     try:
-        parsed = urlsafe_b64decode(key)
+        parsed = b64decode(key, b"-_", validate=True)
         if len(parsed) != _KEY_LENGTH:
             raise ValueError  # noqa: TRY301 - as for what is no base64 at all
     except ValueError:
@@ -110,39 +115,3 @@ def _parsed(key: str) -> bytes:
 
 def _digest(key: bytes, purpose: str, data: bytes) -> bytes:
     return hmac.digest(hmac.digest(key, b"airplane_runbooks " + purpose.encode(), "sha256"), data, "sha256")
-
-
-def find_vault(encryption_key: str | None, database: Path | None, spare: Callable[[], bytes] | None = None) -> Vault:
-    """Return a vault with the keys given, else those from the environment, else one key for this database alone.
-
-    Several keys stand side by side with commas between them. The key of a database file lies in a file beside it,
-    readable by its owner only, and is made when it is first needed; that of a database in memory is forgotten with it.
-    A database for several servers has none, but gives them a key for digests (`spare`): the other all of them must be
-    given. Raises VaultError for what is no key.
-    """
-    text = encryption_key or os.environ.get(KEY_VARIABLE)
-    if text:
-        vault = Vault([key.strip() for key in text.split(",")], spare)
-        vault.check()
-        return vault
-    return Vault(_own_key(database)) if spare is None else Vault((), spare)
-
-
-def _own_key(database: Path | None) -> Iterator[str]:
-    if database is None:
-        yield _new_key()
-        return
-    path = database.with_name(database.name + ".key")
-    try:
-        yield path.read_text("ascii").strip()
-    except FileNotFoundError:
-        key = _new_key()
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())  # what is sealed with it must not outlive it
-        yield key
-
-
-def _new_key() -> str:
-    return urlsafe_b64encode(os.urandom(_KEY_LENGTH)).decode()

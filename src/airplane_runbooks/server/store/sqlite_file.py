@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
+import stat
 import sys
 import time
 from pathlib import Path
@@ -11,7 +13,10 @@ from pathlib import Path
 from ..forking import cut, keep_from_children
 from .database_errors import DatabaseError, DatabaseInUse
 
+logger = logging.getLogger(__name__)
+
 _MODE = 0o600  # the database holds whatever the runbooks are given
+_OTHERS = 0o077
 _LOCKED_BYTE = 1 << 30  # Windows locks bytes, not files, and lets nobody read them: so one far behind the PID
 _BUSY_TIMEOUT = 30_000  # milliseconds
 
@@ -68,7 +73,10 @@ class FileLock:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, _MODE)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, _MODE)
+    if os.name == "posix" and (mode := stat.S_IMODE(os.fstat(file).st_mode)) & _OTHERS:
+        logger.warning("%s is open to others (%o), and holds what runbooks are given: chmod 600 %s", path, mode, path)
+    return file
 
 
 def _lock(file: int) -> None:
