@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .logs import class_name
+from .logs import class_name, kind_of, message_of
 
 MAX_OUTPUT = 8 * 1024 * 1024  # bytes of JSON
 MAX_DEPTH = 200  # far from where Python's own recursion limit makes a value readable here and not there
@@ -50,7 +50,9 @@ def encode(value: Any) -> bytes:
     except RecursionError:
         raise NotEncodable("it contains itself or is nested too deeply") from None
     except (TypeError, ValueError, OverflowError) as problem:
-        raise NotEncodable(str(problem)) from None
+        raise NotEncodable(message_of(problem)) from None
+    except Exception as problem:  # noqa: BLE001 - objects may raise what they like
+        raise NotEncodable(f"asked for its members, it raised {kind_of(problem)}") from None
     if len(encoded) > MAX_OUTPUT:
         raise NotEncodable(f"it takes {len(encoded)} bytes, more than {MAX_OUTPUT}")
     return encoded

@@ -17,7 +17,7 @@ Names and attributes hold slugs and IDs; no values, no messages.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
 from opentelemetry import context as otel_context
@@ -30,6 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from ..models import RunStatus
 from ..version import __version__
 from .errors import Refused
+from .logs import class_name
 from .store.records import Outcome, Prompt, Run, RunKind
 
 SCOPE = "airplane_runbooks.server"
@@ -83,7 +84,7 @@ class Tracing:
         parent = propagator.extract(headers, getter=_HEADERS)
         attributes: Attributes = {"http.request.method": method, "http.route": route, "url.path": route}
         span = self._tracer.start_span(f"{method} {route}", parent, SpanKind.SERVER, attributes)
-        with _current(span, parent, may_raise=(Refused,)):
+        with _Current(span, parent, may_raise=(Refused,)):
             yield Exchange(span)
 
     def started(self, run: Run) -> str:
@@ -94,14 +95,12 @@ class Tracing:
         _KEPT.inject(carrier, _within(span, otel_context.get_current()))
         return "\n".join(filter(None, (carrier.get("traceparent"), carrier.get("tracestate"))))
 
-    @contextmanager
-    def attempt(self, parent: Run, run: Run, number: int) -> Generator[None]:
+    def attempt(self, parent: Run, run: Run, number: int) -> AbstractContextManager[None]:
         """Trace one attempt of a step, or of a task (`run` is `parent` then); what is called inside stands below it."""
         context = _kept(parent)
         attributes: Attributes = {**_of(run), "airplane.attempt": number}
         span = self._tracer.start_span(f"{run.kind.value} {run.slug}", context, attributes=attributes)
-        with _current(span, context):
-            yield
+        return _Current(span, context)
 
     def answered(self, parent: Run, prompt: Prompt) -> None:
         """Trace a prompt, from the question to the end of the wait, with a link to the span that ended it."""
@@ -137,21 +136,23 @@ class Tracing:
         span.end()
 
 
-@contextmanager
-def _current(span: Span, parent: Context, may_raise: tuple[type[Exception], ...] = ()) -> Generator[None]:
-    token = otel_context.attach(_within(span, parent))
-    try:
-        yield
-    except may_raise:
-        raise
-    except BaseException as problem:
-        if span.is_recording():
-            span.set_attribute("error.type", type(problem).__qualname__)
-            span.set_status(StatusCode.ERROR)
-        raise
-    finally:
-        otel_context.detach(token)
-        span.end()
+class _Current:
+    """Makes a span the current one, and ends it. No generator: some exceptions cannot be looked at, as it would."""
+
+    def __init__(self, span: Span, parent: Context, may_raise: tuple[type[Exception], ...] = ()) -> None:
+        self._span = span
+        self._parent = parent
+        self._may_raise = may_raise
+
+    def __enter__(self) -> None:
+        self._token = otel_context.attach(_within(self._span, self._parent))
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
+        if kind is not None and not issubclass(kind, self._may_raise) and self._span.is_recording():
+            self._span.set_attribute("error.type", class_name(kind))
+            self._span.set_status(StatusCode.ERROR)
+        otel_context.detach(self._token)
+        self._span.end()
 
 
 def _within(span: Span, context: Context) -> Context:

@@ -79,7 +79,7 @@ class Runnable(Generic[P, R_co]):
         hints = typing.get_type_hints(self.function, include_extras=True)
         for argument in self._without_context(list(inspect.signature(self.function).parameters.values()), hints):
             if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
-                raise TypeError(f"{self.slug}: parameter {argument} has no place in a schema")
+                raise TypeError(f"{self.slug}: parameter {argument.name} has no place in a schema")
             default = None if argument.default is argument.empty else argument.default
             hint = hints.get(argument.name, Any)
             made = parameter(argument.name, hint, default, self._descriptions.get(argument.name, ""))

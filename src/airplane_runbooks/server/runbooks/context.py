@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, cast, overload
 
 from ...models import Reviewers
 from ..encoding import text
@@ -189,9 +189,9 @@ class Context(_Base):
         with threads, journal.apart():  # threads may have run out
             futures = [threads.submit(copy_context().run, along, number) for number in range(len(branches))]
         problems = [problem for future in futures if (problem := future.exception()) is not None]
-        for problem in sorted(problems, key=lambda problem: isinstance(problem, Halt)):
-            if isinstance(problem, Halt):
-                here.halt = problem
+        for problem in sorted(problems, key=_is_halt):
+            if _is_halt(problem):
+                here.halt = cast("Halt", problem)
             raise problem
         return [future.result() for future in futures]
 
@@ -346,6 +346,10 @@ class AsyncContext(_Base):
 
 
 _QUIET_ROUNDS = 50  # of the event loop without a new step or prompt, far more than passing a result on takes
+
+
+def _is_halt(problem: BaseException) -> bool:
+    return issubclass(type(problem), Halt)  # isinstance would ask the exception itself, which may raise another one
 
 
 def is_async(function: Callable[..., Any]) -> bool:

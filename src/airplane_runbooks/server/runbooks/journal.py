@@ -21,6 +21,7 @@ import msgspec
 from ...models import Parameter, Reviewers, RunStatus
 from ..encoding import EMPTY, NotEncodable, decode, encode, encode_members
 from ..ids import new_id, now, stable_id
+from ..logs import original
 from ..masking import Secrets
 from ..store.interface import Store
 from ..store.records import Failure, Outcome, Prompt, Run, RunKind
@@ -243,10 +244,10 @@ class Journal:
             shown, sealed, plain = self._encoded(await self._attempts(run, call, retries, wait))
         except Halt:
             raise
-        except BaseException as problem:
+        except BaseException as problem:  # noqa: BLE001 - it is all described
             failure = self.failure(problem)
             await self._finish(run, Outcome.failed(failure), wait)
-            raise StepFailed(run.name, failure.kind, failure.message) from problem
+            raise StepFailed(run.name, failure.kind, failure.message) from original(problem)
         await self._finish(run, Outcome.succeeded(shown, sealed), wait)
         return decode(plain)
 
@@ -256,11 +257,11 @@ class Journal:
         return Outcome.succeeded(shown, sealed)
 
     def failure(self, problem: BaseException) -> Failure:
-        """Describe an exception."""
-        if isinstance(problem, NotEncodable):
-            return Failure("TypeError", f"the result has no form in JSON: {self.secrets.mask(str(problem))}")
-        failure = Failure.of(problem)
-        return Failure(self.secrets.mask(failure.kind), self.secrets.mask(failure.message))
+        """Describe an exception. Raises nothing."""
+        failure = Failure.of(problem, self.secrets.mask)
+        if type(problem) is NotEncodable:
+            return Failure("TypeError", f"the result has no form in JSON: {failure.message}")
+        return failure
 
     def apart(self) -> AbstractContextManager[None]:
         """Return what makes the execution end in EngineTrouble for whatever is raised inside."""
@@ -340,7 +341,8 @@ class Journal:
         self, run: Run, call: Callable[[], Awaitable[Any]], retries: int, wait: Callable[[float], Awaitable[bool]]
     ) -> Any:
         delay = _FIRST_DELAY
-        for number in range(run.attempt, run.attempt + retries):
+        last = run.attempt + retries
+        for number in range(run.attempt, last):
             try:
                 return await self._attempt(run, number, call)
             except Exception:  # noqa: BLE001 - whatever it is, another attempt is what the runbook asked for
@@ -349,7 +351,7 @@ class Journal:
                 run = msgspec.structs.replace(run, attempt=number + 1)
                 self._begin_attempt(run)
                 delay = min(delay * 2, _LONGEST_DELAY)
-        return await self._attempt(run, run.attempt + retries, call)
+        return await self._attempt(run, last, call)
 
     async def _attempt(self, run: Run, number: int, call: Callable[[], Awaitable[Any]]) -> Any:
         token = _STEP.set(run.name)

@@ -8,6 +8,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -259,10 +260,11 @@ def _outcome(journal: Journal, call: Callable[[], Any]) -> Outcome:
     except EngineTrouble:
         raise
     except PromptCancelled as problem:
-        return Outcome.cancelled(journal.secrets.mask(str(problem)))
+        return Outcome.cancelled(journal.failure(problem).message)
     except (NotEncodable, Invalid, Halt, asyncio.CancelledError) as problem:
         return Outcome.failed(journal.failure(problem))
     except BaseException as problem:  # noqa: BLE001 - SystemExit in a runbook ends the session, not the server
         run = journal.parent
-        logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, describe(problem))
+        with suppress(Exception):  # an application may have filters that raise
+            logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, describe(problem))
         return Outcome.failed(journal.failure(problem))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ import msgspec
 from ...models import Parameter, Reviewers, RunStatus, SessionStatus
 from ..encoding import EMPTY, NULL
 from ..ids import API_USER, now
+from ..logs import kind_of, message_of
 
 
 class RunKind(StrEnum):
@@ -28,9 +30,9 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
 
     @classmethod
-    def of(cls, problem: BaseException) -> Failure:
-        """Describe an exception; one without a message is known by its class."""
-        return cls(type(problem).__name__, str(problem) or type(problem).__name__)
+    def of(cls, problem: BaseException, mask: Callable[[str], str] = str) -> Failure:
+        """Describe an exception, with what must not be seen masked. Raises nothing."""
+        return cls(mask(kind_of(problem)), message_of(problem, mask))
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
