@@ -101,7 +101,7 @@ def running():
     # where whoever runs it instead of root gets to, and not too deep for the name of a socket
     folder = Path(tempfile.mkdtemp(prefix="runbook-pg-", dir="/tmp" if os.geteuid() == 0 else None))
     try:
-        owner = _owner(folder)
+        owner = own(folder)
         command = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync"]
         subprocess.run(command, check=True, capture_output=True, cwd=folder, **owner)
         server = Postgres(binaries, folder, owner)
@@ -121,7 +121,7 @@ def _binaries() -> Path | None:
     return next((path for path in installed if (path / "initdb").exists() and (path / "postgres").exists()), None)
 
 
-def _owner(folder: Path) -> dict[str, object]:
+def own(folder: Path) -> dict[str, object]:
     """Give the folder to somebody else if this is root, as whom PostgreSQL refuses to run."""
     if os.geteuid() != 0:
         return {}

@@ -47,8 +47,12 @@ class Origin(msgspec.Struct, frozen=True):
         return self.user.id
 
 
-class Closable(Protocol):
-    """Something to close in the end."""
+class Base(Protocol):
+    """What the store and the keys are in."""
+
+    def probe(self) -> None:
+        """Write something that leaves nothing behind. Raises DatabaseUnavailable."""
+        ...
 
     def close(self) -> None:
         """Let go of what it holds. Idempotent."""
@@ -77,7 +81,7 @@ class Backend:
         engine: Engine,
         reconciler: Reconciler,
         holding: Holding,
-        database: Closable,
+        database: Base,
         tracing: Tracing,
         vault: Vault,
         environments: Sequence[str] | None = None,
@@ -112,6 +116,10 @@ class Backend:
                 self._engine.open(self._work)
                 self._reconciler.start()
                 self._open = True
+
+    def probe(self) -> None:
+        """Find out whether anything could be kept now. Raises DatabaseUnavailable."""
+        self._database.probe()
 
     def stop(self) -> None:
         """Let every execution end at its next step, without waiting for it."""

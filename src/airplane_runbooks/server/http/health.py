@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +16,8 @@ from ..store.keys import Reply
 from .api import refuse, respond
 from .threads import Threads
 
-PATIENCE = 1.0  # seconds that the store has to answer
+PATIENCE = 1.0  # seconds that the database has to answer
+FRESH = 1.0  # seconds for which a good answer holds: nobody needs a key to ask
 
 
 class Health:
@@ -23,7 +26,8 @@ class Health:
     def __init__(self, backend: Backend, threads: Threads) -> None:
         self._backend = backend
         self._threads = threads
-        self._look: asyncio.Task[object] | None = None
+        self._look: asyncio.Task[None] | None = None
+        self._well_at = -math.inf
 
     @property
     def routes(self) -> list[Route]:
@@ -38,7 +42,7 @@ class Health:
         return respond(request, Reply(200, b'{"status":"ok"}'))
 
     async def ready(self, request: Request) -> Response:
-        """Answer 200 if calls can be answered: not while closing, nor while the store is silent."""
+        """Answer 200 if calls can be answered: not while closing, nor while the database cannot be written to."""
         try:
             await self._check()
         except Refused as problem:
@@ -48,9 +52,12 @@ class Health:
     async def _check(self) -> None:
         if self._backend.stopping:
             raise Closing("closing", "the server is closing")
+        if time.monotonic() < self._well_at + FRESH:
+            return
         if self._look is None or self._look.done():  # one at a time, however many ask: it may take for ever
-            self._look = asyncio.create_task(self._threads.run(self._backend.store.run, ""))
+            self._look = asyncio.create_task(self._threads.run(self._backend.probe))
         look = self._look
         await asyncio.wait({look}, timeout=PATIENCE)
         if not look.done() or look.cancelled() or look.exception() is not None:
-            raise Unready("store_unavailable", "the store does not answer")
+            raise Unready("store_unavailable", "the database cannot be written to")
+        self._well_at = time.monotonic()

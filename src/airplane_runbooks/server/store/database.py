@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import sqlite3
 import threading
@@ -16,16 +17,18 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..forking import keep_from_children
 from ..logs import describe
-from . import postgresql
+from . import postgresql, postgresql_checks
 from .database_errors import DatabaseError, DatabaseUnavailable
 from .database_url import parse, show
 from .migrations import UPGRADES, Upgrade, migrate
-from .sqlite_file import FileLock, prepare
+from .sqlite_file import FileLock, SameFile, prepare
+from .tables import FACTS
+from .troubles import is_lasting, is_passing, is_unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,9 @@ T = TypeVar("T")
 _ATTEMPTS = 6
 _LONGEST_TRY = 3.0  # seconds of attempts; one that has begun by then goes on
 _FIRST_DELAY = 0.02  # seconds, doubled each time
+_MEMORY = 5.0  # seconds
+_PROBE = "probe"
+_PROBED = 16 * 1024  # bytes
 _LUCK = random.Random()  # noqa: S311 - no secret, and nobody else's random numbers either
 
 
@@ -70,6 +76,8 @@ class Database:
         # one that nobody closes lets go as well
         self._let_go = weakref.finalize(self, _let_go, self.sqlalchemy_engine, file_lock, self._closed)
         self._let_go.atexit = False
+        self._lacking = -math.inf  # when something was found lacking for the last time
+        self._same_file: SameFile | None = None
         keep_from_children(self)
         self._open(upgrades, str(parsed.password or ""))
 
@@ -95,11 +103,13 @@ class Database:
         with self._writing, self._connect(self.sqlalchemy_engine) as connection:
             if not self.is_shared:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            self._check_file()
             yield connection
             try:
                 connection.commit()
             except DBAPIError as problem:
-                raise _unavailable(problem) from problem
+                raise self._unavailable(problem) from problem
+            self._check_file()
 
     def query(self, work: Callable[[sa.Connection], T]) -> T:
         """Call with a connection to read. Raises DatabaseUnavailable."""
@@ -113,15 +123,27 @@ class Database:
         """
         return self._repeat(self.write, work)
 
+    def probe(self) -> None:
+        """Write something that leaves nothing behind. Raises DatabaseUnavailable.
+
+        Raises it for a while, too, after a transaction has failed for want of room or of the right to write: the next
+        one may be smaller, and succeed.
+        """
+        if time.monotonic() < self._lacking + _MEMORY:
+            raise DatabaseUnavailable
+        self.transact(_write_probe)
+
     def close(self) -> None:
         """Wait for the transaction being written, and let go of the database; later ones are refused. Idempotent."""
         with self._writing:
+            if self._same_file is not None:
+                self._same_file.close()
             self._let_go()
 
     def in_child(self) -> None:
         """Take the database for closed, without touching what the parent goes on with."""
         self._closed.set()
-        self._let_go.detach()
+        self._kept = self._let_go.detach(), self._same_file  # for ever: they are the parent's to close
         self._writing = self._reading = nullcontext()  # a thread that is not here may have had the lock
 
     def __repr__(self) -> str:
@@ -135,14 +157,20 @@ class Database:
     def _open(self, upgrades: Sequence[Upgrade], password: str) -> None:
         try:
             with self.write() as connection:
+                if self.is_shared:
+                    postgresql_checks.check(self.sqlalchemy_engine, connection)
                 migrate(connection, upgrades)
+            if self.path is not None:
+                self._same_file = SameFile(self.path)
         except DatabaseError:
             self.close()
             raise
         except (SQLAlchemyError, sqlite3.Error) as problem:
             self.close()
-            kind = DatabaseUnavailable if self.is_shared and _is_lost(problem) else DatabaseError
-            raise kind(f"cannot open the database {self.url}: {_reason(problem, password)}") from None
+            reason = _reason(problem, password)
+            advice = postgresql_checks.explain(reason) if self.is_shared else ""
+            kind = DatabaseUnavailable if self.is_shared and is_unavailable(problem) and not advice else DatabaseError
+            raise kind(f"cannot open the database {self.url}: {reason}{advice}") from None
 
     def _repeat(
         self, transaction: Callable[[], AbstractContextManager[sa.Connection]], work: Callable[[sa.Connection], T]
@@ -154,16 +182,23 @@ class Database:
                     return work(connection)
             except (DBAPIError, PoolTimeout) as problem:
                 last = attempt + 1 == _ATTEMPTS or time.monotonic() > give_up
-                if last or not self._is_transient(problem):
-                    if _is_lost(problem):
-                        raise _unavailable(problem) from problem
+                # on SQLite, the busy timeout has been patient enough
+                if last or not self.is_shared or not is_passing(problem):
+                    if is_unavailable(problem):
+                        raise self._unavailable(problem) from problem
                     raise
             time.sleep(_LUCK.uniform(0.5, 1) * _FIRST_DELAY * 2**attempt)
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
-    def _is_transient(self, problem: SQLAlchemyError) -> bool:
-        # on SQLite, the busy timeout has been patient enough
-        return self.is_shared and isinstance(problem, (IntegrityError, InterfaceError, OperationalError))
+    def _check_file(self) -> None:
+        if self._same_file is not None:
+            self._same_file.check()
+
+    def _unavailable(self, problem: SQLAlchemyError) -> DatabaseUnavailable:
+        logger.error("the database does not answer: %s", describe(getattr(problem, "orig", None) or problem))
+        if is_lasting(problem):
+            self._lacking = time.monotonic()
+        return DatabaseUnavailable()
 
 
 class HasDatabase(Protocol):
@@ -227,13 +262,10 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _is_lost(problem: Exception) -> bool:
-    return isinstance(problem, (InterfaceError, OperationalError, PoolTimeout))
-
-
-def _unavailable(problem: SQLAlchemyError) -> DatabaseUnavailable:
-    logger.error("the database does not answer: %s", describe(getattr(problem, "orig", None) or problem))
-    return DatabaseUnavailable()
+def _write_probe(connection: sa.Connection) -> None:
+    """Take some room, and give it back."""
+    connection.execute(sa.insert(FACTS), {"name": _PROBE, "value": bytes(_PROBED)})
+    connection.execute(sa.delete(FACTS).where(FACTS.c.name == _PROBE))
 
 
 def _reason(problem: Exception, password: str) -> str:

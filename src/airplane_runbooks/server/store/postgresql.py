@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from ..clock import follow
 from ..forking import cut, keep_from_children
+from . import troubles
 
 _CONNECT_TIMEOUT = 5  # seconds
 _RECYCLE = 1800  # seconds until a connection is made anew, and with it the database's clock looked at
@@ -43,7 +44,7 @@ keep_from_children(_CONNECTIONS)
 
 def engine(url: sa.URL) -> sa.Engine:
     """Return the engine of a server."""
-    given = {"connect_timeout": _CONNECT_TIMEOUT, "options": _FREEZE}
+    given = {"connect_timeout": _CONNECT_TIMEOUT, "options": _FREEZE, "client_encoding": "UTF8"}
     options = {name: value for name, value in given.items() if name not in url.query}
     made = sa.create_engine(
         url,
@@ -56,6 +57,7 @@ def engine(url: sa.URL) -> sa.Engine:
         connect_args=options,
     )
     event.listen(made, "connect", _look_at_clock)
+    event.listen(made, "handle_error", _leave_read_only)
     keep_connections(made)
     return made
 
@@ -63,6 +65,12 @@ def engine(url: sa.URL) -> sa.Engine:
 def keep_connections(made: sa.Engine) -> None:
     """Keep an engine's connections from forked children."""
     event.listen(made, "connect", _CONNECTIONS.add)
+
+
+def _leave_read_only(context: sa.ExceptionContext) -> None:
+    """Give up connections to a database that has become a standby: where the URL leads, there may be another by now."""
+    if getattr(context.original_exception, "sqlstate", None) == troubles.READ_ONLY:
+        context.is_disconnect = True
 
 
 def _look_at_clock(connection: Any, _: object) -> None:

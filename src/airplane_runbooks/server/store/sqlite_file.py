@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ..forking import cut, keep_from_children
-from .database_errors import DatabaseError, DatabaseInUse
+from .database_errors import DatabaseError, DatabaseInUse, DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,41 @@ class FileLock:
         """Let others have the database. To be called once."""
         _write_holder(self._file, "")
         os.close(self._file)
+
+
+class SameFile:
+    """Knows whether a database's files are those that were opened, and not gone or others of the same names.
+
+    SQLite would go on writing to what has no name any more, and say that all is well. The log of what has been written
+    is looked at as well: a connection of this object's own keeps it from being made anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._keeper = sqlite3.connect(path, check_same_thread=False)
+        prepare(self._keeper, in_memory=False)
+        self._keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        self._paths = path, path.with_name(f"{path.name}-wal")
+        self._expected = self._found()
+
+    def check(self) -> None:
+        """Raise DatabaseUnavailable if a file is not the same."""
+        if self._found() != self._expected:
+            raise DatabaseUnavailable(f"the file of the database {self._paths[0]} is not the one that was opened")
+
+    def close(self) -> None:
+        """Let go of the files. Idempotent."""
+        self._keeper.close()
+
+    def _found(self) -> list[tuple[int, int] | None]:
+        return [_identity(path) for path in self._paths]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - twice as fast as the path's own method
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _open(path: Path) -> int:

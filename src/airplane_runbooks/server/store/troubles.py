@@ -1,0 +1,83 @@
+"""What an error of a database means for those who use it.
+
+PostgreSQL's errors are told by their SQLSTATE (appendix A of its manual), SQLite's by the primary part of their code.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+# What is wrong with the database, and not with the statement: whole classes, or single states.
+_UNAVAILABLE = (
+    "08",  # the connection
+    "25006",  # it has been turned read-only, or is a standby
+    "25P03",  # this server was frozen in a transaction
+    "28",  # the role, its password, or where it may come from
+    "3D",  # the database is gone
+    "40",  # deadlocks, and standbys that cancel
+    "42501",  # a privilege has been taken away
+    "53",  # disk, memory, connections
+    "55",  # locks, and objects in use
+    "57",  # an administrator, a restart, a timeout
+    "58",  # the disk, again
+    "F0",  # its configuration
+    "XX",  # its files
+)
+# Over in a moment, as often as not: so the transaction is repeated at once.
+_PASSING = ("08", "25P03", "40", "53300", "55P03", "57P01", "57P02", "57P03")
+
+_SQLITE_PASSING = frozenset({5, 6})
+READ_ONLY = "25006"
+
+_SQLITE_UNAVAILABLE = frozenset(
+    {
+        3,  # SQLITE_PERM
+        5,  # SQLITE_BUSY
+        6,  # SQLITE_LOCKED
+        7,  # SQLITE_NOMEM
+        8,  # SQLITE_READONLY
+        10,  # SQLITE_IOERR
+        11,  # SQLITE_CORRUPT
+        13,  # SQLITE_FULL
+        14,  # SQLITE_CANTOPEN
+        15,  # SQLITE_PROTOCOL
+        23,  # SQLITE_AUTH
+        26,  # SQLITE_NOTADB
+    }
+)
+
+
+def sqlstate(problem: BaseException) -> str | None:
+    """Return PostgreSQL's code of an error; None if it comes from the connection or from SQLite."""
+    return getattr(getattr(problem, "orig", None), "sqlstate", None)
+
+
+def is_unavailable(problem: BaseException) -> bool:
+    """Whether the database can do nothing for now, whatever is asked of it."""
+    if (state := sqlstate(problem)) is not None:
+        return state.startswith(_UNAVAILABLE)
+    return _of_sqlite(problem) in _SQLITE_UNAVAILABLE or isinstance(
+        problem, (InterfaceError, OperationalError, PoolTimeout)
+    )
+
+
+def is_passing(problem: BaseException) -> bool:
+    """Whether PostgreSQL may do the same transaction well when it is repeated: races for a unique key, too."""
+    if isinstance(problem, IntegrityError):
+        return True
+    if (state := sqlstate(problem)) is not None:
+        return state.startswith(_PASSING)
+    return isinstance(problem, (InterfaceError, OperationalError))
+
+
+def is_lasting(problem: BaseException) -> bool:
+    """Whether the database lacks what takes time to be had again: room, or the right to write."""
+    if (state := sqlstate(problem)) is not None:
+        return state.startswith(_UNAVAILABLE) and not state.startswith(_PASSING)
+    return _of_sqlite(problem) in _SQLITE_UNAVAILABLE - _SQLITE_PASSING
+
+
+def _of_sqlite(problem: BaseException) -> int | None:
+    code = getattr(getattr(problem, "orig", None), "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
