@@ -189,15 +189,27 @@ def _base_url_of(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only mean this machine: localhost, 127.0.0.0/8 or ::1."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+    """Whether a host can only mean this machine: `localhost`, ::1, or an address in 127.0.0.0/8, written in full.
+
+    Names below `.localhost` and other spellings, such as 127.1, do not count: resolvers differ on what they mean.
+    """
+    return host.lower().removesuffix(".") == "localhost" or _is_loopback_address(host)
+
+
+def is_address_of(host: str, address: str) -> bool:
+    """Whether a connection for `host` may lead to `address`: `localhost` may be looked up, and lead anywhere."""
+    return not is_loopback(host) or _is_loopback_address(address)
+
+
+def _is_loopback_address(address: str) -> bool:
     import ipaddress  # only for clients of plain http, so not at import
 
     try:
-        return ipaddress.ip_address(host).is_loopback
+        found = ipaddress.ip_address(address)
     except ValueError:
         return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
 
 
 _VISIBLE = re.compile(r"[!-~]+")

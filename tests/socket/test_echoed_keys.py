@@ -7,9 +7,7 @@ import gzip
 import json
 import logging
 import pickle
-import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -24,6 +22,7 @@ from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
 from airplane_runbooks.transports.aiohttp import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.property.test_redaction import SPELLINGS, keys, shows
+from tests.socket.tracebacks import traceback_of
 
 # What stands in a header must be visible, and one line.
 LINES = sorted(set(SPELLINGS) - {"UTF-16"})
@@ -137,17 +136,6 @@ ACTS: dict[str, Callable[[Any], Any]] = {
 def observed(request: pytest.FixtureRequest) -> Iterator[Observed]:
     with Observed(request.param) as observed:
         yield observed
-
-
-def traceback_of(error: BaseException) -> str:
-    """Return the traceback with the local variables of all frames but those of the tests, which hold the key."""
-    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
-    links = [trace]
-    for link in links:
-        ours = [frame for frame in link.stack if not Path(frame.filename).is_relative_to(Path(__file__).parents[1])]
-        link.stack[:] = ours
-        links += [more for more in (link.__cause__, link.__context__) if more is not None]
-    return "".join(trace.format())
 
 
 # Marked, or words such as "deadline" would be tried as keys, and found in any traceback.

@@ -8,15 +8,27 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import trustme
 
-from airplane_runbooks import AttemptTimeout, ConfigurationError, ConnectError, ConnectionLost
+from airplane_runbooks import (
+    Airplane,
+    AsyncAirplane,
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+)
+from airplane_runbooks.testing import FakeTransport
 from airplane_runbooks.testing.conformance import KEY, request_to, within
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
-from airplane_runbooks.transports._proxies import Proxies, parse_proxy
+from airplane_runbooks.transports._proxies import GivenProxy, Proxies, parse_proxy
+from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
+from tests.socket.tracebacks import traceback_of
 from tests.timing import TIMED
 
 pytestmark = TIMED
@@ -233,10 +245,14 @@ def test_plain_http_is_forwarded_with_the_whole_url() -> None:
 )
 def test_a_refused_tunnel_was_not_sent(status: str, transient: bool) -> None:
     with HostileServer(always(reply(status=status))) as proxy:
-        transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
+        transport = Urllib3Transport(proxy=f"http://user:hunter2@localhost:{proxy.port}")
         with pytest.raises(ConnectError, match=status[:3]) as caught:
             transport.send(request_to(ORIGIN), 10)
         transport.close()
+    shown = traceback_of(caught.value)
+    assert "hunter2" not in shown
+    assert base64.b64encode(b"user:hunter2").decode() not in shown
+    assert KEY not in shown
     assert caught.value.sent is False
     assert caught.value.transient is transient
     assert not caught.value.maybe_processed
@@ -286,6 +302,24 @@ def test_a_dripping_proxy_does_not_outlast_the_timeout() -> None:
     assert caught.value.sent is False
 
 
+USELESS = [
+    *("socks5://user:hunter2@proxy.test", "http://", "http://user:hunter2@proxy.test:port", "http://user:hunter2@[::1"),
+    *("http://user:hunter2@proxy.test:99999", "http://user:hunter2@pro xy.test", "ftp://user:hunter2@proxy.test"),
+]
+
+
+def sync_client(base_url: str) -> None:
+    Airplane("tkn_test", base_url=base_url).close()
+
+
+def async_client(base_url: str) -> None:
+    AsyncAirplane("tkn_test", base_url=base_url)
+
+
+def aiohttp_client(base_url: str) -> None:
+    AsyncAirplane("tkn_test", base_url=base_url, transport=AiohttpTransport())
+
+
 class TestChoice:
     @pytest.fixture(autouse=True)
     def _bare_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,25 +347,80 @@ class TestChoice:
             assert chosen.url == "http://proxy.test"
 
     @pytest.mark.parametrize(
-        "origin", ["http://localhost:1", "http://127.0.0.1", "https://[::1]:8", "http://a.localhost"]
+        "origin",
+        ["http://localhost:1", "http://127.0.0.1", "https://[::1]:8", "http://LOCALHOST.", "http://[::ffff:127.0.0.1]"],
     )
     def test_this_machine_is_reached_directly_always(self, origin: str) -> None:
-        assert Proxies.always("http://proxy.test").for_origin(origin) is None
+        assert Proxies.of("http://proxy.test").for_origin(origin) is None
 
     def test_none_means_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
-        assert Proxies.always(None).for_origin("https://api.test") is None
+        assert Proxies.of(None).for_origin("https://api.test") is None
+
+    @pytest.mark.parametrize("make", [Urllib3Transport, AiohttpTransport, ThreadedTransport])
+    @pytest.mark.parametrize("url", USELESS)
+    def test_a_proxy_of_no_use_is_refused_without_showing_it(self, make: Any, url: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"proxy: .* http or https URL") as caught:
+            make(proxy=url)
+        assert "hunter2" not in traceback_of(caught.value)
 
     @pytest.mark.parametrize(
-        "url", ["socks5://proxy.test", "http://", "http://user:hunter2@proxy.test:port", "http://[::1"]
+        ("options", "make"),
+        [
+            ({"pool_size": 0}, Urllib3Transport),
+            ({"pool_size": 0}, AiohttpTransport),
+            ({"transport": FakeTransport(), "pool_size": 0}, ThreadedTransport),
+        ],
     )
-    def test_a_proxy_of_no_use_is_refused_without_showing_it(self, url: str) -> None:
-        with pytest.raises(ConfigurationError, match="http or https URL") as caught:
-            Urllib3Transport(proxy=url)
-        assert "hunter2" not in str(caught.value)
+    def test_another_mistake_does_not_show_its_password(self, options: Any, make: Any) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            make(proxy="http://user:hunter2@proxy.test", **options)
+        assert "hunter2" not in traceback_of(caught.value)
+
+    @pytest.mark.parametrize("make", [sync_client, async_client, aiohttp_client])
+    @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "All_Proxy"])
+    @pytest.mark.parametrize("url", USELESS)
+    def test_a_variable_of_no_use_is_named_when_the_client_is_built(
+        self, monkeypatch: pytest.MonkeyPatch, make: Any, name: str, url: str
+    ) -> None:
+        monkeypatch.setenv(name, url)
+        with pytest.raises(ConfigurationError, match=f"^{name}: .* http or https URL") as caught:
+            make("https://api.test/v0")
+        assert "hunter2" not in traceback_of(caught.value)
+
+    @pytest.mark.parametrize("make", [sync_client, async_client, aiohttp_client])
+    @pytest.mark.parametrize(
+        ("variables", "base_url"),
+        [
+            ({"ALL_PROXY": "socks5://proxy.test"}, "http://localhost:1/v0"),
+            ({"HTTPS_PROXY": "socks5://proxy.test"}, "https://127.0.0.1:1/v0"),
+            ({"HTTP_PROXY": "socks5://proxy.test"}, "https://api.test/v0"),
+            ({"ALL_PROXY": "http://[::1", "NO_PROXY": "api.test"}, "https://api.test/v0"),
+            ({"ALL_PROXY": "http://[::1", "NO_PROXY": "*"}, "https://api.test/v0"),
+            ({"ALL_PROXY": "socks5://proxy.test", "HTTPS_PROXY": "http://proxy.test"}, "https://api.test/v0"),
+            ({"FTP_PROXY": "socks5://proxy.test"}, "https://api.test/v0"),
+        ],
+    )
+    def test_a_variable_that_is_for_others_is_ignored(
+        self, monkeypatch: pytest.MonkeyPatch, make: Any, variables: dict[str, str], base_url: str
+    ) -> None:
+        for name, url in variables.items():
+            monkeypatch.setenv(name, url)
+        make(base_url)
+
+    def test_an_origin_that_a_middleware_has_chosen_is_refused_as_a_connection(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.test")
+        transport = Urllib3Transport()
+        with pytest.raises(ConnectError, match="HTTP_PROXY") as caught:
+            transport.send(request_to("http://api.test"), 5)
+        assert not caught.value.transient
+        transport.close()
 
     def test_a_proxy_shows_no_password(self) -> None:
-        proxy = parse_proxy("http://user:hunter2@[::1]:3128")
+        proxy = parse_proxy(GivenProxy("proxy", "http://user:hunter2@[::1]:3128"))
         assert repr(proxy) == "Proxy(http://[::1]:3128)"
         assert base64.b64decode(proxy.headers["proxy-authorization"].partition(" ")[2]) == b"user:hunter2"
-        assert parse_proxy("http://user@proxy.test").headers
+        assert parse_proxy(GivenProxy("proxy", "http://user@proxy.test")).headers
+        assert "hunter2" not in repr(proxy.headers)

@@ -36,7 +36,11 @@ def test_a_base_url_is_taken_apart(url, origin, path, host, port):
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "127.0.0.1", "127.8.9.10", "127.255.255.254", "[::1]", "api.localhost", "LOCALHOST"]
+    "host",
+    [
+        *("localhost", "127.0.0.1", "127.8.9.10", "127.255.255.254", "[::1]", "LOCALHOST", "localhost."),
+        *("[::ffff:127.0.0.1]", "[0:0:0:0:0:0:0:1]"),
+    ],
 )
 def test_plain_http_is_allowed_to_this_machine(host):
     assert parse_base_url(f"http://{host}:4000", allow_insecure_http=False).port == 4000
@@ -54,6 +58,10 @@ OTHERS = [
 ]
 OTHERS += [
     "notlocalhost",
+    "evil.localhost",
+    "localhost.localhost",
+    "localhost..",
+    "[::ffff:10.0.0.1]",
     "127.0.0.1.example",
     "127.1",
     "2130706433",

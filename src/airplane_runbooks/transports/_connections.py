@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,9 +15,10 @@ from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_socket
 
 from ..errors import AttemptTimeout, ConnectError, ConnectionLost, TransportError
+from ..options import is_address_of
 from ._deadline import Deadline
-from ._http11 import MAX_HEAD, Head, Reader, is_reusable, render_head
-from ._proxies import check_tunnel, tunnel_target
+from ._http11 import MAX_HEAD, Fields, Head, Reader, is_reusable, render_head
+from ._proxies import check_tunnel, not_local, tunnel_target
 from ._slots import Slots
 
 # Bodies up to this size go out in one piece with the head: one packet, one TLS record, one system call.
@@ -85,7 +85,10 @@ class _Wire(_Base):
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that answers, each having its share of the time that is left."""
-        addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        found = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        addresses = [info for info in found if is_address_of(self._dns_host, str(info[4][0]))]
+        if found and not addresses:
+            raise not_local(self._dns_host)
         problem = OSError("the host name has no address")
         try:
             for index, address in enumerate(addresses):
@@ -103,10 +106,10 @@ class _Wire(_Base):
     def _tunnel(self) -> None:
         """Ask a proxy for a tunnel to the server."""
         target = tunnel_target(str(self._tunnel_host).strip("[]"), self._tunnel_port)
-        given: Mapping[str, str] = self._tunnel_headers  # type: ignore[attr-defined]  # http.client's, which may add Host
-        headers = {name: value for name, value in given.items() if name.lower() != "host"}
+        given = Fields(self._tunnel_headers)  # type: ignore[attr-defined]  # http.client's, which may add Host
+        headers = Fields({"host": target, **{name: value for name, value in given.items() if name.lower() != "host"}})
         self.sock.settimeout(self.timeout.left)
-        self.sock.sendall(render_head("CONNECT", target, {"host": target, **headers}, None))
+        self.sock.sendall(render_head("CONNECT", target, headers, None))
         reader = Reader(self.sock, self.timeout.at, 0)
         check_tunnel(reader.head().status, is_in_step=reader.is_in_step)
         self.sock.settimeout(self.timeout.left)  # for the TLS handshake

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector, ThreadedResolver
+from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from ..errors import ConnectError, TransportError
-from ._http11 import Head
-from ._proxies import Proxy, check_tunnel, tunnel_target
+from ..options import is_address_of
+from ._http11 import Fields, Head
+from ._proxies import Proxy, check_tunnel, not_local, tunnel_target
 from ._wire import Exchange, Wire
-from .urllib3 import Fields
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
@@ -36,7 +38,7 @@ class Way(ClientRequest):
         super().__init__("GET", URL(origin), **known)
         self._key = super().connection_key
         self.hop: Way | None = None
-        self.hop_headers: dict[str, str] = {}
+        self.hop_headers = Fields()
         if proxy is not None:
             self.hop, self.hop_headers = Way(proxy.url, None, context), proxy.headers
             # Only the key has the proxy: aiohttp would prepare to ask it for a tunnel each time the connection is used.
@@ -56,7 +58,7 @@ class Connector(TCPConnector):
             limit=0,  # waiting for it is not fair: newcomers pass those who wait
             use_dns_cache=False,  # its look-ups outlive those who are cancelled
             keepalive_timeout=_KEEPALIVE,
-            resolver=ThreadedResolver(),
+            resolver=_Resolver(),
         )
         # There is no public way to say what connections are made of.
         self._factory: functools.partial[Any] = functools.partial(Wire, asyncio.get_running_loop())
@@ -72,6 +74,18 @@ class Connector(TCPConnector):
         except BaseException:
             wire.close()
             raise
+
+
+class _Resolver(ThreadedResolver):
+    """The system's resolver, which is not believed that this machine is another one."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
+        """Look a name up."""
+        found = await super().resolve(host, port, family)
+        addresses = [result for result in found if is_address_of(host, result["host"])]
+        if found and not addresses:
+            raise not_local(host)
+        return addresses
 
 
 class _Opening(Exchange):

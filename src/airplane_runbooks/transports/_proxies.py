@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -12,47 +14,82 @@ from msgspec import UNSET, UnsetType
 
 from ..errors import ConfigurationError, ConnectError, InvalidResponse
 from ..options import is_loopback
+from ._http11 import Fields
 
 
 class Proxy(NamedTuple):
     """A proxy's URL without user info, and the headers that are for the proxy alone."""
 
     url: str
-    headers: dict[str, str]
+    headers: Fields
 
     def __repr__(self) -> str:
         return f"Proxy({self.url})"
 
 
+class GivenProxy:
+    """A proxy as it was given, and what it was given by. Its repr shows no password, for a traceback may show it."""
+
+    __slots__ = ("name", "url")
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name = name
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"<the proxy of {self.name}>"
+
+
 class Proxies:
     """A transport's proxies by scheme of the origin (`all` stands in for both), and the hosts to reach directly."""
 
-    def __init__(self, proxies: Mapping[str, str]) -> None:
-        self._direct = {"no": proxies["no"]} if "no" in proxies else {}
-        self._by_scheme = {scheme: parse_proxy(url) for scheme, url in proxies.items() if scheme in _SCHEMES and url}
+    def __init__(self, by_scheme: Mapping[str, GivenProxy], direct: str | None = None) -> None:
+        self._by_scheme = by_scheme
+        self._direct = {} if direct is None else {"no": direct}
 
     @classmethod
     def of(cls, url: str | UnsetType | None) -> Proxies:
-        """Take what a transport was given as its proxy."""
-        return cls.from_env() if url is UNSET else cls.always(url)
+        """Take what a transport was given as its proxy. Raises ConfigurationError for one that is of no use."""
+        if url is UNSET:
+            return cls.from_env()
+        if url is None:
+            return cls({})
+        given = GivenProxy("proxy", url)
+        del url
+        parse_proxy(given)
+        return cls({"all": given})
 
     @classmethod
     def from_env(cls) -> Proxies:
-        """Take the proxies that the environment names."""
-        return cls(getproxies_environment())
-
-    @classmethod
-    def always(cls, url: str | None) -> Proxies:
-        """Take one proxy, or none, for everything."""
-        return cls({"all": url} if url is not None else {})
+        """Take the proxies that the environment names. Which of them are of use, only an origin can tell."""
+        found = {scheme: GivenProxy(_variable(scheme), url) for scheme, url in getproxies_environment().items()}
+        direct = found.pop("no", None)
+        return cls(found, None if direct is None else direct.url)
 
     def for_origin(self, origin: str) -> Proxy | None:
-        """Return the proxy for an origin. Never one for this machine: a key for a local server stays on it."""
+        """Return the proxy for an origin. Never one for this machine: a key for a local server stays on it.
+
+        Raises ConfigurationError, naming what the proxy was given by, if it is of no use.
+        """
         parts = urlsplit(origin)
-        proxy = self._by_scheme.get(parts.scheme) or self._by_scheme.get("all")
-        if proxy is None or is_loopback(parts.hostname or ""):
+        given = self._by_scheme.get(parts.scheme) or self._by_scheme.get("all")
+        if given is None or is_loopback(parts.hostname or ""):
             return None
-        return None if self._direct and proxy_bypass_environment(parts.netloc, self._direct) else proxy
+        if self._direct and proxy_bypass_environment(parts.netloc, self._direct):
+            return None
+        return parse_proxy(given)
+
+
+def _variable(scheme: str) -> str:
+    """Return the environment variable that names the proxy of a scheme; the one in lower case goes before others."""
+    lower = f"{scheme}_proxy"
+    others = (name for name in os.environ if name.lower() == lower)
+    return lower if os.environ.get(lower) else next(others, lower)
+
+
+def not_local(host: str) -> ValueError:
+    """Return the error for a name of this machine that the resolver takes for another's."""
+    return ValueError(f"{host} is looked up as another machine, to which nothing is sent that was meant for this one")
 
 
 def needs_tls(origin: str, proxy: Proxy | None) -> bool:
@@ -60,25 +97,31 @@ def needs_tls(origin: str, proxy: Proxy | None) -> bool:
     return origin.startswith("https:") or (proxy is not None and proxy.url.startswith("https:"))
 
 
-_SCHEMES = frozenset({"http", "https", "all"})
+_HOST = re.compile(r"[\w.:%-]+", re.ASCII)
 
 
-def parse_proxy(url: str) -> Proxy:
+def parse_proxy(given: GivenProxy) -> Proxy:
     """Split a proxy's URL from its user info. Raises ConfigurationError, without showing it, if it is of no use."""
     try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        host, port = parts.hostname, parts.port
+        proxy = _parsed(given.url)
     except ValueError:
-        host = port = None
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError("a proxy must be an http or https URL")
+        proxy = None  # and raise no sooner than out here: the problem's traceback may show the URL
+    if proxy is None:
+        raise ConfigurationError(f"{given.name}: a proxy must be an http or https URL")
+    return proxy
+
+
+def _parsed(url: str) -> Proxy | None:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        return None
     shown = f"[{host}]" if ":" in host else host
     address = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
     if parts.username is None:
-        return Proxy(address, {})
+        return Proxy(address, Fields())
     credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return Proxy(address, {"proxy-authorization": "Basic " + base64.b64encode(credentials.encode()).decode()})
+    return Proxy(address, Fields({"proxy-authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}))
 
 
 def tunnel_target(host: str, port: int | None) -> str:

@@ -15,9 +15,10 @@ from msgspec import UNSET, UnsetType
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
 from ..http import Request, Response
 from ._connector import Connector, Way
+from ._http11 import Fields
 from ._proxies import Proxies, Proxy, needs_tls
 from ._wire import Exchange, Wire
-from .urllib3 import DEFAULT_MAX_RESPONSE_BYTES, Fields, reset_in_children
+from .urllib3 import DEFAULT_MAX_RESPONSE_BYTES, reset_in_children
 
 DEFAULT_POOL_SIZE = 256
 
@@ -37,7 +38,8 @@ class AiohttpTransport:
         max_response_bytes: Largest response body, before and after decompression.
         ssl_context: TLS settings for servers and https proxies; by default the system's trust store.
         proxy: URL of an http or https proxy, user info included. By default the environment's HTTPS_PROXY, HTTP_PROXY,
-            ALL_PROXY and NO_PROXY decide; None means no proxy. This machine itself is always reached directly.
+            ALL_PROXY and NO_PROXY decide, of which only those count that are for the origin; None means no proxy. This
+            machine itself is always reached directly.
     """
 
     def __init__(
@@ -48,13 +50,16 @@ class AiohttpTransport:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | UnsetType | None = UNSET,
     ) -> None:
-        if pool_size < 1 or max_response_bytes < 1:
-            raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
+        self._closed = False
         self._pool_size = pool_size
         self._max_response_bytes = max_response_bytes
+        try:
+            self._proxies = Proxies.of(proxy)
+        finally:
+            del proxy  # a traceback that shows local variables must not show its password
+        if pool_size < 1 or max_response_bytes < 1:
+            raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
         self._ssl_context = ssl_context
-        self._proxies = Proxies.of(proxy)
-        self._closed = False
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         reset_in_children(self)
 
@@ -64,8 +69,12 @@ class AiohttpTransport:
         self._sessions = {}
 
     def prepare(self, origin: str) -> None:
-        """Build the TLS settings that an origin needs, so that the first request need not."""
-        if self._ssl_context is None and needs_tls(origin, self._proxies.for_origin(origin)):
+        """Build the TLS settings that an origin needs, so that the first request need not.
+
+        Raises ConfigurationError if the proxy for the origin is of no use.
+        """
+        proxy = self._proxies.for_origin(origin)
+        if self._ssl_context is None and needs_tls(origin, proxy):
             self._ssl_context = ssl.create_default_context()
 
     async def send(self, request: Request, timeout: float | None, /) -> Response:

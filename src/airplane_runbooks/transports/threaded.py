@@ -49,17 +49,22 @@ class ThreadedTransport:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | UnsetType | None = UNSET,
     ) -> None:
+        self._closed = False
+        self._pool_size = pool_size
+        are_set = (max_response_bytes, ssl_context, proxy) != (DEFAULT_MAX_RESPONSE_BYTES, None, UNSET)
+        is_contradiction = transport is not None and are_set
+        try:
+            if transport is None:
+                transport = Urllib3Transport(
+                    pool_size=pool_size, max_response_bytes=max_response_bytes, ssl_context=ssl_context, proxy=proxy
+                )
+        finally:
+            del proxy  # a traceback that shows local variables must not show its password
+        if is_contradiction:
+            raise ConfigurationError("these options are those of the transport that was given")
         if pool_size < 1:
             raise ConfigurationError("pool_size must be at least 1")
-        if transport is None:
-            transport = Urllib3Transport(
-                pool_size=pool_size, max_response_bytes=max_response_bytes, ssl_context=ssl_context, proxy=proxy
-            )
-        elif (max_response_bytes, ssl_context, proxy) != (DEFAULT_MAX_RESPONSE_BYTES, None, UNSET):
-            raise ConfigurationError("these options are those of the transport that was given")
         self._sync = transport
-        self._pool_size = pool_size
-        self._closed = False
         self._reset()
         reset_in_children(self)
 

@@ -21,23 +21,12 @@ from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectEr
 from ..http import Request, Response
 from ._connections import HTTPPool, HTTPSPool
 from ._deadline import Deadline
-from ._http11 import as_response
+from ._http11 import Fields, as_response
 from ._proxies import Proxies, Proxy, needs_tls
 from ._slots import Slots
 
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 DEFAULT_POOL_SIZE = 32
-
-
-class Fields(dict[str, str]):
-    """Headers on their way out, through frames that a traceback may show with all their local variables."""
-
-    def copy(self) -> Fields:
-        """Return a copy that is as discreet."""
-        return Fields(self)
-
-    def __repr__(self) -> str:
-        return f"<headers {', '.join(self)}>"
 
 
 class _Route(NamedTuple):
@@ -63,7 +52,8 @@ class Urllib3Transport:
         max_response_bytes: Largest response body, before and after decompression.
         ssl_context: TLS settings for servers and https proxies; by default the system's trust store.
         proxy: URL of an http or https proxy, user info included. By default the environment's HTTPS_PROXY, HTTP_PROXY,
-            ALL_PROXY and NO_PROXY decide; None means no proxy. This machine itself is always reached directly.
+            ALL_PROXY and NO_PROXY decide, of which only those count that are for the origin; None means no proxy. This
+            machine itself is always reached directly.
     """
 
     def __init__(
@@ -74,13 +64,16 @@ class Urllib3Transport:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | UnsetType | None = UNSET,
     ) -> None:
-        if pool_size < 1 or max_response_bytes < 1:
-            raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
+        self._closed = False
         self._pool_size = pool_size
         self._max_response_bytes = max_response_bytes
+        try:
+            self._proxies = Proxies.of(proxy)
+        finally:
+            del proxy  # a traceback that shows local variables must not show its password
+        if pool_size < 1 or max_response_bytes < 1:
+            raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
         self._ssl_context = ssl_context
-        self._proxies = Proxies.of(proxy)
-        self._closed = False
         self._reset()
         reset_in_children(self)
 
@@ -89,8 +82,16 @@ class Urllib3Transport:
         self._routes: dict[str, _Route] = {}
 
     def prepare(self, origin: str) -> None:
-        """Build the pool of an origin, TLS settings included, so that the first request need not."""
-        self._route(origin)
+        """Build the pool of an origin, TLS settings included, so that the first request need not.
+
+        Raises ConfigurationError if the proxy for the origin is of no use.
+        """
+        try:
+            self._route(origin)
+        except ConnectError as failure:
+            if isinstance(failure.__cause__, ConfigurationError):
+                raise failure.__cause__ from None
+            raise
 
     def send(self, request: Request, timeout: float | None, /) -> Response:
         """Carry out one attempt. See `airplane_runbooks.http.Transport` for what it promises."""
