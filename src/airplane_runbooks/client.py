@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from .clock import AsyncioClock, BlockingClock, Clock
 from .composite import Composite
 from .errors import ConfigurationError
-from .http import AsyncTransport, Reply, Request, Response, Transport
+from .http import AsyncTransport, Fields, Reply, Request, Response, Transport
 from .operations import Operation, ReplyT, RequestT
 from .options import (
     DEFAULT_BASE_URL,
@@ -85,6 +85,7 @@ class _Client(ABC, Generic[TransportT]):
             source = as_secret_source(_given_or(api_key, settings := Settings.from_env()))
         finally:
             del api_key  # a traceback that shows local variables must not show this one
+        headers = _discreet(headers)
         base = parse_base_url(
             base_url or settings.base_url or DEFAULT_BASE_URL, allow_insecure_http=allow_insecure_http
         )
@@ -178,6 +179,7 @@ class _Client(ABC, Generic[TransportT]):
         Closing either closes both.
         """
         clone = copy.copy(self)
+        headers = _discreet(headers)
         changes = CallOptions(
             timeout=timeout,
             attempt_timeout=attempt_timeout,
@@ -336,6 +338,11 @@ class AsyncAirplane(_Client[AsyncTransport]):
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _discreet(headers: Mapping[str, str] | UnsetType) -> Mapping[str, str] | UnsetType:
+    """Return headers whose repr, in a traceback that shows local variables, does not show credentials."""
+    return Fields(headers) if isinstance(headers, Mapping) else headers
 
 
 def _given_or(api_key: ApiKey | None, settings: Settings) -> ApiKey | Secret:

@@ -44,6 +44,17 @@ def is_credential_header(name: str) -> bool:
     return _CREDENTIALS.fullmatch(name.lower().replace("_", "-")) is not None
 
 
+class Fields(dict[str, str]):
+    """Headers on their way through frames that a traceback may show with all their local variables."""
+
+    def copy(self) -> Fields:
+        """Return a copy that is as discreet."""
+        return Fields(self)
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
 class Headers(Mapping[str, str]):
     """Immutable headers with case-insensitive names. The repr shows the values of harmless ones only."""
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .errors import ConfigurationError
-from .http import Headers, is_header_name, is_header_value
+from .http import Fields, Headers, is_header_name, is_header_value
 from .policy import RetryPolicy
 
 DEFAULT_BASE_URL = "https://api.airplane.dev/v0"
@@ -81,13 +81,17 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     env_slug: str | UnsetType | None = UNSET
     env_id: str | UnsetType | None = UNSET
 
+    def __post_init__(self) -> None:
+        if isinstance(self.headers, Mapping):
+            msgspec.structs.force_setattr(self, "headers", Fields(self.headers))  # the repr is not to show credentials
+
     def over(self, base: CallOptions) -> CallOptions:
         """Return these options put over `base`; headers are merged."""
         given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
         if not given:
             return base
         if "headers" in given and base.headers:
-            given["headers"] = {**base.headers, **given["headers"]}
+            given["headers"] = Fields({**base.headers, **given["headers"]})
         if "env_slug" in given or "env_id" in given:
             given = {"env_slug": None, "env_id": None, **given}
         return msgspec.structs.replace(base, **given)
@@ -107,18 +111,18 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 def resolve(options: CallOptions, user_agent: str) -> Resolved:
     """Check options and fill in the defaults. Raises ConfigurationError naming the option that cannot work."""
-    headers = {"user-agent": user_agent, "accept": "application/json", "accept-encoding": "gzip"}
+    headers = Fields({"user-agent": user_agent, "accept": "application/json", "accept-encoding": "gzip"})
     key = options.idempotency_key or None
     env_slug = options.env_slug or None
     if env_slug:
         headers["x-airplane-env-slug"] = env_slug
     if options.env_id:
         headers["x-airplane-env-id"] = options.env_id
-    for name, value in (options.headers or {}).items():
+    for name in options.headers or ():
         if not is_header_name(name):
             raise ConfigurationError(f"{name!r} cannot name a header")
-        headers[name.lower()] = value
-    _check_headers({**headers, "idempotency-key": key or ""})
+    headers.update((name.lower(), value) for name, value in (options.headers or {}).items())
+    _check_headers(Fields({**headers, "idempotency-key": key or ""}))
     return Resolved(
         timeout=_seconds("timeout", options.timeout, DEFAULT_TIMEOUT),
         attempt_timeout=_seconds("attempt_timeout", options.attempt_timeout, DEFAULT_ATTEMPT_TIMEOUT),
@@ -135,10 +139,10 @@ _RESERVED = frozenset({"connection", "content-length", "host", "transfer-encodin
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
+    for name in headers:
         if name in _RESERVED:
             raise ConfigurationError(f"header {name!r} is set by the library and cannot be given")
-        if not isinstance(value, str) or not is_header_value(value):
+        if not isinstance(headers[name], str) or not is_header_value(headers[name]):
             raise ConfigurationError(f"the value of header {name!r} has a character that headers cannot carry")
 
 

@@ -22,6 +22,8 @@ from airplane_runbooks import (
     NO_RETRY,
     Airplane,
     AirplaneError,
+    CallOptions,
+    ConfigurationError,
     ConnectionLost,
     Headers,
     InvalidResponse,
@@ -32,6 +34,7 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.testing import FakeTransport, json_response
 from tests.client.support import Act, Either
+from tests.tracebacks import traceback_of
 
 KEY = "tkn_" + "s3cr3t" * 6
 
@@ -168,3 +171,39 @@ def test_a_bad_key_is_refused_without_showing_it() -> None:
 def test_data_of_a_success_is_left_alone_even_if_it_looks_like_the_key() -> None:
     transport = FakeTransport([json_response({"id": "ses1", "status": "Active", "paramValues": {"key": KEY}})])
     assert Airplane(_hidden(), transport=transport).sessions.get("ses1").param_values == {"key": KEY}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda headers: Airplane("tkn_1", headers={**headers, "host": "x"}),
+        lambda headers: Airplane("tkn_1", headers=headers, base_url="http://api.test"),
+        lambda headers: Airplane("tkn_1", headers={**headers, "x-note": "\n"}),
+        lambda headers: Airplane("tkn_1", transport=FakeTransport()).with_options(headers={**headers, "a b": ""}),
+        lambda headers: Airplane("tkn_1", transport=FakeTransport()).sessions.get(
+            "ses1", options=CallOptions(headers={**headers, "x-airplane-api-key": "x"})
+        ),
+    ],
+)
+def test_further_credentials_are_not_in_the_traceback_of_a_mistake(build: Act) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        build({"authorization": f"Bearer {KEY}"})
+    assert KEY not in traceback_of(caught.value)
+    assert KEY not in repr(CallOptions(headers={"authorization": KEY}))
+
+
+def test_further_credentials_that_a_server_repeats_are_masked() -> None:
+    token = "eyJ0eXAi.s3cr3t"
+    transport = FakeTransport([json_response({"error": f"bad token {token}"}, status=401)])
+    airplane = Airplane("tkn_1", transport=transport, headers={"Authorization": f"Bearer {token}"})
+    with pytest.raises(AirplaneError, match=r"bad token \[api key\]"):
+        airplane.sessions.get("ses1")
+
+
+def test_every_key_of_a_call_is_masked_however_often_it_changes() -> None:
+    keys = iter(["tkn_first_key", "tkn_second_key", "tkn_third_key"])
+    said = json_response({"error": "not tkn_first_key, tkn_second_key or tkn_third_key"}, status=503)
+    either = Either("sync", FakeTransport([said, said, said]), lambda: next(keys), retry=RetryPolicy(max_attempts=3))
+    with pytest.raises(AirplaneError) as caught:
+        either(execute)
+    assert str(caught.value) == "503: not [api key], [api key] or [api key]"

@@ -22,7 +22,7 @@ from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
 from airplane_runbooks.transports.aiohttp import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.property.test_redaction import SPELLINGS, keys, shows
-from tests.socket.tracebacks import traceback_of
+from tests.tracebacks import traceback_of
 
 # What stands in a header must be visible, and one line.
 LINES = sorted(set(SPELLINGS) - {"UTF-16"})

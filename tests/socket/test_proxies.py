@@ -28,8 +28,8 @@ from airplane_runbooks.transports._proxies import GivenProxy, Proxies, parse_pro
 from airplane_runbooks.transports.aiohttp import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
-from tests.socket.tracebacks import traceback_of
 from tests.timing import TIMED
+from tests.tracebacks import traceback_of
 
 pytestmark = TIMED
 

@@ -15,9 +15,10 @@ from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_socket
 
 from ..errors import AttemptTimeout, ConnectError, ConnectionLost, TransportError
+from ..http import Fields
 from ..options import is_address_of
 from ._deadline import Deadline
-from ._http11 import MAX_HEAD, Fields, Head, Reader, is_reusable, render_head
+from ._http11 import MAX_HEAD, Head, Reader, is_reusable, render_head
 from ._proxies import check_tunnel, not_local, tunnel_target
 from ._slots import Slots
 

@@ -18,8 +18,9 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from ..errors import ConnectError, TransportError
+from ..http import Fields
 from ..options import is_address_of
-from ._http11 import Fields, Head
+from ._http11 import Head
 from ._proxies import Proxy, check_tunnel, not_local, tunnel_target
 from ._wire import Exchange, Wire
 

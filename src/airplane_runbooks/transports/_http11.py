@@ -57,17 +57,6 @@ class Head(NamedTuple):
         return f"<Head {self.status}>"
 
 
-class Fields(dict[str, str]):
-    """Headers on their way out, through frames that a traceback may show with all their local variables."""
-
-    def copy(self) -> Fields:
-        """Return a copy that is as discreet."""
-        return Fields(self)
-
-    def __repr__(self) -> str:
-        return f"<headers {', '.join(self)}>"
-
-
 def render_head(method: str, target: str, headers: Mapping[str, str], length: int | None) -> bytes:
     """Write the head of a request.
 

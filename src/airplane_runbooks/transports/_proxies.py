@@ -13,8 +13,8 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 from msgspec import UNSET, UnsetType
 
 from ..errors import ConfigurationError, ConnectError, InvalidResponse
+from ..http import Fields
 from ..options import is_loopback
-from ._http11 import Fields
 
 
 class Proxy(NamedTuple):

@@ -13,9 +13,8 @@ from aiohttp.connector import Connection
 from msgspec import UNSET, UnsetType
 
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
-from ..http import Request, Response
+from ..http import Fields, Request, Response
 from ._connector import Connector, Way
-from ._http11 import Fields
 from ._proxies import Proxies, Proxy, needs_tls
 from ._wire import Exchange, Wire
 from .urllib3 import DEFAULT_MAX_RESPONSE_BYTES, reset_in_children

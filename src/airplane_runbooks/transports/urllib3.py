@@ -18,10 +18,10 @@ from msgspec import UNSET, UnsetType
 from urllib3.exceptions import ClosedPoolError, EmptyPoolError
 
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError
-from ..http import Request, Response
+from ..http import Fields, Request, Response
 from ._connections import HTTPPool, HTTPSPool
 from ._deadline import Deadline
-from ._http11 import Fields, as_response
+from ._http11 import as_response
 from ._proxies import Proxies, Proxy, needs_tls
 from ._slots import Slots
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-_TESTS = Path(__file__).parents[1]
+_TESTS = Path(__file__).parent
 
 
 def traceback_of(error: BaseException) -> str:
