@@ -129,7 +129,8 @@ class _Client(ABC, Generic[TransportT]):
         )
         self._base = base
         self._clock = clock
-        self._core = Core(base, compose(layers, leaf(self._carry, clock)), clock, telemetry)
+        close_idle = getattr(self._transport, "close_idle", None)
+        self._core = Core(base, compose(layers, leaf(self._carry, clock)), clock, telemetry, close_idle)
         self._use(options)
 
     def _use(self, options: CallOptions) -> None:

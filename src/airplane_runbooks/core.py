@@ -9,8 +9,8 @@ import msgspec
 
 from .clock import Clock
 from .composite import Composite
-from .errors import AirplaneError, AttemptTimeout, DecodeError
-from .http import CallState, Reply, Request, Response
+from .errors import AirplaneError, AttemptTimeout, DecodeError, InvalidResponse
+from .http import IDEMPOTENCY_HEADER, CallState, Reply, Request, Response, is_echo
 from .middleware.tracing import begin_call
 from .operations import Operation, ReplyT, RequestT
 from .options import BaseURL, Resolved
@@ -25,8 +25,11 @@ T = TypeVar("T")
 class Core:
     """What a client and its clones share. With a sync transport and clock, none of its coroutines ever suspends."""
 
-    def __init__(self, base: BaseURL, chain: Next, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self, base: BaseURL, chain: Next, clock: Clock, telemetry: Telemetry, close_idle: Callable[[str], object] | None
+    ) -> None:
         self.clock = clock
+        self._close_idle = close_idle
         self._base = base
         self._chain = chain
         self._telemetry = telemetry
@@ -91,7 +94,7 @@ class Core:
             if not response.is_success:
                 _refuse(response)
             return Reply(
-                data=_decode(operation, response),
+                data=self._read(operation, request, response),
                 response=response,
                 request_id=request_id(response.headers),
                 attempts=call.attempts,
@@ -103,6 +106,22 @@ class Core:
             if isinstance(failure, AirplaneError):
                 _annotate(failure, call)
             raise
+
+    def _read(self, operation: Operation[RequestT, ReplyT], request: RequestT, response: Response) -> ReplyT:
+        """Decode a reply. If it seems to answer another request, no more of them may follow on the same connection."""
+        try:
+            data = _decode(operation, response)
+            if operation.is_by_id and not operation.answers(request, data):
+                _refuse_other(operation.name)
+        except AirplaneError:
+            if self._close_idle is not None:
+                self._close_idle(self._base.origin)
+            raise
+        return data
+
+
+def _refuse_other(name: str) -> NoReturn:
+    raise InvalidResponse(f"{name}: the reply is about something else than was asked for", transient=True)
 
 
 def _refuse(response: Response) -> NoReturn:
@@ -144,6 +163,9 @@ def leaf(carry: Callable[[Request, float | None], Awaitable[Response]], clock: C
                 raise AttemptTimeout("no time left before the request could be sent", sent=False)
             timeout = left if timeout is None or left < timeout else timeout
         response = await carry(request, timeout)
+        echo = response.headers.raw().get(IDEMPOTENCY_HEADER)
+        if echo is not None and not is_echo(echo, request.headers.raw().get(IDEMPOTENCY_HEADER)):
+            raise InvalidResponse("the server's reply answers another request", transient=True)
         return response if response.is_success else redactor_of(call.sent).response(response)
 
     return send

@@ -7,7 +7,7 @@
     │  ├─ ConnectError         DNS, refused, TLS, proxy, no free connection: surely not sent
     │  ├─ AttemptTimeout       one attempt ran out of time
     │  ├─ ConnectionLost       reset, disconnected, body cut short
-    │  └─ InvalidResponse      not HTTP, or over a limit; not worth a retry
+    │  └─ InvalidResponse      not HTTP, over a limit, or the answer to another request
     ├─ DeadlineExceeded        also a TimeoutError: the time for the whole call is used up
     ├─ APIError                the server answered with an error status
     │  ├─ BadRequest 400       Unauthorized 401   Forbidden 403   NotFound 404
@@ -127,10 +127,13 @@ class ConnectionLost(TransportError):
 
 
 class InvalidResponse(TransportError):
-    """The server's bytes are not an acceptable HTTP response: malformed, over a limit, or undecodable."""
+    """The server's bytes are no acceptable response: malformed, over a limit, undecodable, or to another request.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, transient=False)
+    Only the last is transient: the next attempt is made on another connection.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message, transient=transient)
 
 
 class DeadlineExceeded(AirplaneError, TimeoutError):

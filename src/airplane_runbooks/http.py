@@ -44,6 +44,15 @@ def is_credential_header(name: str) -> bool:
     return _CREDENTIALS.fullmatch(name.lower().replace("_", "-")) is not None
 
 
+IDEMPOTENCY_HEADER = "idempotency-key"
+
+
+def is_echo(echo: str, key: str | None) -> bool:
+    """Whether a reply's `Idempotency-Key` is that of the request; a proxy may have doubled it."""
+    sent = None if key is None else key.strip()
+    return echo == sent or all(part.strip() == sent for part in echo.split(","))
+
+
 class Fields(dict[str, str]):
     """Headers on their way through frames that a traceback may show with all their local variables."""
 
@@ -234,8 +243,12 @@ class Transport(Protocol):
     body included; None means no limit. It raises only TransportError, or ClientClosed after `close`. The body comes
     back decoded, and never larger than the transport's limit. Whatever ends a send, its connection is given back.
 
-    A transport may have a method `prepare(origin)` besides: a client calls it once, when it is built, for what the
-    first request would otherwise have to do, such as reading the trust store.
+    What answers another request is not returned: bytes that arrive before a request has gone out close its connection,
+    and a reply with another `Idempotency-Key` than the request's is an InvalidResponse, and the end of its connection.
+
+    A transport may have further methods. A client calls `prepare(origin)` once, when it is built, for what the first
+    request would otherwise have to do, such as reading the trust store; and `close_idle(origin)` when a reply has
+    turned out to answer another request, so that no connection is used again on which more of them may follow.
     """
 
     def send(self, request: Request, timeout: float | None, /) -> Response:

@@ -33,6 +33,7 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
         needs: Fields of the request of which one at least must be given.
         values: Fields of free JSON values, which our own rules encode.
         env_in_query: Whether older servers are told the environment by `?envSlug=`.
+        is_by_id: Whether it reads one object, which its reply is or has, by the ID of the request.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
     needs: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     env_in_query: bool = False
+    is_by_id: bool = False
 
     def check(self, request: RequestT) -> None:
         """Raise ConfigurationError, naming the field, if the request is of no use."""
@@ -73,6 +75,11 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
 
     def _not_text(self) -> ConfigurationError:
         return ConfigurationError(f"{self.name}: a string has a lone surrogate, which is not text")
+
+    def answers(self, request: RequestT, data: ReplyT) -> bool:
+        """Whether a reply is about what was asked for, as far as one can tell: not all servers repeat the ID."""
+        found: str = getattr(getattr(data, "prompt", data), "id", "")
+        return not found or found == getattr(request, "id", found)
 
     def decode(self, body: bytes) -> ReplyT:
         """Decode the body of a 2xx response. Raises msgspec.DecodeError if it cannot be read."""
@@ -121,6 +128,7 @@ GET_SESSION = Operation(
     request=models.GetSession,
     reply=models.Session,
     needs=("id",),
+    is_by_id=True,
 )
 LIST_SESSIONS = Operation(
     name="sessions.list",
@@ -146,6 +154,7 @@ GET_RUN = Operation(
     request=models.GetRun,
     reply=models.Run,
     needs=("id",),
+    is_by_id=True,
 )
 GET_RUN_OUTPUTS = Operation(
     name="runs.get_outputs",
@@ -177,6 +186,7 @@ GET_PROMPT = Operation(
     request=models.GetPrompt,
     reply=models.PromptReply,
     needs=("id",),
+    is_by_id=True,
 )
 LIST_PROMPTS = Operation(
     name="prompts.list",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
-from ..http import Request, Response
+from ..http import IDEMPOTENCY_HEADER, Request, Response
 from ..pipeline import Next
-
-IDEMPOTENCY_HEADER = "idempotency-key"
 
 # For how long a server promises to recognise a key, in seconds.
 KEY_LIFETIME = 3600.0

@@ -15,7 +15,7 @@ from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_socket
 
 from ..errors import AttemptTimeout, ConnectError, ConnectionLost, TransportError
-from ..http import Fields
+from ..http import IDEMPOTENCY_HEADER, Fields
 from ..options import is_address_of
 from ._deadline import Deadline
 from ._http11 import MAX_HEAD, Head, Reader, is_reusable, render_head
@@ -66,6 +66,9 @@ class _Wire(_Base):
     timeout: Any  # the Deadline of the request that has the connection
     _received: bytes
     _is_whole: bool
+    _method: str
+    _key: str | None
+    _echoes = False  # whether the server has repeated an idempotency key
 
     def __init__(self, *args: Any, max_response_bytes: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -122,6 +125,8 @@ class _Wire(_Base):
         length = None if body is None else len(body)
         self._received = b""
         self._is_whole = True
+        self._method = method
+        self._key = headers.get(IDEMPOTENCY_HEADER)
         try:
             self.timeout.hold(self.sock)
             self.sock.settimeout(self.timeout.left)
@@ -167,7 +172,9 @@ class _Wire(_Base):
 
     def getresponse(self) -> Any:
         """Read the whole response. The connection is closed unless it is certain that another may follow on it."""
-        reader = Reader(self.sock, self.timeout.at, self._max_response_bytes, self._received)
+        reader = Reader(
+            self.sock, self.timeout.at, self._max_response_bytes, self._received, self._method, self._key, self._echoes
+        )
         head: Head | None = None
         try:
             head = reader.head()
@@ -175,7 +182,8 @@ class _Wire(_Base):
         except OSError as failure:
             _raise_broken(failure, "waiting for the response", head)
         self.timeout.release()
-        if not (self._is_whole and reader.is_in_step and is_reusable(head)):
+        self._echoes = self._echoes or IDEMPOTENCY_HEADER in head.headers
+        if not (self._is_whole and reader.is_in_step and is_reusable(head, self._method)):
             self.close()
         return Answer(head, body)
 

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from ..errors import ConnectionLost, InvalidResponse, TransportError
-from ..http import Headers, Response, is_header_name
+from ..http import IDEMPOTENCY_HEADER, Headers, Response, is_echo, is_header_name
 
 MAX_HEAD = 64 * 1024
 _READ_SIZE = 16 * 1024
@@ -55,6 +55,9 @@ class Head(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<Head {self.status}>"
+
+
+ANSWERS_ANOTHER = "the server's reply answers another request"
 
 
 def render_head(method: str, target: str, headers: Mapping[str, str], length: int | None) -> bytes:
@@ -103,8 +106,13 @@ def parse_head(data: bytes) -> Head | None:
     return Head(line[1], int(line[2]), headers)
 
 
-def is_reusable(head: Head) -> bool:
-    """Whether another response may follow this one on its connection (RFC 9112, section 9.3)."""
+def is_reusable(head: Head, method: str = "GET") -> bool:
+    """Whether another response may follow this one on its connection (RFC 9112, section 9.3).
+
+    None may follow the failure of a POST: a second copy of it, come late, would say of the next that it failed, too.
+    """
+    if method != "GET" and not 200 <= head.status < 300:
+        return False
     if "connection" in head.headers or head.version == "0":
         words = [word.strip() for word in head.headers.get("connection", "").lower().split(",")]
         if "close" in words or (head.version == "0" and "keep-alive" not in words):
@@ -138,7 +146,8 @@ def body_length(head: Head) -> int | None:
 class Parser:
     """Reads one response from the bytes of a stream, wherever they come from.
 
-    `received` is what has arrived before.
+    `received` is what has arrived before. `method` and `key`, the idempotency key, are those of the request, and
+    `must_echo` says whether a server is known to repeat the key.
     """
 
     _seen = 0  # how much has been searched in vain
@@ -147,10 +156,20 @@ class Parser:
     _wanted = _READ_SIZE
     _at_end = False
 
-    def __init__(self, max_body: int, received: bytes = b"") -> None:
+    def __init__(  # made for each request, and keywords cost
+        self,
+        max_body: int,
+        received: bytes = b"",
+        method: str = "GET",
+        key: str | None = None,
+        must_echo: bool = False,  # noqa: FBT001, FBT002  # likewise
+    ) -> None:
         self._max_body = max_body
         self._data = bytearray(received)
         self._chunks = bytearray()
+        self._method = method
+        self._key = key
+        self.must_echo = must_echo
 
     @property
     def is_in_step(self) -> bool:
@@ -175,8 +194,24 @@ class Parser:
                 raise InvalidResponse("the server switched to another protocol without being asked")
             if head.status >= 200:
                 self._budget = MAX_HEAD
+                if head.headers.get(IDEMPOTENCY_HEADER) != self._key:
+                    self._check_echo(head)
                 return head
         return None
+
+    def _check_echo(self, head: Head) -> None:
+        """Refuse the reply to another request: there is no telling what became of this one."""
+        echo = head.headers.get(IDEMPOTENCY_HEADER)
+        if echo is None:
+            # An error may come from a proxy, which repeats nothing.
+            is_another = self.must_echo and self._method != "GET" and 200 <= head.status < 300
+        else:
+            is_another = not is_echo(echo, self._key)
+        del echo
+        if is_another:
+            failure = InvalidResponse(ANSWERS_ANOTHER, transient=True)
+            failure.status = head.status
+            raise failure
 
     def body(self, head: Head) -> bytes | None:
         """Return the body, still encoded; None if more has to arrive. An error tells the status, for the head has."""
@@ -273,8 +308,17 @@ class Reader(Parser):
     `received` is what has been read from the socket before.
     """
 
-    def __init__(self, sock: Socket, deadline: float | None, max_body: int, received: bytes = b"") -> None:
-        super().__init__(max_body, received)
+    def __init__(  # noqa: PLR0917  # likewise
+        self,
+        sock: Socket,
+        deadline: float | None,
+        max_body: int,
+        received: bytes = b"",
+        method: str = "GET",
+        key: str | None = None,
+        must_echo: bool = False,  # noqa: FBT001, FBT002  # likewise
+    ) -> None:
+        super().__init__(max_body, received, method, key, must_echo)
         self._sock = sock
         self._deadline = deadline
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from ..errors import ClientClosed
@@ -35,6 +36,17 @@ class Slots:
         if block:
             raise ClientClosed("the transport has been closed")
         raise queue.Empty
+
+    def close_idle(self) -> None:
+        """Close the connections that are not in use; they are opened again when they are."""
+        taken: list[Any] = []
+        with suppress(queue.Empty):
+            while True:
+                taken.append(self.get(block=False))
+        for connection in reversed(taken):
+            if connection is not None:
+                connection.close()
+            self.put(connection)
 
     def close(self) -> None:
         """Turn away who waits, once all that is kept has been taken out."""

@@ -15,7 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 from urllib3.util.wait import wait_for_read
 
 from ..errors import AttemptTimeout, ConnectionLost, TransportError
-from ..http import Response
+from ..http import IDEMPOTENCY_HEADER, Response
 from ._http11 import Head, Parser, as_response, is_reusable, render_head
 
 ErrorT = TypeVar("ErrorT", bound=TransportError)
@@ -28,6 +28,8 @@ _PIECE = 64 * 1024
 class Exchange:
     """One request and its response, on their way over a wire.
 
+    `key` is the idempotency key of the request.
+
     Attributes:
         done: Is set at the end, whatever it is. It holds no result, for a traceback may show the repr of a future.
         is_sent: Whether the whole request has left.
@@ -38,10 +40,13 @@ class Exchange:
     _body: bytes | None = None
     _failure: TransportError
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, max_body: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, max_body: int, method: str = "GET", key: str | None = None
+    ) -> None:
         self.done: asyncio.Future[None] = loop.create_future()
-        self._parser = Parser(max_body)
+        self._parser = Parser(max_body, b"", method, key)
         self._max_body = max_body
+        self._method = method
 
     @property
     def is_in_step(self) -> bool:
@@ -53,7 +58,16 @@ class Exchange:
         """Whether it has ended with a response after which another exchange may follow on the same wire."""
         if self._head is None or self._body is None:
             return False
-        return self.is_sent and self.is_in_step and is_reusable(self._head)
+        return self.is_sent and self.is_in_step and is_reusable(self._head, self._method)
+
+    @property
+    def is_echoed(self) -> bool:
+        """Whether the response repeats an idempotency key."""
+        return self._head is not None and IDEMPOTENCY_HEADER in self._head.headers
+
+    def demand_echo(self) -> None:
+        """Take no success that does not repeat the idempotency key."""
+        self._parser.must_echo = True
 
     def result(self) -> Response:
         """Return the response, or raise what came instead, once."""
@@ -116,6 +130,8 @@ class Wire(ResponseHandler):
 
     _exchange: Exchange | None = None
     _was_used = False
+    served: int | None = None  # how often its lane had been distrusted when it was last used
+    _echoes = False  # whether the server has repeated an idempotency key
     _early = b""  # what the server said before it was asked: an overloaded one may do that
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -137,6 +153,8 @@ class Wire(ResponseHandler):
         if transport is None:
             raise ConnectionLost("the server closed the connection at once", sent=False)
         self._exchange, self._was_used = exchange, True
+        if self._echoes:
+            exchange.demand_echo()
         if self._early:
             exchange.receive(self._early)
             self._early = b""
@@ -149,6 +167,7 @@ class Wire(ResponseHandler):
                 await self._write(transport, exchange, memoryview(body))
             await exchange.done
             exchange.is_sent = exchange.is_sent and not transport.get_write_buffer_size()
+            self._echoes = self._echoes or exchange.is_echoed
         finally:
             self._exchange = None
 

@@ -13,7 +13,7 @@ from aiohttp.connector import Connection
 from msgspec import UNSET, UnsetType
 
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
-from ..http import Fields, Request, Response
+from ..http import IDEMPOTENCY_HEADER, Fields, Request, Response
 from ._connector import Connector, Way
 from ._proxies import Proxies, Proxy, needs_tls
 from ._wire import Exchange, Wire
@@ -117,6 +117,12 @@ class AiohttpTransport:
         session.lanes[origin] = lane
         return lane
 
+    def close_idle(self, origin: str) -> None:
+        """Use no connection to an origin again that has been used before. May be called from any thread."""
+        for session in list(self._sessions.values()):
+            if (lane := session.lanes.get(origin)) is not None:
+                lane.distrusted += 1
+
     async def aclose(self) -> None:
         """End all requests and close all connections. Closing twice is fine."""
         self._closed = True
@@ -177,6 +183,7 @@ class _Lane:
     """How an origin is reached, on one event loop.
 
     Attributes:
+        distrusted: How many times the connections that were idle have been found to be out of step.
         gate: Admits as many as there are connections, in the order of their coming.
         forwarder: The proxy, if it is one that forwards: it wants the whole URL, and its own headers.
     """
@@ -184,6 +191,7 @@ class _Lane:
     def __init__(self, origin: str, proxy: Proxy | None, context: ssl.SSLContext | None, size: int) -> None:
         scheme, _, self.host = origin.partition("://")
         self.size = size
+        self.distrusted = 0
         self.gate = asyncio.Semaphore(size)
         self.way = Way(origin, proxy, context)
         self.forwarder = proxy if scheme == "http" else None
@@ -204,7 +212,9 @@ class _Attempt:
         async with self._lane.gate:
             self._is_admitted = True
             connection = await self._connect(connector)
-            exchange = self._exchange = Exchange(asyncio.get_running_loop(), self._max_response_bytes)
+            key = request.headers.raw().get(IDEMPOTENCY_HEADER)
+            exchange = Exchange(asyncio.get_running_loop(), self._max_response_bytes, request.method, key)
+            self._exchange = exchange
             try:
                 await self._exchange_over(_wire(connection), exchange, request)
             finally:
@@ -215,6 +225,7 @@ class _Attempt:
         return exchange.result()
 
     async def _exchange_over(self, wire: Wire, exchange: Exchange, request: Request) -> None:
+        wire.served = self._lane.distrusted
         target, fields = request.target, Fields(request.headers.raw())
         fields["host"] = self._lane.host
         if self._lane.forwarder is not None:
@@ -225,13 +236,16 @@ class _Attempt:
     async def _connect(self, connector: Connector) -> Connection:
         """Get a connection. Whatever goes wrong here happened before a byte of a request was sent."""
         try:
-            while _wire(connection := await connector.connect(self._lane.way, [], _NO_TIMEOUT)).is_stale:
+            while not self._may_use(_wire(connection := await connector.connect(self._lane.way, [], _NO_TIMEOUT))):
                 connection.close()
             return connection
         except (ClientError, OSError, ValueError) as failure:
             cause = failure.__cause__ or failure
             # A name that cannot be one, or a certificate not to be trusted, which will both be the same next time.
             raise ConnectError(f"no connection: {cause}", transient=not isinstance(cause, ValueError)) from failure
+
+    def _may_use(self, wire: Wire) -> bool:
+        return not wire.is_stale and (wire.served is None or wire.served == self._lane.distrusted)
 
     def timed_out(self) -> TransportError:
         """Return the error for an attempt whose time is over."""

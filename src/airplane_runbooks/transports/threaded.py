@@ -80,6 +80,11 @@ class ThreadedTransport:
         if isinstance(self._sync, Urllib3Transport):
             self._sync.prepare(origin)
 
+    def close_idle(self, origin: str) -> None:
+        """Close the idle connections to an origin."""
+        if isinstance(self._sync, Urllib3Transport):
+            self._sync.close_idle(origin)
+
     async def send(self, request: Request, timeout: float | None, /) -> Response:
         """Carry out one attempt. See `airplane_runbooks.http.AsyncTransport` for what it promises."""
         if timeout is not None and timeout <= 0:

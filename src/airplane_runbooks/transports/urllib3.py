@@ -154,6 +154,11 @@ class Urllib3Transport:
             proxy.url, proxy_headers=proxy.headers, proxy_ssl_context=self._ssl_context, **options
         )
 
+    def close_idle(self, origin: str) -> None:
+        """Close the idle connections to an origin."""
+        if (route := self._routes.get(origin)) is not None:
+            route.slots.close_idle()
+
     def close(self) -> None:
         """Close all idle connections; those in use are closed when their request ends. Closing twice is fine."""
         with self._lock:

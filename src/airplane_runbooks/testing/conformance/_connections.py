@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
-from ...errors import ClientClosed, ConnectError, TransportError
+from ...errors import ClientClosed, ConnectError, InvalidResponse, TransportError
 from ...http import Transport
 from ..hostile import HostileServer, Peer, always, reply
 from ._support import KEY, Case, request_to, send_and_forget, tls, within
@@ -47,6 +48,84 @@ class Connections(Case):
         with HostileServer(always(reply(b"good") + reply(b"evil"))) as server:
             for _ in range(3):
                 assert transport.send(request_to(server.origin), 10).body == b"good"
+
+    def test_bytes_that_arrive_between_two_requests_close_the_connection(self, transport: Transport) -> None:
+        answered, late = threading.Event(), threading.Event()
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            peer.send(reply(b"good"))
+            answered.wait(10)
+            peer.send(reply(b"evil"))
+            late.set()
+            while peer.read_request():
+                peer.send(reply(b"evil"))
+
+        with HostileServer(script) as server:
+            assert transport.send(request_to(server.origin), 10).body == b"good"
+            answered.set()
+            late.wait(10)
+            time.sleep(0.05)  # what has been sent on loopback has arrived by then
+            assert transport.send(request_to(server.origin), 10).body == b"good"
+            assert server.connections == 2
+
+    @pytest.mark.parametrize(
+        ("body", "key", "echo"),
+        [
+            (b"{}", "key-2", b"key-1"),
+            (b"{}", None, b"key-1"),
+            (None, None, b"key-1"),
+            (b"{}", "key-2", b"key-2, key-1"),
+        ],
+    )
+    @pytest.mark.parametrize("status", ["200 OK", "429 Slow", "503 Down"])
+    def test_a_reply_to_another_request_is_refused_with_its_connection(
+        self, transport: Transport, body: bytes | None, key: str | None, echo: bytes, status: str
+    ) -> None:
+        headers = {} if key is None else {"idempotency-key": key}
+        with HostileServer(always(reply(b"1", status=status, headers=b"Idempotency-Key: %s\r\n" % echo))) as server:
+            for _ in range(2):
+                with pytest.raises(InvalidResponse) as caught:
+                    transport.send(request_to(server.origin, body, headers=headers), 10)
+                assert caught.value.maybe_processed
+                assert caught.value.transient
+                assert caught.value.status == int(status[:3])
+            assert server.connections == 2
+
+    @pytest.mark.parametrize("echo", [b"key-1", b"key-1, key-1", b""])
+    def test_a_reply_to_the_same_request_is_taken(self, transport: Transport, echo: bytes) -> None:
+        headers = b"Idempotency-Key: %s\r\n" % echo if echo else b""
+        with HostileServer(always(reply(b"1", headers=headers))) as server:
+            for _ in range(3):
+                request = request_to(server.origin, headers={"idempotency-key": "key-1"})
+                assert transport.send(request, 10).body == b"1"
+            assert server.connections == 1
+
+    def test_a_success_without_the_key_is_refused_where_keys_are_repeated(self, transport: Transport) -> None:
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            peer.send(reply(b"1", headers=b"Idempotency-Key: key-1\r\n"))
+            peer.read_request()
+            peer.send(reply(b"another's"))
+
+        with HostileServer(script) as server:
+            request = request_to(server.origin, headers={"idempotency-key": "key-1"})
+            assert transport.send(request, 10).body == b"1"
+            with pytest.raises(InvalidResponse) as caught:
+                transport.send(request, 10)
+            assert caught.value.maybe_processed
+            assert transport.send(request, 10).body == b"1"
+            assert server.connections == 2
+
+    @pytest.mark.parametrize(("body", "connections"), [(b"{}", 2), (None, 1)], ids=["POST", "GET"])
+    def test_nothing_follows_a_failed_post_on_its_connection(
+        self, transport: Transport, body: bytes | None, connections: int
+    ) -> None:
+        """A second copy of the failure, come late, would say of the next request that it was not carried out."""
+        with HostileServer(always(reply(b"1", status="429 Slow"))) as server:
+            for _ in range(2):
+                assert transport.send(request_to(server.origin, body), 10).status == 429
+            assert server.connections == connections
 
     def test_threads_get_their_own_answers(self, transport: Transport) -> None:
         def script(peer: Peer) -> None:
