@@ -17,6 +17,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from .http import Headers
 from .log import logger
+from .mishaps import Mishaps
 from .opt_in import OptIn, Value
 from .options import BaseURL
 from .redaction import redactor_of
@@ -85,7 +86,7 @@ class Telemetry:
         self._server: Attributes = {"server.address": base.host, "server.port": base.port}
         self.calls = _Calls(self._server)
         self.attempts = _Attempts(self.server)
-        self._told = False
+        self._mishaps = Mishaps(logger)
 
     def is_idle(self) -> bool:
         """Whether nobody can be listening yet: no provider has been given, and none has been set for the process."""
@@ -114,19 +115,17 @@ class Telemetry:
         """
         if context.get(_SUPPRESS_ALL):
             return None
-        try:
+        with self._mishaps:  # a sampler or processor of the user's
             span = self.tracer.start_span(name, context, kind, attributes)
             if span is trace.INVALID_SPAN:
                 return None
             made, parent = span.get_span_context(), trace.get_current_span(context).get_span_context()
-        except Exception as problem:  # noqa: BLE001 - a sampler or processor of the user's
-            self._mishap(problem)
-            return None
-        return span if made.is_valid and made.span_id != parent.span_id else None
+            return span if made.is_valid and made.span_id != parent.span_id else None
+        return None
 
     def end(self, span: Span, attributes: Attributes, *, failed: bool, description: str | None = None) -> None:
         """End a span with what is known of it by now."""
-        try:
+        with self._mishaps:
             try:
                 if span.is_recording():
                     span.set_attributes(attributes)
@@ -134,34 +133,23 @@ class Telemetry:
                         span.set_status(StatusCode.ERROR, description)
             finally:
                 span.end()
-        except Exception as problem:  # noqa: BLE001 - likewise
-            self._mishap(problem)
 
     def record(
         self, histogram: metrics.Histogram, seconds: float, attributes: Attributes, context: Context | None = None
     ) -> None:
         """Count one call or attempt."""
-        try:
+        with self._mishaps:
             histogram.record(seconds, attributes, context)
-        except Exception as problem:  # noqa: BLE001 - likewise
-            self._mishap(problem)
 
     def headers(self, context: Context) -> dict[str, str]:
         """Return the headers by which a request takes its context along."""
         carrier: dict[str, str] = {}
-        try:
+        with self._mishaps:
             if self.propagator is None:
                 propagate.inject(carrier, context, _LOWER_CASE)
             else:
                 self.propagator.inject(carrier, context, _LOWER_CASE)
-        except Exception as problem:  # noqa: BLE001 - likewise
-            self._mishap(problem)
         return carrier
-
-    def _mishap(self, problem: Exception) -> None:
-        if not self._told:
-            self._told = True
-            logger.warning("telemetry is incomplete: %s", type_name(problem), extra={"error_type": type_name(problem)})
 
 
 class _Calls(dict[str, Attributes]):
@@ -205,11 +193,6 @@ class _LowerCase(Setter[dict[str, str]]):
 
 
 _LOWER_CASE = _LowerCase()
-
-
-def type_name(failure: BaseException) -> str:
-    """Return the full name of an exception's class, the value of `error.type` where no status explains it."""
-    return f"{type(failure).__module__}.{type(failure).__qualname__}"
 
 
 def without_credentials(sent: Iterable[Headers], found: Attributes) -> Attributes:

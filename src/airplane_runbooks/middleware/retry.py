@@ -13,10 +13,10 @@ from ..clock import Clock
 from ..errors import APIError, ConfigurationError, DeadlineExceeded, TransportError
 from ..http import CallState, Request, Response
 from ..log import logger
+from ..mishaps import type_name
 from ..pipeline import Next
 from ..policy import RetryBudget, RetryPolicy
 from ..replies import is_transient, retry_after, status_error
-from ..telemetry import type_name
 from .idempotency import KEY_LIFETIME
 
 if TYPE_CHECKING:

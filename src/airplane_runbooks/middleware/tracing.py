@@ -16,10 +16,11 @@ from opentelemetry.trace import Span, SpanKind
 
 from ..errors import AirplaneError, TransportError
 from ..http import Headers, Request, Response
+from ..mishaps import type_name
 from ..opt_in import read
 from ..pipeline import Next
 from ..replies import request_id
-from ..telemetry import SUPPRESS_HTTP, Attributes, Result, Telemetry, redact_url, type_name, without_credentials
+from ..telemetry import SUPPRESS_HTTP, Attributes, Result, Telemetry, redact_url, without_credentials
 
 _MAX_DESCRIPTION = 250
 _CALL, _ATTEMPT = SpanKind.INTERNAL, SpanKind.CLIENT  # looking up a member of an enumeration takes its time
