@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -79,7 +79,7 @@ class MemoryStore:
                 if run is not None and (run.epoch, run.crashes) == (begun.epoch, begun.crashes):
                     self._put(replace(run, crashes=begun.crashes - 1))
 
-    def pause(self, run_id: str, epoch: int) -> bool:
+    def pause(self, run_id: str, epoch: int, spent: int | None = None) -> bool:
         """Make a parent's session Waiting; True if instead the stretch goes on at once."""
         with self._lock:
             run = self._runs.get(run_id)
@@ -88,6 +88,8 @@ class MemoryStore:
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.WAITING:
                 return False
+            if spent is not None:
+                run = self._put(replace(run, spent=spent))
             if session is None or session.status is not SessionStatus.ACTIVE:
                 return True
             if run.woken or not self._open_prompts(run_id):
@@ -95,7 +97,7 @@ class MemoryStore:
             self._move(session, SessionStatus.WAITING)
             return False
 
-    def release(self, run_id: str, epoch: int) -> None:
+    def release(self, run_id: str, epoch: int, spent: int | None = None) -> None:
         """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
         with self._lock:
             run = self._runs.get(run_id)
@@ -105,7 +107,8 @@ class MemoryStore:
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
             if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
-                self._put(replace(run, stretch=run.stretch + 1, due_at=now(), crashes=0))
+                spent = run.spent if spent is None else spent
+                self._put(replace(run, stretch=run.stretch + 1, due_at=now(), crashes=0, spent=spent))
 
     def hold(self, run_id: str, epoch: int, why: str) -> None:
         """Hold a parent back instead of releasing it, and make its session Pending."""
@@ -139,6 +142,16 @@ class MemoryStore:
             if run.parent_id is not None:
                 self._put(replace(self._parent_of(run), crashes=0))
             return True
+
+    def gone(self, epochs: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
+        with self._lock:
+            runs = {run_id: self._runs.get(run_id) for run_id in epochs}
+            return {
+                run_id
+                for run_id, run in runs.items()
+                if run is None or run.ended_at is not None or run.epoch != epochs[run_id]
+            }
 
     def history(self, run_id: str) -> Sequence[Run]:
         """Return the runs of a parent's steps and prompts in the order of their start."""

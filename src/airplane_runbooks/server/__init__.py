@@ -5,6 +5,7 @@ from .app import create_app
 from .limits import Limits
 from .runbooks.authoring import Runbook, Task, runbook, task
 from .runbooks.context import AsyncContext, Context
+from .runbooks.executions import cancelled
 from .runbooks.fields import Field
 from .runbooks.halts import PromptCancelled, PromptExpired, StepFailed
 from .serving import RunbookServer, serve
@@ -23,6 +24,7 @@ __all__ = [
     "StepFailed",
     "Task",
     "User",
+    "cancelled",
     "create_app",
     "runbook",
     "serve",

@@ -127,6 +127,7 @@ def create_backend(
             tracing=tracing,
             vault=vault,
             environments=settings.environments,
+            workers=settings.workers,
         )
     except BaseException:
         database.close()

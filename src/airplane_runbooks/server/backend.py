@@ -85,6 +85,7 @@ class Backend:
         tracing: Tracing,
         vault: Vault,
         environments: Sequence[str] | None = None,
+        workers: int = 16,
     ) -> None:
         self.store = store
         self.keys = keys
@@ -101,7 +102,7 @@ class Backend:
         self._default_environment = environments[0] if environments else "prod"
         self.since = now()
         self.stopping = False
-        self._runner = Runner(store, runbooks, tasks, tracing, vault=vault, put_back=holding.put_back)
+        self._runner = Runner(store, runbooks, tasks, tracing, vault=vault, workers=workers, put_back=holding.put_back)
         self._opening = threading.Lock()
         self._open = False
 
@@ -121,6 +122,11 @@ class Backend:
         """Find out whether anything could be kept now. Raises DatabaseUnavailable."""
         self._database.probe()
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether there is a worker left that could execute anything."""
+        return self._runner.has_workers
+
     def stop(self) -> None:
         """Let every execution end at its next step, without waiting for it."""
         if not self.stopping:
@@ -138,6 +144,7 @@ class Backend:
             self._reconciler.stop()
             self._engine.close(timeout)
             self._guarded(self._runner.give_back)
+            self._runner.close()
             self._database.close()
 
     def _guarded(self, call: Callable[[], None]) -> None:
@@ -206,6 +213,7 @@ class Backend:
         """Cancel a run that has not ended, and with it the session it belongs to."""
         parent = self.store.cancel(run_id, origin.by, origin.seed)
         self.tracing.ended(parent, Outcome.cancelled())
+        self._runner.interrupt(parent.id)
         self._engine.cancel(parent.ticket)
 
     def fail_session(self, session_id: str, message: str, origin: Origin) -> None:
@@ -314,6 +322,7 @@ class Backend:
             params=hide_all(item.parameters),
             env_slug=self.environment(env_slug),
             created_by=origin.by,
+            timeout=item.timeout,
         )
 
     def _answer(self, prompt_id: str, values: bytes | None, origin: Origin, sealed: bytes | None = None) -> None:

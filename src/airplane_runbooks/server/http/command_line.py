@@ -9,7 +9,7 @@ from ..ids import TEAM, stable_id, stamp
 from ..runbooks.authoring import Runbook, Task
 from ..store.records import Run, RunKind
 from .handlers import Call, Handler, environment, optional, required
-from .wire import TIMEOUT, Json, parameters_json
+from .wire import Json, parameters_json, timeout_json
 
 
 def get_task(backend: Backend, call: Call) -> Json:
@@ -83,7 +83,7 @@ def _task(backend: Backend, task: Task[..., object]) -> Json:
         "slug": task.slug,
         "description": task.description,
         "parameters": {"parameters": parameters_json(task.parameters)},
-        "timeout": TIMEOUT,
+        "timeout": timeout_json(task.timeout),
         "isArchived": False,
         "createdAt": served_since,
         "updatedAt": served_since,

@@ -42,7 +42,7 @@ class Health:
         return respond(request, Reply(200, b'{"status":"ok"}'))
 
     async def ready(self, request: Request) -> Response:
-        """Answer 200 if calls can be answered: not while closing, nor while the database cannot be written to."""
+        """Answer 200 if calls can be answered: not while closing, with no worker left, or unable to write."""
         try:
             await self._check()
         except Refused as problem:
@@ -52,6 +52,8 @@ class Health:
     async def _check(self) -> None:
         if self._backend.stopping:
             raise Closing("closing", "the server is closing")
+        if not self._backend.has_workers:
+            raise Unready("no_worker", "no worker is left: all have ended up with functions that never return")
         if time.monotonic() < self._well_at + FRESH:
             return
         if self._look is None or self._look.done():  # one at a time, however many ask: it may take for ever

@@ -6,6 +6,7 @@ at once, and null where there is nothing.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from ..ids import TEAM, stamp
 from ..masking import hide
 from ..store.records import Prompt, Run, Session
 
-TIMEOUT = 3600  # seconds; what the API documents as the default, though nothing here is cut off
+_TIMEOUT = 3600  # seconds; what the API documents as the default, though nothing here is cut off that has no limit
 
 _TYPES = {ParameterType.JSON: ParameterType.ANY}  # the Go client fails on a type it has not heard of
 
@@ -89,7 +90,7 @@ def run_json(run: Run, *, waiting: bool) -> Json:
         "teamID": TEAM,
         "status": run.status,
         "runtime": "standard" if run.session_id is None else "workflow",
-        "timeout": TIMEOUT,
+        "timeout": timeout_json(run.timeout),
         "paramValues": msgspec.Raw(run.param_values),
         "params": parameters,
         "parameters": {"parameters": parameters},
@@ -108,6 +109,11 @@ def run_json(run: Run, *, waiting: bool) -> Json:
         "cancelledBy": run.cancelled_by,
         "zoneID": None,
     }
+
+
+def timeout_json(timeout: float | None) -> int:
+    """Write a time limit: whole seconds, as the API has them."""
+    return _TIMEOUT if timeout is None else ceil(timeout)
 
 
 def _ends(run: Run) -> Json:

@@ -17,13 +17,14 @@ from .code import Code
 from .context import AsyncContext, Context
 from .docstrings import parse
 from .fields import SLUG, member_reader, parameter
+from .timeouts import HasTimeout, checked
 from .values import read_all
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Runnable(Generic[P, R_co]):
+class Runnable(HasTimeout, Generic[P, R_co]):
     """A function that the API can execute. Calling it calls the function itself, as a unit test would.
 
     Attributes:
@@ -34,6 +35,7 @@ class Runnable(Generic[P, R_co]):
         description: The function's docstring, without what it says of the parameters.
         parameters: The schema of its parameters, in the order of the signature.
         is_async: Whether the function is a coroutine function.
+        timeout: How many seconds it may be executed; any number if None.
         code: Digest of the code, with the version that stands for it if there is one.
     """
 
@@ -47,6 +49,7 @@ class Runnable(Generic[P, R_co]):
         name: str | None,
         id: str | None,
         version: str | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
@@ -56,6 +59,7 @@ class Runnable(Generic[P, R_co]):
         self.description, self._descriptions = parse(inspect.getdoc(function) or "")
         self._readers: dict[str, Callable[[Any], Any]] = {}
         self.parameters = tuple(self._schema())
+        self.timeout = checked(timeout)
         self.code = Code.of(function, version)
         self.__wrapped__ = function
         self.__name__ = function.__name__
@@ -124,7 +128,12 @@ def _nullable(made: Parameter) -> Parameter:
 def runbook(function: Callable[P, R_co], /) -> Runbook[P, R_co]: ...
 @overload
 def runbook(
-    *, slug: str | None = None, name: str | None = None, id: str | None = None, version: str | None = None
+    *,
+    slug: str | None = None,
+    name: str | None = None,
+    id: str | None = None,
+    version: str | None = None,
+    timeout: float | None = None,
 ) -> Callable[[Callable[P, R_co]], Runbook[P, R_co]]: ...
 def runbook(
     function: Callable[..., Any] | None = None,
@@ -134,23 +143,25 @@ def runbook(
     name: str | None = None,
     id: str | None = None,
     version: str | None = None,
+    timeout: float | None = None,
 ) -> Any:
     """Make a function, plain or a coroutine function, a runbook, with or without arguments.
 
     `slug` is by default the function's name. A session that has begun goes on only with the code that it was started
-    with, or as long as `version` stays the same, if there is one. Raises TypeError for a signature that no schema can
+    with, or as long as `version` stays the same, if there is one. One that has been executed for `timeout` seconds,
+    without the time that humans take, fails (`Timeout`). Raises TypeError for a signature that no schema can
     describe, ValueError for a bad slug or default.
     """
     if function is not None:
-        return Runbook(function, slug=slug, name=name, id=id, version=version)
-    return partial(Runbook[..., Any], slug=slug, name=name, id=id, version=version)
+        return Runbook(function, slug=slug, name=name, id=id, version=version, timeout=timeout)
+    return partial(Runbook[..., Any], slug=slug, name=name, id=id, version=version, timeout=timeout)
 
 
 @overload
 def task(function: Callable[P, R_co], /) -> Task[P, R_co]: ...
 @overload
 def task(
-    *, slug: str | None = None, name: str | None = None, id: str | None = None
+    *, slug: str | None = None, name: str | None = None, id: str | None = None, timeout: float | None = None
 ) -> Callable[[Callable[P, R_co]], Task[P, R_co]]: ...
 def task(
     function: Callable[..., Any] | None = None,
@@ -159,11 +170,16 @@ def task(
     slug: str | None = None,
     name: str | None = None,
     id: str | None = None,
+    timeout: float | None = None,
 ) -> Any:
-    """Make a function a task, with or without arguments. Raises as `runbook` does."""
+    """Make a function a task, with or without arguments.
+
+    A run that has not ended after `timeout` seconds fails (`Timeout`), as does an attempt of a step that is the task.
+    Raises as `runbook` does.
+    """
     if function is not None:
-        return Task(function, slug=slug, name=name, id=id)
-    return partial(Task[..., Any], slug=slug, name=name, id=id)
+        return Task(function, slug=slug, name=name, id=id, timeout=timeout)
+    return partial(Task[..., Any], slug=slug, name=name, id=id, timeout=timeout)
 
 
 RunnableT = TypeVar("RunnableT", bound=Runnable[..., Any])

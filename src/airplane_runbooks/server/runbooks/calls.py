@@ -9,6 +9,7 @@ from typing import Any
 
 from ..encoding import text
 from ..logs import class_name
+from .timeouts import HasTimeout, checked
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -23,6 +24,7 @@ class Call:
         task_id: ID of the task that is called, if it is one.
         arguments: The arguments by the names of the function's parameters, those without a name by their position.
         volatile: Names of those that may differ from one replay to the next.
+        timeout: Seconds for each attempt: those given, else the task's.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Call:
         *,
         name: str | None,
         volatile: Collection[str],
+        timeout: float | None,
         options: Mapping[str, tuple[Any, Any]],
     ) -> None:
         while isinstance(function, partial):
@@ -42,8 +45,9 @@ class Call:
         self.name = _name(function, name)
         self.task_id = _attribute(function, "id")
         self.arguments = _by_name(parameters, args, kwargs)
-        given = {"name": (name, None), "volatile": (volatile, ()), **options}
+        given = {"name": (name, None), "volatile": (volatile, ()), "timeout": (timeout, None), **options}
         _refuse_ambiguous(self.name, parameters, self.arguments, given)
+        self.timeout = checked(function.timeout if timeout is None and isinstance(function, HasTimeout) else timeout)
         self.volatile = _checked_volatile(self.name, parameters, self.arguments, volatile)
 
 

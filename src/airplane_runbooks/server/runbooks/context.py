@@ -21,9 +21,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
-from collections.abc import Awaitable, Callable, Collection, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
@@ -35,12 +38,17 @@ from ..errors import Invalid
 from ..logs import class_name
 from ..store.records import Run
 from .calls import Call
+from .executions import cancelled
 from .fields import member_reader, parameter
 from .halts import Halt
 from .journal import Journal, Question
+from .threads import Ended, outcome_of, wait_for
+from .timeouts import InTask, OnThread
 from .values import read_all
 
 T = TypeVar("T")
+
+_MOST_THREADS = min(32, (os.cpu_count() or 1) + 4)  # for the plain steps of one execution, as asyncio would have
 
 _SLICE = 0.1  # seconds between two looks at whether the server stops
 
@@ -59,10 +67,34 @@ class _Base:
         self.run_id = journal.parent.id
         self.env_slug = journal.parent.env_slug
         self._journal = journal
+        self._execution = journal.execution
         self._stopping = stopping
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the session is to end soon, since somebody has cancelled it or its time is up.
+
+        For steps that go on for long and have the context at hand; `airplane_runbooks.server.cancelled` is for others.
+        """
+        return cancelled() or self._execution.is_interrupted
 
     def _step(self, owner: object, call: Call) -> Run:
         return self._journal.step(self._journal.branch(owner), call)
+
+    def _on_thread(
+        self,
+        timeout: float | None,
+        function: Callable[[], Any],
+        has_ended: Callable[[Future[Ended], float], Awaitable[bool]],
+    ) -> OnThread | None:
+        """Return what calls a function within so many seconds; None without a limit."""
+        if timeout is None:
+            return None
+        return OnThread(timeout, lambda: self._begin(function), has_ended, self._execution.give_up)
+
+    def _begin(self, function: Callable[[], Any]) -> Future[Ended]:
+        with self._journal.apart():  # threads may have run out
+            return self._execution.begin(function, "runbook-step")
 
     def _ask(self, owner: object, question: Question, fields: dict[str, Any]) -> dict[str, Any]:
         branch = self._journal.branch(owner)
@@ -122,33 +154,39 @@ class Context(_Base):
         *args: Any,
         name: str | None = None,
         retries: int = 0,
+        timeout: float | None = None,
         volatile: Collection[str] = (),
         **kwargs: Any,
     ) -> T:
         """Call a function once and for all, and return what JSON makes of its result, now and on every replay.
 
         `name` is by default the function's. A failing function is called up to `retries` more times, after 0.1, 0.2,
-        0.4 and so on up to 5 seconds. On replay the arguments must be the same, save those that `volatile` names.
-        Raises StepFailed, with the function's exception as its cause; also, without another attempt, if the result has
-        no form in JSON. Raises TypeError for a coroutine function, and for keywords that both the step and the function
-        could mean.
+        0.4 and so on up to 5 seconds. An attempt that has not returned after `timeout` seconds has failed (`Timeout`);
+        another one begins when its thread has returned after all, and is late if that takes as long again. On replay
+        the arguments must be the same, save those that `volatile` names. Raises StepFailed, with the function's
+        exception as its cause; also, without another attempt, if the result has no form in JSON. Raises TypeError for a
+        coroutine function, and for keywords that both the step and the function could mean.
         """
         if is_async(function):
             raise TypeError("coroutine functions are for runbooks that are coroutine functions themselves")
-        options = {"retries": (retries, 0)}
-        run = self._step(
-            threading.get_ident(), Call(function, args, kwargs, name=name, volatile=volatile, options=options)
+        call = Call(
+            function, args, kwargs, name=name, volatile=volatile, timeout=timeout, options={"retries": (retries, 0)}
         )
+        run = self._step(threading.get_ident(), call)
         if run.status.is_terminal:
             return self._journal.result(run)  # type: ignore[no-any-return]  # JSON in place of T
 
-        async def call() -> T:
+        async def attempt() -> T:
             return function(*args, **kwargs)
+
+        async def has_ended(thread: Future[Ended], seconds: float) -> bool:
+            return wait_for(thread, seconds)
 
         async def wait(seconds: float) -> bool:
             return self._stopping.wait(seconds)
 
-        return run_at_once(self._journal.perform(run, call, retries, wait))  # type: ignore[no-any-return]  # likewise
+        limited = self._on_thread(call.timeout, partial(function, *args, **kwargs), has_ended)
+        return run_at_once(self._journal.perform(run, limited or attempt, retries, wait))  # type: ignore[no-any-return]  # likewise
 
     def prompt(
         self,
@@ -185,15 +223,33 @@ class Context(_Base):
             opened[number].enter()
             return branches[number]()
 
-        threads = ThreadPoolExecutor(min(limit, len(branches) or 1), thread_name_prefix="runbook-branch")
-        with threads, journal.apart():  # threads may have run out
-            futures = [threads.submit(copy_context().run, along, number) for number in range(len(branches))]
-        problems = [problem for future in futures if (problem := future.exception()) is not None]
+        ended = self._side_by_side(
+            [partial(copy_context().run, along, number) for number in range(len(branches))], limit
+        )
+        problems = [one.problem for one in ended if one.problem is not None]
         for problem in sorted(problems, key=_is_halt):
             if _is_halt(problem):
                 here.halt = cast("Halt", problem)
             raise problem
-        return [future.result() for future in futures]
+        return [one.value for one in ended]
+
+    def _side_by_side(self, calls: Sequence[Callable[[], Any]], limit: int) -> list[Ended]:
+        ended: list[Ended] = [Ended(None, None)] * len(calls)
+        numbers = deque(range(len(calls)))
+
+        def work() -> None:
+            with suppress(IndexError):  # there are no more
+                while True:
+                    number = numbers.popleft()
+                    ended[number] = outcome_of(calls[number])
+
+        threads: list[Future[Ended]] = []
+        try:
+            threads.extend(self._begin(work) for _ in range(min(limit, len(calls))))
+        finally:
+            for thread in threads:
+                wait_for(thread)
+        return ended
 
 
 class AsyncContext(_Base):
@@ -207,6 +263,8 @@ class AsyncContext(_Base):
         super().__init__(journal, stopping)
         self._steps: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Event()
+        self._slots = asyncio.Semaphore(_MOST_THREADS)
+        self.given_up: set[asyncio.Task[Any]] = set()  # have had their time, were cancelled, and go on nevertheless
 
     @overload
     async def step(
@@ -216,6 +274,7 @@ class AsyncContext(_Base):
         *args: Any,
         name: str | None = None,
         retries: int = 0,
+        timeout: float | None = None,
         volatile: Collection[str] = (),
         **kwargs: Any,
     ) -> T: ...
@@ -227,6 +286,7 @@ class AsyncContext(_Base):
         *args: Any,
         name: str | None = None,
         retries: int = 0,
+        timeout: float | None = None,
         volatile: Collection[str] = (),
         **kwargs: Any,
     ) -> T: ...
@@ -237,22 +297,25 @@ class AsyncContext(_Base):
         *args: Any,
         name: str | None = None,
         retries: int = 0,
+        timeout: float | None = None,
         volatile: Collection[str] = (),
         **kwargs: Any,
     ) -> Any:
         """Call a function once and for all; plain functions on a thread. Like `Context.step` otherwise.
 
-        Once begun, a step goes on to its end, whoever stops waiting for it. Time limits belong inside of it: on replay
-        a step takes no time.
+        Once begun, a step goes on to its end, whoever stops waiting for it: time limits are its own `timeout`, since on
+        replay it takes no time. A coroutine is cancelled when its time is up, or when its session has been cancelled.
         """
-        options = {"retries": (retries, 0)}
+        call = Call(
+            function, args, kwargs, name=name, volatile=volatile, timeout=timeout, options={"retries": (retries, 0)}
+        )
         try:
-            run = self._step(
-                asyncio.current_task(), Call(function, args, kwargs, name=name, volatile=volatile, options=options)
-            )
+            run = self._step(asyncio.current_task(), call)
             if run.status.is_terminal:
                 return self._journal.result(run)
-            performing = self._journal.perform(run, self._caller(function, args, kwargs), retries, self._wait)
+            performing = self._journal.perform(
+                run, self._caller(function, args, kwargs, call.timeout), retries, self._wait
+            )
             task = asyncio.create_task(performing)
             self._steps.add(task)
             task.add_done_callback(self._step_ended)
@@ -291,6 +354,12 @@ class AsyncContext(_Base):
                 moves = journal.moves
                 await asyncio.sleep(0)
 
+    def interrupt(self) -> None:
+        """Cancel the steps that are coroutines, and let the execution end."""
+        for step in self._steps:
+            step.cancel()
+        self._changed.set()
+
     async def finish_steps(self) -> None:
         """Wait for the steps that have begun to be recorded."""
         while self._steps:
@@ -304,33 +373,28 @@ class AsyncContext(_Base):
         return self._stopping.is_set()
 
     def _caller(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
     ) -> Callable[[], Awaitable[Any]]:
-        async def call() -> Any:
-            if is_async(function):
-                return await function(*args, **kwargs)
-            result = await self._on_thread(partial(function, *args, **kwargs))
-            return await result if inspect.isawaitable(result) else result
+        call = partial(function, *args, **kwargs)
+        if is_async(function):
+            return call if timeout is None else InTask(timeout, call, self.given_up)
+        limited = self._on_thread(timeout, call, _has_ended)
 
-        return call
+        async def attempt() -> Any:
+            async with self._slots:
+                if self._journal.halt is not None:  # while it was waiting for a thread
+                    raise self._journal.halt
+                result = await (self._unlimited(call) if limited is None else limited())
+            if not inspect.isawaitable(result):
+                return result
+            return await (result if timeout is None else InTask(timeout, partial(awaited, result), self.given_up)())
 
-    async def _on_thread(self, function: Callable[[], Any]) -> Any:
-        """Call on a thread. What is raised there comes here as a value: no future takes StopIteration, for one."""
+        return attempt
 
-        def ended() -> tuple[Any, BaseException | None]:
-            if self._journal.halt is not None:  # while it was waiting for a thread
-                return None, self._journal.halt
-            try:
-                return function(), None
-            except BaseException as problem:  # noqa: BLE001 - to be raised where it is awaited
-                return None, problem
-
-        with self._journal.apart():  # threads may have run out
-            ending = asyncio.get_running_loop().run_in_executor(None, copy_context().run, ended)
-        value, problem = await ending
-        if problem is not None:
-            raise problem
-        return value
+    async def _unlimited(self, function: Callable[[], Any]) -> Any:
+        thread = self._begin(function)
+        await _has_ended(thread, None)
+        return thread.result().result()
 
     def _step_ended(self, task: asyncio.Task[Any]) -> None:
         self._steps.discard(task)
@@ -358,6 +422,27 @@ def is_async(function: Callable[..., Any]) -> bool:
         return inspect.iscoroutinefunction(inspect.unwrap(function))
     except Exception:  # noqa: BLE001 - an object may raise what it likes when it is asked for its attributes
         return False
+
+
+async def awaited(awaitable: Awaitable[Any]) -> Any:
+    """Await what is no coroutine."""
+    return await awaitable
+
+
+async def _has_ended(thread: Future[Ended], seconds: float | None) -> bool:
+    """Wait for a thread, as it cannot be cancelled, and only then be cancelled instead."""
+    waiter = asyncio.wrap_future(thread)
+    problem: asyncio.CancelledError | None = None
+    while not waiter.done():
+        try:
+            await asyncio.wait({waiter}, timeout=seconds)
+            break
+        except asyncio.CancelledError as cancellation:
+            problem = cancellation
+    if problem is not None:
+        raise problem
+    waiter.cancel()
+    return thread.done()
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -30,6 +30,7 @@ from ..vault import Vault
 from .asked import Asked
 from .calls import Call
 from .digests import Digests
+from .executions import Execution
 from .fields import shape
 from .guard import apart, guarded, insist
 from .halts import (
@@ -102,9 +103,11 @@ class Journal:
         vault: Vault,
         secrets: Secrets,
         progressed: Callable[[], None],
+        execution: Execution,
     ) -> None:
         self.parent = parent
         self._progressed = progressed
+        self.execution = execution
         self._store = guarded(store, self._ended)
         self._patient_store = guarded(store)
         self._digests = Digests(vault, parent.id)
@@ -174,7 +177,7 @@ class Journal:
             digests = self._digests.make(arguments, call.volatile)
         if run is None:
             run = self._child(RunKind.STEP, name, position, self._shown(arguments), digests)
-            run = msgspec.structs.replace(run, task_id=call.task_id or run.task_id)
+            run = msgspec.structs.replace(run, task_id=call.task_id or run.task_id, timeout=call.timeout)
             self._add(run)
         else:  # the server died in it
             run = msgspec.structs.replace(
@@ -262,6 +265,10 @@ class Journal:
         if type(problem) is NotEncodable:
             return Failure("TypeError", f"the result has no form in JSON: {failure.message}")
         return failure
+
+    def interrupt(self) -> None:
+        """Let the execution end at its next step."""
+        self._ended(Interrupted())
 
     def apart(self) -> AbstractContextManager[None]:
         """Return what makes the execution end in EngineTrouble for whatever is raised inside."""

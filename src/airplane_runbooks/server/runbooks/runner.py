@@ -23,11 +23,13 @@ from ..store.records import Failure, Outcome, Run, RunKind, Suspect
 from ..tracing import Tracing
 from ..vault import Vault, VaultError
 from .authoring import Registry, Runbook, Task
-from .context import AsyncContext, Context, run_at_once
+from .context import AsyncContext, Context, awaited, run_at_once
+from .executions import Execution, Executions, cancelled
 from .guard import apart, guarded, insist
 from .halts import EngineTrouble, Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped
 from .journal import Journal
 from .suspicion import Trials
+from .threads import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Runner:
         tracing: Tracing,
         *,
         vault: Vault,
+        workers: int,
         put_back: Callable[[Store, Run], None],
     ) -> None:
         self._unguarded = store
@@ -59,12 +62,15 @@ class Runner:
         self._stopping = threading.Event()
         self._trials = Trials()
         self._in_hand: dict[str, Run] = {}
+        self._workers = Workers(workers)
+        self._executions = Executions(self._store, self._time_out)
         self._kept: dict[str, int] = {}  # epochs of parents that could not be released as yet
 
     def stop(self) -> None:
         """Let every execution end at its next step, and no other begin."""
         self._stopping.set()
         self._trials.close()
+        self._workers.close()
 
     def excuse(self) -> None:
         """Let the end of this process, which is near, count for nothing against what is being executed.
@@ -78,6 +84,19 @@ class Runner:
         """Leave to others, or to the next start, what is still being executed. Raises DatabaseUnavailable."""
         for run in list(self._in_hand.values()):
             self._unguarded.release(run.id, run.epoch)
+
+    def close(self) -> None:
+        """Look no more after what is still being executed."""
+        self._executions.close()
+
+    def interrupt(self, run_id: str) -> None:
+        """Let the execution of a parent end soon that has been cancelled, if this server executes it."""
+        self._executions.interrupt(run_id)
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether there is anything to execute with: workers end up with threads that never return."""
+        return not self._workers.are_lost
 
     def work(self, run_id: str, stretch: int) -> bool:
         """Execute until the end or the next prompt; True if the prompt has been answered meanwhile.
@@ -120,9 +139,8 @@ class Runner:
             self._finish(run, Outcome.failed(Failure("CrashLoop", text)))
             return False
         try:
-            # in a context of its own: what one execution leaves there is no business of the thread's next one
             with apart():
-                return contextvars.Context().run(self._execute, run)
+                return self._looked_after(Execution(run, self._workers))
         except EngineTrouble as trouble:
             if not trouble.passes:  # to begin again counts as a crash, for it may go on for ever
                 raise
@@ -130,13 +148,32 @@ class Runner:
             self._release(run.id, run.epoch)
             return False
 
+    def _looked_after(self, execution: Execution) -> bool:
+        """Execute on a thread of its own, and go on without those that have had their time and never return."""
+        # in a context of its own: what the execution leaves there is no business of anybody else's
+        main = execution.begin(partial(contextvars.Context().run, self._execute, execution), "runbook-execution")
+        main.add_done_callback(lambda _: execution.over.set())
+        with self._executions.watched(execution):
+            execution.over.wait()
+        if left := execution.left:
+            self._workers.give_up(left)
+            self._workers.go_on(without=left)
+        return bool(main.done() and main.result().result())
+
+    def _time_out(self, run: Run) -> None:
+        outcome = Outcome.failed(Failure("Timeout", f"it was executed for more than {run.timeout:g} seconds"))
+        if self._store.finish(run.id, outcome, run.epoch):
+            self._tracing.ended(run, outcome)
+
     def _release(self, run_id: str, epoch: int) -> None:
         """Leave a parent to others; what cannot be released yet is kept until it can, so that it is no crash."""
         self._kept[run_id] = epoch
         self._store.release(run_id, epoch)
         del self._kept[run_id]
 
-    def _execute(self, run: Run) -> bool:
+    def _execute(self, execution: Execution) -> bool:
+        execution.enter()
+        run = execution.run
         item = (self._tasks if run.kind is RunKind.TASK else self._runbooks).by_id.get(run.task_id)
         if item is None:
             self._put_back(self._store, run)
@@ -155,7 +192,9 @@ class Runner:
             vault=self._vault,
             secrets=Secrets.of(run.params, values),
             progressed=partial(self._trials.leave, run.id),
+            execution=execution,
         )
+        execution.when_interrupted(journal.interrupt)
         if isinstance(item, Task):
             self._finish(run, self._task(journal, item, values))
             return False
@@ -165,7 +204,7 @@ class Runner:
         def call() -> Any:
             with self._tracing.attempt(journal.parent, journal.parent, 1):
                 result = task.function(**task.arguments(values))
-                return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
+                return asyncio.run(_along(journal, result)) if inspect.isawaitable(result) else result
 
         return _outcome(journal, call)
 
@@ -180,14 +219,14 @@ class Runner:
             case EngineTrouble() as trouble:
                 raise trouble
             case Stopped():
-                self._store.release(run.id, run.epoch)
+                self._store.release(run.id, run.epoch, journal.execution.spent)
                 return False
             case Interrupted():
                 outcome = Outcome.cancelled()
             case ReplayMismatch() as mismatch:
                 return self._differ(journal, runbook, mismatch)
             case _ if journal.suspended and (journal.main.halt or journal.quiet or succeeded):
-                return self._store.pause(run.id, run.epoch)
+                return self._store.pause(run.id, run.epoch, journal.execution.spent)
             case _ if succeeded and (rest := journal.unfinished()) is not None:
                 text = f"the runbook went another way than before: it ended ahead of {rest!r}"
                 return self._differ(journal, runbook, journal.mismatch(text))
@@ -217,14 +256,33 @@ class Runner:
             runner = asyncio.Runner()
             with journal.apart():
                 runner.get_loop()  # takes descriptors, which may have run out
-            with runner:
-                return runner.run(self._along(journal, runbook, arguments))
+            return self._go_along(runner, journal, runbook, arguments)
         journal.start(threading.get_ident())
         return runbook.function(Context(journal, self._stopping), **arguments)
 
-    async def _along(self, journal: Journal, runbook: Runbook[..., Any], arguments: dict[str, Any]) -> Any:
+    def _go_along(
+        self, runner: asyncio.Runner, journal: Journal, runbook: Runbook[..., Any], arguments: dict[str, Any]
+    ) -> Any:
+        loop, context = runner.get_loop(), AsyncContext(journal, self._stopping)
+
+        def interrupt() -> None:
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(context.interrupt)
+
+        journal.execution.when_interrupted(interrupt)
+        try:
+            return runner.run(self._along(journal, context, runbook, arguments))
+        finally:
+            if context.given_up:  # nobody waits for those that would not let themselves be cancelled
+                loop.set_exception_handler(lambda *_: None)
+                loop.close()
+            else:
+                runner.close()
+
+    async def _along(
+        self, journal: Journal, context: AsyncContext, runbook: Runbook[..., Any], arguments: dict[str, Any]
+    ) -> Any:
         """Go along a coroutine function until it ends, or until it must or can get no further."""
-        context = AsyncContext(journal, self._stopping)
 
         async def main() -> Any:
             journal.start(asyncio.current_task())
@@ -235,9 +293,7 @@ class Runner:
         await asyncio.wait({task, quiet}, return_when=asyncio.FIRST_COMPLETED)
         quiet.cancel()
         journal.end(quiet=not task.done())
-        while not task.done():  # it may catch one cancellation and wait for something else
-            task.cancel()
-            await asyncio.wait({task}, timeout=_PATIENCE)
+        await _cancel(task)
         await context.finish_steps()
         return task.result()
 
@@ -245,12 +301,32 @@ class Runner:
         async def wait(seconds: float) -> bool:
             return self._stopping.wait(seconds)
 
-        if run_at_once(insist(partial(self._store.finish, run.id, outcome, run.epoch), wait)):
+        if run_at_once(insist(partial(self._store.finish, run.id, outcome, run.epoch), wait)) and not cancelled():
             self._tracing.ended(run, outcome)
 
 
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def _along(journal: Journal, awaitable: Awaitable[Any]) -> Any:
+    """Go along what a task has returned until it ends, or is cancelled from outside."""
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(awaited(awaitable))
+    over = asyncio.Event()
+
+    def interrupt() -> None:
+        with suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(over.set)
+
+    journal.execution.when_interrupted(interrupt)
+    waiting = asyncio.create_task(over.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await _cancel(task)
+    return task.result()
+
+
+async def _cancel(task: asyncio.Future[Any]) -> None:
+    """Cancel until it has ended: it may catch one cancellation and wait for something else."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_PATIENCE)
 
 
 def _outcome(journal: Journal, call: Callable[[], Any]) -> Outcome:

@@ -6,7 +6,7 @@ here is the truth; an engine only decides when to work on it, and may be told tw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -86,16 +86,16 @@ class Store(Protocol):
         """
         ...
 
-    def pause(self, run_id: str, epoch: int) -> bool:
-        """Make a parent's session Waiting; True if instead the stretch goes on at once.
+    def pause(self, run_id: str, epoch: int, spent: int | None = None) -> bool:
+        """Make a parent's session Waiting; True if instead the stretch goes on at once. Keep what it has `spent`.
 
         That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. An
         epoch that is over changes nothing and does not go on, nor does a parent that has paused or is due already.
         """
         ...
 
-    def release(self, run_id: str, epoch: int) -> None:
-        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own.
+    def release(self, run_id: str, epoch: int, spent: int | None = None) -> None:
+        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own. Keep what it `spent`.
 
         For those who stop before its next pause; does nothing if it has ended, has paused or is due already, or if the
         epoch is over. A session that is Cancelling becomes Cancelled. Of the epoch, only steps may still be finished.
@@ -116,6 +116,10 @@ class Store(Protocol):
         cancels what is left of its runs and prompts. One that is Cancelling ends Cancelled. The end of a step resets
         its parent's `crashes`.
         """
+        ...
+
+    def gone(self, epochs: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
         ...
 
     def history(self, run_id: str) -> Sequence[Run]:

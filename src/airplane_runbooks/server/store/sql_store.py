@@ -6,7 +6,7 @@ committed, and no two changes can wait for one another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -74,7 +74,7 @@ class SqlStore:
             connection.execute(sql.EXCUSE, changes)
 
     @writing
-    def pause(self, connection: Connection, run_id: str, epoch: int) -> bool:
+    def pause(self, connection: Connection, run_id: str, epoch: int, spent: int | None = None) -> bool:
         """Make a parent's session Waiting; True if instead the stretch goes on at once."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
         if run is None or run.epoch != epoch or run.due_at is not None:
@@ -82,6 +82,8 @@ class SqlStore:
         status = _status(connection, run)
         if status is SessionStatus.WAITING:
             return False
+        if spent is not None:
+            _change(connection, run, spent=spent)
         if status is not SessionStatus.ACTIVE or run.woken:
             return True
         if not connection.scalar(sql.HAS_OPEN_PROMPT, {"key": run_id}):
@@ -90,14 +92,15 @@ class SqlStore:
         return False
 
     @writing
-    def release(self, connection: Connection, run_id: str, epoch: int) -> None:
+    def release(self, connection: Connection, run_id: str, epoch: int, spent: int | None = None) -> None:
         """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
         if run is None or run.epoch != epoch or run.due_at is not None:
             return
         status = _leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
-            _change(connection, run, stretch=run.stretch + 1, due_at=now(), crashes=0)
+            kept = run.spent if spent is None else spent
+            _change(connection, run, stretch=run.stretch + 1, due_at=now(), crashes=0, spent=kept)
 
     @writing
     def hold(self, connection: Connection, run_id: str, epoch: int, why: str) -> None:
@@ -128,6 +131,12 @@ class SqlStore:
         elif parent.crashes:
             _change(connection, parent, crashes=0)
         return True
+
+    @reading
+    def gone(self, connection: Connection, epochs: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
+        present = connection.execute(sql.PRESENT, {"ids": list(epochs)})
+        return epochs.keys() - {run_id for run_id, epoch in present if epoch == epochs[run_id]}
 
     @reading
     def history(self, connection: Connection, run_id: str) -> Sequence[Run]:

@@ -53,6 +53,9 @@ CHANGE_PROMPT = sa.update(PROMPTS).where(PROMPTS.c.id == KEY)
 CHANGE_OPEN_PROMPTS = sa.update(PROMPTS).where(PROMPTS.c.parent_id == KEY, IS_OPEN)
 MOVE_SESSION = sa.update(SESSIONS).where(SESSIONS.c.id == KEY, SESSIONS.c.status != bindparam("other"))
 
+PRESENT = sa.select(RUNS.c.id, RUNS.c.epoch).where(
+    RUNS.c.id.in_(bindparam("ids", expanding=True)), RUNS.c.ended_at.is_(None)
+)
 DUE = _lean.where(RUNS.c.due_at < BEFORE).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
 OVERDUE = (
     sa.select(PROMPTS.c.id)

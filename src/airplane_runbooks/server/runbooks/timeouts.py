@@ -1,0 +1,130 @@
+"""Time limits, as authors set them: none is there that nobody has set."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextvars import ContextVar
+from math import isfinite
+from typing import Any
+
+from .threads import Ended
+
+_OVER: ContextVar[threading.Event | None] = ContextVar("over", default=None)
+_LETTING_GO = 1.0  # seconds for a coroutine that has been cancelled to come to its end
+
+
+class Timeout(Exception):
+    """Something did not return in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"it did not return within {seconds:g} seconds")
+
+
+class HasTimeout:
+    """Something that is given so many seconds of execution, or any number (None)."""
+
+    timeout: float | None = None
+
+
+def checked(timeout: float | None) -> float | None:
+    """Return a time limit in seconds. Raises TypeError for what is no number, ValueError for a bad one."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout= is a number of seconds, not {type(timeout).__name__}")
+    if not (isfinite(timeout) and timeout > 0):
+        raise ValueError("timeout= is a positive number of seconds, or None for no limit")
+    return float(timeout)
+
+
+def is_over() -> bool:
+    """Whether the step that asks has had its time."""
+    over = _OVER.get()
+    return over is not None and over.is_set()
+
+
+class OnThread:
+    """A plain function whose calls, one after the other, are given so many seconds.
+
+    Its thread cannot be ended: a call that is late is given up. While it still runs there is no other one; that one has
+    had its time as well if it would have to wait for as long.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        begin: Callable[[], Future[Ended]],
+        wait: Callable[[Future[Ended], float], Awaitable[bool]],
+        give_up: Callable[[Future[Ended]], None],
+    ) -> None:
+        self._seconds = seconds
+        self._begin = begin
+        self._wait = wait
+        self._give_up = give_up
+        self._last: Future[Ended] | None = None
+
+    async def __call__(self) -> Any:
+        """Call, and return what was returned. Raises what was raised, and Timeout."""
+        if self._last is not None and not await self._wait(self._last, self._seconds):
+            raise Timeout(self._seconds)
+        over = threading.Event()
+        token = _OVER.set(over)
+        try:
+            self._last = self._begin()
+        finally:
+            _OVER.reset(token)
+        if not await self._wait(self._last, self._seconds):
+            over.set()
+            self._give_up(self._last)
+            raise Timeout(self._seconds)
+        return self._last.result().result()
+
+
+class InTask:
+    """A coroutine function whose calls, one after the other, are given so many seconds, and cancelled then.
+
+    One that goes on nevertheless is given up: it stays in `given_up`.
+    """
+
+    def __init__(
+        self, seconds: float, begin: Callable[[], Coroutine[Any, Any, Any]], given_up: set[asyncio.Task[Any]]
+    ) -> None:
+        self._seconds = seconds
+        self._begin = begin
+        self._given_up = given_up
+        self._last: asyncio.Task[Any] | None = None
+
+    async def __call__(self) -> Any:
+        """Call, and return what was returned. Raises what was raised, and Timeout."""
+        if self._last is not None and not await self._has_ended(self._last):
+            raise Timeout(self._seconds)
+        over = threading.Event()
+        token = _OVER.set(over)
+        try:
+            self._last = task = asyncio.create_task(self._begin())
+        finally:
+            _OVER.reset(token)
+        if await self._has_ended(task):
+            return task.result()
+        over.set()
+        await self._cancel(task)
+        raise Timeout(self._seconds)
+
+    async def _has_ended(self, task: asyncio.Task[Any]) -> bool:
+        try:
+            return bool((await asyncio.wait({task}, timeout=self._seconds))[0])
+        except asyncio.CancelledError:
+            await self._cancel(task)
+            raise
+
+    async def _cancel(self, task: asyncio.Task[Any]) -> None:
+        task.cancel()
+        if (await asyncio.wait({task}, timeout=_LETTING_GO))[0]:
+            if not task.cancelled():
+                task.exception()  # too late to matter
+        else:
+            self._given_up.add(task)
+            task.add_done_callback(self._given_up.discard)
