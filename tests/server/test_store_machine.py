@@ -135,10 +135,15 @@ class Stores(RuleBasedStateMachine):
             self.both("excuse", [run])
 
     @precondition(lambda self: self.parents)
-    @rule(data=st.data(), how=st.sampled_from(["pause", "pause", "release"]))
-    def leave(self, data: st.DataObject, how: str) -> None:
+    @rule(data=st.data(), how=st.sampled_from(["pause", "pause", "release"]), spent=st.none() | st.integers(0, 9))
+    def leave(self, data: st.DataObject, how: str, spent: int | None) -> None:
         run_id = self.pick(data, self.parents)
-        self.both(how, run_id, self.epoch(data, run_id))
+        self.both(how, run_id, self.epoch(data, run_id), spent)
+
+    @precondition(lambda self: self.parents)
+    @rule(data=st.data(), epochs=st.lists(st.integers(0, 3), max_size=3))
+    def look_for_what_is_gone(self, data: st.DataObject, epochs: list[int]) -> None:
+        self.both("gone", {self.pick(data, self.parents): epoch for epoch in epochs})
 
     @precondition(lambda self: self.parents)
     @rule(data=st.data(), expires=st.none() | st.integers(0, 5))
