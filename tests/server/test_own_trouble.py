@@ -222,10 +222,11 @@ def test_an_outage_is_no_crash_however_long_it_lasts(monkeypatch):
 
 
 def test_a_lack_of_threads_costs_no_session_anything(monkeypatch):
-    real, lacking = threading.Thread.start, {"runbook-branch", "asyncio"}
+    real = threading.Thread.start
+    lacking = {"runbook-branch", "runbook-step", "runbook-execution", "runbook-executions"}
 
     def start_of(thread):
-        name = thread.name.partition("_")[0]
+        name = thread.name
         if name in lacking:
             lacking.discard(name)
             raise RuntimeError("can't start new thread")

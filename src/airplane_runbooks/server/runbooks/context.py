@@ -92,9 +92,9 @@ class _Base:
             return None
         return OnThread(timeout, lambda: self._begin(function), has_ended, self._execution.give_up)
 
-    def _begin(self, function: Callable[[], Any]) -> Future[Ended]:
+    def _begin(self, function: Callable[[], Any], name: str = "runbook-step") -> Future[Ended]:
         with self._journal.apart():  # threads may have run out
-            return self._execution.begin(function, "runbook-step")
+            return self._execution.begin(function, name)
 
     def _ask(self, owner: object, question: Question, fields: dict[str, Any]) -> dict[str, Any]:
         branch = self._journal.branch(owner)
@@ -245,7 +245,7 @@ class Context(_Base):
 
         threads: list[Future[Ended]] = []
         try:
-            threads.extend(self._begin(work) for _ in range(min(limit, len(calls))))
+            threads.extend(self._begin(work, "runbook-branch") for _ in range(min(limit, len(calls))))
         finally:
             for thread in threads:
                 wait_for(thread)

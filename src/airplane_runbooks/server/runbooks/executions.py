@@ -132,15 +132,15 @@ class Executions:
 
     @contextmanager
     def watched(self, execution: Execution) -> Generator[None]:
-        """Look after an execution."""
+        """Look after an execution. Raises OSError if there is no thread to do so."""
         with self._changed:
-            self._all[execution.run.id] = execution
             if not self._watching:
+                begin(self._watch, "runbook-executions")
                 self._watching = True
                 self._next_poll = time.monotonic() + POLL
-                threading.Thread(target=self._watch, name="runbook-executions", daemon=True).start()
             elif execution.deadline is not None:
                 self._changed.notify()
+            self._all[execution.run.id] = execution
         try:
             yield
         finally:

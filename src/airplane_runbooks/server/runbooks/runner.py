@@ -151,9 +151,10 @@ class Runner:
     def _looked_after(self, execution: Execution) -> bool:
         """Execute on a thread of its own, and go on without those that have had their time and never return."""
         # in a context of its own: what the execution leaves there is no business of anybody else's
-        main = execution.begin(partial(contextvars.Context().run, self._execute, execution), "runbook-execution")
-        main.add_done_callback(lambda _: execution.over.set())
+        execute = partial(contextvars.Context().run, self._execute, execution)
         with self._executions.watched(execution):
+            main = execution.begin(execute, "runbook-execution")
+            main.add_done_callback(lambda _: execution.over.set())
             execution.over.wait()
         if left := execution.left:
             self._workers.give_up(left)
