@@ -157,6 +157,7 @@ class Runner:
             main.add_done_callback(lambda _: execution.over.set())
             execution.over.wait()
         if left := execution.left:
+            self._trials.leave(execution.run.id)
             self._workers.give_up(left)
             self._workers.go_on(without=left)
         return bool(main.done() and main.result().result())
