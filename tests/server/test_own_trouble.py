@@ -85,12 +85,12 @@ class Outage:
 
     def _failing(self, name, real):
         @wraps(real)
-        def call(store, first, *args):
+        def call(store, first, *args, **kwargs):
             tag = self._tag(store, first if isinstance(first, str) else first.parent_id)
             if not (when := self._fails(tag, name)):
-                return real(store, first, *args)
+                return real(store, first, *args, **kwargs)
             if when == "after":
-                real(store, first, *args)
+                real(store, first, *args, **kwargs)
             raise self._problem
 
         return call
