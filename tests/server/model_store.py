@@ -158,6 +158,15 @@ class MemoryStore:
         with self._lock:
             return [self._runs[child] for child in self._children.get(run_id, ())]
 
+    def outline(self, run_id: str) -> Sequence[Run]:
+        """Return what `history` does: here, nothing is gained by leaving anything out."""
+        return self.history(run_id)
+
+    def brief(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        """Return these runs in any order."""
+        with self._lock:
+            return [self._runs[run_id] for run_id in run_ids if run_id in self._runs]
+
     def add_child(self, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
         """Keep the run of a step or prompt, Active; False if the session is cancelled or the parent's epoch over."""
         with self._lock:

@@ -283,8 +283,12 @@ class Backend:
         return self.store.prompts(self.run(run_id).id)
 
     def steps(self, run_id: str) -> Sequence[Run]:
-        """Return the runs of a runbook's steps and prompts in the order of their start."""
-        return self.store.history(run_id)
+        """Return the runs of a runbook's steps and prompts in the order of their start, without what they hold."""
+        return self.store.outline(run_id)
+
+    def brief(self, run_ids: Sequence[str]) -> Mapping[str, Run]:
+        """Return these runs by their IDs, without what is too long for a list."""
+        return {run.id: run for run in self.store.brief(run_ids)}
 
     def runbook_names(self) -> Mapping[str, str]:
         """Return the labels of the runbooks served, by ID."""

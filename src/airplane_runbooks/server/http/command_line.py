@@ -44,7 +44,9 @@ def list_blocks(backend: Backend, call: Call) -> Json:
     session_id = required(call, "sessionID")
     if any(session_id == _template(runbook) for runbook in backend.runbooks):
         return {"blocks": []}
-    return {"blocks": [_block(backend, run) for run in backend.steps(backend.session(session_id).run_id)]}
+    steps = backend.steps(backend.session(session_id).run_id)
+    held = backend.brief([step.id for step in steps])
+    return {"blocks": [_block(backend, held[step.id]) for step in steps if step.id in held]}
 
 
 def get_logs(backend: Backend, call: Call) -> Json:

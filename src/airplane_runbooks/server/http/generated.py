@@ -33,8 +33,8 @@ def _records(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [_record(record) for record in records]
 
 
-def _texts(values: dict[str, Any]) -> dict[str, str]:
-    return {slug: _text(value) for slug, value in values.items()}
+def _texts(values: dict[str, Any] | None) -> dict[str, str]:
+    return {slug: _text(value) for slug, value in (values or {}).items()}  # null where a list leaves them out
 
 
 def _text(value: Any) -> str:

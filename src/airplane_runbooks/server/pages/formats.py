@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import msgspec
 
 from ..encoding import decode
+from ..store.rows import LEFT_OUT
 
 _LONGEST = 32 * 1024  # bytes of JSON on a page; what is longer is left to the API
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _FOLD_LINES = 12
 _FOLD_CHARACTERS = 600
 
@@ -26,6 +29,11 @@ class Shown(msgspec.Struct, frozen=True):
 def stamp(moment: datetime) -> str:
     """Write a UTC time for people, to the second."""
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def plain(text: str) -> str:
+    """Write a text where no element can isolate it, without what would turn the direction of its surroundings."""
+    return _TURNS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def span(duration: timedelta) -> str:
@@ -48,7 +56,11 @@ def span(duration: timedelta) -> str:
 
 def show(value: Any) -> Shown:
     """Write a JSON value: a text as it is, anything else as JSON."""
-    return _folded(value, is_code=False) if isinstance(value, str) and value else _json(msgspec.json.encode(value))
+    if not isinstance(value, str) or not value:
+        return _json(msgspec.json.encode(value))
+    if len(value) > _LONGEST:
+        return Shown(f"{len(value):,} characters: too long for this page; the API returns it.")
+    return _folded(value, is_code=False)
 
 
 def show_answer(value: Any) -> Shown:
@@ -58,6 +70,8 @@ def show_answer(value: Any) -> Shown:
 
 def show_json(document: bytes) -> Shown:
     """Write a JSON document as `show` does, unless it is too long."""
+    if document == LEFT_OUT:
+        return Shown("Too long for this page; the API returns it.")
     if len(document) > _LONGEST:
         return Shown(f"{len(document):,} bytes of JSON: too long for this page; the API returns it.")
     return show(decode(document))
@@ -65,7 +79,7 @@ def show_json(document: bytes) -> Shown:
 
 def show_members(document: bytes) -> Mapping[str, Shown]:
     """Write the members of a JSON object one by one."""
-    if len(document) > _LONGEST:
+    if document == LEFT_OUT or len(document) > _LONGEST:
         return {"…": show_json(document)}
     return {name: show(value) for name, value in decode(document, type=dict[str, Any]).items()}
 

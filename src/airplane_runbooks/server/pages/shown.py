@@ -117,7 +117,8 @@ def show_session(backend: Backend, users: Users, session: Session, page: int | N
     pages = max(-(-len(steps) // STEPS_ON_A_PAGE), 1)
     page = min(page or pages, pages)
     first = (page - 1) * STEPS_ON_A_PAGE
-    chosen = steps[first : first + STEPS_ON_A_PAGE]
+    shown = backend.brief([one.id for one in steps[first : first + STEPS_ON_A_PAGE]])
+    chosen = [shown[one.id] for one in steps[first : first + STEPS_ON_A_PAGE] if one.id in shown]
     open_runs = [one for one in steps if one.kind is RunKind.PROMPT and not one.status.is_terminal]
     prompts = {one.id: prompt for one in chosen + open_runs for prompt in _prompts(backend, one)}
     return ShownSession(

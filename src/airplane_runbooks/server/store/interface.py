@@ -126,6 +126,14 @@ class Store(Protocol):
         """Return the runs of a parent's steps and prompts in the order of their start."""
         ...
 
+    def outline(self, run_id: str) -> Sequence[Run]:
+        """Return what `history` does without what the runs hold: values, output, failure."""
+        ...
+
+    def brief(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        """Return these runs in any order, without what is too long for a list (`rows.LONGEST_LISTED`)."""
+        ...
+
     def add_child(self, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
         """Keep the run of a step or prompt, Active; False if the session was cancelled or the parent's epoch is over.
 
@@ -182,11 +190,11 @@ class Store(Protocol):
         ...
 
     def sessions(self, query: SessionQuery) -> Sequence[Session]:
-        """Return a page of sessions, newest first."""
+        """Return a page of sessions, newest first, without what is too long for a list."""
         ...
 
     def runs(self, query: RunQuery) -> Sequence[Run]:
-        """Return a page of runs, newest first."""
+        """Return a page of runs, newest first, without what is too long for a list."""
         ...
 
     def prompts(self, run_id: str) -> Sequence[Prompt]:

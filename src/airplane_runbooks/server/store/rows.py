@@ -39,6 +39,11 @@ def _json(kind: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     return msgspec.json.encode, msgspec.json.Decoder(kind).decode
 
 
+PAYLOAD = frozenset({"param_values", "params", "resources", "output", "failure", "sealed_values", "sealed_output"})
+LONGEST_LISTED = 32 * 1024  # bytes of each of them in a list
+LEFT_OUT = b" null"  # a null that nobody writes so, in place of a longer value
+
+_LEFT_OUT = {"param_values": LEFT_OUT, "output": LEFT_OUT, "params": b"[]", "resources": b"{}"}
 _AS_MOMENT = (to_microseconds, from_microseconds)
 _AS_PARAMETERS = _json(tuple[Parameter, ...])
 
@@ -53,11 +58,19 @@ _FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 
 
+def _briefly(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    if column.name not in PAYLOAD:
+        return column
+    is_short = sa.func.length(column) <= sa.literal_column(str(LONGEST_LISTED))
+    return sa.case((is_short, column), else_=sa.literal(_LEFT_OUT.get(column.name), column.type))
+
+
 class Rows(Generic[RecordT]):
     """How records of one kind lie in their table. `without` names fields that are not read; they keep their defaults.
 
     Attributes:
         columns: What to select, in this order.
+        brief: The same for lists: what is longer than `LONGEST_LISTED` is not even read, and something stands for it.
     """
 
     def __init__(
@@ -67,6 +80,7 @@ class Rows(Generic[RecordT]):
         forms = {**_FORMS, "status": (str.__str__, status)}
         forms.update((name, _AS_MOMENT) for name in names if name.endswith("_at"))
         self.columns = [table.c[name] for name in names]
+        self.brief = [_briefly(table.c[name]) for name in names]
         self._make: Callable[..., RecordT] = kind
         self._names = names
         self._writers = [(name, forms[name][0]) for name in names if name in forms]
@@ -97,5 +111,4 @@ SESSION_ROWS = Rows(Session, SESSIONS, SessionStatus)
 RUN_ROWS = Rows(Run, RUNS, RunStatus)
 PROMPT_ROWS = Rows(Prompt, PROMPTS, str)
 
-PAYLOAD = frozenset({"param_values", "params", "resources", "output", "failure", "sealed_values", "sealed_output"})
 LEAN_ROWS = Rows(Run, RUNS, RunStatus, without=PAYLOAD)

@@ -28,7 +28,7 @@ _ENDS = {
     RunStatus.FAILED: SessionStatus.FAILED,
     RunStatus.CANCELLED: SessionStatus.CANCELLED,
 }
-_BATCH = 200  # ended parents dropped at a time, with all that belongs to them
+_BATCH = 200  # runs that are read or ended parents that are dropped at a time
 
 
 class SqlStore:
@@ -142,6 +142,17 @@ class SqlStore:
     def history(self, connection: Connection, run_id: str) -> Sequence[Run]:
         """Return the runs of a parent's steps and prompts in the order of their start."""
         return [RUN_ROWS.read(row) for row in connection.execute(sql.HISTORY, {"key": run_id})]
+
+    @reading
+    def outline(self, connection: Connection, run_id: str) -> Sequence[Run]:
+        """Return what `history` does without what the runs hold."""
+        return [LEAN_ROWS.read(row) for row in connection.execute(sql.OUTLINE, {"key": run_id})]
+
+    @reading
+    def brief(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Run]:
+        """Return these runs in any order, without what is too long for a list."""
+        parts = (run_ids[start : start + _BATCH] for start in range(0, len(run_ids), _BATCH))
+        return [RUN_ROWS.read(row) for part in parts for row in connection.execute(sql.BRIEF_RUNS, {"ids": part})]
 
     @writing
     def add_child(self, connection: Connection, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:

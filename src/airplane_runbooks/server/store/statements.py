@@ -25,6 +25,7 @@ HAS_RUN = sa.select(sa.exists().where(RUNS.c.id == KEY))
 GET_PROMPT = sa.select(*PROMPT_ROWS.columns).where(PROMPTS.c.id == KEY)
 SESSION_STATUS = sa.select(SESSIONS.c.status).where(SESSIONS.c.id == KEY)
 HISTORY = sa.select(*RUN_ROWS.columns).where(RUNS.c.parent_id == KEY).order_by(RUNS.c.seq)
+BRIEF_RUNS = sa.select(*RUN_ROWS.brief).where(RUNS.c.id.in_(bindparam("ids", expanding=True)))
 PROMPTS_OF_RUN = sa.select(*PROMPT_ROWS.columns).where(PROMPTS.c.run_id == KEY).order_by(PROMPTS.c.seq.desc())
 HAS_OPEN_PROMPT = sa.select(sa.exists().where(PROMPTS.c.parent_id == KEY, IS_OPEN))
 
@@ -36,6 +37,7 @@ _lean = sa.select(*LEAN_ROWS.columns)
 LOCK_RUN = _lean.where(RUNS.c.id == KEY).with_for_update()
 LOCK_PARENT_OF_RUN = _lean.where(RUNS.c.id == sa.func.coalesce(_parent_of_run, KEY)).with_for_update()
 LOCK_PARENT_OF_PROMPT = _lean.where(RUNS.c.id == _parent_of_prompt).with_for_update()
+OUTLINE = _lean.where(RUNS.c.parent_id == KEY).order_by(RUNS.c.seq)
 GET_LEAN_RUN = _lean.where(RUNS.c.id == KEY)
 
 ADD_RUN = sa.insert(RUNS).inline()
@@ -118,5 +120,5 @@ def _page(table: sa.Table, filters: frozenset[str], short: frozenset[str]) -> sa
         page = page.where(compare(column, bindparam(name, type_=column.type)))
         if name in short:
             page = page.where(is_short(column))
-    columns = SESSION_ROWS.columns if table is SESSIONS else RUN_ROWS.columns
+    columns = SESSION_ROWS.brief if table is SESSIONS else RUN_ROWS.brief
     return sa.select(*columns).where(table.c.seq.in_(page)).order_by(table.c.seq.desc())
