@@ -190,6 +190,7 @@ def cluster(session: nox.Session) -> None:
     """Test servers that share a PostgreSQL, and kill and freeze them; arguments go to pytest."""
     install(session, "test")
     provide_postgres(session)
+    provide(session, "pgbouncer", "pgbouncer", "/usr/sbin/pgbouncer")
     session.run("python", "-m", "pytest", "-n", "2", "-m", "postgres and not slow", *session.posargs)
 
 

@@ -31,8 +31,9 @@ def free_port() -> int:
 class Server:
     """One process that serves, and comes back on the same port after its death."""
 
-    def __init__(self, database: str, journal: Path) -> None:
+    def __init__(self, database: str, journal: Path, **environment: str) -> None:
         self.port = free_port()
+        self._environment = {**os.environ, **environment}
         self.deaths = 0
         self._command = [sys.executable, str(WORKER), database, str(self.port), str(journal)]
         self._log = journal.with_name(f"server-{self.port}.log").open("ab")
@@ -48,7 +49,7 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
+        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log, env=self._environment)
 
     def ready(self, patience: float = 60.0) -> None:
         """Wait until it answers."""
@@ -63,6 +64,19 @@ class Server:
                 pass
             time.sleep(0.02)
         raise AssertionError("the server does not answer")
+
+    def restart_if_dead(self) -> None:
+        """Do what a supervisor does, without waiting for it to answer."""
+        if self._process is not None and self._process.poll() is not None:
+            self.deaths += 1
+            self.start()
+
+    def bounce(self) -> None:
+        """Stop it gracefully and start it again, without waiting for it to answer."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(60)
+        self.start()
 
     def kill(self) -> None:
         assert self._process is not None

@@ -16,6 +16,11 @@ import time
 from airplane_runbooks.server import AsyncContext, Context, runbook, serve
 
 KEY = "tkn_chaos"
+GRACE = float(os.environ.get("CHAOS_GRACE", "5"))
+
+if SKEW := float(os.environ.get("CHAOS_SKEW", "0")):
+    right = time.time
+    time.time = lambda: right() + SKEW
 JOURNAL = os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
@@ -71,5 +76,25 @@ async def gather(context: AsyncContext, seconds: float = 0.05) -> list[str]:
     return left + right
 
 
+def die() -> None:
+    """Take the whole server along."""
+    time.sleep(0.1)
+    os._exit(1)
+
+
+@runbook
+def poison(context: Context) -> None:
+    """Kill whatever executes it."""
+    context.step(die)
+
+
+@runbook
+def long(context: Context, seconds: float = 5.0) -> str:
+    """Take longer than any server that is stopped waits."""
+    context.step(time.sleep, seconds)
+    return "ended"
+
+
 if __name__ == "__main__":
-    serve([refund, one_step, waits, gather], database=sys.argv[1], port=int(sys.argv[2]), api_key=KEY, grace=5.0)
+    books = [refund, one_step, waits, gather, poison, long]
+    serve(books, database=sys.argv[1], port=int(sys.argv[2]), api_key=KEY, grace=GRACE)
