@@ -130,7 +130,8 @@ class _Client(ABC, Generic[TransportT]):
         self._base = base
         self._clock = clock
         close_idle = getattr(self._transport, "close_idle", None)
-        self._core = Core(base, compose(layers, leaf(self._carry, clock)), clock, telemetry, close_idle)
+        send = compose(layers, leaf(self._carry, clock))
+        self._core = Core(base, send, clock, telemetry, aside=self._aside, close_idle=close_idle)
         self._use(options)
 
     def _use(self, options: CallOptions) -> None:
@@ -153,6 +154,11 @@ class _Client(ABC, Generic[TransportT]):
 
     @abstractmethod
     async def _carry(self, request: Request, timeout: float | None) -> Response: ...
+
+    @abstractmethod
+    async def _aside(self, function: Callable[[], T], seconds: float | None) -> T:
+        """Call a function where it holds nobody up but the caller. Raises OutOfTime."""
+        ...
 
     def _resolve(self, options: CallOptions) -> Resolved:
         return resolve(options.over(self._options), USER_AGENT)
@@ -249,6 +255,9 @@ class Airplane(_Client[Transport]):
     async def _carry(self, request: Request, timeout: float | None) -> Response:
         return self._transport.send(request, timeout)
 
+    async def _aside(self, function: Callable[[], T], _: float | None) -> T:
+        return function()
+
     def call(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
     ) -> Reply[ReplyT]:
@@ -309,6 +318,11 @@ class AsyncAirplane(_Client[AsyncTransport]):
 
     async def _carry(self, request: Request, timeout: float | None) -> Response:
         return await self._transport.send(request, timeout)
+
+    async def _aside(self, function: Callable[[], T], seconds: float | None) -> T:
+        from .aside import call_aside
+
+        return await call_aside(function, seconds)
 
     async def call(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None

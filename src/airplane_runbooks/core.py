@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
-
-import msgspec
+from typing import NoReturn, Protocol, TypeVar
 
 from .clock import Clock
 from .composite import Composite
-from .errors import AirplaneError, AttemptTimeout, DecodeError, InvalidResponse
+from .errors import AirplaneError, AttemptTimeout, DeadlineExceeded, DecodeError, InvalidResponse
 from .http import IDEMPOTENCY_HEADER, CallState, Reply, Request, Response, is_echo
 from .middleware.tracing import begin_call
+from .models.decoding import OutOfTime
 from .operations import Operation, ReplyT, RequestT
 from .options import BaseURL, Resolved
 from .pipeline import Next
@@ -21,14 +20,33 @@ from .telemetry import Telemetry
 
 T = TypeVar("T")
 
+# Bytes of a body from which on it is decoded where it holds nobody up: below, changing threads takes longer.
+_LARGE = 64 * 1024
+
+
+class Aside(Protocol):
+    """Calls a function where it holds nobody up but the caller, and the caller for so many seconds at most."""
+
+    async def __call__(self, function: Callable[[], T], seconds: float | None, /) -> T:
+        """Return its result. Raises OutOfTime."""
+        ...
+
 
 class Core:
     """What a client and its clones share. With a sync transport and clock, none of its coroutines ever suspends."""
 
     def __init__(
-        self, base: BaseURL, chain: Next, clock: Clock, telemetry: Telemetry, close_idle: Callable[[str], object] | None
+        self,
+        base: BaseURL,
+        chain: Next,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        aside: Aside,
+        close_idle: Callable[[str], object] | None,
     ) -> None:
         self.clock = clock
+        self._aside = aside
         self._close_idle = close_idle
         self._base = base
         self._chain = chain
@@ -94,7 +112,7 @@ class Core:
             if not response.is_success:
                 _refuse(response)
             return Reply(
-                data=self._read(operation, request, response),
+                data=await self._read(operation, request, response, call),
                 response=response,
                 request_id=request_id(response.headers),
                 attempts=call.attempts,
@@ -107,10 +125,12 @@ class Core:
                 _annotate(failure, call)
             raise
 
-    def _read(self, operation: Operation[RequestT, ReplyT], request: RequestT, response: Response) -> ReplyT:
+    async def _read(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, response: Response, call: CallState
+    ) -> ReplyT:
         """Decode a reply. If it seems to answer another request, no more of them may follow on the same connection."""
         try:
-            data = _decode(operation, response)
+            data = await self._decode(operation, request, response, call)
             if operation.is_by_id and not operation.answers(request, data):
                 _refuse_other(operation.name)
         except AirplaneError:
@@ -119,6 +139,34 @@ class Core:
             raise
         return data
 
+    async def _decode(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, response: Response, call: CallState
+    ) -> ReplyT:
+        """Return what a successful response says. Raises DecodeError, or DeadlineExceeded if that takes too long."""
+        if operation.acknowledge is not None:
+            return operation.acknowledge(request)
+        try:
+            if len(response.body) <= _LARGE:
+                return operation.decode(response.body)
+            return await self._decode_aside(operation, response.body, call.deadline)
+        except OutOfTime:
+            error: AirplaneError = DeadlineExceeded(f"{operation.name} succeeded, but its reply took too long to read")
+            error.maybe_processed = True
+        except (ValueError, RecursionError) as problem:
+            error = DecodeError(f"{operation.name} succeeded, but its reply cannot be read: {problem}", response)
+        try:
+            raise error  # out here, for the problem itself may hold all of the reply
+        finally:
+            del error  # its traceback holds this frame
+
+    async def _decode_aside(
+        self, operation: Operation[RequestT, ReplyT], body: bytes, deadline: float | None
+    ) -> ReplyT:
+        now = self.clock.now
+        if deadline is None:
+            return await self._aside(lambda: operation.decode(body), None)
+        return await self._aside(lambda: operation.decode(body, lambda: now() >= deadline), deadline - now())
+
 
 def _refuse_other(name: str) -> NoReturn:
     raise InvalidResponse(f"{name}: the reply is about something else than was asked for", transient=True)
@@ -126,17 +174,6 @@ def _refuse_other(name: str) -> NoReturn:
 
 def _refuse(response: Response) -> NoReturn:
     raise status_error(response)
-
-
-def _decode(operation: Operation[RequestT, ReplyT], response: Response) -> ReplyT:
-    try:
-        return operation.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        error = DecodeError(f"{operation.name} succeeded, but its reply cannot be read: {problem}", response)
-    try:
-        raise error  # out here, for the problem itself may hold all of the reply
-    finally:
-        del error  # its traceback holds this frame
 
 
 def _annotate(error: AirplaneError, call: CallState) -> None:

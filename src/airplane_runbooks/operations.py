@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ import msgspec
 
 from . import models
 from .errors import ConfigurationError
+from .models.decoding import never
 from .params import encode_params, utc_text
 
 RequestT = TypeVar("RequestT", bound=models.Model)
@@ -34,6 +36,7 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
         values: Fields of free JSON values, which our own rules encode.
         env_in_query: Whether older servers are told the environment by `?envSlug=`.
         is_by_id: Whether it reads one object, which its reply is or has, by the ID of the request.
+        acknowledge: Makes the reply out of the request, where a status of 2xx says it all; then no body is read.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
     values: tuple[str, ...] = ()
     env_in_query: bool = False
     is_by_id: bool = False
+    acknowledge: Callable[[RequestT], ReplyT] | None = None
 
     def check(self, request: RequestT) -> None:
         """Raise ConfigurationError, naming the field, if the request is of no use."""
@@ -81,9 +85,9 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
         found: str = getattr(getattr(data, "prompt", data), "id", "")
         return not found or found == getattr(request, "id", found)
 
-    def decode(self, body: bytes) -> ReplyT:
-        """Decode the body of a 2xx response. Raises msgspec.DecodeError if it cannot be read."""
-        return models.decode(body, self.reply)
+    def decode(self, body: bytes, is_late: Callable[[], bool] = never) -> ReplyT:
+        """Decode the body of a 2xx response. Raises as `models.decode` does."""
+        return models.decode(body, self.reply, is_late)
 
     def __repr__(self) -> str:
         return f"<Operation {self.name}: {self.method} {self.path}>"
@@ -178,6 +182,7 @@ CANCEL_RUN = Operation(
     request=models.CancelRun,
     reply=models.CancelledRun,
     needs=("run_id",),
+    acknowledge=lambda _: models.CancelledRun(),
 )
 GET_PROMPT = Operation(
     name="prompts.get",
@@ -204,6 +209,7 @@ SUBMIT_PROMPT = Operation(
     reply=models.AnsweredPrompt,
     needs=("id",),
     values=("values",),
+    acknowledge=lambda request: models.AnsweredPrompt(id=request.id),
 )
 CANCEL_PROMPT = Operation(
     name="prompts.cancel",
@@ -212,4 +218,5 @@ CANCEL_PROMPT = Operation(
     request=models.CancelPrompt,
     reply=models.AnsweredPrompt,
     needs=("id",),
+    acknowledge=lambda request: models.AnsweredPrompt(id=request.id),
 )

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-import msgspec
-
 from .errors import APIError, error_class
 from .http import Response
+from .models.decoding import decode_any
 
 _MAX_MESSAGE = 2000
 _MAX_EXCERPT = 200
@@ -41,8 +40,8 @@ def read_error(body: bytes) -> tuple[str | None, str | None]:
     the text itself is shown, shortened.
     """
     try:
-        content: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        content = decode_any(body)
+    except (ValueError, RecursionError):
         return _excerpt(_text_of_page(body)), None
     message, code = _message(content, _NESTING), _code(content)
     if message is None and code is None and isinstance(content, dict | list) and _says_anything(content):

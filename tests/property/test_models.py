@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from airplane_runbooks import models
 from airplane_runbooks.models import Model, OpenEnum, Run, Session, decode, parse_timestamp
-from airplane_runbooks.models._wire import _normalise, decoder_of
+from airplane_runbooks.models._bounds import Allowance
+from airplane_runbooks.models.decoding import object_reader, plan_of
 
 REPLIES = [
     models.StartedSession,
@@ -106,12 +107,10 @@ stamps = st.text() | st.from_regex(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z
 
 
 @given(stamps | json_values)
-def test_a_timestamp_is_read_or_refused_and_nothing_else(value):
+def test_a_timestamp_of_a_reply_is_read_or_not_set(value):
     body = json.dumps({"status": "Active", "createdAt": value}).encode()
-    try:
-        created_at = decode(body, Session).created_at
-    except msgspec.ValidationError:
-        return
+    created_at = decode(body, Session).created_at
+
     assert created_at is None or created_at.tzinfo is UTC
 
 
@@ -121,7 +120,7 @@ def test_text_that_is_no_timestamp_is_a_value_error(text):
         parsed = parse_timestamp(text)
     except ValueError:
         return
-    assert parsed is None if text == "" else parsed.tzinfo is UTC
+    assert parsed is None if text == "" or text.startswith("0001-01-01") else parsed.tzinfo is UTC
 
 
 # Documents in today's form, made from the types of the models themselves.
@@ -143,6 +142,8 @@ def of_type(hint: Any, depth: int) -> st.SearchStrategy[Any]:
         return documents(hint, depth)
     if issubclass_of(hint, OpenEnum):
         return st.sampled_from([member.value for member in hint]) | st.text()
+    if origin is typing.Annotated:
+        return st.text(min_size=1)
     simple = {str: st.text(), bool: st.booleans(), int: integers, datetime: moments.map(rfc3339), Any: json_values}
     return simple[hint]
 
@@ -171,15 +172,49 @@ def documents(model: type[Model], depth: int = 1) -> st.SearchStrategy[dict[str,
 today = replies.flatmap(lambda model: st.tuples(st.just(model), documents(model)))
 
 
+def documents_of_one_model() -> st.SearchStrategy[tuple[type[Model], dict[str, Any]]]:
+    """Return sessions, runs and prompts: all that has optional fields other than its own list."""
+    kinds = st.sampled_from([models.Session, models.Run, models.Prompt])
+    return kinds.flatmap(lambda model: st.tuples(st.just(model), documents(model)))
+
+
 @given(today)
 def test_both_ways_of_decoding_agree_on_a_document_in_todays_form(pair):
     model, document = pair
     body = json.dumps(document).encode()
 
-    strict = decoder_of(model).decode(body)
-    forgiving = msgspec.convert(_normalise(json.loads(body), model), model)
+    forgiving = object_reader(model)(msgspec.json.decode(body), Allowance(body))
 
-    assert decode(body, model) == strict == forgiving
+    assert decode(body, model) == forgiving
+    strict = plan_of(model).read_quickly(body)
+    assert strict is None or strict == forgiving
+
+
+@given(documents_of_one_model(), st.data())
+def test_what_is_optional_and_cannot_be_read_harms_nothing_else(pair, data):
+    model, document = pair
+    optional = [field for field in msgspec.structs.fields(model) if not field.required]
+    field = data.draw(st.sampled_from(optional))
+    whole = decode(json.dumps(document).encode(), model)
+
+    spoiled = {**document, field.encode_name: data.draw(json_values | stamps)}
+    reply = decode(json.dumps(spoiled).encode(), model)
+
+    for other in msgspec.structs.fields(model):
+        assert other.name == field.name or getattr(reply, other.name) == getattr(whole, other.name)
+
+
+@given(documents_of_one_model(), st.data())
+def test_both_ways_of_decoding_agree_on_whatever_the_strict_one_accepts(pair, data):
+    model, document = pair
+    path = data.draw(st.sampled_from(places(document)))
+    body = json.dumps(replaced(document, path, data.draw(json_values | stamps))).encode()
+    try:
+        strict = plan_of(model).read_quickly(body)
+    except msgspec.DecodeError:
+        return
+
+    assert strict is None or strict == object_reader(model)(msgspec.json.decode(body), Allowance(body))
 
 
 @given(today)

@@ -30,6 +30,7 @@ LAYERS = [
     "errors",
     "params",
     "models",
+    "aside",
     "options",
     "replies",
     "opt_in",
@@ -52,11 +53,14 @@ LAYERS = [
 ]
 MODEL_LAYERS = [
     "_enums",
+    "_timestamps",
+    "_bounds",
     "_wire",
     "_patterns",
     "_regex",
     "_scalars",
     "_values",
+    "decoding",
     "common",
     "prompts",
     "runbooks",

@@ -30,6 +30,7 @@ from airplane_runbooks.models import (
     SessionPage,
     SessionStatus,
     decode,
+    decoding,
 )
 
 MODELS = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, Model)]
@@ -102,12 +103,63 @@ def test_a_run_with_its_older_names_beside_its_id_loses_nothing():
     assert run.params == (Parameter(),)
 
 
-def test_only_a_reply_that_needs_it_is_walked(monkeypatch):
-    monkeypatch.delattr(models._wire, "_normalise")
+@pytest.mark.parametrize("created_at", [FLAT["createdAt"], "2022-01-11 22:32:45.601486+00", "", "soon", None])
+def test_only_a_reply_that_needs_it_is_walked(monkeypatch, created_at):
+    monkeypatch.delattr(decoding, "_read_field")
 
-    assert read({**FLAT, "creatorID": "usr1"}, Run).created_by == "usr1"
-    with pytest.raises(NameError, match="_normalise"):
+    assert read({**FLAT, "createdAt": created_at, "creatorID": "usr1"}, Run).created_by == "usr1"
+    with pytest.raises(NameError, match="_read_field"):
         read(NESTED, Run)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "read_as"),
+    [
+        ("timeout", 3600.0, 3600),
+        ("timeout", 0.0, 0),
+        ("timeout", 1e300, None),
+        ("timeout", 0.5, None),
+        ("timeout", "3600", None),
+        ("timeout", True, None),
+        ("runtime", 5, None),
+        ("taskID", ["tsk1"], None),
+        ("isPrivate", "yes", False),
+        ("paramValues", [], {}),
+        ("resources", {"db": "res1", "other": 1}, {"db": "res1"}),
+        ("params", "none", ()),
+        ("params", [{"slug": "a"}, 7, None, {"slug": 1}], (Parameter(slug="a"), Parameter())),
+        ("constraints", {"labels": [{"key": "a"}, "b"]}, models.RunConstraints(labels=(models.Label(key="a"),))),
+        ("permissions", [{"action": "runs.get", "roleID": 1}], (models.Permission(action="runs.get"),)),
+    ],
+)
+def test_what_is_optional_and_cannot_be_read_is_not_set(member, value, read_as):
+    run = read({**FLAT, member: value}, Run)
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(Run)}
+
+    assert getattr(run, names[member]) == read_as
+    assert (run.id, run.status, run.created_at) == (FLAT["id"], "Succeeded", read(FLAT, Run).created_at)
+
+
+@pytest.mark.parametrize(
+    ("item", "problem"),
+    [
+        (None, "Expected `object`, got `null` - at `$.runs[1]`"),
+        ({}, "Object missing required field `id` - at `$.runs[1]`"),
+        ({"id": "run1", "status": 7}, "Expected `str`, got `int` - at `$.runs[1].status`"),
+        ({"id": None, "status": "Active"}, "Expected `str`, got `null` - at `$.runs[1].id`"),
+    ],
+)
+def test_an_item_of_a_page_that_cannot_be_read_is_refused_by_its_place(item, problem):
+    with pytest.raises(msgspec.ValidationError) as caught:
+        read({"runs": [FLAT, item]}, RunPage)
+
+    assert str(caught.value) == problem
+
+
+def test_a_page_that_is_not_a_list_is_refused():
+    with pytest.raises(msgspec.ValidationError, match="runs"):
+        read({"runs": {"id": "run1"}}, RunPage)
+    assert read({"runs": None}, RunPage).runs == read({}, RunPage).runs == ()
 
 
 def test_a_page_of_older_runs_decodes():

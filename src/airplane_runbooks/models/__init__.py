@@ -1,8 +1,10 @@
 """Requests and replies of every endpoint, as immutable structs with open enums."""
 
 from ._enums import Component, OpenEnum, ParameterType, Role, RunStatus, Runtime, SessionStatus
-from ._wire import Model, Stamped, decode, parse_timestamp
+from ._timestamps import parse_timestamp
+from ._wire import Model, Stamped
 from .common import Constraints, Parameter, ParameterSchema, Permission
+from .decoding import decode
 from .prompts import (
     AnsweredPrompt,
     CancelPrompt,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..params import ConfigVar, Refusal, Upload
 from ._enums import ParameterType
-from ._wire import parse_timestamp
+from ._timestamps import parse_moment
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # RFC 3339 and the form of PostgreSQL; the seconds and the zone may be missing. Python alone would take much more.
@@ -103,7 +103,7 @@ def _date(value: Any) -> date:
 
 def _datetime(value: Any) -> datetime:
     text = _string(value)
-    moment = parse_timestamp(text) if _MOMENT.fullmatch(text) else None
+    moment = parse_moment(text) if _MOMENT.fullmatch(text) else None
     if moment is None:
         raise ValueError
     return moment

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ._wire import Model
+from ._wire import Identifier, Model
 
 
 class ExecuteRunbook(Model, frozen=True, kw_only=True, omit_defaults=True):
@@ -21,4 +21,4 @@ class ExecuteRunbook(Model, frozen=True, kw_only=True, omit_defaults=True):
 class StartedSession(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Reply of `runbooks.execute`: the session that has been started."""
 
-    session_id: str = msgspec.field(name="sessionID")
+    session_id: Identifier = msgspec.field(name="sessionID")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ._wire import Model
+from ._wire import Identifier, Model
 
 
 class ExecuteTask(Model, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,5 +23,5 @@ class ExecuteTask(Model, frozen=True, kw_only=True, omit_defaults=True):
 class StartedRun(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Reply of `tasks.execute`: the run that has been started, or the cached one that was reused."""
 
-    run_id: str = msgspec.field(name="runID")
+    run_id: Identifier = msgspec.field(name="runID")
     is_cached: bool = False

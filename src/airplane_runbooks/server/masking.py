@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -29,8 +28,7 @@ class Secrets:
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._lock = threading.Lock()
-        self._texts = frozenset(text for text in texts if text)
+        self._texts = frozenset(text for text in texts if text and text != MASK)
 
     @classmethod
     def of(cls, parameters: Iterable[Parameter], values: Mapping[str, Any]) -> Secrets:
@@ -42,9 +40,8 @@ class Secrets:
         return cls(texts)
 
     def add(self, other: Secrets) -> None:
-        """Take the texts of another one in, too. Branches of one execution may do so at the same time."""
-        with self._lock:
-            self._texts |= other._texts
+        """Take the texts of another one in, too."""
+        self._texts |= other._texts
 
     def mask(self, text: str) -> str:
         """Put a mask in place of each secret in a text."""

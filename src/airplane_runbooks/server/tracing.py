@@ -17,7 +17,7 @@ Names and attributes hold slugs and IDs; no values, no messages.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
 from datetime import datetime
@@ -109,17 +109,12 @@ class Tracing:
             _KEPT.inject(carrier, _within(span, here))
         return "\n".join(filter(None, (carrier.get("traceparent"), carrier.get("tracestate"))))
 
-    def attempt(
-        self, parent: Run, run: Run, number: int, mask: Callable[[str], str] = str
-    ) -> AbstractContextManager[None]:
-        """Trace one attempt of a step, or of a task (`run` is `parent` then); what is called inside stands below it.
-
-        `mask` hides what must not be seen in the name of an exception's class.
-        """
+    def attempt(self, parent: Run, run: Run, number: int) -> AbstractContextManager[None]:
+        """Trace one attempt of a step, or of a task (`run` is `parent` then); what is called inside stands below it."""
         context = _kept(parent)
         attributes: Attributes = {**_of(run), "airplane.attempt": number}
         span = self._start(f"{run.kind.value} {run.slug}", context, attributes)
-        return _Current(span, context, self._mishaps, mask=mask)
+        return _Current(span, context, self._mishaps)
 
     def answered(self, parent: Run, prompt: Prompt) -> None:
         """Trace a prompt, from the question to the end of the wait, with a link to the span that ended it."""
@@ -184,18 +179,12 @@ class _Current:
     """Makes a span the current one, and ends it. No generator: some exceptions cannot be looked at, as it would."""
 
     def __init__(
-        self,
-        span: Span,
-        parent: Context,
-        mishaps: Mishaps,
-        may_raise: tuple[type[Exception], ...] = (),
-        mask: Callable[[str], str] = str,
+        self, span: Span, parent: Context, mishaps: Mishaps, may_raise: tuple[type[Exception], ...] = ()
     ) -> None:
         self._span = span
         self._parent = parent
         self._mishaps = mishaps
         self._may_raise = may_raise
-        self._mask = mask
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> None:
@@ -205,7 +194,7 @@ class _Current:
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
         if kind is not None and not issubclass(kind, self._may_raise):
             with self._mishaps:
-                _fail(self._span, self._mask(class_name(kind)))
+                _fail(self._span, class_name(kind))
         if self._token is not None:
             with self._mishaps:
                 otel_context.detach(self._token)

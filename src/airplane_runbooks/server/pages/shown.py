@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -12,7 +12,7 @@ from ...models import Parameter, RunStatus, SessionStatus
 from ..backend import Backend
 from ..encoding import decode
 from ..ids import now
-from ..masking import masked_values
+from ..masking import Secrets, masked_values
 from ..store.holds import why_held
 from ..store.records import Prompt, Run, RunKind, Session
 from ..users import Users
@@ -76,12 +76,12 @@ class ShownSession(msgspec.Struct, frozen=True, kw_only=True):
     held: str
 
 
-def show_prompt(prompt: Prompt, users: Users) -> ShownPrompt:
-    """Describe a prompt."""
+def show_prompt(prompt: Prompt, users: Users, secrets: Secrets) -> ShownPrompt:
+    """Describe a prompt, without the secrets of its session."""
     wanted = prompt.reviewers
     return ShownPrompt(
         id=prompt.id,
-        description=prompt.description,
+        description=secrets.mask(prompt.description),
         state=_state(prompt),
         asked_at=prompt.created_at,
         expires_at=prompt.expires_at,
@@ -121,6 +121,7 @@ def show_session(backend: Backend, users: Users, session: Session, page: int | N
     chosen = [shown[one.id] for one in steps[first : first + STEPS_ON_A_PAGE] if one.id in shown]
     open_runs = [one for one in steps if one.kind is RunKind.PROMPT and not one.status.is_terminal]
     prompts = {one.id: prompt for one in chosen + open_runs for prompt in _prompts(backend, one)}
+    secrets = secrets_of(session, prompts.values())
     return ShownSession(
         id=session.id,
         name=session.name,
@@ -131,15 +132,15 @@ def show_session(backend: Backend, users: Users, session: Session, page: int | N
         ended_at=run.ended_at,
         duration=_duration(session.created_at, run.ended_at),
         parameters=show_parameters(session),
-        open_prompts=[show_prompt(prompts[one.id], users) for one in open_runs if one.id in prompts],
-        steps=[_show_step(one, prompts.get(one.id), users) for one in chosen],
+        open_prompts=[show_prompt(prompts[one.id], users, secrets) for one in open_runs if one.id in prompts],
+        steps=[_show_step(one, prompts.get(one.id), users, secrets) for one in chosen],
         first_step=first + 1,
         step_count=len(steps),
         page=page,
         pages=pages,
-        output=_output(run),
-        failure=_failure(run),
-        held=why_held(run) or "",
+        output=_output(run, secrets),
+        failure=_failure(run, secrets),
+        held=secrets.mask(why_held(run) or ""),
     )
 
 
@@ -147,28 +148,36 @@ def _prompts(backend: Backend, run: Run) -> Sequence[Prompt]:
     return backend.prompts(run.id) if run.kind is RunKind.PROMPT else ()
 
 
-def _show_step(run: Run, prompt: Prompt | None, users: Users) -> ShownStep:
+def _show_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) -> ShownStep:
     return ShownStep(
-        name=run.name,
+        name=secrets.mask(run.name),
         status=run.status,
         depth=len(_place(run.position)) - 1,
         attempt=run.attempt,
         started_at=run.active_at or run.created_at,
         ended_at=run.ended_at,
         duration=_duration(run.active_at or run.created_at, run.ended_at),
-        arguments=show_members(run.param_values),
-        output=_output(run) if prompt is None else None,
-        failure=_failure(run),
-        prompt=None if prompt is None else show_prompt(prompt, users),
+        arguments=show_members(secrets.mask_json(run.param_values)),
+        output=_output(run, secrets) if prompt is None else None,
+        failure=_failure(run, secrets),
+        prompt=None if prompt is None else show_prompt(prompt, users, secrets),
     )
 
 
-def _output(run: Run) -> Shown | None:
-    return show_json(run.output) if run.status is RunStatus.SUCCEEDED else None
+def _output(run: Run, secrets: Secrets) -> Shown | None:
+    return show_json(secrets.mask_json(run.output)) if run.status is RunStatus.SUCCEEDED else None
 
 
-def _failure(run: Run) -> str:
-    return "" if run.failure is None else f"{run.failure.kind}: {run.failure.message}"
+def _failure(run: Run, secrets: Secrets) -> str:
+    return "" if run.failure is None else secrets.mask(f"{run.failure.kind}: {run.failure.message}")
+
+
+def secrets_of(session: Session, prompts: Iterable[Prompt] = ()) -> Secrets:
+    """Collect what must not be seen anywhere on the pages of a session."""
+    secrets = Secrets.of(session.params, decode(session.param_values))
+    for prompt in prompts:
+        secrets.add(Secrets.of(prompt.parameters, decode(prompt.values)))
+    return secrets
 
 
 def _labelled(parameters: Sequence[Parameter], document: bytes) -> Sequence[tuple[str, Shown]]:

@@ -14,7 +14,7 @@ from ..ids import new_seed
 from ..store.interface import SessionQuery
 from ..store.records import Prompt
 from . import forms, signing
-from .shown import show_parameters, show_prompt, show_session
+from .shown import secrets_of, show_parameters, show_prompt, show_session
 from .visits import Page, Redirect, Site, Visit
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def _prompt(site: Site, visit: Visit, record: Prompt, fields: Any, *, status: in
     except Forbidden as refusal:
         objection = refusal.message
     values = {
-        "prompt": show_prompt(record, site.users),
+        "prompt": show_prompt(record, site.users, secrets_of(session, [record])),
         "session": session,
         "started_by": site.users.name(session.created_by),
         "parameters": show_parameters(session),

@@ -363,7 +363,7 @@ class Journal:
     async def _attempt(self, run: Run, number: int, call: Callable[[], Awaitable[Any]]) -> Any:
         token = _STEP.set(run.name)
         try:
-            with self._tracing.attempt(self.parent, run, number, self.secrets.mask):
+            with self._tracing.attempt(self.parent, run, number):
                 return await call()
         finally:
             _STEP.reset(token)

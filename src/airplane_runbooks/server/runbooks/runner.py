@@ -204,7 +204,7 @@ class Runner:
 
     def _task(self, journal: Journal, task: Task[..., Any], values: dict[str, Any]) -> Outcome:
         def call() -> Any:
-            with self._tracing.attempt(journal.parent, journal.parent, 1, journal.secrets.mask):
+            with self._tracing.attempt(journal.parent, journal.parent, 1):
                 result = task.function(**task.arguments(values))
                 return asyncio.run(_along(journal, result)) if inspect.isawaitable(result) else result
 
@@ -344,7 +344,5 @@ def _outcome(journal: Journal, call: Callable[[], Any]) -> Outcome:
     except BaseException as problem:  # noqa: BLE001 - SystemExit in a runbook ends the session, not the server
         run = journal.parent
         with suppress(Exception):  # an application may have filters that raise
-            logger.warning(
-                "%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, journal.secrets.mask(describe(problem))
-            )
+            logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, describe(problem))
         return Outcome.failed(journal.failure(problem))
