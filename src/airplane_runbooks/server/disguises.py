@@ -109,7 +109,7 @@ def in_base64(part: str) -> Iterator[tuple[str, str]]:
     for before in range(3):
         skipped = -(-8 * before // 6)  # digits that are not the part's alone
         digits = b64encode(bytes(before) + data).decode().rstrip("=")
-        rest = 8 * (before + len(data)) % 6
+        rest, ends = 8 * (before + len(data)) % 6, ""
         if rest:
             last = _BASE64.index(digits[-1])
             digits, ends = digits[:-1], _BASE64[last : last + (1 << (6 - rest))]

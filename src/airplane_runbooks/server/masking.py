@@ -184,7 +184,7 @@ def reveal(shown: Iterable[Parameter], asked: Iterable[Parameter], values: Mappi
     revealed = dict(values)
     for mask, parameter in zip(shown, asked, strict=True):
         choices = zip(mask.constraints.options or (), parameter.constraints.options or (), strict=False)
-        meant = {option["value"]: real["value"] for option, real in choices if isinstance(option["value"], str)}
+        meant: dict[str, Any] = {one["value"]: real["value"] for one, real in choices if isinstance(one["value"], str)}
         if isinstance(mask.default, str):
             meant[mask.default] = parameter.default
         value = values.get(parameter.slug)
