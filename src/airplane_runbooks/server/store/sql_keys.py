@@ -43,6 +43,7 @@ class SqlKeys:
         self.database = database
         self._clock = clock
         self._claims = itertools.count()
+        self._has_more_to_clean = False
 
     @writing
     def claim(
@@ -56,8 +57,9 @@ class SqlKeys:
     ) -> Claim:
         """Take a key for a call. Raises KeyBusy, Conflict."""
         moment = self._clock()
-        if next(self._claims) % _CLEANING == 0:
-            connection.execute(_CLEAN, {"latest": moment - LIFETIME})
+        if next(self._claims) % _CLEANING == 0 or self._has_more_to_clean:
+            cleaned = connection.execute(_CLEAN, {"latest": moment - LIFETIME}).rowcount
+            self._has_more_to_clean = cleaned == _BATCH
         names = {"the_key": key, "former_key": former_key}
         connection.execute(_EXPIRE, {**names, "latest": moment - LIFETIME})
         entry = connection.execute(_LOCK, names).first()
