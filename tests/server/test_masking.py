@@ -67,7 +67,7 @@ def test_a_secret_too_short_to_look_for_is_masked_as_a_value_only():
     secrets = Secrets.of(PARAMETERS, {"token": "no"})
     document = b'{"no":["no",{"answer":"no","text":"no news"}],"number":0}'
     assert secrets.mask("no") == "no"
-    assert secrets.mask_json(b'"no"') == b'"no"'
+    assert secrets.mask_json(b'"no news"') == b'"no news"'
     assert msgspec.json.decode(secrets.mask_json(document)) == {
         "no": [MASK, {"answer": MASK, "text": "no news"}],
         "number": 0,
@@ -186,7 +186,8 @@ def test_each_line_of_a_secret_is_one():
         ("1234", b'[1234,1234.0,"1234",12345,true]', [MASK, MASK, MASK, 12345, True]),
         ("0042", b"[42,42.0,420]", [MASK, MASK, 420]),
         ("1234", b"1234", MASK),
-        ("0042", b"42", 42),
+        ("0042", b"42", MASK),
+        ("no", b'"no"', MASK),
         ("-12.50", b'[-12.5,"-12.5"]', [MASK, MASK]),
         ("4111111111111111", b"[4111111111111111,4111111111111111.0]", [MASK, MASK]),
         ("004711", b'["is 4711","is 4,711","is 14711"]', [f"is {MASK}", f"is {MASK}", "is 14711"]),

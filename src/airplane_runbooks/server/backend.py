@@ -345,7 +345,7 @@ class Backend:
         whole = _encoded(values, root)
         hidden = {parameter.slug for parameter in parameters if parameter.secret}
         masked = {
-            slug: MASK if slug in hidden and value is not None else secrets.mask_value(value, is_member=True)
+            slug: MASK if slug in hidden and value is not None else secrets.mask_value(value)
             for slug, value in values.items()
         }
         shown = _encoded(masked, root)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..models import Constraints, Parameter
-from .disguises import LONGEST, SHORTEST, disguises, in_base64, in_digits, in_hexadecimal, numbers, parts
+from .disguises import LONGEST, disguises, in_base64, in_digits, in_hexadecimal, numbers, parts
 from .encoding import decode
 from .search import any_of
 
@@ -24,7 +24,7 @@ class Secrets:
     """The secret texts of one session: what must not be seen of it.
 
     Texts and numbers of four characters and more are masked wherever they stand, in all the disguises that are known;
-    shorter ones, and those of nothing but space, only where they are the whole value of an argument or member.
+    shorter ones, and those of nothing but space, only where they are a whole value: an argument, a member or a result.
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -47,9 +47,9 @@ class Secrets:
         """Put a mask in place of each secret in a text."""
         return _search(self._texts).mask(text) if self._texts else text
 
-    def mask_value(self, value: Any, *, is_member: bool = False) -> Any:
+    def mask_value(self, value: Any) -> Any:
         """Put a mask in place of each secret in a JSON value: in its strings, keys and numbers."""
-        return _search(self._texts).mask_value(value, is_member=is_member) if self._texts else value
+        return _search(self._texts).mask_value(value) if self._texts else value
 
     def mask_json(self, document: bytes) -> bytes:
         """Put a mask in place of each secret in a JSON document."""
@@ -117,15 +117,15 @@ class _Search:
             text = text.replace(long, MASK)
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
-    def mask_value(self, value: Any, *, is_member: bool) -> Any:
+    def mask_value(self, value: Any) -> Any:
         if isinstance(value, str):
-            return MASK if is_member and value in self._whole else self.mask(value)
+            return MASK if value in self._whole else self.mask(value)
         if isinstance(value, list):
-            return [self.mask_value(item, is_member=True) for item in value]
+            return [self.mask_value(item) for item in value]
         if isinstance(value, dict):
-            return {self.mask(key): self.mask_value(item, is_member=True) for key, item in value.items()}
+            return {self.mask(key): self.mask_value(item) for key, item in value.items()}
         if isinstance(value, int | float) and not isinstance(value, bool) and value in self._numbers:
-            return MASK if is_member or len(str(value)) >= SHORTEST else value
+            return MASK
         return value
 
 
