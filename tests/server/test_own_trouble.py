@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
+from uuid import uuid4
 
 import pytest
 
@@ -238,3 +240,61 @@ def test_a_lack_of_threads_costs_no_session_anything(monkeypatch):
             assert follow(api, start(api, slug, slug))[0] == "Succeeded"
     assert set(CALLS.values()) == {1}
     assert lacking == set()
+
+
+def insistently(api, path, body):
+    """Post until it is answered 200, with one key."""
+    key = {"Idempotency-Key": str(uuid4())}
+
+    def posted():
+        answer = api.post(path, body, **key)
+        assert answer.status in {200, 409, 503}, answer.json
+        return answer.status == 200 and answer.json
+
+    return eventually(posted, deadline=60)
+
+
+@pytest.mark.postgres
+@pytest.mark.once
+def test_cutting_all_connections_again_and_again_costs_no_session_anything(postgres, postgres_url):
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE datname = '{postgres_url.partition('?')[0].rpartition('/')[2]}'"
+    )
+    ended = threading.Event()
+
+    def keep_cutting():
+        for _ in range(30):
+            postgres.execute(cut)
+            ended.wait(0.3)
+
+    with served(*RUNBOOKS, database=postgres_url) as api, ThreadPoolExecutor(8) as callers:
+        cutter = threading.Thread(target=keep_cutting)
+        cutter.start()
+
+        def through(number):
+            slug, tag = ("plain", "coroutine")[number % 2], str(number)
+            started = insistently(api, "/runbooks/execute", {"slug": slug, "paramValues": {"tag": tag}})
+            session_id = started["sessionID"]
+
+            prompt = eventually(partial(first_prompt, api, session_id), deadline=60)
+            insistently(api, "/prompts/submit", {"id": prompt, "values": {"go": True}})
+            return eventually(partial(has_ended, api, session_id), deadline=60)
+
+        ends = Counter(callers.map(through, range(150)))
+        cutter.join()
+    assert ends == {"Succeeded": 150}
+    assert {call: count for call, count in CALLS.items() if count != 1} == {}
+
+
+def first_prompt(api, session_id):
+    answer = api.get("/runs/list", sessionID=session_id)
+    waiting = [run["id"] for run in answer.json["runs"] if run["isWaitingForUser"]] if answer.status == 200 else []
+    answer = api.get("/prompts/list", runID=waiting[0]) if waiting else answer
+    return waiting and answer.status == 200 and answer.json["prompts"][0]["id"]
+
+
+def has_ended(api, session_id):
+    answer = api.get("/sessions/get", id=session_id)
+    status = answer.status == 200 and answer.json["status"]
+    return status in {"Succeeded", "Failed", "Cancelled"} and status
