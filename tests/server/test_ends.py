@@ -105,6 +105,7 @@ RAISED = {
     "endless": (Endless, "Endless", NO_MESSAGE.format("RecursionError")),
     "leaving": (Leaving, "Leaving", NO_MESSAGE.format("SystemExit")),
     "oddly": (Oddly, "Oddly", "odd"),
+    "disguised": (lambda: Disguised("d"), "Disguised", "d"),
     "huge": (lambda: KeyError.__base__("x" * 1_000_000), "LookupError", "x" * 10_000 + "... (1000000 characters)"),
     "broken": (lambda: LookupError("caf\udce9"), "LookupError", "caf?"),
     "nul": (lambda: LookupError("a\0b"), "LookupError", "a\0b"),
@@ -226,7 +227,7 @@ def raises_in_finally(context: Context) -> None:
     try:
         context.step(fails, "mute")
     finally:
-        fails("stop")
+        fails("disguised")
 
 
 @pytest.fixture(scope="module")
@@ -250,8 +251,11 @@ def test_a_step_fails_with_whatever_it_raises(api, where, what):
 
 @pytest.mark.parametrize("what", RAISED)
 @pytest.mark.parametrize("where", ["body", "branch", "body_on_the_loop"])
-def test_a_runbook_fails_with_whatever_it_raises(api, where, what):
+def test_a_runbook_fails_with_whatever_it_raises(api, where, what, caplog):
     assert api.finishes(where, {"what": what}, "Failed") == {"error": RAISED[what][2]}
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert all(f"failed: {RAISED[what][1]} at " in line for line in said)
+    assert len(said) <= 1
 
 
 @pytest.mark.parametrize("what", RAISED)
@@ -279,7 +283,7 @@ def test_a_cancellation_that_cannot_be_described_is_one_all_the_same(api):
 
 
 def test_what_is_raised_last_is_what_counts(api):
-    assert api.finishes("raises_in_finally", status="Failed") == {"error": "s"}
+    assert api.finishes("raises_in_finally", status="Failed") == {"error": "d"}
 
 
 def test_an_application_whose_log_raises_gets_its_sessions_ended(api, monkeypatch):

@@ -22,20 +22,20 @@ from ..store.interface import Store
 from ..store.records import Failure, Outcome, Run, RunKind, Suspect
 from ..tracing import Tracing
 from ..vault import Vault, VaultError
+from . import loops
 from .authoring import Registry, Runbook, Task
-from .context import AsyncContext, Context, awaited, run_at_once
+from .context import AsyncContext, Context, run_at_once
 from .executions import Execution, Executions, cancelled
 from .guard import apart, guarded, insist
 from .halts import EngineTrouble, Halt, Interrupted, PromptCancelled, ReplayMismatch, Stopped
 from .journal import Journal
+from .loops import cancel, ended
 from .suspicion import Trials
-from .threads import Workers
+from .threads import Ended, Workers
 
 logger = logging.getLogger(__name__)
 
 MOST_CRASHES = 10  # in a row at one place, and alone, before a session is given up
-
-_PATIENCE = 0.05  # seconds between two cancellations of a runbook that does not let go
 
 
 class Runner:
@@ -206,7 +206,7 @@ class Runner:
         def call() -> Any:
             with self._tracing.attempt(journal.parent, journal.parent, 1):
                 result = task.function(**task.arguments(values))
-                return asyncio.run(_along(journal, result)) if inspect.isawaitable(result) else result
+                return _go_along_task(journal, result) if inspect.isawaitable(result) else result
 
         return _outcome(journal, call)
 
@@ -255,10 +255,7 @@ class Runner:
                 raise journal.mismatch(f"its parameters do not fit: {problem}") from None
             raise
         if runbook.is_async:
-            runner = asyncio.Runner()
-            with journal.apart():
-                runner.get_loop()  # takes descriptors, which may have run out
-            return self._go_along(runner, journal, runbook, arguments)
+            return self._go_along(_runner(journal), journal, runbook, arguments)
         journal.start(threading.get_ident())
         return runbook.function(Context(journal, self._stopping), **arguments)
 
@@ -272,30 +269,35 @@ class Runner:
                 loop.call_soon_threadsafe(context.interrupt)
 
         journal.execution.when_interrupted(interrupt)
+
+        async def rest() -> None:
+            journal.end(quiet=False)
+            await context.finish_steps()
+
         try:
-            return runner.run(self._along(journal, context, runbook, arguments))
+            return loops.run(runner, self._along(journal, context, runbook, arguments), rest).result()
         finally:
             if context.given_up:  # nobody waits for those that would not let themselves be cancelled
                 loop.set_exception_handler(lambda *_: None)
                 loop.close()
             else:
-                runner.close()
+                loops.close(runner)
 
     async def _along(
         self, journal: Journal, context: AsyncContext, runbook: Runbook[..., Any], arguments: dict[str, Any]
-    ) -> Any:
+    ) -> Ended:
         """Go along a coroutine function until it ends, or until it must or can get no further."""
 
         async def main() -> Any:
             journal.start(asyncio.current_task())
             return await runbook.function(context, **arguments)
 
-        task = asyncio.create_task(main())
+        task = asyncio.create_task(ended(main()))
         quiet = asyncio.create_task(context.until_quiet())
         await asyncio.wait({task, quiet}, return_when=asyncio.FIRST_COMPLETED)
         quiet.cancel()
         journal.end(quiet=not task.done())
-        await _cancel(task)
+        await cancel(task)
         await context.finish_steps()
         return task.result()
 
@@ -307,9 +309,25 @@ class Runner:
             self._tracing.ended(run, outcome)
 
 
-async def _along(journal: Journal, awaitable: Awaitable[Any]) -> Any:
+def _runner(journal: Journal) -> asyncio.Runner:
+    """Return a runner that has its event loop."""
+    runner = asyncio.Runner()
+    with journal.apart():
+        runner.get_loop()  # takes descriptors, which may have run out
+    return runner
+
+
+def _go_along_task(journal: Journal, awaitable: Awaitable[Any]) -> Any:
+    runner = _runner(journal)
+    try:
+        return loops.run(runner, _along(journal, awaitable)).result()
+    finally:
+        loops.close(runner)
+
+
+async def _along(journal: Journal, awaitable: Awaitable[Any]) -> Ended:
     """Go along what a task has returned until it ends, or is cancelled from outside."""
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(awaited(awaitable))
+    loop, task = asyncio.get_running_loop(), asyncio.create_task(ended(awaitable))
     over = asyncio.Event()
 
     def interrupt() -> None:
@@ -320,15 +338,8 @@ async def _along(journal: Journal, awaitable: Awaitable[Any]) -> Any:
     waiting = asyncio.create_task(over.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    await _cancel(task)
+    await cancel(task)
     return task.result()
-
-
-async def _cancel(task: asyncio.Future[Any]) -> None:
-    """Cancel until it has ended: it may catch one cancellation and wait for something else."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=_PATIENCE)
 
 
 def _outcome(journal: Journal, call: Callable[[], Any]) -> Outcome:

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from math import isfinite
 from typing import Any
 
+from .loops import ended
 from .threads import Ended
 
 _OVER: ContextVar[threading.Event | None] = ContextVar("over", default=None)
@@ -95,7 +96,7 @@ class InTask:
         self._seconds = seconds
         self._begin = begin
         self._given_up = given_up
-        self._last: asyncio.Task[Any] | None = None
+        self._last: asyncio.Task[Ended] | None = None
 
     async def __call__(self) -> Any:
         """Call, and return what was returned. Raises what was raised, and Timeout."""
@@ -104,11 +105,11 @@ class InTask:
         over = threading.Event()
         token = _OVER.set(over)
         try:
-            self._last = task = asyncio.create_task(self._begin())
+            self._last = task = asyncio.create_task(ended(self._begin()))
         finally:
             _OVER.reset(token)
         if await self._has_ended(task):
-            return task.result()
+            return task.result().result()
         over.set()
         await self._cancel(task)
         raise Timeout(self._seconds)
@@ -122,9 +123,6 @@ class InTask:
 
     async def _cancel(self, task: asyncio.Task[Any]) -> None:
         task.cancel()
-        if (await asyncio.wait({task}, timeout=_LETTING_GO))[0]:
-            if not task.cancelled():
-                task.exception()  # too late to matter
-        else:
+        if not (await asyncio.wait({task}, timeout=_LETTING_GO))[0]:
             self._given_up.add(task)
             task.add_done_callback(self._given_up.discard)
