@@ -160,8 +160,8 @@ class APIError(AirplaneError):
         request_id: The server's ID of the request, if it sent one.
         retry_after: Seconds from the `Retry-After` header, if any.
         headers: Response headers.
-        body: Response body as it came, but for the credentials: JSON with them is written anew without them, and what
-            cannot be searched for them, being compressed or longer than 4 MiB, is left out.
+        body: Response body as it came, but for credentials that were sent: JSON with them is written anew without
+            them, and what cannot be searched for them, being compressed or of megabytes, is left out.
     """
 
     def __init__(

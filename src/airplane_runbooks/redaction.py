@@ -31,7 +31,8 @@ DROPPED = "[dropped: too much to search for credentials]"
 
 _PACKAGE = __name__.partition(".")[0]
 _SHORT = 8  # shorter keys are masked as whole words only, or they would blot out parts of ordinary words
-_LONGEST = 4 * 1024 * 1024  # characters of a text, and of all that is decoded from it
+_LONGEST = 4 * 1024 * 1024  # characters of a text
+_MOST_DECODED = 512 * 1024  # characters that are decoded: of the worst text, that is a fifth of a second
 _MOST_FORMS = 64
 
 _BACKSLASH = re.compile(
@@ -62,6 +63,7 @@ def _without_nulls(text: str) -> str:
 
 
 _DECODERS = (_without_backslashes, _without_percents, html.unescape, _without_nulls)
+_MARKS = ("\\", "%", "&", "\0")  # without any of which no decoder changes anything
 
 
 class Redactor:
@@ -90,17 +92,18 @@ class Redactor:
         """Return a text without the secrets, decoded as far as it takes to mask them."""
         if not self._needles:
             return text
-        left = _LONGEST - len(text)
-        if left < 0:
+        if len(text) > _LONGEST:
             return DROPPED
         text = self._masked(text)
-        seen, waiting = {text}, [text]
+        seen, waiting, left = {text}, [text], _MOST_DECODED
         while waiting:
             current = waiting.pop()
+            if not any(mark in current for mark in _MARKS):
+                continue
+            left -= len(current)
+            if left < 0 or len(seen) > _MOST_FORMS:
+                return DROPPED
             for plain in {decode(current) for decode in _DECODERS} - seen:
-                left -= len(plain)
-                if left < 0 or len(seen) > _MOST_FORMS:
-                    return DROPPED
                 masked = self._masked(plain)
                 if masked != plain:
                     text, seen, waiting = masked, {masked}, [masked]
@@ -122,6 +125,8 @@ class Redactor:
         clean = self.text(text)
         if clean == text:
             return data
+        if clean == DROPPED:
+            return b""
         try:
             again: bytes = msgspec.json.encode(self.value(msgspec.json.decode(data)))
         except (ValueError, RecursionError):

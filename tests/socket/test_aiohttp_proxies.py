@@ -17,6 +17,7 @@ from tests.socket.test_proxies import (  # noqa: F401  # to be collected here, t
     authority,
     test_a_dripping_proxy_does_not_outlast_the_timeout,
     test_a_proxy_that_does_not_speak_http_was_not_sent,
+    test_a_proxy_that_repeats_its_password_does_not_bring_it_into_an_error,
     test_a_refused_tunnel_was_not_sent,
     test_a_tunnel_may_lead_to_an_address,
     test_a_tunnel_through_which_the_proxy_speaks_first_is_not_used,

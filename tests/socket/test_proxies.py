@@ -21,6 +21,7 @@ from airplane_runbooks import (
     ConnectError,
     ConnectionLost,
 )
+from airplane_runbooks.redaction import redactor_of
 from airplane_runbooks.testing import FakeTransport
 from airplane_runbooks.testing.conformance import KEY, request_to, within
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
@@ -238,6 +239,19 @@ def test_plain_http_is_forwarded_with_the_whole_url() -> None:
     assert head.startswith(b"post http://api.test:8080/v0/runbooks/execute http/1.1\r\n")
     assert b"\r\nhost: api.test:8080\r\n" in head
     assert b"\r\nproxy-authorization: basic " in head
+
+
+def test_a_proxy_that_repeats_its_password_does_not_bring_it_into_an_error() -> None:
+    def script(peer: Peer) -> None:
+        peer.send(reply(peer.read_request(), status="407 Proxy Authentication Required"))
+
+    secret = base64.b64encode(b"user:hunter2").decode()
+    with HostileServer(script) as proxy:
+        transport = Urllib3Transport(proxy=f"http://user:hunter2@localhost:{proxy.port}")
+        request = request_to("http://api.test")
+        assert secret in transport.send(request, 10).body.decode()
+        transport.close()
+    assert secret not in redactor_of(request.call.sent).text(f"proxy-authorization: Basic {secret}")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from aiohttp.connector import Connection
 from msgspec import UNSET, UnsetType
 
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
-from ..http import IDEMPOTENCY_HEADER, Fields, Request, Response
+from ..http import IDEMPOTENCY_HEADER, Fields, Headers, Request, Response
 from ._connector import Connector, Way
 from ._proxies import Proxies, Proxy, needs_tls
 from ._wire import Exchange, Wire
@@ -231,6 +231,7 @@ class _Attempt:
         if self._lane.forwarder is not None:
             target = request.url
             fields.update(self._lane.forwarder.headers)
+            request.call.sent += (Headers(self._lane.forwarder.headers),)
         await wire.carry(exchange, request.method, target, fields, request.body)
 
     async def _connect(self, connector: Connector) -> Connection:

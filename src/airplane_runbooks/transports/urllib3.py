@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from urllib3.exceptions import ClosedPoolError, EmptyPoolError
 
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError
-from ..http import Fields, Request, Response
+from ..http import Fields, Headers, Request, Response
 from ._connections import HTTPPool, HTTPSPool
 from ._deadline import Deadline
 from ._http11 import as_response
@@ -35,7 +35,7 @@ class _Route(NamedTuple):
     pool: urllib3.HTTPConnectionPool
     slots: Slots
     host: str
-    absolute: bool  # a proxy that forwards plain http wants the whole URL
+    forwarder: Proxy | None  # one that forwards plain http wants the whole URL, and may repeat its own headers
 
 
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
@@ -104,10 +104,12 @@ class Urllib3Transport:
         route = self._routes.get(request.origin) or self._route(request.origin)
         fields = Fields(request.headers.raw())
         fields["host"] = route.host
+        if route.forwarder is not None:
+            request.call.sent += (Headers(route.forwarder.headers),)
         try:
             answer: Any = route.pool.urlopen(
                 request.method,
-                request.url if route.absolute else request.target,
+                request.target if route.forwarder is None else request.url,
                 body=request.body,
                 headers=fields,
                 retries=_NO_RETRIES,
@@ -144,7 +146,7 @@ class Urllib3Transport:
         pool = manager.connection_from_url(origin)
         pool.conn_kw["max_response_bytes"] = self._max_response_bytes
         slots: Any = pool.pool
-        return _Route(pool, slots, host, absolute=proxy is not None and scheme == "http")
+        return _Route(pool, slots, host, forwarder=proxy if scheme == "http" else None)
 
     def _manager(self, proxy: Proxy | None) -> urllib3.PoolManager:
         options: dict[str, Any] = {"maxsize": self._pool_size, "block": True, "ssl_context": self._ssl_context}
