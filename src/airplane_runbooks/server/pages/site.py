@@ -95,8 +95,8 @@ class Pages:
         async def endpoint(request: Request) -> Response:
             if is_for_api(request):
                 return refuse(request, elsewhere(request))
+            visit = self._visit(request)
             try:
-                visit = self._visit(request)
                 if method == "POST" and not signing.is_from_here(request.headers, request.scope[HERE]):
                     raise Forbidden("foreign_form", _FOREIGN)
                 return await receive(request, visit, path, view)
