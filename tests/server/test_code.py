@@ -142,3 +142,8 @@ def test_a_version_that_was_recorded_earlier_is_known(tmp_path):
     assert not book(tmp_path, " a", "2").fits(recorded)
     assert not book(tmp_path, " a").fits(recorded)
     assert book(tmp_path, " a").fits("")
+
+
+def test_a_version_is_short(tmp_path):
+    with pytest.raises(ValueError, match="version= has at most 200 characters"):
+        book(tmp_path, " a", "1" * 201)

@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.postgres, pytest.mark.once]
 
 KEY = "tkn_rolling_4c1f0a7be2"
 PROGRAM = """
-import sys
-from airplane_runbooks.server import Context, runbook, serve
+import sys, time
+from airplane_runbooks.server import Context, cancelled, runbook, serve
 
 def step():
     return 1
@@ -27,7 +27,19 @@ def book(context: Context) -> str:
     context.prompt("Go on?", go=bool)
     return "CODE"
 
-serve([book], database=sys.argv[1], port=int(sys.argv[2]), api_key="KEY")
+def look():
+    while not cancelled():
+        time.sleep(0.02)
+
+@runbook
+def patient(context: Context) -> None:
+    context.step(look)
+
+@runbook
+def deaf(context: Context) -> None:
+    context.step(time.sleep, 1000)
+
+serve([book, patient, deaf], grace=1, database=sys.argv[1], port=int(sys.argv[2]), api_key="KEY")
 """
 
 
@@ -98,3 +110,18 @@ def test_sessions_go_to_the_servers_that_have_their_code_and_are_held_when_the_l
     assert [result(new, session_id) for session_id in (held, other)] == [("Succeeded", "old")] * 2
     stop(back)
     stop(new)
+
+
+def test_a_cancel_that_one_server_takes_is_seen_by_the_step_on_another_and_a_hung_one_is_given_up(start):
+    first = start("one")
+    ids = {slug: first.execute(slug) for slug in ("patient", "deaf")}
+    for session_id in ids.values():
+        eventually(lambda session_id=session_id: len(first.runs(session_id)) == 2, 30)
+    other = start("two")
+    for session_id in ids.values():
+        assert other.post("/runs/cancel", {"runID": other.runs(session_id)[0]["id"]}).status == 200
+    for session_id in ids.values():
+        eventually(lambda session_id=session_id: other.session(session_id)["status"] == "Cancelled", 30)
+    assert first.process.poll() is None
+    stop(other)
+    stop(first)

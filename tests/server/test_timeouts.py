@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import urllib3
@@ -72,6 +75,14 @@ async def async_steps(context: AsyncContext, which: str) -> str:
     except StepFailed as problem:
         return failure_of(problem)
     return "returned"
+
+
+@runbook
+async def blocks(context: AsyncContext) -> None:
+    async def block() -> None:
+        DOOR.wait(60)
+
+    await context.step(block, timeout=0.1)
 
 
 @runbook
@@ -206,6 +217,7 @@ def quick(context: Context) -> str:
 BOOKS = [
     plain_step,
     async_steps,
+    blocks,
     uncaught,
     retried,
     in_time,
@@ -250,6 +262,11 @@ def test_a_step_that_does_not_return_in_time_fails_and_the_runbook_goes_on(api):
 @pytest.mark.parametrize(("which", "name"), [("thread", "hang"), ("coroutine", "hang_async"), ("swallows", "swallow")])
 def test_so_does_a_step_of_a_coroutine(api, which, name):
     assert api.finishes("async_steps", {"which": which}) == f"{name} {LATE}"
+
+
+def test_a_coroutine_that_blocks_its_event_loop_fails_the_session(api):
+    assert "keeps its event loop" in api.finishes("blocks", status="Failed")["error"]
+    assert api.finishes("quick") == "done"
 
 
 def test_what_comes_too_late_is_not_kept(api):
@@ -386,6 +403,33 @@ def test_steps_that_never_return_cost_no_worker_until_there_are_too_many_and_the
     DOORS["first"].set()
     eventually(lambda: ready(api)[0] == 200)
     api.reaches(session_id, "Succeeded")
+
+
+HANGING = """
+import asyncio, threading
+from airplane_runbooks.server import AsyncContext, Context, RunbookServer, runbook
+from tests.server.support import Client, eventually
+
+@runbook
+def branches(context: Context) -> None:
+    context.parallel(lambda: context.step(threading.Event().wait))
+
+@runbook
+async def coroutine(context: AsyncContext) -> None:
+    await context.step(threading.Event().wait)
+
+with RunbookServer([branches, coroutine], grace=0.1) as server:
+    client = Client(server)
+    for slug in ("branches", "coroutine"):
+        session_id = client.execute(slug)
+        eventually(lambda: len(client.runs(session_id)) == 2)
+    client.close()
+"""
+
+
+def test_threads_that_hang_do_not_keep_the_interpreter_from_its_exit():
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", HANGING], cwd=root, timeout=40, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("inf"), float("nan")])

@@ -20,6 +20,7 @@ import msgspec
 
 _CODE = "code "  # before a digest, tells it from those of earlier versions of this package
 _VERSION = " version "
+_LONGEST_VERSION = 200  # characters; it is part of an index
 
 _IGNORED = frozenset({"ctx", "kind", "type_comment"})  # follow from the rest, or mean nothing
 _HAS_TYPE_PARAMETERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -40,7 +41,9 @@ class Code(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, function: Callable[..., Any], version: str | None) -> Code:
-        """Digest a function."""
+        """Digest a function. Raises ValueError for a version that is too long."""
+        if version is not None and len(version) > _LONGEST_VERSION:
+            raise ValueError(f"version= has at most {_LONGEST_VERSION} characters")
         if (tree := _definition(function)) is not None:
             texts = {"".join(_texts(tree, dump.words)) for dump in _DUMPS}
             return cls(_digest("".join(_texts(tree, _words))), version, frozenset(map(_digest, texts)))

@@ -377,7 +377,7 @@ class AsyncContext(_Base):
     ) -> Callable[[], Awaitable[Any]]:
         call = partial(function, *args, **kwargs)
         if is_async(function):
-            return call if timeout is None else InTask(timeout, call, self.given_up)
+            return call if timeout is None else self._in_task(timeout, call)
         limited = self._on_thread(timeout, call, _has_ended)
 
         async def attempt() -> Any:
@@ -387,9 +387,12 @@ class AsyncContext(_Base):
                 result = await (self._unlimited(call) if limited is None else limited())
             if not inspect.isawaitable(result):
                 return result
-            return await (result if timeout is None else InTask(timeout, partial(awaited, result), self.given_up)())
+            return await (result if timeout is None else self._in_task(timeout, partial(awaited, result))())
 
         return attempt
+
+    def _in_task(self, timeout: float, call: Callable[[], Coroutine[Any, Any, Any]]) -> InTask:
+        return InTask(timeout, call, self._execution.bounded, self.given_up)
 
     async def _unlimited(self, function: Callable[[], Any]) -> Any:
         thread = self._begin(function)

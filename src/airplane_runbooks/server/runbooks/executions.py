@@ -36,6 +36,9 @@ class Execution:
         self.run = run
         self._workers = workers
         self._begun = time.monotonic()
+        left = None if run.timeout is None else run.timeout - run.spent / 1_000_000
+        self._end = None if left is None else self._begun + left
+        self._limits: dict[object, float] = {}
         self._interrupted: float | None = None
         self._hooks: list[Callable[[], None]] = []
         self._threads: list[Future[Ended]] = []
@@ -45,8 +48,15 @@ class Execution:
     @property
     def deadline(self) -> float | None:
         """When its time is up, by the monotonic clock."""
-        timeout = self.run.timeout
-        return None if timeout is None else self._begun + timeout - self.run.spent / 1_000_000
+        moments = [self._end, *self._limits.values()]
+        return min((one for one in moments if one is not None), default=None)
+
+    @property
+    def lateness(self) -> str:
+        """What has had its time."""
+        if self._end is not None and time.monotonic() >= self._end:
+            return f"it was executed for more than {self.run.timeout:g} seconds"
+        return "a step did not return in time, and keeps its event loop from everything else"
 
     @property
     def spent(self) -> int | None:
@@ -85,6 +95,16 @@ class Execution:
         """Go on without a thread that has had its time."""
         self._workers.give_up([thread])
 
+    @contextmanager
+    def bounded(self, seconds: float) -> Generator[None]:
+        """Give what is done inside so many seconds, or else the execution has had its time."""
+        key = object()
+        self._limits[key] = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del self._limits[key]
+
     def when_interrupted(self, hook: Callable[[], None]) -> None:
         """Call a function, on whichever thread, once the execution is to end."""
         with self._lock:
@@ -117,10 +137,10 @@ def cancelled() -> bool:
 class Executions:
     """All executions of one server. A thread of its own looks after them as long as there are any.
 
-    `time_out` ends a run whose time is up.
+    `time_out` ends the run of one whose time is up.
     """
 
-    def __init__(self, store: Store, time_out: Callable[[Run], None]) -> None:
+    def __init__(self, store: Store, time_out: Callable[[Execution], None]) -> None:
         self._store = store
         self._time_out = time_out
         self._all: dict[str, Execution] = {}
@@ -196,7 +216,7 @@ class Executions:
                     one.interrupt()
         for one in executions:
             if one.deadline is not None and moment >= one.deadline and not one.is_interrupted:
-                self._time_out(one.run)
+                self._time_out(one)
                 one.interrupt()
             if one.is_out_of_patience and not one.over.is_set():
                 self._store.release(one.run.id, one.run.epoch)  # a session that is Cancelling becomes Cancelled

@@ -162,8 +162,8 @@ class Runner:
             self._workers.go_on(without=left)
         return bool(main.done() and main.result().result())
 
-    def _time_out(self, run: Run) -> None:
-        outcome = Outcome.failed(Failure("Timeout", f"it was executed for more than {run.timeout:g} seconds"))
+    def _time_out(self, execution: Execution) -> None:
+        run, outcome = execution.run, Outcome.failed(Failure("Timeout", execution.lateness))
         if self._store.finish(run.id, outcome, run.epoch):
             self._tracing.ended(run, outcome)
 

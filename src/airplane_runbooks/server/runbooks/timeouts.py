@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from math import isfinite
 from typing import Any
@@ -14,6 +15,7 @@ from .loops import ended
 from .threads import Ended
 
 _OVER: ContextVar[threading.Event | None] = ContextVar("over", default=None)
+_STALLED = 2.0  # seconds after which a loop that does not even notice that time is up is taken for blocked
 _LETTING_GO = 1.0  # seconds for a coroutine that has been cancelled to come to its end
 
 
@@ -87,13 +89,19 @@ class OnThread:
 class InTask:
     """A coroutine function whose calls, one after the other, are given so many seconds, and cancelled then.
 
-    One that goes on nevertheless is given up: it stays in `given_up`.
+    One that goes on nevertheless is given up: it stays in `given_up`. One that blocks the event loop cannot be
+    cancelled; so all of it is `bounded` from outside as well.
     """
 
     def __init__(
-        self, seconds: float, begin: Callable[[], Coroutine[Any, Any, Any]], given_up: set[asyncio.Task[Any]]
+        self,
+        seconds: float,
+        begin: Callable[[], Coroutine[Any, Any, Any]],
+        bounded: Callable[[float], AbstractContextManager[None]],
+        given_up: set[asyncio.Task[Any]],
     ) -> None:
         self._seconds = seconds
+        self._bounded = bounded
         self._begin = begin
         self._given_up = given_up
         self._last: asyncio.Task[Ended] | None = None
@@ -102,6 +110,10 @@ class InTask:
         """Call, and return what was returned. Raises what was raised, and Timeout."""
         if self._last is not None and not await self._has_ended(self._last):
             raise Timeout(self._seconds)
+        with self._bounded(self._seconds + _LETTING_GO + _STALLED):
+            return await self._begun()
+
+    async def _begun(self) -> Any:
         over = threading.Event()
         token = _OVER.set(over)
         try:
