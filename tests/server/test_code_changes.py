@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -258,23 +259,57 @@ def test_a_held_session_can_be_cancelled_by_anybody_and_failed_by_the_operator(u
         assert api.session(healthy)["status"] == "Waiting"
 
 
+@contextmanager
+def browsing(api, key=KEY):
+    """Yield a function that asks for a page of somebody who has signed in."""
+    pool = urllib3.PoolManager()
+    root = api.url.removesuffix("/v0")
+    headers = {"Origin": root, "Sec-Fetch-Site": "same-origin"}
+
+    def ask(path, **form):
+        options = {"fields": form, "encode_multipart": False} if form else {}
+        return pool.request("POST" if form else "GET", root + path, redirect=False, headers=headers, **options)
+
+    headers["Cookie"] = ask("/sign-in", key=key).headers["set-cookie"].partition(";")[0]
+    yield ask
+    pool.clear()
+
+
+def token_of(page):
+    return re.search('name="token" value="([^"]+)"', page.data.decode().partition("<main")[2])[1]
+
+
 def test_the_pages_say_so_and_show_no_form(url, compiled):
     session_id, prompt_id = waiting(url, compiled(OLD))
-    with serving(url, compiled(NEW)) as api:
-        pool = urllib3.PoolManager()
-        root = api.url.removesuffix("/v0")
-        reply = pool.request(
-            "POST",
-            f"{root}/sign-in",
-            fields={"key": KEY},
-            encode_multipart=False,
-            redirect=False,
-            headers={"Origin": root, "Sec-Fetch-Site": "same-origin"},
-        )
-        cookie = {"Cookie": reply.headers["set-cookie"].partition(";")[0]}
-        prompt = pool.request("GET", f"{root}/prompts/{prompt_id}", headers=cookie).data.decode()
+    with serving(url, compiled(NEW)) as api, browsing(api) as ask:
+        prompt = ask(f"/prompts/{prompt_id}").data.decode()
         assert "This cannot be answered for now" in prompt
         assert 'name="action"' not in prompt
-        session = pool.request("GET", f"{root}/sessions/{session_id}", headers=cookie).data.decode()
-        assert "This session is held" in session
-        pool.clear()
+        assert "This session is held" in ask(f"/sessions/{session_id}").data.decode()
+    with serving(url, compiled(OLD)) as api, browsing(api) as ask:
+        form = ask(f"/prompts/{prompt_id}")
+        assert 'name="action"' in form.data.decode()
+    with serving(url, compiled(NEW)) as api, browsing(api) as ask:  # whoever has the form open learns it then
+        answer = ask(f"/prompts/{prompt_id}", token=token_of(form), action="submit", go="on")
+        assert answer.status == 423
+        assert api.session(session_id)["status"] == "Waiting"
+
+
+def test_a_held_session_can_be_cancelled_and_failed_on_its_page(url, compiled):
+    book = compiled(OLD)
+    ids = [waiting(url, book)[0] for _ in range(2)]
+    ada = User("ada@example.com", "tkn_ada_5d41402abc4b2a76")
+    with serving(url, compiled(NEW), users=[ada]) as api:
+        with browsing(api, "tkn_ada_5d41402abc4b2a76") as ask:
+            page = ask(f"/sessions/{ids[0]}")
+            assert "Fail the session" not in page.data.decode()
+            token = token_of(page)
+            assert ask(f"/sessions/{ids[0]}", token="x", action="cancel").status == 403
+            assert ask(f"/sessions/{ids[0]}", token=token, action="other").status == 400
+            assert ask(f"/sessions/{ids[0]}", token=token, action="fail").status == 403
+            assert ask(f"/sessions/{ids[0]}", token=token, action="cancel").status == 303
+        assert api.session(ids[0])["status"] == "Cancelled"
+        with browsing(api) as ask:
+            page = ask(f"/sessions/{ids[1]}")
+            assert ask(f"/sessions/{ids[1]}", token=token_of(page), action="fail").status == 303
+        assert api.session(ids[1])["status"] == "Failed"

@@ -80,6 +80,7 @@ class Pages:
         return [
             self._route("GET", "/", views.sessions),
             self._route("GET", "/sessions/{id}", views.session),
+            self._route("POST", "/sessions/{id}", views.end_session),
             self._route("GET", "/prompts/{id}", views.prompt),
             self._route("POST", "/prompts/{id}", views.answer_prompt),
             self._route("GET", "/sign-in", views.ask_for_key, receive=self._welcome),

@@ -10,7 +10,7 @@ from typing import Any
 from ...models import SessionStatus
 from ..backend import Origin
 from ..errors import Conflict, Forbidden, Invalid
-from ..ids import new_seed
+from ..ids import API_USER, new_seed
 from ..store.interface import SessionQuery
 from ..store.records import Prompt
 from . import forms, signing
@@ -20,6 +20,7 @@ from .visits import Page, Redirect, Site, Visit
 logger = logging.getLogger(__name__)
 
 _SESSIONS_ON_A_PAGE = 25
+_FAILED = "an operator has failed the session while it was held"
 _LIST_REFRESH = 10  # seconds
 _SESSION_REFRESH = 5
 _ADDRESS = re.compile(r"/((sessions|prompts)/[A-Za-z0-9]{1,60})?", re.ASCII)
@@ -51,8 +52,30 @@ def session(site: Site, visit: Visit) -> Page:
     record = site.backend.session(visit.path["id"])
     shown = show_session(site.backend, site.users, record, _page(visit))
     is_live = visit.is_live and not shown.status.is_terminal
-    values = {"session": shown, "live": visit.is_live, "refresh": _SESSION_REFRESH if is_live else 0}
+    values = {
+        "session": shown,
+        "live": visit.is_live,
+        "refresh": _SESSION_REFRESH if is_live else 0,
+        "token": signing.form_token(visit.known_user, record.id),
+        "may_fail": visit.known_user.id == API_USER,
+    }
     return Page("session.html", values)
+
+
+def end_session(site: Site, visit: Visit) -> Redirect:
+    """Cancel or fail a session that is held, and show what has become of it."""
+    record = site.backend.session(visit.path["id"])
+    if not signing.is_ours(visit.known_user, record.id, visit.posted("token")):
+        raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
+    origin = Origin(visit.known_user, new_seed())
+    match visit.posted("action"):
+        case "cancel":
+            site.backend.cancel_run(record.run_id, origin)
+        case "fail":
+            site.backend.fail_session(record.id, _FAILED, origin)
+        case _:
+            raise Invalid("invalid_form", "The form does not say what to do.")
+    return Redirect(f"/sessions/{record.id}")
 
 
 def prompt(site: Site, visit: Visit) -> Page:
@@ -85,7 +108,7 @@ def answer_prompt(site: Site, visit: Visit) -> Page | Redirect:
 def _submit(site: Site, visit: Visit, record: Prompt, origin: Origin) -> Page | None:
     """Submit what was typed, or return the form with what is wrong about it."""
     site.backend.check_reviewer(record, origin.user)
-    if not record.is_open or record.is_late:
+    if not record.is_open or record.is_late or site.backend.why_held(record.run_id):
         site.backend.submit_prompt(record.id, {}, origin)
     filled = forms.fill(record.parameters, visit.form)
     if filled.errors:
