@@ -120,7 +120,7 @@ class MemoryStore:
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
             if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
-                self._put(replace(run, held=why, crashes=0))
+                self._put(replace(run, held=why, crashes=0, updated_at=now()))
                 if session is not None:
                     self._move(session, SessionStatus.PENDING)
 

@@ -17,7 +17,7 @@ from ..ids import now
 from .database import Database, reading, writing
 from .records import Run, RunKind
 from .rows import to_microseconds
-from .tables import IS_UNFINISHED, RUNS, SESSIONS
+from .tables import IS_OPEN, IS_UNFINISHED, PROMPTS, RUNS, SESSIONS
 
 OTHER_CODE = "code"  # what `held` says of a session whose code no server has
 _OTHER_WAY = "replay "  # or that it did not go the recorded way with the code of this digest, and in which words
@@ -71,14 +71,17 @@ class Holds:
     @writing
     def hold(self, connection: Connection, kin: Kin) -> int:
         """Hold those that wait for an answer, and return how many there were."""
-        return connection.execute(_HOLD, {**_values(kin), "why": OTHER_CODE}).rowcount
+        return connection.execute(_HOLD, {**_values(kin), "why": OTHER_CODE, "moment": to_microseconds(now())}).rowcount
 
     @writing
     def let_go(self, connection: Connection, kin: Kin, digest: str) -> None:
-        """Let those go on that are held, save those that did not repeat with the code of this digest what they did."""
-        values = {**_values(kin), "but": other_way(digest)}
-        connection.execute(_LET_WAIT, values)
-        connection.execute(_LET_GO, {**values, "moment": to_microseconds(now())})
+        """Let those go on that are held, save those that did not repeat with the code of this digest what they did.
+
+        Their prompts are given the time that they were held.
+        """
+        values = {**_values(kin), "but": other_way(digest), "moment": to_microseconds(now())}
+        for statement in (_EXTEND, _LET_WAIT, _LET_GO):
+            connection.execute(statement, values)
 
 
 def _values(kin: Kin) -> dict[str, str]:
@@ -88,16 +91,29 @@ def _values(kin: Kin) -> dict[str, str]:
 
 _code = (RUNS.c.kind, RUNS.c.task_id, RUNS.c.slug, RUNS.c.source)
 _UNFINISHED = sa.select(*_code, sa.func.count(), sa.func.count(RUNS.c.held)).where(IS_UNFINISHED).group_by(*_code)
-_of_kin = sa.update(RUNS).where(
+_are_kin = (
     IS_UNFINISHED,
     RUNS.c.kind == bindparam("of_kind"),
     RUNS.c.task_id == bindparam("of_task"),
     RUNS.c.source == bindparam("of_source"),
 )
+_are_held = (*_are_kin, RUNS.c.held.is_not(None), ~RUNS.c.held.startswith(bindparam("but", type_=sa.Text)))
+_MOMENT = bindparam("moment", type_=sa.BigInteger)
 _waits = sa.exists().where(SESSIONS.c.run_id == RUNS.c.id, SESSIONS.c.status == bindparam("waiting"))
-_held = _of_kin.where(RUNS.c.held.is_not(None), ~RUNS.c.held.startswith(bindparam("but", type_=sa.Text)))
-_HOLD = _of_kin.where(RUNS.c.held.is_(None), _waits).values(held=bindparam("why", type_=sa.Text))
-_LET_WAIT = _held.where(_waits).values(held=None)
-_LET_GO = _held.where(~_waits).values(
-    held=None, stretch=RUNS.c.stretch + 1, due_at=bindparam("moment", type_=sa.BigInteger), crashes=0
+_HOLD = (
+    sa.update(RUNS)
+    .where(*_are_kin, RUNS.c.held.is_(None), _waits)
+    .values(held=bindparam("why", type_=sa.Text), updated_at=_MOMENT)
+)
+_since = sa.select(RUNS.c.updated_at).where(RUNS.c.id == PROMPTS.c.parent_id).scalar_subquery()  # when it was held
+_EXTEND = (
+    sa.update(PROMPTS)
+    .where(IS_OPEN, PROMPTS.c.expires_at.is_not(None), PROMPTS.c.parent_id.in_(sa.select(RUNS.c.id).where(*_are_held)))
+    .values(expires_at=PROMPTS.c.expires_at + (_MOMENT - _since))
+)
+_LET_WAIT = sa.update(RUNS).where(*_are_held, _waits).values(held=None, updated_at=_MOMENT)
+_LET_GO = (
+    sa.update(RUNS)
+    .where(*_are_held, ~_waits)
+    .values(held=None, stretch=RUNS.c.stretch + 1, due_at=_MOMENT, updated_at=_MOMENT, crashes=0)
 )

@@ -110,7 +110,7 @@ class SqlStore:
             return
         status = _leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
-            _change(connection, run, held=why, crashes=0)
+            _change(connection, run, held=why, crashes=0, updated_at=now())
             _move(connection, run, SessionStatus.PENDING)
 
     @writing
