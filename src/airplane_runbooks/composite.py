@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import AirplaneError
 from .http import Headers, Reply
@@ -14,6 +14,8 @@ from .redaction import secrets_in
 
 if TYPE_CHECKING:
     from .core import Core
+else:
+    Core = Any  # for those who read annotations
 
 
 class Composite:

@@ -32,6 +32,8 @@ from .http import Headers, Response
 
 if TYPE_CHECKING:  # models raise errors, and errors only name models
     from .models import Prompt, Run, Session
+else:
+    Prompt = Run = Session = Any  # for those who read annotations
 
 
 # What could rewrite a terminal, a log or the order of its words: C0, C1, bidirectional controls, other ends of lines,
@@ -62,6 +64,9 @@ class AirplaneError(Exception):
     idempotency_key: str | None = None
     maybe_processed: bool = False
     session_id: str | None = None
+
+    def __init__(self, *args: object) -> None:  # which Python cannot tell of its own exceptions
+        super().__init__(*args)
 
     def __str__(self) -> str:
         return escape_controls(super().__str__())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from logging import Logger
-    from types import TracebackType
+else:
+    Logger = Any  # for those who read annotations
 
 
 class Mishaps:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
+else:
+    RetryCallState = Any  # for those who read annotations; tenacity is loaded once an attempt has failed
 
-    Stop: TypeAlias = Callable[[RetryCallState], bool]
-    Wait: TypeAlias = Callable[[RetryCallState], float]
-    Predicate: TypeAlias = Callable[[RetryCallState], bool]
+Stop: TypeAlias = Callable[[RetryCallState], bool]
+Wait: TypeAlias = Callable[[RetryCallState], float]
+Predicate: TypeAlias = Callable[[RetryCallState], bool]
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

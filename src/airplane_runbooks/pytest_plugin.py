@@ -10,6 +10,8 @@ import pytest
 
 if TYPE_CHECKING:
     from .server import RunbookServer
+else:
+    RunbookServer = Any  # for those who read annotations; loaded with the first server
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from .idempotency import KEY_LIFETIME
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
+else:
+    RetryCallState = Any  # for those who read annotations; tenacity is loaded once an attempt has failed
 
 Outcome = Response | TransportError
 T = TypeVar("T")

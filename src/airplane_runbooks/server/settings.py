@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
@@ -13,6 +13,8 @@ from .users import User
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
+else:
+    TracerProvider = Any  # for those who read annotations; loaded with a server
 
 MEMORY = "sqlite://"
 FILE = "sqlite:///runbooks.db"
