@@ -16,7 +16,7 @@ import pytest
 import urllib3
 
 from airplane_runbooks.server import Context, Limits, RunbookServer, runbook
-from airplane_runbooks.server.http import api, protocol
+from airplane_runbooks.server.http import api, health, protocol
 from tests.server.support import Client, eventually
 
 pytestmark = pytest.mark.once
@@ -374,29 +374,38 @@ class TestReadiness:
             assert self.ready(client) == (503, "closing")
 
     def test_a_server_whose_store_fails_is_not_ready(self, monkeypatch):
-        def fail(run_id):
+        def fail():
             raise ConnectionError
 
         with started() as (server, client):
-            monkeypatch.setattr(server._backend.store, "run", fail)
+            monkeypatch.setattr(server._backend, "probe", fail)
             assert self.ready(client) == (503, "store_unavailable")
             monkeypatch.undo()
             assert self.ready(client) == (200, "ready")
 
+    def test_a_good_answer_holds_for_a_second_however_often_it_is_asked_for(self, monkeypatch):
+        asked = []
+        with started() as (server, client):
+            monkeypatch.setattr(server._backend, "probe", lambda: asked.append(None))
+            moments = iter([0.0] * 4 + [health.FRESH] * 8)
+            monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+            assert [self.ready(client) for _ in range(5)] == [(200, "ready")] * 5
+            assert len(asked) == 2
+
     def test_a_store_that_is_silent_is_asked_once_however_many_want_to_know(self, monkeypatch):
         asked, leave = [], threading.Event()
 
-        def hang(run_id):
-            asked.append(run_id)
+        def hang():
+            asked.append(None)
             leave.wait(10)
 
         with started() as (server, client):
-            monkeypatch.setattr(server._backend.store, "run", hang)
+            monkeypatch.setattr(server._backend, "probe", hang)
             with ThreadPoolExecutor(20) as threads:
                 answers = {*threads.map(self.ready, [client] * 20)}
             assert answers == {(503, "store_unavailable")}
             assert len(asked) == 1
-            health = urllib3.request("GET", client.url.removesuffix("/v0") + "/healthz")
-            assert (health.status, health.json()) == (200, {"status": "ok"})
+            reply = urllib3.request("GET", client.url.removesuffix("/v0") + "/healthz")
+            assert (reply.status, reply.json()) == (200, {"status": "ok"})
             leave.set()
             eventually(lambda: self.ready(client) == (200, "ready"))
