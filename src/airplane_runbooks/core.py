@@ -111,8 +111,11 @@ class Core:
             )
             if not response.is_success:
                 _refuse(response)
+            data = await self._decode(operation, request, response, call)
+            if operation.is_by_id and not operation.answers(request, data):
+                _refuse_other(operation.name)
             return Reply(
-                data=await self._read(operation, request, response, call),
+                data=data,
                 response=response,
                 request_id=request_id(response.headers),
                 attempts=call.attempts,
@@ -123,21 +126,9 @@ class Core:
             redactor_of(call.sent).error(failure)
             if isinstance(failure, AirplaneError):
                 _annotate(failure, call)
+            if self._close_idle is not None and isinstance(failure, DecodeError | InvalidResponse):
+                self._close_idle(self._base.origin)  # it may have answered another request, and more of them may follow
             raise
-
-    async def _read(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, response: Response, call: CallState
-    ) -> ReplyT:
-        """Decode a reply. If it seems to answer another request, no more of them may follow on the same connection."""
-        try:
-            data = await self._decode(operation, request, response, call)
-            if operation.is_by_id and not operation.answers(request, data):
-                _refuse_other(operation.name)
-        except AirplaneError:
-            if self._close_idle is not None:
-                self._close_idle(self._base.origin)
-            raise
-        return data
 
     async def _decode(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, response: Response, call: CallState

@@ -194,7 +194,9 @@ class Parser:
                 raise InvalidResponse("the server switched to another protocol without being asked")
             if head.status >= 200:
                 self._budget = MAX_HEAD
-                if head.headers.get(IDEMPOTENCY_HEADER) != self._key:
+                echo = head.headers.get(IDEMPOTENCY_HEADER)
+                if echo != self._key and (echo is not None or self.must_echo):
+                    del echo
                     self._check_echo(head)
                 return head
         return None
