@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 from airplane_runbooks.models import Reviewers
 from airplane_runbooks.server import AsyncContext, Context, Field, runbook
 from airplane_runbooks.server.runbooks import guard
+from airplane_runbooks.server.runbooks.calls import Call
 from airplane_runbooks.server.runbooks.digests import Digests, canonical
 from airplane_runbooks.server.store.database_errors import DatabaseUnavailable
 from airplane_runbooks.server.store.sql_store import SqlStore
@@ -301,6 +303,42 @@ def test_names_are_compared_as_well_as_they_can_be():
     assert digests.differing(made, {"a": 1, "b": 3}, ("b",)) == {}
 
 
+@dataclass
+class Seeded:
+    what: int
+    seed: InitVar[int] = 0
+
+
+@dataclass
+class Priced:
+    prices: dict[Any, Any]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Seeded(1, 2), Seeded(2, 2)),
+        (Priced({("a", 1): 1}), Priced({("a", 1): 2})),
+        ([{"a": Priced({1: 1, "b": 1})}], [{"a": Priced({1: 2, "b": 1})}]),
+        ({1: "a", "1": "b"}, {1: "c", "1": "b"}),
+        ({None: 1, "a": 1}, {"null": 1, "a": 1}),
+    ],
+)
+def test_members_and_keys_of_every_kind_count(one, other):
+    assert canonical(one) != canonical(other)
+
+
+def test_keywords_with_the_names_of_other_parameters_hide_none():
+    def positional(what, /, **more): ...
+
+    def many(*args, **more): ...
+
+    for function in (positional, many):
+        name = next(iter(inspect.signature(function).parameters))
+        arguments = Call(function, (1,), {name: 2}, name=None, volatile=(), timeout=None, retries=0).arguments
+        assert list(arguments) == [name, f"**{name}"]
+
+
 class Size(Enum):
     SMALL = date(2020, 1, 1)
     LARGE = (1, 2)
@@ -351,15 +389,15 @@ def test_the_form_of_a_value_is_what_it_has_always_been():
         '{"a": {"c": 3, "d": 2}, "b": 1}',
         '["\\"x\\"", "\\"y\\"", "\\"z\\"", "1", "[1, \\"x\\"]", "null"]',
         '["[\\"\\\\\\"a\\\\\\"\\", \\"\\\\\\"b\\\\\\"\\"]", "[\\"\\\\\\"x\\\\\\"\\", \\"\\\\\\"y\\\\\\"\\"]"]',
-        '{"\\"2020-01-01\\"": ["[1, 2]"], "4": 5, "[1, 2]": 3, "null": 6}',
+        '{"\\u0000\\"2020-01-01\\"": ["[1, 2]"], "\\u00004": 5, "\\u0000[1, 2]": 3, "\\u0000null": 6}',
         (
             '[{"id": 1, "price": "1.10", "tags": ["\\"a\\"", "\\"b\\"", "\\"c\\""]}, {"at": "2020-01-02", "si'
             'zes": ["\\"x\\"", "{\\"id\\": 2, \\"price\\": \\"1.10\\", \\"tags\\": []}", "{\\"id\\": 3, \\"price\\": '
             '\\"1.10\\", \\"tags\\": []}"]}]'
         ),
         (
-            '{"{\\"id\\": 1, \\"price\\": \\"1.10\\", \\"tags\\": []}": {"{\\"id\\": 2, \\"price\\": \\"1.10\\", \\"ta'
-            'gs\\": []}": ["\\"x\\"", "\\"y\\""]}}'
+            '{"\\u0000{\\"id\\": 1, \\"price\\": \\"1.10\\", \\"tags\\": []}": {"\\u0000{\\"id\\": 2, \\"price\\": '
+            '\\"1.10\\", \\"tags\\": []}": ["\\"x\\"", "\\"y\\""]}}'
         ),
         '["<PosixPath>", "<range>", "<type>", "<object>", "<generator>", "<Evil>"]',
         '[1267650600228229401496703205376, -0.0, 1e+300, NaN, "1.10", "eA==", "\\ud800"]',

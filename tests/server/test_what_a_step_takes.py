@@ -81,6 +81,22 @@ REFUSED = {
     "volatile numbers": (lambda take: take(plain, "x", volatile=(1,)), TypeError, 'as in volatile=("at",)'),
     "a broken name": (lambda take: take(plain, "x", name=BROKEN), ValueError, "the name of a step has a lone"),
     "a number as name": (lambda take: take(plain, "x", name=3), TypeError, "the name of a step must be text, not int"),
+    "a generator as volatile": (
+        lambda take: take(plain, "x", volatile=(name for name in ["at"])),
+        TypeError,
+        'as in volatile=("at",)',
+    ),
+    "a broken keyword": (
+        lambda take: take(takes_any, "x", **{BROKEN: "y"}),
+        ValueError,
+        "the name of an argument of step 'takes_any' has a lone surrogate",
+    ),
+    "text as retries": (lambda take: take(plain, "x", retries="3"), TypeError, "retries= is a number of further"),
+    "no retries": (lambda take: take(plain, "x", retries=None), TypeError, "retries= is a number of further"),
+    "fewer retries": (lambda take: take(plain, "x", retries=-1), TypeError, "attempts, 0 or more"),
+    "half a retry": (lambda take: take(plain, "x", retries=1.5), TypeError, "attempts, 0 or more"),
+    "a huge timeout": (lambda take: take(plain, "x", timeout=10**400), ValueError, "timeout= is a positive number"),
+    "an endless timeout": (lambda take: take(plain, "x", timeout=1e300), ValueError, "timeout= is a positive number"),
     "no name": (lambda take: take(Unruly(), "x"), TypeError, "this step needs a name=, for a Unruly has none"),
 }
 
@@ -94,12 +110,15 @@ QUESTIONS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "label": ({"go": Field(bool, name=BROKEN)}, ValueError, "go: its name has a lone surrogate"),
     "explanation": ({"go": Field(bool, description=BROKEN)}, ValueError, "go: its description has a lone surrogate"),
     "option": ({"go": Field(str, options=["a", BROKEN])}, ValueError, "go: "),
+    "regex": ({"go": Field(str, regex=BROKEN)}, ValueError, "go: its regex has a lone surrogate"),
     "default": ({"go": Field(str, default=BROKEN)}, ValueError, "go: "),
     "type as text": ({"confirm_text": str}, TypeError, "confirm_text= of a prompt is for its own str, not type"),
     "field as text": ({"cancel_text": Field(str)}, TypeError, "cancel_text= of a prompt is for its own str, not Field"),
     "type as reviewers": ({"reviewers": list[str]}, TypeError, "a field needs another name"),
     "type as limit": ({"expires_in": timedelta}, TypeError, "expires_in= of a prompt is for its own timedelta"),
     "seconds as limit": ({"expires_in": 3}, TypeError, "not int"),
+    "one reviewer": ({"reviewers": Reviewers(users="ada")}, TypeError, "the users among the reviewers are several"),
+    "endless": ({"expires_in": timedelta.max}, ValueError, "at most 1,000 years"),
     "no time": ({"expires_in": timedelta(0)}, ValueError, "must be positive"),
 }
 

@@ -17,8 +17,6 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 class Call:
     """One call of a function. Raises TypeError and ValueError for what makes no step.
 
-    `options` are what a step takes by keyword and a function may mean for itself, each with its default.
-
     Attributes:
         name: What the step is known by: the name given, else the function's.
         task_id: ID of the task that is called, if it is one.
@@ -36,7 +34,7 @@ class Call:
         name: str | None,
         volatile: Collection[str],
         timeout: float | None,
-        options: Mapping[str, tuple[Any, Any]],
+        retries: int,
     ) -> None:
         while isinstance(function, partial):
             args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
@@ -45,8 +43,12 @@ class Call:
         self.name = _name(function, name)
         self.task_id = _attribute(function, "id")
         self.arguments = _by_name(parameters, args, kwargs)
-        given = {"name": (name, None), "volatile": (volatile, ()), "timeout": (timeout, None), **options}
+        for argument in self.arguments:
+            text(argument, f"the name of an argument of step {self.name!r}")
+        given = {"name": (name, None), "volatile": (volatile, ()), "timeout": (timeout, None), "retries": (retries, 0)}
         _refuse_ambiguous(self.name, parameters, self.arguments, given)
+        if not isinstance(retries, int) or retries < 0:
+            raise TypeError("retries= is a number of further attempts, 0 or more")
         self.timeout = checked(function.timeout if timeout is None and isinstance(function, HasTimeout) else timeout)
         self.volatile = _checked_volatile(self.name, parameters, self.arguments, volatile)
 
@@ -84,7 +86,8 @@ def _by_name(
         return {**{str(index): value for index, value in enumerate(args)}, **kwargs}
     for name, parameter in parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD and name in bound:
-            bound |= bound.pop(name)
+            more = bound.pop(name)
+            bound |= {f"**{key}" if key in bound else key: value for key, value in more.items()}
     return dict(bound)
 
 
@@ -109,7 +112,11 @@ def _refuse_ambiguous(
 def _checked_volatile(
     step: str, parameters: Mapping[str, inspect.Parameter], arguments: Mapping[str, Any], volatile: Collection[str]
 ) -> frozenset[str]:
-    if isinstance(volatile, str) or not all(isinstance(name, str) for name in volatile):
+    if (
+        isinstance(volatile, str)
+        or not isinstance(volatile, Collection)
+        or not all(isinstance(name, str) for name in volatile)
+    ):
         raise TypeError('volatile takes the names of arguments, as in volatile=("at",)')
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     unknown = sorted(set(volatile) - parameters.keys() - arguments.keys())

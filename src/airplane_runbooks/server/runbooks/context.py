@@ -50,6 +50,7 @@ T = TypeVar("T")
 
 _MOST_THREADS = min(32, (os.cpu_count() or 1) + 4)  # for the plain steps of one execution, as asyncio would have
 
+_LONGEST_LIMIT = timedelta(days=365_000)  # of a prompt; the calendar ends with the year 9999
 _SLICE = 0.1  # seconds between two looks at whether the server stops
 
 
@@ -118,10 +119,13 @@ def _question(
 ) -> Question:
     _refuse_types(reviewers=(reviewers, Reviewers), expires_in=(expires_in, timedelta))
     _refuse_types(confirm_text=(confirm_text, str), cancel_text=(cancel_text, str))
-    if expires_in is not None and expires_in <= timedelta(0):
-        raise ValueError("expires_in must be positive")
+    if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST_LIMIT:
+        raise ValueError("expires_in must be positive, and at most 1,000 years")
     reviewers = reviewers or Reviewers()
-    for kind, names in (("user", reviewers.users), ("group", reviewers.groups)):
+    listed: dict[str, Any] = {"user": reviewers.users, "group": reviewers.groups}  # nothing has looked at their types
+    for kind, names in listed.items():
+        if isinstance(names, str):
+            raise TypeError(f"the {kind}s among the reviewers are several texts, not one")
         for name in names:
             text(name, f"a {kind} among the reviewers")
     return Question(
@@ -169,9 +173,7 @@ class Context(_Base):
         """
         if is_async(function):
             raise TypeError("coroutine functions are for runbooks that are coroutine functions themselves")
-        call = Call(
-            function, args, kwargs, name=name, volatile=volatile, timeout=timeout, options={"retries": (retries, 0)}
-        )
+        call = Call(function, args, kwargs, name=name, volatile=volatile, timeout=timeout, retries=retries)
         run = self._step(threading.get_ident(), call)
         if run.status.is_terminal:
             return self._journal.result(run)  # type: ignore[no-any-return]  # JSON in place of T
@@ -306,9 +308,7 @@ class AsyncContext(_Base):
         Once begun, a step goes on to its end, whoever stops waiting for it: time limits are its own `timeout`, since on
         replay it takes no time. A coroutine is cancelled when its time is up, or when its session has been cancelled.
         """
-        call = Call(
-            function, args, kwargs, name=name, volatile=volatile, timeout=timeout, options={"retries": (retries, 0)}
-        )
+        call = Call(function, args, kwargs, name=name, volatile=volatile, timeout=timeout, retries=retries)
         try:
             run = self._step(asyncio.current_task(), call)
             if run.status.is_terminal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -77,7 +78,7 @@ def _plain(value: Any) -> Any:
         if isinstance(value, set | frozenset):
             return sorted(canonical(item).decode() for item in value)
         if (fields := _fields(type(value))) is not None:
-            return {name: getattr(value, name) for name in fields}
+            return {name: _with_text_keys(getattr(value, name)) for name in fields if hasattr(value, name)}
         return decode(msgspec.json.encode(value))
     except Exception:  # noqa: BLE001 - as above
         return _type_of(value)
@@ -85,7 +86,9 @@ def _plain(value: Any) -> Any:
 
 def _fields(kind: type) -> Collection[str] | None:
     """Return the names of the fields of a data class, struct or attrs class."""
-    if (names := getattr(kind, "__dataclass_fields__", None) or getattr(kind, "__struct_fields__", None)) is not None:
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    if (names := getattr(kind, "__struct_fields__", None)) is not None:
         return list(names)
     attributes = getattr(kind, "__attrs_attrs__", None)
     return None if attributes is None else [attribute.name for attribute in attributes]
@@ -98,7 +101,7 @@ def _with_text_keys(value: Any) -> Any:
 
 
 def _key(key: Any) -> str:
-    return key if isinstance(key, str) else canonical(key).decode()
+    return key if isinstance(key, str) else f"\0{canonical(key).decode()}"  # 1 and "1" are two keys
 
 
 def _type_of(value: Any) -> str:

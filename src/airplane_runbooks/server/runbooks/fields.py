@@ -200,7 +200,7 @@ def _list(element: Parameter) -> Parameter:
 
 
 def _constraints(field: Field, *, optional: bool, base: Constraints, slug: str) -> Constraints:
-    if full_match(field.regex, "") is None:  # so that none is met while values are read
+    if full_match(text(field.regex, f"{slug}: its regex"), "") is None:  # so that none is met while values are read
         raise ValueError(f"{slug}: this regex is not supported: {field.regex}")
     return msgspec.structs.replace(
         base,

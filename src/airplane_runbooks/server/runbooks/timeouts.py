@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from math import isfinite
 from typing import Any
 
 from .loops import ended
@@ -38,7 +37,7 @@ def checked(timeout: float | None) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         raise TypeError(f"timeout= is a number of seconds, not {type(timeout).__name__}")
-    if not (isfinite(timeout) and timeout > 0):
+    if not 0 < timeout <= threading.TIMEOUT_MAX:
         raise ValueError("timeout= is a positive number of seconds, or None for no limit")
     return float(timeout)
 
