@@ -69,6 +69,8 @@ def _spelled_out(text: str) -> datetime:
     if (hours, minutes, seconds, microseconds) > (24, 0, 0, 0) or minutes > 59 or seconds > 60:
         raise ValueError("no such time of day")
     offset = timedelta(hours=int(ahead or 0), minutes=int(ahead_minutes or 0), seconds=int(ahead_seconds or 0))
+    if offset >= timedelta(days=1):  # as Python has it
+        raise ValueError("no such zone")
     clock = timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=microseconds)
     try:
         return datetime.fromisoformat(day).replace(tzinfo=UTC) + clock - (-offset if sign == "-" else offset)
