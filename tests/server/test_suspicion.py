@@ -135,6 +135,7 @@ BOOKS = """
             ctypes.string_at(0)
         elif how == "stack":
             import ctypes
+            sys.setrecursionlimit(1_000_000_000)  # or it would stop in time
             ctypes.CFUNCTYPE(None)(deeper)()
 
     def deeper():
