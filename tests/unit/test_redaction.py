@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import traceback
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 import pytest
 
-from airplane_runbooks import AirplaneError, ConnectError, Headers, Response
+from airplane_runbooks import AirplaneError, ConfigurationError, ConnectError, Headers, Response
 from airplane_runbooks.http import is_credential_header
 from airplane_runbooks.models import Session, SessionStatus
-from airplane_runbooks.redaction import DROPPED, MASK, Redactor, redactor_of, secrets_in
+from airplane_runbooks.options import parse_base_url
+from airplane_runbooks.redaction import DROPPED, MASK, Redactor, empty_frames, redactor_of, secrets_in
 
 KEY = "tkn_s3cr3t/Key+1"
 ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
@@ -55,7 +57,7 @@ def test_a_key_that_is_a_number_is_masked_in_numbers() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [gzip.compress(KEY.encode()), b"a" * (4 * 1024 * 1024 + 1), b'"' + b"\\u0041" * 1_100_000 + b'"'],
+    [gzip.compress(KEY.encode()), b"a" * (4 * 1024 * 1024 + 1), b'"' + b"\\u0041" * 200_000 + b'"'],
     ids=["gzip", "huge", "much to decode"],
 )
 def test_a_body_that_cannot_be_searched_is_dropped(redactor: Redactor, raw: bytes) -> None:
@@ -184,3 +186,15 @@ def test_models_with_nothing_to_mask_stay_what_they_are(redactor: Redactor) -> N
     session = Session(id="ses1", status=SessionStatus.ACTIVE)
     assert redactor.value(session) is session
     assert isinstance(session, msgspec.Struct)
+
+
+def test_only_our_own_frames_lose_their_variables() -> None:
+    note = "kept"
+    try:
+        parse_base_url("nonsense", allow_insecure_http=False)
+    except ConfigurationError as error:
+        caught = error
+    empty_frames(caught)
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(caught.__traceback__)]
+    assert frames[0]["note"] == note
+    assert frames[1:] == [{}]
