@@ -120,7 +120,11 @@ def test_a_key_file_of_another_user_is_refused_by_name(beside):
         found(beside)
 
 
-@pytest.mark.parametrize("content", ["", " \n", key()[:20], key() + "x" * 2000, "\xff\x00"])
+@pytest.mark.parametrize(
+    "content",
+    ["", " \n", key()[:20], key() + "x" * 2000, "\xff\x00"],
+    ids=["empty", "blank", "cut short", "too long", "no text"],
+)
 def test_a_key_file_that_a_crash_has_left_is_named_and_kept(beside, content):
     beside.write_bytes(content.encode("latin-1"))
     beside.chmod(0o600)
