@@ -257,7 +257,7 @@ class Airplane(_Client[Transport]):
     async def _carry(self, request: Request, timeout: float | None) -> Response:
         return self._transport.send(request, timeout)
 
-    async def _aside(self, function: Callable[[], T], _: float | None) -> T:
+    async def _aside(self, function: Callable[[], T], seconds: float | None) -> T:  # noqa: ARG002 - there is no loop to hold up
         return function()
 
     def call(

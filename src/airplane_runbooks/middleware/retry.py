@@ -200,10 +200,10 @@ def new_state(policy: RetryPolicy, started: float) -> RetryCallState:
     """Return tenacity's state for one call. Its `Retrying` is never shared: it is not safe to."""
     import tenacity
 
-    given: dict[str, Any] = {name: getattr(policy, name) for name in ("stop", "wait", "retry")}
     wait = tenacity.wait_random_exponential(multiplier=policy.initial_delay, max=policy.max_delay)
-    retrying = tenacity.Retrying(**{"wait": wait, **{name: one for name, one in given.items() if one is not None}})
-    state = tenacity.RetryCallState(retrying, None, (), {})
+    chosen: dict[str, Any] = {name: getattr(policy, name) for name in ("stop", "wait", "retry")}
+    strategies: dict[str, Any] = {"wait": wait} | {name: one for name, one in chosen.items() if one is not None}
+    state = tenacity.RetryCallState(tenacity.Retrying(**strategies), None, (), {})
     state.start_time = started
     return state
 

@@ -88,11 +88,11 @@ class _Envelope:
         self._build = model
         self._name, self._key = field.name, field.encode_name
         self._is_page = not field.required
-        content = (list[msgspec.Raw] | None, None) if self._is_page else (msgspec.Raw,)
-        self._outside = msgspec.defstruct(model.__name__, [("content", *content)], rename={"content": self._key})
+        content: Any = ("content", list[msgspec.Raw] | None, None) if self._is_page else ("content", msgspec.Raw)
+        self._outside = msgspec.defstruct(model.__name__, [content], rename={"content": self._key})
         self._item = plan_of(item)
 
-    def read_quickly(self, _: Any) -> Any:
+    def read_quickly(self, raw: Any) -> Any:  # noqa: ARG002 - the protocol's
         """Return None: what is inside has plans of its own."""
         return None
 

@@ -20,6 +20,7 @@ again from its top. What it had done by then is not done again.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import os
 import threading
@@ -27,7 +28,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn, TypeVar, cast, overload
@@ -220,13 +220,16 @@ class Context(_Base):
         journal, here = self._journal, self._journal.branch(threading.get_ident())
         opened = [journal.open(here, here.position, None) for _ in branches]
 
-        def along(number: int) -> T:
-            opened[number].owner = threading.get_ident()
-            opened[number].enter()
-            return branches[number]()
+        def along(context: contextvars.Context, number: int) -> T:
+            def go() -> T:
+                opened[number].owner = threading.get_ident()
+                opened[number].enter()
+                return branches[number]()
+
+            return context.run(go)
 
         ended = self._side_by_side(
-            [partial(copy_context().run, along, number) for number in range(len(branches))], limit
+            [partial(along, contextvars.copy_context(), number) for number in range(len(branches))], limit
         )
         problems = [one.problem for one in ended if one.problem is not None]
         for problem in sorted(problems, key=_is_halt):

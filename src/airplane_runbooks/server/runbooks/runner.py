@@ -151,9 +151,9 @@ class Runner:
     def _looked_after(self, execution: Execution) -> bool:
         """Execute on a thread of its own, and go on without those that have had their time and never return."""
         # in a context of its own: what the execution leaves there is no business of anybody else's
-        execute = partial(contextvars.Context().run, self._execute, execution)
+        context = contextvars.Context()
         with self._executions.watched(execution):
-            main = execution.begin(execute, "runbook-execution")
+            main = execution.begin(lambda: context.run(self._execute, execution), "runbook-execution")
             main.add_done_callback(lambda _: execution.over.set())
             execution.over.wait()
         if left := execution.left:
@@ -278,7 +278,7 @@ class Runner:
             return loops.run(runner, self._along(journal, context, runbook, arguments), rest).result()
         finally:
             if context.given_up:  # nobody waits for those that would not let themselves be cancelled
-                loop.set_exception_handler(lambda *_: None)
+                loop.set_exception_handler(_ignore)
                 loop.close()
             else:
                 loops.close(runner)
@@ -307,6 +307,10 @@ class Runner:
 
         if run_at_once(insist(partial(self._store.finish, run.id, outcome, run.epoch), wait)) and not cancelled():
             self._tracing.ended(run, outcome)
+
+
+def _ignore(_loop: asyncio.AbstractEventLoop, _details: dict[str, Any]) -> None:
+    """Say nothing of what an event loop has to complain of."""
 
 
 def _runner(journal: Journal) -> asyncio.Runner:
