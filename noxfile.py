@@ -45,6 +45,13 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
 SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile")
 WHOLE = "not (slow or postgres or browser or compat or telemetry)"
 REPEATED = f"{WHOLE} and not once"
+# What may turn out otherwise on another Python or with other dependencies. `everywhere` repeats the rest as well.
+CLIENT = ("unit", "property", "client", "socket", "telemetry", "docs")
+SERVER = (
+    *("annotations", "authoring", "branches", "cancelling", "code", "database", "durable", "ends", "execute", "http"),
+    *("pages", "replay", "same_arguments", "serving", "store", "timeouts", "values", "vault"),
+)
+VARYING = (*(f"tests/{folder}" for folder in CLIENT), *(f"tests/server/test_{name}.py" for name in SERVER))
 
 
 def pyenv(*words: str) -> list[str]:
@@ -82,7 +89,7 @@ def install(session: nox.Session, *locks: str, package: bool = True) -> None:
 def repeat_tests(session: nox.Session) -> None:
     """Run what is worth running in more than one suite."""
     brief = {"HYPOTHESIS_PROFILE": "brief"}
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", REPEATED, *session.posargs, env=brief)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", REPEATED, *(session.posargs or VARYING), env=brief)
 
 
 def measure_tests(session: nox.Session) -> None:

@@ -170,6 +170,12 @@ HEADERS = Headers({"content-type": "application/json"})
             lambda a: a.sessions.get("s"),
             "`params` has 1,001 items",
         ),
+        (
+            b'{"sessions":[{"status":"","params":[' + b"{}," * 1_000 + b"{}]}]}",
+            lambda a: a.sessions.list_page(),
+            "`params` has 1,001 items",
+        ),
+        (b'{"output":[' + b"1e300," * 3_000 + b"1e400]}", lambda a: a.runs.get_outputs("run1"), "out of range"),
         (BODIES["empty arrays"], lambda a: a.runs.get_outputs("run1"), "too many values"),
         (BODIES["blanks"], lambda a: a.runs.get_outputs("run1"), "at most 16,777,216 are decoded"),
     ],
@@ -206,6 +212,11 @@ def test_a_full_list_is_read() -> None:
 def test_large_outputs_of_ordinary_kinds_are_read_whole(output: Any) -> None:
     with client(json.dumps({"output": output}).encode()) as airplane:
         assert airplane.runs.get_outputs("run1").output == output
+
+
+def test_a_large_reply_to_a_call_without_a_deadline_is_read_whole() -> None:
+    with client(json.dumps({"output": "x" * MIB}).encode(), timeout=None) as airplane:
+        assert airplane.runs.get_outputs("run1").output == "x" * MIB
 
 
 def test_a_large_reply_that_cannot_be_read_in_time_ends_with_the_deadline() -> None:

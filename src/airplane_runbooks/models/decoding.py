@@ -245,10 +245,7 @@ def object_reader(model: Any) -> Reader:
         for field in fields:
             if field.required or field.older or content.get(field.key) is not None:
                 _read_field(field, content, values, allowance)
-        try:
-            return model(**values)
-        except ValueError as problem:
-            raise msgspec.ValidationError(str(problem)) from None
+        return model(**values)
 
     return read
 
