@@ -1,4 +1,4 @@
-"""What is raised by the telemetry that users plug in: it is logged once, and no result fares any worse for it."""
+"""Guards against telemetry components that raise: the failure is logged once and changes no result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is nobody's fault but the neighbours', the operators' and the database's costs no healthy session anything."""
+"""Faults of neighbours, operators and the database cost no healthy session anything."""
 
 from __future__ import annotations
 

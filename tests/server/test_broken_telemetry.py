@@ -1,4 +1,4 @@
-"""What users plug in behind OpenTelemetry's API may raise: no call, page or session fares any worse for it."""
+"""Components behind OpenTelemetry's API may raise: no call, page or session fares any worse for it."""
 
 from __future__ import annotations
 

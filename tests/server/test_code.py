@@ -1,4 +1,4 @@
-"""What a runbook's code is known by, and which sessions fit it. The suite runs this on every version of Python."""
+"""The digest of a runbook's code, and the sessions that fit it. The suite runs this on every version of Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What those without a key can do to those who have one, over real sockets."""
+"""Callers without a key cannot keep out those who have one, over real sockets."""
 
 from __future__ import annotations
 

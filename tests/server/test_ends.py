@@ -1,4 +1,4 @@
-"""Whatever a runbook, a step or a task raises or returns ends it, in words, however little can be said of it."""
+"""A runbook, step or task ends in words by anything that it raises or returns, however little can be said of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the database keeps of calls and of API keys can be recognised, and not be found out by trying all there is."""
+"""Fingerprints of calls and API keys in the database can be recognised, and not be found out by trying."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What belongs to a server ends with it, though children that were forked meanwhile live on."""
+"""A server's lock, port and connections end with it, though children that were forked meanwhile live on."""
 
 from __future__ import annotations
 

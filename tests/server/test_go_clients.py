@@ -1,4 +1,4 @@
-"""What the official Go clients send and read: their requests, and decoders as strict as theirs, field by field.
+"""The official Go clients: their requests, and decoders as strict as theirs, field by field.
 
 The clients themselves were built and run against the server; CI has no Go.
 """

@@ -1,4 +1,4 @@
-"""What a server answers, and when it is ready, while its database can do nothing."""
+"""A server's answers and readiness while its database can do nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever writes to the database must not be able to have code executed by the servers on it."""
+"""A writer to the database cannot have code executed by the servers on it."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_servers_that_share_a_database_must_be_given_a_key(postgres_url):
 
 
 class Everything(NamedTuple):
-    """What can be seen of a server: its replies, its pages, and its files."""
+    """The visible part of a server: its replies, its pages, and its files."""
 
     seen: str
     on_disk: bytes

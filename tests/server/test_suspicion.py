@@ -1,4 +1,4 @@
-"""Which execution kills its server is found out by beginning the suspects alone."""
+"""An execution that kills its server is found out by beginning the suspects alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What steps and prompts take for themselves, and what they refuse: in words, before anything is recorded."""
+"""Steps and prompts refuse odd calls in words, before anything is recorded."""
 
 from __future__ import annotations
 
@@ -86,6 +86,7 @@ REFUSED = {
         TypeError,
         'as in volatile=("at",)',
     ),
+    "no function": (lambda take: take(3, name="x"), TypeError, "a step calls a function, not an object of type int"),
     "a broken keyword": (
         lambda take: take(takes_any, "x", **{BROKEN: "y"}),
         ValueError,

@@ -1,4 +1,4 @@
-"""How much a reply may ask of its reader.
+"""Bounds on the size and the decoding time of a reply.
 
 msgspec holds the interpreter while it decodes, so nothing can end it: what takes too long must not be begun.
 """
@@ -45,7 +45,7 @@ def never() -> bool:
 
 
 class Allowance:
-    """What the reading of one reply may still take.
+    """Budget that is left for reading one reply.
 
     Attributes:
         careful: Whether numbers may be such that only Python reads them in time.

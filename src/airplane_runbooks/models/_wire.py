@@ -1,4 +1,4 @@
-"""What all models have in common, and the decoders that are built for them."""
+"""Base classes of the models, and their decoders."""
 
 from __future__ import annotations
 

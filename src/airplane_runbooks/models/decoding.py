@@ -55,7 +55,7 @@ def _decode_any(raw: Any, *, careful: bool) -> Any:
 
 
 class Plan(Protocol):
-    """How one model is decoded."""
+    """Way to decode one model."""
 
     def read_quickly(self, raw: Any) -> Any:
         """Decode a small document in today's form, given as bytes or msgspec.Raw; None if it is not one."""
@@ -201,7 +201,7 @@ def _with_default(field: msgspec.structs.FieldInfo, hint: Any) -> tuple[str, Any
 
 
 class _Field(NamedTuple):
-    """How a field is read from an object that has been decoded already."""
+    """Reader of one field of a decoded object."""
 
     name: str
     key: str

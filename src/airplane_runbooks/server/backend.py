@@ -48,7 +48,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Base(Protocol):
-    """What the store and the keys are in."""
+    """Database of the store and of the keys."""
 
     def probe(self) -> None:
         """Write something that leaves nothing behind. Raises DatabaseUnavailable."""

@@ -1,4 +1,4 @@
-"""How a secret may be spelled by whatever has got hold of it: the encodings that put a text into another one. Pure.
+"""Spellings of a secret: the encodings by which programs put a text into another one. Pure.
 
 They are those that the log maskers of CI systems know: parts, escapes, quotes, URLs, HTML, base64 and hexadecimal
 digits. What has been encrypted, compressed, hashed, cut in two or put into other letters cannot be found.

@@ -1,4 +1,4 @@
-"""What a forked child must not keep of its parent: locks, listening sockets, connections.
+"""Take from forked children what they must not keep of their parent: locks, sockets, connections.
 
 They are shared with the parent. A child that lives on would hold them after the parent's death, and whatever it does
 to them, it does to the parent. So a child parts with them before anything else runs in it: their descriptors stay

@@ -1,4 +1,4 @@
-"""What may be said of an exception, whatever its author has made of it: nothing here raises."""
+"""Descriptions of exceptions, however they are made: nothing here raises."""
 
 from __future__ import annotations
 

@@ -51,12 +51,12 @@ class User:
 
     @property
     def digest(self) -> bytes:
-        """What stands for the first key where keys are compared or told apart."""
+        """Digest of the first key, for comparing keys."""
         return self.digests[0]
 
     @property
     def digests(self) -> Sequence[bytes]:
-        """What stands for the keys where keys are compared or told apart."""
+        """Digests of the keys, for comparing them."""
         return [sha256(key).digest() for key in self._keys]
 
     @property

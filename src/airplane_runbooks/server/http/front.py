@@ -1,4 +1,4 @@
-"""Where the server stands as its visitors see it, and where they come from, though proxies may be in between."""
+"""The server's public address and the visitors' own, also behind proxies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _X_FORWARDED = {"for": "x-forwarded-for", "proto": "x-forwarded-proto", "host": 
 
 
 class PublicUrl(NamedTuple):
-    """Where browsers find the server: `https`, `runbooks.example.com`, `/tools`."""
+    """Public address of the server, such as `https`, `runbooks.example.com`, `/tools`."""
 
     scheme: str
     netloc: str

@@ -28,7 +28,7 @@ class SignIn(NamedTuple):
 
 
 class Cookie(NamedTuple):
-    """How the cookie goes: for one server of a host, over https if there is any, to no other path, from no other host.
+    """Attributes of the cookie: for one server of a host, over https if there is any, for one path alone.
 
     The prefixes of the name make browsers hold to that, whoever else may set cookies for the host.
     """

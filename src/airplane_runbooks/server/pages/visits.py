@@ -43,7 +43,7 @@ class Visit(NamedTuple):
 
     @property
     def user(self) -> User | None:
-        """Who has signed in."""
+        """The signed-in user."""
         return None if self.sign_in is None else self.sign_in.user
 
     @property

@@ -15,7 +15,7 @@ from ..vault import Vault
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What decides about an answer: the fields, and who may answer."""
+    """The parts of a question that decide about an answer: its fields and its reviewers."""
 
     parameters: tuple[Parameter, ...]
     reviewers: Reviewers

@@ -1,4 +1,4 @@
-"""What a step calls: a function, its arguments by name, and what the step itself is known by."""
+"""The call of a step: its function, the arguments by name, and the step's own name."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Call:
         while isinstance(function, partial):
             args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
             function = function.func
+        if not callable(function):
+            raise TypeError(f"a step calls a function, not an object of type {class_name(type(function))}")
         parameters = _parameters(function)
         self.name = _name(function, name)
         self.task_id = _attribute(function, "id")

@@ -1,4 +1,4 @@
-"""What code a server has, as it knows it itself and as it tells the others."""
+"""The code that a server has, as it knows it and as it tells other servers."""
 
 from __future__ import annotations
 

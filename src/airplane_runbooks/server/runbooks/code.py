@@ -53,7 +53,7 @@ class Code(msgspec.Struct, frozen=True):
 
     @property
     def source(self) -> str:
-        """What is recorded of it with a session."""
+        """The digest that is recorded with a session."""
         return _CODE + self.digest + ("" if self.version is None else _VERSION + self.version)
 
     def fits(self, source: str) -> bool:
@@ -136,7 +136,7 @@ def _pieces(values: list[ast.expr]) -> Iterator[str]:
 
 
 class _Dump(NamedTuple):
-    """What `ast.dump` of some version of Python writes, and what its parser leaves in the tree."""
+    """The output of `ast.dump` in one version of Python, and what that version's parser leaves in the tree."""
 
     type_parameters: bool = True
     empty: bool = True

@@ -53,14 +53,14 @@ class Execution:
 
     @property
     def lateness(self) -> str:
-        """What has had its time."""
+        """The part whose time is up."""
         if self._end is not None and time.monotonic() >= self._end:
             return f"it was executed for more than {self.run.timeout:g} seconds"
         return "a step did not return in time, and keeps its event loop from everything else"
 
     @property
     def spent(self) -> int | None:
-        """What has been spent of its time by now, in microseconds; None if nobody asks."""
+        """Microseconds spent by now; None if they are not counted."""
         if self.run.timeout is None:
             return None
         return self.run.spent + round((time.monotonic() - self._begun) * 1_000_000)

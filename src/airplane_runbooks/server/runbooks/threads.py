@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Ended(NamedTuple):
-    """How a call on a thread has ended. What it raised is a value: no future takes StopIteration, for one."""
+    """End of a call on a thread. An exception is a value here, since a future refuses StopIteration."""
 
     value: Any
     problem: BaseException | None

@@ -1,4 +1,4 @@
-"""What a PostgreSQL database must be and have, looked at before anything else is done with it."""
+"""Requirements of a PostgreSQL database, checked before anything else is done with it."""
 
 from __future__ import annotations
 

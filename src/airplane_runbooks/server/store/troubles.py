@@ -1,4 +1,4 @@
-"""What an error of a database means for those who use it.
+"""Meaning of a database's errors for its users.
 
 PostgreSQL's errors are told by their SQLSTATE (appendix A of its manual), SQLite's by the primary part of their code.
 """
