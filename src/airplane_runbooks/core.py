@@ -10,7 +10,7 @@ from .composite import Composite
 from .errors import AirplaneError, AttemptTimeout, DeadlineExceeded, DecodeError, InvalidResponse
 from .http import IDEMPOTENCY_HEADER, CallState, Reply, Request, Response, is_echo
 from .middleware.tracing import begin_call
-from .models.decoding import OutOfTime
+from .models.decoding import UNREADABLE, OutOfTime
 from .operations import Operation, ReplyT, RequestT
 from .options import BaseURL, Resolved
 from .pipeline import Next
@@ -143,7 +143,7 @@ class Core:
         except OutOfTime:
             error: AirplaneError = DeadlineExceeded(f"{operation.name} succeeded, but its reply took too long to read")
             error.maybe_processed = True
-        except (ValueError, RecursionError) as problem:
+        except UNREADABLE as problem:
             error = DecodeError(f"{operation.name} succeeded, but its reply cannot be read: {problem}", response)
         try:
             raise error  # out here, for the problem itself may hold all of the reply

@@ -129,7 +129,7 @@ class Redactor:
             return b""
         try:
             again: bytes = msgspec.json.encode(self.value(msgspec.json.decode(data)))
-        except (ValueError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             again = b""
         return again if again and self.text(again.decode()) == again.decode() else _as_bytes(clean)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import APIError, error_class
 from .http import Response
-from .models.decoding import decode_any
+from .models.decoding import UNREADABLE, decode_any
 
 _MAX_MESSAGE = 2000
 _MAX_EXCERPT = 200
@@ -41,7 +41,7 @@ def read_error(body: bytes) -> tuple[str | None, str | None]:
     """
     try:
         content = decode_any(body)
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         return _excerpt(_text_of_page(body)), None
     message, code = _message(content, _NESTING), _code(content)
     if message is None and code is None and isinstance(content, dict | list) and _says_anything(content):

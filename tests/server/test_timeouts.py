@@ -120,13 +120,13 @@ async def never_returns_async(context: AsyncContext) -> None:
     await hang_async()
 
 
-@runbook(timeout=1)
+@runbook(timeout=3)
 def asks(context: Context) -> str:
-    context.step(time.sleep, 0.4)
+    context.step(time.sleep, 1.2)
     context.prompt("Go on?", go=bool)
-    context.step(time.sleep, 0.4, name="again")
+    context.step(time.sleep, 1.2, name="again")
     context.prompt("Still?", go=bool)
-    context.step(time.sleep, 0.4, name="once more")
+    context.step(time.sleep, 1.2, name="once more")
     return "done"
 
 
@@ -305,7 +305,7 @@ def test_so_does_a_coroutine(api):
 def test_the_time_that_humans_take_is_not_counted_but_that_of_all_stretches_is(api):
     session_id = api.execute("asks")
     api.open_prompt(session_id)
-    time.sleep(1.2)  # longer than the limit
+    time.sleep(3.2)  # longer than the limit
     api.answer(session_id, go=True)
     first = api.open_prompt(session_id)
     time.sleep(0.5)
@@ -327,7 +327,7 @@ def test_a_task_s_limit_holds_where_it_is_a_step(api):
 def test_the_api_shows_the_limits_that_were_set_and_else_its_own(api):
     session_id = api.execute("asks")
     api.open_prompt(session_id)
-    assert [run["timeout"] for run in api.runs(session_id)] == [1, 3600, 3600]
+    assert [run["timeout"] for run in api.runs(session_id)] == [3, 3600, 3600]
     session_id = api.execute("in_time")
     api.reaches(session_id, "Succeeded")
     assert [run["timeout"] for run in api.runs(session_id)] == [3600, 20]

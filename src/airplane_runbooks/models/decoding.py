@@ -45,6 +45,10 @@ def decode(raw: bytes, model: type[T], is_late: Callable[[], bool] = never) -> T
     return plan.read(raw, allowance or Allowance(raw, is_late)) if result is None else result
 
 
+# raised for JSON that cannot be read; msgspec's own errors are ValueErrors only since 0.20
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
 def decode_any(raw: bytes) -> Any:
     """Decode JSON of any form. Raises as `decode` does."""
     return _decode_any(raw, careful=len(raw) > LIGHT and weigh(raw))
