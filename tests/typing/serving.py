@@ -18,6 +18,7 @@ from airplane_runbooks.server import (
     Reviewers,
     RunbookServer,
     User,
+    cancelled,
     runbook,
     serve,
     task,
@@ -29,7 +30,7 @@ def find(customer: str) -> dict[str, int]:
     return {customer: 1}
 
 
-@task(slug="pay_out")
+@task(slug="pay_out", timeout=30)
 async def pay(cents: int) -> str:
     return str(cents)
 
@@ -48,12 +49,15 @@ def refund(context: Context, customer: str, limit: int = 5) -> str:
         cents=Field(int, default=limit),
     )
     assert_type(answer, dict[str, Any])
+    assert_type(context.step(find, customer, timeout=2.5, volatile=("customer",)), dict[str, int])
+    assert_type(context.cancelled or cancelled(), bool)
     context.step(find, customer, retries="2")  # type: ignore[arg-type]
+    context.step(find, customer, timeout="2")  # type: ignore[arg-type]
     context.prompt("Refund?", expires_in=2)  # type: ignore[arg-type]
     return "refunded"
 
 
-@runbook(slug="refund_all", version="2")
+@runbook(slug="refund_all", version="2", timeout=600)
 async def refund_all(context: AsyncContext, customers: list[str]) -> list[str]:
     assert_type(await context.step(pay, 5), str)
     assert_type(await context.step(len, "a"), int)
@@ -75,5 +79,6 @@ def serving() -> None:
         assert_type(server.base_url, str)
         assert_type(server.api_key, str)
     assert_type(serve([refund], database="postgresql://localhost/x", workers=4, keep_for=timedelta(days=30)), None)
+    serve([refund], api_key=("tkn_new", "tkn_old"), public_url="https://a.example", trusted_proxies=["10.0.0.0/8"])
     serve([refund], worker=4)  # type: ignore[call-arg]
     RunbookServer([refund], grace="10")  # type: ignore[arg-type]
