@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from ..errors import Refused
 from ..logs import describe
+from ..store.database_errors import DatabaseClosed
 from ..store.interface import Store
 from ..vault import VaultError
 from .halts import EngineTrouble, Halt
@@ -53,14 +54,18 @@ def trouble(problem: Exception) -> EngineTrouble:
 
 
 async def insist(call: Callable[[], T], wait: Callable[[float], Awaitable[bool]]) -> T:
-    """Call until there is no trouble, for a minute at most. `wait` waits, and tells whether the server stops."""
+    """Call until there is no trouble, for a minute at most, and as long as this process has the database.
+
+    `wait` waits, and tells whether the server stops.
+    """
     give_up = time.monotonic() + _PATIENCE
     delay = _FIRST_DELAY
     while True:
         try:
             return call()
-        except EngineTrouble:
-            if time.monotonic() > give_up or await wait(delay):
+        except EngineTrouble as problem:
+            is_over = isinstance(problem.__cause__, DatabaseClosed) or time.monotonic() > give_up
+            if is_over or await wait(delay):
                 raise
         delay = min(delay * 2, _LONGEST_DELAY)
 

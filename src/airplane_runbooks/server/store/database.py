@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ..forking import keep_from_children
 from ..logs import describe
 from . import postgresql, postgresql_checks
-from .database_errors import DatabaseError, DatabaseUnavailable
+from .database_errors import DatabaseClosed, DatabaseError, DatabaseUnavailable
 from .database_url import parse, show
 from .migrations import UPGRADES, Upgrade, migrate
 from .sqlite_file import FileLock, SameFile, prepare
@@ -151,7 +151,7 @@ class Database:
 
     def _connect(self, engine: sa.Engine) -> sa.Connection:
         if self._closed.is_set():
-            raise DatabaseUnavailable("the database is closed")
+            raise DatabaseClosed
         return engine.connect()
 
     def _open(self, upgrades: Sequence[Upgrade], password: str) -> None:

@@ -34,3 +34,10 @@ class DatabaseUnavailable(DatabaseError, Refused):
 
     def __init__(self, message: str = "the database does not answer") -> None:
         Refused.__init__(self, "database_unavailable", message)
+
+
+class DatabaseClosed(DatabaseUnavailable):
+    """This process has let go of the database, or has never had it: a forked child of the one that has it."""
+
+    def __init__(self) -> None:
+        super().__init__("the database is closed")
