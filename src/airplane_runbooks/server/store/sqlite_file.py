@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import sys
 import time
+import weakref
 from pathlib import Path
 
 from ..forking import cut, keep_from_children
@@ -80,9 +81,11 @@ class SameFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._keeper = sqlite3.connect(path, check_same_thread=False)
-        prepare(self._keeper, in_memory=False)
-        self._keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        keeper = sqlite3.connect(path, check_same_thread=False)
+        self._let_go = weakref.finalize(self, keeper.close)  # one that nobody closes lets go as well
+        self._let_go.atexit = False
+        prepare(keeper, in_memory=False)
+        keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
         self._paths = path, path.with_name(f"{path.name}-wal")
         self._expected = self._found()
 
@@ -93,7 +96,7 @@ class SameFile:
 
     def close(self) -> None:
         """Let go of the files. Idempotent."""
-        self._keeper.close()
+        self._let_go()
 
     def _found(self) -> list[tuple[int, int] | None]:
         return [_identity(path) for path in self._paths]
