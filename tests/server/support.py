@@ -102,11 +102,18 @@ class Client:
 
 
 @contextmanager
-def served(*runbooks, tasks=(), **options):
-    """Run a server, and yield a client of it."""
+def started(*runbooks, tasks=(), **options):
+    """Run a server, and yield it with a client of it."""
     with RunbookServer(runbooks, tasks, **options) as server:
         client = Client(server)
         try:
-            yield client
+            yield server, client
         finally:
             client.close()
+
+
+@contextmanager
+def served(*runbooks, tasks=(), **options):
+    """Run a server, and yield a client of it."""
+    with started(*runbooks, tasks=tasks, **options) as (_, client):
+        yield client

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ import urllib3
 from airplane_runbooks.server import Context, Limits, RunbookServer, User, create_app, runbook
 from airplane_runbooks.server.http import guesses
 from tests.processes import running
+from tests.server import support
 from tests.server.browsing import Browser
 from tests.server.support import Client, eventually
 
@@ -32,14 +34,7 @@ def ask(context: Context, text: str = "") -> bool:
     return context.prompt(f"Well? {text}", sure=bool)["sure"]
 
 
-@contextlib.contextmanager
-def started(**options):
-    with RunbookServer([ask], **options) as server:
-        client = Client(server)
-        try:
-            yield server, client
-        finally:
-            client.close()
+started = partial(support.started, ask)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ import urllib3
 
 from airplane_runbooks.server import Context, Limits, RunbookServer, runbook
 from airplane_runbooks.server.http import api, health, protocol
-from tests.server.support import Client, eventually
+from tests.server import support
+from tests.server.support import eventually
 
 pytestmark = pytest.mark.once
 
@@ -31,15 +33,7 @@ def large(context: Context) -> str:
     return "x" * LARGE
 
 
-@contextlib.contextmanager
-def started(**options):
-    """Run a server and yield it with a client."""
-    with RunbookServer([large], **options) as server:
-        client = Client(server)
-        try:
-            yield server, client
-        finally:
-            client.close()
+started = partial(support.started, large)
 
 
 @pytest.fixture(scope="module")
