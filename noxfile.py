@@ -241,10 +241,11 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
+    """Check style, formatting and plain English."""
     install(session, "lint", package=False)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("python", "tests/house/language.py")
 
 
 @nox.session(requires=["build"])
