@@ -46,12 +46,17 @@ SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile")
 WHOLE = "not (slow or postgres or browser or compat or telemetry)"
 REPEATED = f"{WHOLE} and not once"
 # What may turn out otherwise on another Python or with other dependencies. `everywhere` repeats the rest as well.
-CLIENT = ("unit", "property", "client", "socket", "telemetry", "docs")
-SERVER = (
-    *("annotations", "authoring", "branches", "cancelling", "code", "database", "durable", "ends", "execute", "http"),
-    *("pages", "replay", "same_arguments", "serving", "store", "timeouts", "values", "vault"),
+CLIENT = (
+    *("call", "client", "docs", "house", "middleware", "models", "resources", "schema", "telemetry", "testing"),
+    *("transports", "waiters"),
 )
-VARYING = (*(f"tests/{folder}" for folder in CLIENT), *(f"tests/server/test_{name}.py" for name in SERVER))
+SERVER = (
+    *("authoring", "execution/test_branches.py", "execution/test_cancelling.py", "execution/test_durable.py"),
+    *("execution/test_ends.py", "execution/test_replay.py", "execution/test_same_arguments.py"),
+    *("execution/test_timeouts.py", "secrets/test_vault.py", "service/test_execute.py", "storage/test_database.py"),
+    *("storage/test_store.py", "test_serving.py", "web/pages/test_pages.py", "web/test_http.py"),
+)
+VARYING = (*(f"tests/{folder}" for folder in CLIENT), *(f"tests/server/{name}" for name in SERVER))
 
 
 def pyenv(*words: str) -> list[str]:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from airplane_runbooks import Airplane
 from airplane_runbooks.models import SessionStatus
-from tests.chaos.support import KEY, servers
-from tests.server.postgres import running
+from tests.support.chaos import KEY, servers
+from tests.support.postgres import running
 
 THREADS = 16
 

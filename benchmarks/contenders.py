@@ -177,7 +177,7 @@ async def bare_aiohttp(port: int, in_flight: int) -> tuple[AsyncCall, AsyncCall]
 async def ours_async(port: int, in_flight: int, *, on: str) -> tuple[AsyncCall, AsyncCall]:
     """`AsyncAirplane.runbooks.execute` with everything it does, on one of its transports."""
     from airplane_runbooks import AsyncAirplane, AsyncTransport
-    from airplane_runbooks.transports.aiohttp import AiohttpTransport
+    from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
     from airplane_runbooks.transports.threaded import ThreadedTransport
 
     transport: AsyncTransport = AiohttpTransport(pool_size=in_flight) if on == "aiohttp" else ThreadedTransport()

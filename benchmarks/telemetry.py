@@ -20,11 +20,19 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from airplane_runbooks import Airplane, Headers, Request, Response, RetryBudget, Secret, core
-from airplane_runbooks.core import leaf
+from airplane_runbooks import (
+    Airplane,
+    Headers,
+    Request,
+    Response,
+    RetryBudget,
+    Secret,
+)
+from airplane_runbooks._call import core
+from airplane_runbooks._call.core import leaf
+from airplane_runbooks._call.pipeline import compose
 from airplane_runbooks.middleware import chain
-from airplane_runbooks.middleware.tracing import Unwatched
-from airplane_runbooks.pipeline import compose
+from airplane_runbooks.telemetry.spans import Unwatched
 
 BLOCK = 200
 OK = Response(status=200, headers=Headers(), body=b'{"sessionID":"ses1"}', http_version="1.1")

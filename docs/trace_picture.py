@@ -27,7 +27,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from airplane_runbooks import Airplane, Request, Response, RetryPolicy
 from airplane_runbooks.server import RunbookServer, demo
 from airplane_runbooks.testing import json_response
-from airplane_runbooks.transports.urllib3 import Urllib3Transport
+from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 
 PICTURE = Path(__file__).parent / "images" / "trace.svg"
 

@@ -1,5 +1,6 @@
 """Typed client of the Airplane v0 API: execute runbooks, follow their sessions, answer their prompts."""
 
+from ._call.pipeline import Middleware, Next
 from .client import Airplane, AsyncAirplane
 from .errors import (
     AirplaneError,
@@ -27,13 +28,18 @@ from .errors import (
     Unauthorized,
     WaitTimeout,
 )
-from .following import CANCEL, AsyncPromptHandler, Cancel, PromptAnswer, PromptHandler
 from .http import AsyncTransport, Headers, Reply, Request, Response, Transport
 from .options import CallOptions, Secret, Settings
-from .params import ConfigVar, ParamValue, Upload
-from .pipeline import Middleware, Next
 from .policy import NO_RETRY, PollPolicy, RetryBudget, RetryPolicy
+from .schema.encoding import ConfigVar, ParamValue, Upload
 from .version import __version__
+from .waiters.follow import (
+    CANCEL,
+    AsyncPromptHandler,
+    Cancel,
+    PromptAnswer,
+    PromptHandler,
+)
 
 __all__ = [
     "CANCEL",

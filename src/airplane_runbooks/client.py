@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from .clock import AsyncioClock, BlockingClock, Clock
-from .composite import Composite
+from ._call.clock import AsyncioClock, BlockingClock, Clock
+from ._call.pipeline import Middleware, compose, run_blocking
 from .errors import ConfigurationError
 from .http import AsyncTransport, Fields, Reply, Request, Response, Transport
 from .operations import Operation, ReplyT, RequestT
@@ -30,7 +30,6 @@ from .options import (
     parse_base_url,
     resolve,
 )
-from .pipeline import Middleware, compose, run_blocking
 from .policy import RetryBudget, RetryPolicy
 from .resources.prompts import AsyncPrompts, Prompts
 from .resources.runbooks import AsyncRunbooks, Runbooks
@@ -38,6 +37,7 @@ from .resources.runs import AsyncRuns, Runs
 from .resources.sessions import AsyncSessions, Sessions
 from .resources.tasks import AsyncTasks, Tasks
 from .version import __version__
+from .waiters.scope import Composite
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -102,11 +102,11 @@ class _Client(ABC, Generic[TransportT]):
             env_id=env_id,
         )
         # Imported here for the sake of those who import this package without building a client.
-        from .core import Core, leaf
+        from ._call.core import Core, leaf
         from .middleware import chain
-        from .middleware.tracing import AttemptSpan
-        from .opt_in import OptIn
-        from .telemetry import Telemetry
+        from .telemetry.attributes import OptIn
+        from .telemetry.instruments import Telemetry
+        from .telemetry.spans import AttemptSpan
 
         opt_in = OptIn.parse(opt_in_attributes)
         clock = self._default_clock() if clock is None else clock
@@ -250,7 +250,7 @@ class Airplane(_Client[Transport]):
         return BlockingClock()
 
     def _default_transport(self) -> Transport:
-        from .transports.urllib3 import Urllib3Transport
+        from .transports.urllib3._transport import Urllib3Transport
 
         return Urllib3Transport()
 
@@ -322,7 +322,7 @@ class AsyncAirplane(_Client[AsyncTransport]):
         return await self._transport.send(request, timeout)
 
     async def _aside(self, function: Callable[[], T], seconds: float | None) -> T:
-        from .aside import call_aside
+        from ._call.aside import call_aside
 
         return await call_aside(function, seconds)
 

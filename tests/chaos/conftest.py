@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.server.postgres import postgres, postgres_url
+from tests.support.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]

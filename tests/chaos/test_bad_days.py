@@ -12,7 +12,7 @@ import pytest
 
 from airplane_runbooks import APIError, TransportError
 from airplane_runbooks.models import SessionStatus
-from tests.chaos.support import Human, Server, check
+from tests.support.chaos import Human, Server, check
 
 pytestmark = pytest.mark.postgres
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.support import Human, check, servers
+from tests.support.chaos import Human, check, servers
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airplane_runbooks.models import SessionStatus
-from tests.chaos.support import Human, Server, servers
+from tests.support.chaos import Human, Server, servers
 
 COUNT = 10_000
 

@@ -12,9 +12,9 @@ import uvloop
 
 from airplane_runbooks import CANCEL, AsyncAirplane, AsyncTransport, NotFound, SessionFailed
 from airplane_runbooks.models import ParameterSchema, Prompt
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
-from tests.client.support import left_open, served
+from tests.support.clients import left_open, served
 
 SERVER = """
 def double(number: int) -> int:

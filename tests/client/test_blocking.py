@@ -13,7 +13,7 @@ from blockbuster import BlockingError, blockbuster_ctx
 
 from airplane_runbooks import AsyncAirplane, AsyncTransport, CallOptions, DeadlineExceeded, PollPolicy, ServerError
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 
 TRANSPORTS = pytest.mark.parametrize("make", [ThreadedTransport, AiohttpTransport])

@@ -25,7 +25,7 @@ from airplane_runbooks import (
     ServerError,
 )
 from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 
 OK = json_response({"sessionID": "ses1"})
 

@@ -11,9 +11,9 @@ import pytest
 from airplane_runbooks import Airplane, AsyncAirplane, AsyncTransport, ConnectionLost, DeadlineExceeded
 from airplane_runbooks.testing.conformance import within
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request, always, reply
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
-from tests.timing import TIMED
+from tests.support.timing import TIMED
 
 pytestmark = TIMED
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.processes import running
+from tests.support.processes import running
 
 pytestmark = pytest.mark.once
 

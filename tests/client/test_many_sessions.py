@@ -12,9 +12,9 @@ import pytest
 
 from airplane_runbooks import AsyncAirplane, AsyncTransport, PollPolicy, WaitTimeout
 from airplane_runbooks.models import ParameterSchema, Prompt, Session
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
-from tests.client.support import left_open, served
+from tests.support.clients import left_open, served
 
 pytestmark = pytest.mark.once
 

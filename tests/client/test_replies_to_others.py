@@ -23,9 +23,9 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.testing import FakeTransport, json_response
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
-from tests.client.support import Either
+from tests.support.clients import Either
 
 KINDS = ["sync", "async"]
 

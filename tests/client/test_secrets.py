@@ -33,8 +33,8 @@ from airplane_runbooks import (
     Settings,
 )
 from airplane_runbooks.testing import FakeTransport, json_response
-from tests.client.support import Act, Either
-from tests.tracebacks import traceback_of
+from tests.support.clients import Act, Either
+from tests.support.tracebacks import traceback_of
 
 KEY = "tkn_" + "s3cr3t" * 6
 

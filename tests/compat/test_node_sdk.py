@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.served import echo, plain, result_of, serving, start
-from tests.server.support import eventually
+from tests.support.compat import (
+    echo,
+    plain,
+    result_of,
+    serving,
+    start,
+)
+from tests.support.servers import eventually
 
 PROGRAM = Path(__file__).parent / "node" / "client.js"
 LATEST = "airplane"

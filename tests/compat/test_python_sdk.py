@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.served import echo, result_of, serving, start
-from tests.server.support import eventually
+from tests.support.compat import (
+    echo,
+    result_of,
+    serving,
+    start,
+)
+from tests.support.servers import eventually
 
 PROGRAM = Path(__file__).with_name("python_client.py")
 

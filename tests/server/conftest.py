@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.engine_support import Journal, children
-from tests.server.postgres import another_postgres_url, postgres, postgres_url
+from tests.support.engines import Journal, children
+from tests.support.postgres import another_postgres_url, postgres, postgres_url
 
 __all__ = ["another_postgres_url", "postgres", "postgres_url"]
 

@@ -15,7 +15,7 @@ import pytest
 import urllib3
 
 from airplane_runbooks.server import serve
-from tests.processes import running
+from tests.support.processes import running
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")]
 

@@ -19,8 +19,8 @@ from starlette.routing import Mount
 
 from airplane_runbooks.server import Context, RunbookServer, create_app, runbook
 from airplane_runbooks.server.serving import _is_loopback
-from tests.processes import running
-from tests.server.support import Client, eventually, served
+from tests.support.processes import running
+from tests.support.servers import Client, eventually, served
 
 pytestmark = pytest.mark.once
 

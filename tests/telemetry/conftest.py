@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.telemetry.observed import Make, Observed
+from tests.support.observed import Make, Observed
 
 # They need other instrumentation and a collector, which only their own session installs.
 APART = {"test_coexistence.py", "test_collector.py"}

@@ -16,9 +16,17 @@ from opentelemetry.trace import SpanKind
 
 import airplane_runbooks
 from airplane_runbooks import ConfigurationError, Next, Request, Response, RetryPolicy, ServerError
-from airplane_runbooks.telemetry import redact_url
+from airplane_runbooks.telemetry.instruments import redact_url
 from airplane_runbooks.testing import json_response
-from tests.telemetry.observed import ATTEMPTS, OK, SERVER, UNAVAILABLE, URL, Make, attributes
+from tests.support.observed import (
+    ATTEMPTS,
+    OK,
+    SERVER,
+    UNAVAILABLE,
+    URL,
+    Make,
+    attributes,
+)
 
 GZIPPED = Response(
     status=200,

@@ -35,8 +35,15 @@ from opentelemetry.trace import NoOpTracerProvider, SpanKind
 from airplane_runbooks.testing import FakeTransport, json_response
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports.threaded import ThreadedTransport
-from tests.telemetry.observed import ATTEMPTS, execute
-from tests.telemetry.support import KEY, KINDS, OK, TWO_RETRIES, call, serving
+from tests.support.observed import ATTEMPTS, execute
+from tests.support.spans import (
+    KEY,
+    KINDS,
+    OK,
+    TWO_RETRIES,
+    call,
+    serving,
+)
 
 pytestmark = pytest.mark.telemetry
 
@@ -305,7 +312,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 del context._SUPPRESS_HTTP_INSTRUMENTATION_KEY, context._SUPPRESS_INSTRUMENTATION_KEY
 assert "airplane_runbooks" not in sys.modules
-from tests.telemetry.support import call
+from tests.support.spans import call
 
 kind, base_url = sys.argv[1:]
 exporter, provider = InMemorySpanExporter(), TracerProvider()

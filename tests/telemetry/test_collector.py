@@ -22,9 +22,20 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from airplane_runbooks import Unauthorized, __version__
 from airplane_runbooks.server import Context, RunbookServer, runbook
 from airplane_runbooks.testing.hostile import reply
-from tests.telemetry.observed import ATTEMPTS, CALLS, execute
-from tests.telemetry.receiver import Received, Receiver, collecting, plain
-from tests.telemetry.support import KEY, KINDS, TWO_RETRIES, call, serving
+from tests.support.observed import ATTEMPTS, CALLS, execute
+from tests.support.receiver import (
+    Received,
+    Receiver,
+    collecting,
+    plain,
+)
+from tests.support.spans import (
+    KEY,
+    KINDS,
+    TWO_RETRIES,
+    call,
+    serving,
+)
 
 pytestmark = pytest.mark.telemetry
 

@@ -20,10 +20,20 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from airplane_runbooks import SessionFailed, telemetry
+from airplane_runbooks import SessionFailed
+from airplane_runbooks.telemetry import instruments
 from airplane_runbooks.testing import FakeTransport, json_response
-from tests.client.support import Either, Model
-from tests.telemetry.observed import ATTEMPTS, CALLS, OK, UNAVAILABLE, Make, Observed, attributes, execute
+from tests.support.clients import Either, Model
+from tests.support.observed import (
+    ATTEMPTS,
+    CALLS,
+    OK,
+    UNAVAILABLE,
+    Make,
+    Observed,
+    attributes,
+    execute,
+)
 
 STARTED = json_response({"sessionID": "ses1"})
 ACTIVE = json_response({"id": "ses1", "status": "Active"})
@@ -38,8 +48,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from airplane_runbooks.testing import FakeTransport
-from tests.client.support import Either
-from tests.telemetry.observed import OK, Observed, execute
+from tests.support.clients import Either
+from tests.support.observed import OK, Observed, execute
 
 early = Either({kind!r}, FakeTransport([OK, OK]))
 early(execute)
@@ -233,7 +243,7 @@ def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
     client = Either(kind, FakeTransport([OK, OK]))
     client(execute)
     called: list[str] = []
-    ours = ("opentelemetry", "airplane_runbooks.telemetry", "airplane_runbooks.middleware.tracing")
+    ours = ("opentelemetry", "airplane_runbooks.telemetry", "airplane_runbooks.telemetry.spans")
 
     def note(frame: Any, event: str, _: Any) -> None:
         if event == "call" and frame.f_globals.get("__name__", "").startswith(ours):
@@ -252,7 +262,7 @@ def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
 def test_25_should_the_api_keep_its_providers_elsewhere_its_stand_ins_are_asked(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telemetry, "trace", SimpleNamespace(**{**vars(trace), "_TRACER_PROVIDER": object()}))
+    monkeypatch.setattr(instruments, "trace", SimpleNamespace(**{**vars(trace), "_TRACER_PROVIDER": object()}))
     client = Either(kind, FakeTransport([OK, OK]))
     assert [client(execute).session_id for _ in range(2)] == ["ses1", "ses1"]
     assert not client.client._core._telemetry.is_idle()
@@ -262,7 +272,7 @@ def test_34_nothing_of_the_sdk_is_imported(kind: str) -> None:
     code = f"""
 import sys
 from airplane_runbooks.testing import FakeTransport
-from tests.client.support import Either
+from tests.support.clients import Either
 from airplane_runbooks.testing import json_response
 Either({kind!r}, FakeTransport([json_response({{"sessionID": "ses1"}})]))(lambda one: one.runbooks.execute(slug="x"))
 parts = ("opentelemetry.sdk", "opentelemetry.semconv", "opentelemetry.instrumentation")

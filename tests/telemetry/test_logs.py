@@ -12,7 +12,7 @@ from opentelemetry import trace
 
 from airplane_runbooks import ConnectError
 from airplane_runbooks.testing import json_response
-from tests.telemetry.observed import OK, UNAVAILABLE, Make
+from tests.support.observed import OK, UNAVAILABLE, Make
 
 LOGGER = "airplane_runbooks"
 
@@ -78,8 +78,8 @@ def test_lines_are_formatted_only_where_somebody_reads_them_and_hold_no_bodies(m
 def test_nothing_is_printed_where_logging_is_not_set_up(kind: str) -> None:
     code = f"""
 from airplane_runbooks.testing import FakeTransport
-from tests.client.support import Either
-from tests.telemetry.observed import OK, UNAVAILABLE, execute
+from tests.support.clients import Either
+from tests.support.observed import OK, UNAVAILABLE, execute
 import logging
 logging.getLogger("airplane_runbooks").setLevel(logging.DEBUG)
 from tests.telemetry.test_lifecycle import broken

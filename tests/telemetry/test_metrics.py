@@ -9,7 +9,16 @@ import pytest
 
 from airplane_runbooks import ConnectError, Next, NotFound, Request, Response
 from airplane_runbooks.testing import json_response
-from tests.telemetry.observed import ATTEMPTS, CALLS, OK, ONCE, SERVER, UNAVAILABLE, Make, attributes
+from tests.support.observed import (
+    ATTEMPTS,
+    CALLS,
+    OK,
+    ONCE,
+    SERVER,
+    UNAVAILABLE,
+    Make,
+    attributes,
+)
 
 TWO_RETRIES = (UNAVAILABLE, UNAVAILABLE, OK)
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)

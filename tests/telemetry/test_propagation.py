@@ -18,8 +18,15 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from airplane_runbooks import Next, Request, Response
 from airplane_runbooks.testing import FakeTransport
-from tests.client.support import Either
-from tests.telemetry.observed import ATTEMPTS, CALLS, OK, UNAVAILABLE, Make, execute
+from tests.support.clients import Either
+from tests.support.observed import (
+    ATTEMPTS,
+    CALLS,
+    OK,
+    UNAVAILABLE,
+    Make,
+    execute,
+)
 
 TWO_RETRIES = (UNAVAILABLE, UNAVAILABLE, OK)
 REMOTE = SpanContext(0xA1, 0xB2, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
@@ -102,8 +109,8 @@ PROPAGATORS = """
 from opentelemetry import baggage, context
 from opentelemetry.sdk.trace import TracerProvider
 from airplane_runbooks.testing import FakeTransport
-from tests.client.support import Either
-from tests.telemetry.observed import OK, execute
+from tests.support.clients import Either
+from tests.support.observed import OK, execute
 
 client = Either({kind!r}, FakeTransport([OK]), tracer_provider=TracerProvider())
 context.attach(baggage.set_baggage("tenant", "t1"))

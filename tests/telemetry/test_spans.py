@@ -30,10 +30,10 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.testing import json_response
 from airplane_runbooks.testing.hostile import HostileServer, after_request
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
-from airplane_runbooks.transports.urllib3 import Urllib3Transport
-from tests.telemetry.observed import (
+from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
+from tests.support.observed import (
     ATTEMPTS,
     OK,
     ONCE,

@@ -10,7 +10,7 @@ from opentelemetry.trace import NonRecordingSpan, NoOpTracerProvider, SpanContex
 
 from airplane_runbooks import Next, Request, Response
 from airplane_runbooks.testing import FakeTransport
-from tests.telemetry.observed import ATTEMPTS, OK, Make
+from tests.support.observed import ATTEMPTS, OK, Make
 from tests.telemetry.test_propagation import attached
 
 HTTP, ALL = context._SUPPRESS_HTTP_INSTRUMENTATION_KEY, context._SUPPRESS_INSTRUMENTATION_KEY

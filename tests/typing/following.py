@@ -41,9 +41,9 @@ from airplane_runbooks.models import (
 )
 from airplane_runbooks.operations import GET_SESSION
 from airplane_runbooks.testing import FakeTransport
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
-from airplane_runbooks.transports.urllib3 import Urllib3Transport
+from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 
 
 class OwnClient(AsyncAirplane):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..clock import Clock
+from .._call.clock import Clock
+from .._call.pipeline import Middleware
 from ..options import Secret
-from ..pipeline import Middleware
 from ..policy import RetryBudget
 from .auth import Auth
 from .idempotency import Idempotency

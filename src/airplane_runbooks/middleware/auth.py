@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .._call.pipeline import Next
 from ..http import API_KEY_HEADER, Request, Response
 from ..options import Secret
-from ..pipeline import Next
 
 
 class Auth:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .._call.pipeline import Next
 from ..http import IDEMPOTENCY_HEADER, Request, Response
-from ..pipeline import Next
 
 # For how long a server promises to recognise a key, in seconds.
 KEY_LIFETIME = 3600.0

@@ -9,14 +9,14 @@ from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..clock import Clock
+from .._call.clock import Clock
+from .._call.pipeline import Next
+from .._call.replies import is_transient, retry_after, status_error
 from ..errors import APIError, ConfigurationError, DeadlineExceeded, TransportError
 from ..http import CallState, Request, Response
-from ..log import logger
-from ..mishaps import type_name
-from ..pipeline import Next
 from ..policy import RetryBudget, RetryPolicy
-from ..replies import is_transient, retry_after, status_error
+from ..telemetry.guard import type_name
+from ..telemetry.log import logger
 from .idempotency import KEY_LIFETIME
 
 if TYPE_CHECKING:

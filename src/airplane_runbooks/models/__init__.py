@@ -1,8 +1,16 @@
 """Requests and replies of every endpoint, as immutable structs with open enums."""
 
-from ._enums import Component, OpenEnum, ParameterType, Role, RunStatus, Runtime, SessionStatus
-from ._timestamps import parse_timestamp
-from ._wire import Model, Stamped
+from ..schema.enums import (
+    Component,
+    OpenEnum,
+    ParameterType,
+    Role,
+    RunStatus,
+    Runtime,
+    SessionStatus,
+)
+from ..schema.timestamps import parse_timestamp
+from .base import Model, Stamped
 from .common import Constraints, Parameter, ParameterSchema, Permission
 from .decoding import decode
 from .prompts import (

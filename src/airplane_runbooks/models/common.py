@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ..params import ParamValue
-from ._enums import Component, ParameterType, Role
-from ._values import validate
-from ._wire import Model
+from ..schema.encoding import ParamValue
+from ..schema.enums import Component, ParameterType, Role
+from ..schema.validation import validate
+from .base import Model
 
 
 class Constraints(Model, frozen=True, kw_only=True, omit_defaults=True):

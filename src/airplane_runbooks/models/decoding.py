@@ -16,10 +16,15 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from ..schema.enums import OpenEnum
+from ..schema.timestamps import read_stamp
 from ._bounds import LIGHT, MAX_ITEMS, Allowance, OutOfTime, TooMuch, check_length, never, weigh
-from ._enums import OpenEnum
-from ._timestamps import read_stamp
-from ._wire import Model, Stamped, decoder_of, stamp_names
+from .base import (
+    Model,
+    Stamped,
+    decoder_of,
+    stamp_names,
+)
 
 __all__ = ["OutOfTime", "decode", "decode_any", "never"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ._wire import Model, Stamped
+from .base import Model, Stamped
 from .common import ParameterSchema
 
 

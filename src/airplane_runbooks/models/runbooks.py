@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ._wire import Identifier, Model
+from .base import Identifier, Model
 
 
 class ExecuteRunbook(Model, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ._enums import RunStatus, Runtime
-from ._wire import Model, Stamped
+from ..schema.enums import RunStatus, Runtime
+from .base import Model, Stamped
 from .common import Parameter, ParameterSchema, Permission
 
 

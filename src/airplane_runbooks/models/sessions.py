@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ._enums import SessionStatus
-from ._wire import Model, Stamped
+from ..schema.enums import SessionStatus
+from .base import Model, Stamped
 from .common import Parameter, ParameterSchema, Permission
 
 

@@ -7,10 +7,10 @@ from typing import Protocol, TypeVar
 
 from msgspec import UNSET
 
-from ..composite import Composite
 from ..http import Reply
 from ..operations import Operation, ReplyT, RequestT
 from ..options import CallOptions
+from ..waiters.scope import Composite
 
 T = TypeVar("T")
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ..following import wait_for_prompt
 from ..models import AnsweredPrompt, CancelPrompt, GetPrompt, ListPrompts, Prompt, SubmitPrompt
 from ..operations import CANCEL_PROMPT, GET_PROMPT, LIST_PROMPTS, SUBMIT_PROMPT
 from ..options import CallOptions
 from ..policy import PollPolicy
+from ..waiters.follow import wait_for_prompt
 from ._base import AsyncResource, Resource
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ..following import AsyncPromptHandler, PromptHandler, execute_and_wait
 from ..models import ExecuteRunbook, Session, StartedSession
 from ..operations import EXECUTE_RUNBOOK
 from ..options import CallOptions
 from ..policy import PollPolicy
+from ..waiters.follow import AsyncPromptHandler, PromptHandler, execute_and_wait
 from ._base import AsyncResource, Resource, in_env
 
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from functools import partial
 
-from ..following import wait_for_run
 from ..models import CancelRun, GetRun, ListRuns, Run, RunOutputs
 from ..operations import CANCEL_RUN, GET_RUN, GET_RUN_OUTPUTS, LIST_RUNS
 from ..options import CallOptions
-from ..paging import all_pages, all_pages_async
 from ..policy import PollPolicy
+from ..waiters.follow import wait_for_run
+from ..waiters.paging import all_pages, all_pages_async
 from ._base import AsyncResource, Resource
 
 

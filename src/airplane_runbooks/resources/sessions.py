@@ -6,7 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from functools import partial
 
-from ..following import (
+from ..models import GetSession, ListSessions, Prompt, Run, Session, Step
+from ..operations import GET_SESSION, LIST_SESSIONS
+from ..options import CallOptions
+from ..policy import PollPolicy
+from ..waiters.follow import (
     AsyncPromptHandler,
     PromptHandler,
     session_prompts,
@@ -14,11 +18,7 @@ from ..following import (
     session_steps,
     wait_for_session,
 )
-from ..models import GetSession, ListSessions, Prompt, Run, Session, Step
-from ..operations import GET_SESSION, LIST_SESSIONS
-from ..options import CallOptions
-from ..paging import all_pages, all_pages_async
-from ..policy import PollPolicy
+from ..waiters.paging import all_pages, all_pages_async
 from ._base import AsyncResource, Resource
 
 

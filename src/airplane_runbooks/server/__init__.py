@@ -2,14 +2,19 @@
 
 from ..models import Reviewers
 from .app import create_app
-from .limits import Limits
-from .runbooks.authoring import Runbook, Task, runbook, task
-from .runbooks.context import AsyncContext, Context
-from .runbooks.executions import cancelled
-from .runbooks.fields import Field
-from .runbooks.halts import PromptCancelled, PromptExpired, StepFailed
+from .authoring.contexts import AsyncContext, Context
+from .authoring.decorators import (
+    Runbook,
+    Task,
+    runbook,
+    task,
+)
+from .authoring.fields import Field
+from .execution.executions import cancelled
+from .execution.signals import PromptCancelled, PromptExpired, StepFailed
+from .service.identity import User
 from .serving import RunbookServer, serve
-from .users import User
+from .web.limits import Limits
 
 __all__ = [
     "AsyncContext",

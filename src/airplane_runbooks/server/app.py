@@ -18,30 +18,41 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp
 
-from .backend import Backend
+from .authoring.catalog import Catalog
+from .authoring.decorators import Registry, Runbook, Task
 from .engine.interface import Engine
 from .engine.local import LocalEngine
 from .errors import Refused
-from .http.api import Api, RequireKey, error_reply, refuse, respond
-from .http.astray import elsewhere, is_for_api
-from .http.body import Arrivals
-from .http.command_line import COMMAND_LINE
-from .http.extensions import EXTENSIONS
-from .http.front import Front, parse_proxies, parse_public_url, path_of
-from .http.gate import Gate, allowed
-from .http.guesses import Guesses
-from .http.handlers import OPERATIONS, Handler
-from .http.health import Health
-from .http.threads import Threads
-from .key_file import find_vault
-from .runbooks.authoring import Registry, Runbook, Task
-from .runbooks.catalog import Catalog
+from .observers.tracing import Tracing
+from .secrets.key_file import find_vault
+from .service.backend import Backend
+from .service.identity import Users
 from .settings import Options, Settings
-from .tracing import Tracing
-from .users import Users
+from .web.api.command_line import COMMAND_LINE
+from .web.api.endpoint import (
+    Api,
+    RequireKey,
+    error_reply,
+    refuse,
+    respond,
+)
+from .web.api.extensions import EXTENSIONS
+from .web.api.handlers import OPERATIONS, Handler
+from .web.api.health import Health
+from .web.astray import elsewhere, is_for_api
+from .web.body import Arrivals
+from .web.front import (
+    Front,
+    parse_proxies,
+    parse_public_url,
+    path_of,
+)
+from .web.gate import Gate, allowed
+from .web.guesses import Guesses
+from .web.threads import Threads
 
 if TYPE_CHECKING:
-    from .store.database import Database
+    from .storage.database import Database
 
 logger = logging.getLogger(__name__)
 
@@ -89,12 +100,12 @@ def create_backend(
     """Return what is below the API: registries, database, store, engine. Raises as `create_app` does."""
     from .engine.holding import Holding
     from .engine.reconciler import Reconciler
-    from .store.database import Database
-    from .store.facts import settle_fact
-    from .store.holds import Holds
-    from .store.sign_outs import SqlSignOuts
-    from .store.sql_keys import SqlKeys
-    from .store.sql_store import SqlStore
+    from .storage.database import Database
+    from .storage.facts import settle_fact
+    from .storage.holds import Holds
+    from .storage.sign_outs import SqlSignOuts
+    from .storage.sql_idempotency import SqlKeys
+    from .storage.sql_store import SqlStore
 
     known = Registry(runbooks, Runbook), Registry(tasks, Task)
     database = Database(settings.database)
@@ -136,7 +147,7 @@ def create_backend(
 
 def _spare_key(database: Database) -> Callable[[], bytes]:
     """Return what finds the database's own key of digests, for servers that have been given none."""
-    from .store.facts import settle_fact
+    from .storage.facts import settle_fact
 
     return lambda: settle_fact(database, "digest_key", lambda: os.urandom(32))
 
@@ -157,7 +168,7 @@ def application(
 
     `hosts` are the names that requests may mean, see `Gate`.
     """
-    from .pages import Pages, Site
+    from .web.pages import Pages, Site
 
     limits = settings.limits
     threads = Threads(limits.max_calls)

@@ -20,13 +20,13 @@ from typing import Any, Self, Unpack
 import uvicorn
 
 from .app import application, create_backend, front_of
-from .forking import cut, keep_from_children
-from .http.front import Front
-from .http.gate import allowed
-from .http.protocol import OutOfDescriptors, configure
-from .runbooks.authoring import Runbook, Task
+from .authoring.decorators import Runbook, Task
+from .service.identity import Users
 from .settings import FILE, Options, Settings
-from .users import Users
+from .storage.forking import cut, keep_from_children
+from .web.front import Front
+from .web.gate import allowed
+from .web.protocol import OutOfDescriptors, configure
 
 
 class RunbookServer:

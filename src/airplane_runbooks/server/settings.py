@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
-from .limits import Limits
-from .users import User
+from .service.identity import User
+from .web.limits import Limits
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider

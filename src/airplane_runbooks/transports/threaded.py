@@ -17,7 +17,12 @@ from msgspec import UNSET, UnsetType
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError
 from ..http import Request, Response, Transport
 from ._deadline import InterruptibleDeadline
-from .urllib3 import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_POOL_SIZE, Urllib3Transport, reset_in_children
+from .urllib3._transport import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_POOL_SIZE,
+    Urllib3Transport,
+    reset_in_children,
+)
 
 # Seconds: how long a thread may be late with its own, better account of a timeout; how long closing waits for threads.
 _GRACE = 0.1

@@ -23,11 +23,11 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, Wo
 from dbos import _dbos as dbos_module
 
 from ..errors import Closing
-from ..ids import new_id
 from ..logs import describe
+from ..storage.ids import new_id
 from . import unpickling
 from .interface import Work
-from .takeover import Servers
+from .leases import Servers
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from ..runbooks.catalog import Catalog
-from ..store.holds import OTHER_CODE, Holds, Kin
-from ..store.interface import Store
-from ..store.records import Run, RunKind
+from ..authoring.catalog import Catalog
+from ..storage.holds import OTHER_CODE, Holds, Kin
+from ..storage.interface import Store
+from ..storage.records import Run, RunKind
 from .interface import Engine
 
 logger = logging.getLogger(__name__)

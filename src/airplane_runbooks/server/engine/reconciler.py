@@ -10,11 +10,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from ..errors import Conflict, Held, NotFound
-from ..ids import now
 from ..logs import describe
-from ..store.interface import Store
-from ..store.records import Prompt, Run
-from ..tracing import Tracing
+from ..observers.tracing import Tracing
+from ..storage.ids import now
+from ..storage.interface import Store
+from ..storage.records import Prompt, Run
 from .holding import Holding
 from .interface import Engine
 

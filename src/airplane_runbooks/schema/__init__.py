@@ -1,0 +1,1 @@
+"""Parameter types: how their values are encoded, read, checked and described."""

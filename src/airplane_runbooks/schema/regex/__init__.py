@@ -1,0 +1,1 @@
+"""Regular expressions of constraints, matched in linear time."""

@@ -1,0 +1,1 @@
+"""Decorators, fields and contexts that authors of runbooks use."""

@@ -1,0 +1,199 @@
+"""Runbooks and tasks: plain functions with a slug and a parameter schema made of their signature."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from ...models import Parameter
+from ..execution.timeouts import HasTimeout, checked
+from ..storage.encoding import text
+from ..storage.ids import stable_id
+from .code import Code
+from .contexts import AsyncContext, Context
+from .docstrings import parse
+from .fields import SLUG, member_reader, parameter
+from .values import read_all
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Runnable(HasTimeout, Generic[P, R_co]):
+    """A function that the API can execute. Calling it calls the function itself, as a unit test would.
+
+    Attributes:
+        function: The function.
+        slug: What callers name it by.
+        id: What callers may name it by instead, the same on every start of every server.
+        name: Label for people.
+        description: The function's docstring, without what it says of the parameters.
+        parameters: The schema of its parameters, in the order of the signature.
+        is_async: Whether the function is a coroutine function.
+        timeout: How many seconds it may be executed; any number if None.
+        code: Digest of the code, with the version that stands for it if there is one.
+    """
+
+    prefix: typing.ClassVar[str]
+
+    def __init__(
+        self,
+        function: Callable[P, R_co],
+        *,
+        slug: str | None,
+        name: str | None,
+        id: str | None,
+        version: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.slug = _checked_slug(function.__name__ if slug is None else slug)
+        self.id = id or stable_id(self.prefix, self.slug)
+        self.name = text(name or self.slug.replace("_", " ").capitalize(), f"{self.slug}: its name")
+        self.description, self._descriptions = parse(inspect.getdoc(function) or "")
+        self._readers: dict[str, Callable[[Any], Any]] = {}
+        self.parameters = tuple(self._schema())
+        self.timeout = checked(timeout)
+        self.code = Code.of(function, version)
+        self.__wrapped__ = function
+        self.__name__ = function.__name__
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function, with no engine in between."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.slug}>"
+
+    def arguments(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Turn parameter values from JSON into the function's keyword arguments. Raises Invalid, naming the path."""
+        read = read_all(self.parameters, values, "paramValues")
+        return {slug: self._readers[slug](value) for slug, value in read.items()}
+
+    def _schema(self) -> Iterator[Parameter]:
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
+            raise TypeError(f"{self.slug}: a function is needed, not a generator")
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        for argument in self._without_context(list(inspect.signature(self.function).parameters.values()), hints):
+            if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
+                raise TypeError(f"{self.slug}: parameter {argument.name} has no place in a schema")
+            default = None if argument.default is argument.empty else argument.default
+            hint = hints.get(argument.name, Any)
+            made = parameter(argument.name, hint, default, self._descriptions.get(argument.name, ""))
+            self._readers[argument.name] = member_reader(hint)
+            yield _nullable(made) if argument.default is None else made
+
+    def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:
+        del hints  # for runbooks
+        return arguments
+
+
+class Runbook(Runnable[P, R_co]):
+    """A function of a context and parameters, executed as a session."""
+
+    prefix = "rbk"
+
+    def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:
+        context = AsyncContext if self.is_async else Context
+        if not arguments or hints.get(arguments[0].name, context) is not context:
+            raise TypeError(f"{self.slug}: the first parameter of this runbook is its {context.__name__}")
+        return arguments[1:]
+
+
+class Task(Runnable[P, R_co]):
+    """A function of parameters alone, executed as one run; a step of a runbook may call it, too."""
+
+    prefix = "tsk"
+
+
+def _checked_slug(slug: str) -> str:
+    if not SLUG.fullmatch(slug):
+        raise ValueError(f"{slug!r} is no slug: up to 50 lower-case letters, digits and underscores, a letter first")
+    return slug
+
+
+def _nullable(made: Parameter) -> Parameter:
+    limits = msgspec.structs.replace(made.constraints, optional=True)
+    return msgspec.structs.replace(made, constraints=limits)
+
+
+@overload
+def runbook(function: Callable[P, R_co], /) -> Runbook[P, R_co]: ...
+@overload
+def runbook(
+    *,
+    slug: str | None = None,
+    name: str | None = None,
+    id: str | None = None,
+    version: str | None = None,
+    timeout: float | None = None,
+) -> Callable[[Callable[P, R_co]], Runbook[P, R_co]]: ...
+def runbook(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    slug: str | None = None,
+    name: str | None = None,
+    id: str | None = None,
+    version: str | None = None,
+    timeout: float | None = None,
+) -> Any:
+    """Make a function, plain or a coroutine function, a runbook, with or without arguments.
+
+    `slug` is by default the function's name. A session that has begun goes on only with the code that it was started
+    with, or as long as `version` stays the same, if there is one. One that has been executed for `timeout` seconds,
+    without the time that humans take, fails (`Timeout`). Raises TypeError for a signature that no schema can
+    describe, ValueError for a bad slug or default.
+    """
+    if function is not None:
+        return Runbook(function, slug=slug, name=name, id=id, version=version, timeout=timeout)
+    return partial(Runbook[..., Any], slug=slug, name=name, id=id, version=version, timeout=timeout)
+
+
+@overload
+def task(function: Callable[P, R_co], /) -> Task[P, R_co]: ...
+@overload
+def task(
+    *, slug: str | None = None, name: str | None = None, id: str | None = None, timeout: float | None = None
+) -> Callable[[Callable[P, R_co]], Task[P, R_co]]: ...
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    slug: str | None = None,
+    name: str | None = None,
+    id: str | None = None,
+    timeout: float | None = None,
+) -> Any:
+    """Make a function a task, with or without arguments.
+
+    A run that has not ended after `timeout` seconds fails (`Timeout`), as does an attempt of a step that is the task.
+    Raises as `runbook` does.
+    """
+    if function is not None:
+        return Task(function, slug=slug, name=name, id=id, timeout=timeout)
+    return partial(Task[..., Any], slug=slug, name=name, id=id, timeout=timeout)
+
+
+RunnableT = TypeVar("RunnableT", bound=Runnable[..., Any])
+
+
+class Registry(Generic[RunnableT]):
+    """What can be executed, by ID and by slug. Raises ValueError if two share either."""
+
+    def __init__(self, items: Iterable[RunnableT], kind: type[RunnableT]) -> None:
+        self.by_id: dict[str, RunnableT] = {}
+        self.by_slug: dict[str, RunnableT] = {}
+        for item in items:
+            if not isinstance(item, kind):
+                raise TypeError(f"{item!r} is no {kind.__name__}: decorate it with @{kind.__name__.lower()}")
+            if item.id in self.by_id or item.slug in self.by_slug:
+                raise ValueError(f"{item.slug} is there twice")
+            self.by_id[item.id] = self.by_slug[item.slug] = item

@@ -1,0 +1,260 @@
+"""From Python's annotations to a parameter schema, for signatures and for the fields of prompts."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Literal, TypeGuard
+
+import msgspec
+
+from ...models import (
+    Component,
+    Constraints,
+    Parameter,
+    ParameterType,
+)
+from ...schema.encoding import (
+    ConfigVar,
+    Refusal,
+    Upload,
+    to_json,
+)
+from ...schema.regex.matcher import full_match
+from ..errors import Invalid
+from ..storage.encoding import (
+    NotEncodable,
+    decode,
+    encode,
+    text,
+)
+from .values import read
+
+SLUG = re.compile(r"[a-z][a-z0-9_]{0,49}")
+
+_SCALARS: dict[Any, ParameterType] = {
+    Any: ParameterType.JSON,
+    str: ParameterType.STRING,
+    bool: ParameterType.BOOLEAN,
+    int: ParameterType.INTEGER,
+    float: ParameterType.FLOAT,
+    date: ParameterType.DATE,
+    datetime: ParameterType.DATETIME,
+    ConfigVar: ParameterType.CONFIGVAR,
+    Upload: ParameterType.UPLOAD,
+}
+_NESTED = (ParameterType.LIST, ParameterType.MAP)
+_OF_MEMBERS = (bool, str, int, float, datetime, date)  # kinds of an enum's values; a bool is an int, a time a date
+
+
+class Field(msgspec.Struct, frozen=True):
+    """What a parameter or a prompt's field takes, where the bare type does not say enough.
+
+    Attributes:
+        type: Its type; left out in `Annotated[int, Field(...)]`, where the type stands in front.
+        name: Label for people, by default made of the slug.
+        description: Explanation for people.
+        default: Value in place of a missing or null one.
+        options: The only values allowed; of a list of scalars, the only elements.
+        regex: Pattern (the common part of RE2) that a string, or each string of a list, must match as a whole.
+        optional: Whether no value at all will do; it is None then.
+        multiline: Whether people get room for several lines of a string.
+        secret: Whether a string is kept out of sight: masked on pages, in logs and in replies, sealed in the database.
+    """
+
+    type: Any = None
+    name: str = ""
+    description: str = ""
+    default: Any = None
+    options: Sequence[Any] = ()
+    regex: str = ""
+    optional: bool = False
+    multiline: bool = False
+    secret: bool = False
+
+
+def parameter(slug: str, annotation: Any, default: Any = None, description: str = "") -> Parameter:
+    """Return the schema of one parameter; `description` is for one that has none of its own.
+
+    Raises TypeError for an annotation that has no parameter type, ValueError for a slug, regex, option or default that
+    does not fit.
+    """
+    if not SLUG.fullmatch(slug):
+        raise ValueError(f"{slug!r} is no slug: up to 50 lower-case letters, digits and underscores, a letter first")
+    field, hint = _unpack(annotation)
+    hint, optional = _strip_none(hint)
+    made = _shape(hint, slug)
+    if made.type in _NESTED and (field.options or field.regex):
+        raise TypeError(f"{slug}: options and regex are for scalars and lists of scalars")
+    if (field.multiline or field.secret) and (made.type is not ParameterType.STRING or made.multi):
+        raise TypeError(f"{slug}: multiline and secret are for strings")
+    limits = _constraints(field, optional=optional or field.optional, base=made.constraints, slug=slug)
+    made = msgspec.structs.replace(
+        made,
+        slug=slug,
+        name=text(field.name, f"{slug}: its name") or slug.replace("_", " ").capitalize(),
+        desc=text(field.description or description, f"{slug}: its description"),
+        constraints=limits,
+        component=Component.TEXTAREA if field.multiline else Component.DEFAULT,
+        secret=field.secret,
+    )
+    return _with_default(made, field.default if default is None else default)
+
+
+def shape(made: Parameter) -> list[Any]:
+    """Return what decides how the value of a parameter is read, in words that do not change with this package."""
+    choices = [option["value"] for option in made.constraints.options or ()]
+    inner = None if made.values is None else shape(made.values)
+    return [made.slug, made.type.value, made.multi, made.constraints.optional, choices, inner]
+
+
+def _unpack(annotation: Any) -> tuple[Field, Any]:
+    """Separate the type from what a Field, as the annotation itself or inside Annotated, adds to it."""
+    if isinstance(annotation, Field):
+        inner, hint = _unpack(annotation.type)
+        if inner != Field():
+            raise TypeError("a Field cannot hold another one")
+        return annotation, hint
+    if typing.get_origin(annotation) is typing.Annotated:
+        hint, *extras = typing.get_args(annotation)
+        field = next((extra for extra in extras if isinstance(extra, Field)), None)
+        text = next((extra for extra in extras if isinstance(extra, str)), "")
+        return field or Field(description=text), hint
+    return Field(), annotation
+
+
+def _strip_none(hint: Any) -> tuple[Any, bool]:
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return hint, False
+    arms = [arm for arm in typing.get_args(hint) if arm is not types.NoneType]
+    if len(arms) != 1:
+        raise TypeError(f"{hint} mixes types; only `T | None` is a parameter type")
+    return arms[0], True
+
+
+def _shape(hint: Any, slug: str) -> Parameter:
+    """Return the schema of a type, without name and constraints of its own."""
+    if isinstance(hint, typing.Hashable) and hint in _SCALARS:
+        return Parameter(type=_SCALARS[hint])
+    if _is_enum(hint):
+        return _of_enum(hint, slug)
+    origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if origin is Literal:
+        kinds = {type(choice) for choice in arguments}
+        if len(kinds) == 1 and (kind := kinds.pop()) in (str, int):
+            return Parameter(type=_SCALARS[kind], constraints=Constraints(options=_options(arguments, slug)))
+    if origin is list:
+        return _list(_element(arguments[0], slug) if arguments else Parameter(type=ParameterType.JSON))
+    if origin is dict and (not arguments or arguments[0] is str):
+        return Parameter(type=ParameterType.MAP, values=_element(arguments[1], slug) if arguments else None)
+    raise TypeError(f"{slug}: {hint!r} is not a parameter type")
+
+
+def _is_enum(hint: Any) -> TypeGuard[type[Enum]]:
+    return isinstance(hint, type) and issubclass(hint, Enum)
+
+
+def _of_enum(hint: type[Enum], slug: str) -> Parameter:
+    kinds = {next((kind for kind in _OF_MEMBERS if isinstance(member.value, kind)), None) for member in hint}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind is None:
+        wanted = "neither all strings nor all integers, floats, bools, dates or times"
+        raise TypeError(f"{slug}: the members of {hint.__name__} are {wanted}")
+    options = [{"label": member.name, "value": _json(member.value, slug)} for member in hint]
+    made = Parameter(type=_SCALARS[kind], constraints=Constraints(options=options))
+    for member, option in zip(hint, options, strict=True):
+        if not _comes_back(member, made, option["value"]):
+            raise TypeError(f"{slug}: {hint.__name__}.{member.name} cannot be told from its JSON form")
+    return made
+
+
+def _comes_back(member: Enum, made: Parameter, value: Any) -> bool:
+    """Whether a value that arrives as JSON finds its member: a time without a zone, say, would not."""
+    try:
+        return type(member)(read(made, value, made.slug)) is member
+    except (Invalid, ValueError):
+        return False
+
+
+def member_reader(annotation: Any) -> Callable[[Any], Any]:
+    """Return what puts members of enums in place of their values, wherever the annotation of a parameter says so."""
+    return _members(_unpack(annotation)[1]) or (lambda value: value)
+
+
+def _members(hint: Any) -> Callable[[Any], Any] | None:
+    """Return the same for a type; None if it has no enum in it."""
+    hint, _ = _strip_none(hint)
+    if _is_enum(hint):
+        return lambda value: None if value is None else hint(value)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    inner = _members(arguments[-1]) if origin in (list, dict) else None
+    if inner is None:
+        return None
+    if origin is list:
+        return lambda value: None if value is None else [inner(item) for item in value]
+    return lambda value: None if value is None else {key: inner(item) for key, item in value.items()}
+
+
+def _element(hint: Any, slug: str) -> Parameter:
+    inner, optional = _strip_none(hint)
+    shape = _shape(inner, slug)
+    if not optional:
+        return shape
+    return msgspec.structs.replace(shape, constraints=msgspec.structs.replace(shape.constraints, optional=True))
+
+
+def _list(element: Parameter) -> Parameter:
+    """Write lists of scalars with `multi`, which shipped clients know; what that cannot say, as type `list`."""
+    if element.multi or element.type in _NESTED or element.constraints.optional:
+        return Parameter(type=ParameterType.LIST, values=element)
+    return msgspec.structs.replace(element, multi=True)
+
+
+def _constraints(field: Field, *, optional: bool, base: Constraints, slug: str) -> Constraints:
+    if full_match(text(field.regex, f"{slug}: its regex"), "") is None:  # so that none is met while values are read
+        raise ValueError(f"{slug}: this regex is not supported: {field.regex}")
+    return msgspec.structs.replace(
+        base,
+        optional=optional,
+        regex=field.regex,
+        options=_options(field.options, slug) or base.options,
+    )
+
+
+def _options(choices: Sequence[Any], slug: str) -> list[dict[str, Any]]:
+    return [{"label": _label(value), "value": value} for value in (_json(choice, slug) for choice in choices)]
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, dict) and "__airplaneType" in value:  # a reference
+        value = value["name"]
+    return value if isinstance(value, str) else encode(value).decode()
+
+
+def _json(value: Any, slug: str) -> Any:
+    """Return what an author has written as JSON: in the form that clients send, which references have, or msgspec's."""
+    try:
+        return to_json({slug: value})[slug]
+    except Refusal:
+        pass  # a set or a data class, say
+    try:
+        return decode(encode(value))
+    except NotEncodable as problem:
+        raise ValueError(f"{slug}: {problem}") from None
+
+
+def _with_default(made: Parameter, default: Any) -> Parameter:
+    """Put the default in, in its JSON form, once it has passed for a value."""
+    checked = [] if default is None else [_json(default, made.slug)]
+    choices = [option["value"] for option in made.constraints.options or ()]
+    checked += [[choice] for choice in choices] if made.multi else choices
+    try:
+        for value in checked:
+            read(made, value, made.slug)
+    except Invalid as problem:
+        raise ValueError(problem.message) from None
+    return made if default is None else msgspec.structs.replace(made, default=checked[0])

@@ -1,0 +1,107 @@
+"""Who is alive: the servers on one PostgreSQL database, each with a lease that it renews as long as it runs.
+
+A lock would tell the dead, but not the frozen, who keep theirs. A lease ends by itself, by the database's clock. That
+its holder may wake up and go on does no harm: it renews its lease, and the store's epochs keep its late results out.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..logs import describe
+from ..storage.postgresql import keep_connections
+from ..storage.tables import SERVERS
+
+logger = logging.getLogger(__name__)
+
+LEASE = 5.0  # seconds
+RENEWAL = 1.0
+_TURN = 7261_4402  # an advisory lock of PostgreSQL's
+
+# A lease is worth no wait for the disk. A statement that hangs, or a turn that freezes, must end before it matters.
+_OPTIONS = "-c synchronous_commit=off -c statement_timeout=3000 -c idle_in_transaction_session_timeout=10000"
+
+
+class Servers:
+    """The place of one server among all."""
+
+    def __init__(self, url: sa.URL, server_id: str, catalog: bytes = b"") -> None:
+        self._id = server_id
+        self._catalog = catalog
+        self._engine = sa.create_engine(
+            url, pool_size=2, max_overflow=0, connect_args={"connect_timeout": 3, "options": _OPTIONS}
+        )
+        keep_connections(self._engine)
+        self._renewed = 0.0  # when, by this process's clock
+        self._lapses = 0
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="runbook-lease", daemon=True)
+
+    def join(self) -> None:
+        """Become one of the living. Raises what the database does."""
+        self._renew()
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Give the lease up, so that others take at once what is left. Idempotent."""
+        self._leaving.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(sa.delete(SERVERS).where(SERVERS.c.id == self._id))
+            except SQLAlchemyError as problem:
+                logger.warning("the lease is left to its end: %s", describe(problem))
+        self._engine.dispose()
+
+    @contextmanager
+    def turn(self) -> Generator[frozenset[str] | None]:
+        """Yield the IDs of the living, to one server at a time; None to all others."""
+        with self._engine.begin() as connection:
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_TURN))):
+                yield None
+                return
+            ended = SERVERS.c.seen_at < sa.func.now() - timedelta(seconds=LEASE)
+            connection.execute(sa.delete(SERVERS).where(ended))
+            living = connection.scalars(sa.select(SERVERS.c.id)).all()
+            yield frozenset([*living, self._id])
+
+    def others(self) -> list[bytes]:
+        """Return the catalogs of the other living servers. Raises what the database does."""
+        alive = SERVERS.c.seen_at >= sa.func.now() - timedelta(seconds=LEASE)
+        with self._engine.begin() as connection:
+            return list(connection.scalars(sa.select(SERVERS.c.catalog).where(alive, SERVERS.c.id != self._id)))
+
+    @property
+    def lapses(self) -> int:
+        """How often the lease has ended or been taken away: if meanwhile, others may have what this server had."""
+        return self._lapses + (time.monotonic() > self._renewed + LEASE)
+
+    def _renew(self) -> None:
+        started, moment = time.monotonic(), sa.func.clock_timestamp()
+        lease = insert(SERVERS).values(id=self._id, seen_at=moment, catalog=self._catalog)
+        lease = lease.on_conflict_do_update(index_elements=["id"], set_={"seen_at": moment})
+        with self._engine.begin() as connection:
+            is_new = connection.scalar(lease.returning(sa.literal_column("xmax = 0")))
+        self._lapses += bool(is_new) or started > self._renewed + LEASE
+        self._renewed = started
+
+    def _loop(self) -> None:
+        away = False
+        while not self._leaving.wait(RENEWAL):
+            try:
+                self._renew()
+                away = False
+            except Exception as problem:  # noqa: BLE001 - it must go on trying whatever happens
+                if not away:
+                    logger.error("the lease cannot be renewed: %s", describe(problem))  # noqa: TRY400 - see describe
+                away = True

@@ -1,0 +1,1 @@
+"""Observers of the events of a server: tracing and logging."""

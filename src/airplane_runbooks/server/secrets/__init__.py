@@ -1,0 +1,1 @@
+"""Secret values: the vault, its key file, masking."""

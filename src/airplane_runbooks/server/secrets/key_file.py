@@ -1,0 +1,118 @@
+"""Finds the encryption keys of a server: those given, or one in a file beside the database, for its owner alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .vault import (
+    KEY_VARIABLE,
+    Vault,
+    VaultError,
+    new_key,
+    parse_key,
+)
+
+_OTHERS = 0o077
+_MOST = 1024  # bytes read of what should be a key of 44
+
+
+def find_vault(encryption_key: str | None, database: Path | None, spare: Callable[[], bytes] | None = None) -> Vault:
+    """Return a vault with the keys given, else those from the environment, else one key for this database alone.
+
+    Several keys stand side by side with commas between them. The key of a database file lies in a file beside it,
+    readable by its owner only, and is made when it is first needed; that of a database in memory is forgotten with it.
+    A database for several servers has none, but gives them a key for digests (`spare`): the other all of them must be
+    given. Raises VaultError for what is no key, and for a key file that is not to be trusted.
+    """
+    text = encryption_key or os.environ.get(KEY_VARIABLE)
+    if text:
+        vault = Vault([key.strip() for key in text.split(",")], spare)
+        vault.check()
+        return vault
+    if spare is not None:
+        return Vault((), spare)
+    return Vault([new_key()] if database is None else _OwnKey(database))
+
+
+class _OwnKey:
+    """The key of a database file, made when it is first needed. Raises VaultError at once for a bad one."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(f"{database.name}.key")
+        if os.path.lexists(self._path):
+            _read(self._path)
+
+    def __iter__(self) -> Iterator[str]:
+        if not os.path.lexists(self._path):
+            _make(self._path)
+        yield _read(self._path)
+
+
+def _read(path: Path) -> str:
+    try:
+        # a pipe is not waited for
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            _check(path, os.fstat(file.fileno()))
+            text = file.read(_MOST).decode("ascii", "replace").strip()
+    except OSError as problem:
+        raise VaultError(f"cannot read the key file {path}: {problem.strerror}") from None
+    if not text:
+        raise VaultError(f"the key file {path} is empty: put the key back, or remove it if nothing was sealed with it")
+    try:
+        parse_key(text)
+    except VaultError as problem:
+        raise VaultError(f"the key file {path} holds no whole key: {problem}") from None
+    return text
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    """Refuse what others may read or have written. Windows keeps its permissions elsewhere."""
+    if not stat.S_ISREG(found.st_mode):
+        raise VaultError(f"the key file {path} is no file")
+    if os.name != "posix":
+        return
+    if found.st_uid not in (os.geteuid(), 0):
+        raise VaultError(f"the key file {path} belongs to user {found.st_uid}: chown it to the server's")
+    if stat.S_IMODE(found.st_mode) & _OTHERS:
+        raise VaultError(f"the key file {path} is open to others ({stat.S_IMODE(found.st_mode):o}): chmod 600 {path}")
+
+
+def _make(path: Path) -> None:
+    """Put a whole key there, or none; one that somebody else has put there meanwhile stays."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(new_key().encode())
+                file.flush()
+                os.fsync(descriptor)  # what is sealed with it must not outlive it
+            _put(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+    except OSError as problem:
+        raise VaultError(f"cannot make the key file {path}: {problem.strerror}") from None
+
+
+def _put(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links; the lock on the database keeps other servers away
+        temporary.replace(path)
+
+
+def _sync(directory: Path) -> None:
+    """Make the name of a new file last. Windows has no way to ask for it."""
+    if os.name == "posix":
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,125 @@
+"""Sessions that are held, because no server has the code for them: why, and all of one code at once.
+
+A held session is not executed, its prompts take no answer, and none of them expires. It can be cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam
+
+from ...models import SessionStatus
+from ..errors import Held
+from .database import Database, reading, writing
+from .ids import now
+from .records import Run, RunKind
+from .rows import to_microseconds
+from .tables import (
+    IS_OPEN,
+    IS_UNFINISHED,
+    PROMPTS,
+    RUNS,
+    SESSIONS,
+)
+
+OTHER_CODE = "code"  # what `held` says of a session whose code no server has
+_OTHER_WAY = "replay "  # or that it did not go the recorded way with the code of this digest, and in which words
+
+
+def other_way(digest: str, mismatch: str = "") -> str:
+    """Return what `held` says of a session that did not repeat, with the code of this digest, what it had done."""
+    return f"{_OTHER_WAY}{digest} {mismatch}"
+
+
+def why_held(run: Run) -> str | None:
+    """Say why a session is held, None if it is not."""
+    if run.held is None or run.status.is_terminal:
+        return None
+    if run.held.startswith(_OTHER_WAY):
+        mismatch = run.held.removeprefix(_OTHER_WAY).partition(" ")[2]
+        return f"the session is held: the code of {run.slug} has changed since it was started, and {mismatch}"
+    return f"the session is held: no server has the code of {run.slug} with which it was started"
+
+
+def refusal(run: Run) -> Held:
+    """Refuse an answer to a session that is held."""
+    return Held("code_changed", why_held(run) or "the session is held")
+
+
+class Kin(msgspec.Struct, frozen=True, kw_only=True):
+    """Unfinished sessions and tasks of one code: how many there are, and how many of them are held."""
+
+    kind: RunKind
+    task_id: str
+    slug: str
+    source: str
+    count: int = 0
+    held: int = 0
+
+
+class Holds:
+    """Holds all that wait of one code, and lets all go. All methods raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @reading
+    def unfinished(self, connection: Connection) -> Sequence[Kin]:
+        """Return what has not ended, by its code."""
+        return [
+            Kin(kind=RunKind(kind), task_id=task_id, slug=slug, source=source, count=count, held=held)
+            for kind, task_id, slug, source, count, held in connection.execute(_UNFINISHED)
+        ]
+
+    @writing
+    def hold(self, connection: Connection, kin: Kin) -> int:
+        """Hold those that wait for an answer, and return how many there were."""
+        return connection.execute(_HOLD, {**_values(kin), "why": OTHER_CODE, "moment": to_microseconds(now())}).rowcount
+
+    @writing
+    def let_go(self, connection: Connection, kin: Kin, digest: str) -> None:
+        """Let those go on that are held, save those that did not repeat with the code of this digest what they did.
+
+        Their prompts are given the time that they were held.
+        """
+        values = {**_values(kin), "but": other_way(digest), "moment": to_microseconds(now())}
+        for statement in (_EXTEND, _LET_WAIT, _LET_GO):
+            connection.execute(statement, values)
+
+
+def _values(kin: Kin) -> dict[str, str]:
+    waiting = SessionStatus.WAITING.value
+    return {"of_kind": kin.kind.value, "of_task": kin.task_id, "of_source": kin.source, "waiting": waiting}
+
+
+_code = (RUNS.c.kind, RUNS.c.task_id, RUNS.c.slug, RUNS.c.source)
+_UNFINISHED = sa.select(*_code, sa.func.count(), sa.func.count(RUNS.c.held)).where(IS_UNFINISHED).group_by(*_code)
+_are_kin = (
+    IS_UNFINISHED,
+    RUNS.c.kind == bindparam("of_kind"),
+    RUNS.c.task_id == bindparam("of_task"),
+    RUNS.c.source == bindparam("of_source"),
+)
+_are_held = (*_are_kin, RUNS.c.held.is_not(None), ~RUNS.c.held.startswith(bindparam("but", type_=sa.Text)))
+_MOMENT = bindparam("moment", type_=sa.BigInteger)
+_waits = sa.exists().where(SESSIONS.c.run_id == RUNS.c.id, SESSIONS.c.status == bindparam("waiting"))
+_HOLD = (
+    sa.update(RUNS)
+    .where(*_are_kin, RUNS.c.held.is_(None), _waits)
+    .values(held=bindparam("why", type_=sa.Text), updated_at=_MOMENT)
+)
+_since = sa.select(RUNS.c.updated_at).where(RUNS.c.id == PROMPTS.c.parent_id).scalar_subquery()  # when it was held
+_EXTEND = (
+    sa.update(PROMPTS)
+    .where(IS_OPEN, PROMPTS.c.expires_at.is_not(None), PROMPTS.c.parent_id.in_(sa.select(RUNS.c.id).where(*_are_held)))
+    .values(expires_at=PROMPTS.c.expires_at + (_MOMENT - _since))
+)
+_LET_WAIT = sa.update(RUNS).where(*_are_held, _waits).values(held=None, updated_at=_MOMENT)
+_LET_GO = (
+    sa.update(RUNS)
+    .where(*_are_held, ~_waits)
+    .values(held=None, stretch=RUNS.c.stretch + 1, due_at=_MOMENT, updated_at=_MOMENT, crashes=0)
+)

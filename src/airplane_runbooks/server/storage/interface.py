@@ -1,0 +1,208 @@
+"""The store: sessions, runs and prompts, and every change of state that they can go through.
+
+Each method is atomic: two threads that race for one change find exactly one winner, and nobody sees half of it. What is
+here is the truth; an engine only decides when to work on it, and may be told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from ...models import SessionStatus
+from ..errors import Conflict
+from .records import (
+    Outcome,
+    Prompt,
+    Run,
+    Session,
+    Suspect,
+)
+
+MAX_PAGE = 50
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of a list, newest first: the bounds of the last update, both included, and the page of at most 50 items."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = MAX_PAGE
+    page: int = 0
+
+
+class SessionQuery(Window, frozen=True, kw_only=True):
+    """Which sessions to list."""
+
+    runbook_id: str | None = None
+    status: SessionStatus | None = None
+
+
+class RunQuery(Window, frozen=True, kw_only=True):
+    """Which runs to list."""
+
+    task_id: str | None = None
+    task_slug: str | None = None
+    session_id: str | None = None
+    env_slug: str | None = None
+
+
+def answered(prompt: Prompt) -> Conflict:
+    """Refuse the answer to a prompt that has one."""
+    done = "submitted" if prompt.cancelled_at is None else "cancelled"
+    return Conflict("prompt_already_answered", f"the prompt has been {done} already")
+
+
+def ended(run: Run) -> Conflict:
+    """Refuse the cancellation of a run that has ended."""
+    return Conflict("run_finished", f"the run has ended already: {run.status.value}")
+
+
+class Store(Protocol):
+    """What the server needs of a store. A parent is a run that engines schedule: of a runbook or of a task.
+
+    Whoever executes a parent writes with the epoch that `begin` gave it. Once somebody else has begun the same parent,
+    nothing of the old epoch is written any more: that is how two servers cannot both get on with one session.
+
+    A call that raises may have been carried out all the same, if the answer of the database got lost. So each may be
+    repeated with the same arguments: it then says what it would have said, and changes nothing twice. Only `begin` is
+    counted each time.
+    """
+
+    def add(self, run: Run, session: Session | None = None) -> bool:
+        """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
+        ...
+
+    def begin(self, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
+        """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed.
+
+        That is so if another stretch has become due since, if its session is Waiting, or if it is held or has ended. A
+        session that is Cancelling becomes Cancelled, since nothing of it executes any more. Nothing is begun, and
+        Suspect returned, if it is not to be begun `alone`, but was begun before without getting any further.
+        """
+        ...
+
+    def excuse(self, runs: Sequence[Run]) -> None:
+        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes.
+
+        Does nothing to those that have got further, or whose epoch is over.
+        """
+        ...
+
+    def pause(self, run_id: str, epoch: int, spent: int | None = None) -> bool:
+        """Make a parent's session Waiting; True if instead the stretch goes on at once. Keep what it has `spent`.
+
+        That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. An
+        epoch that is over changes nothing and does not go on, nor does a parent that has paused or is due already.
+        """
+        ...
+
+    def release(self, run_id: str, epoch: int, spent: int | None = None) -> None:
+        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own. Keep what it `spent`.
+
+        For those who stop before its next pause; does nothing if it has ended, has paused or is due already, or if the
+        epoch is over. A session that is Cancelling becomes Cancelled. Of the epoch, only steps may still be finished.
+        """
+        ...
+
+    def hold(self, run_id: str, epoch: int, why: str) -> None:
+        """Hold a parent back instead of releasing it, and make its session Pending; does nothing where `release` does.
+
+        Nothing of it is executed, answered or expired until it is let go.
+        """
+        ...
+
+    def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
+        """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over.
+
+        Said of a run that has ended in the same way already, it is True and changes nothing. The end of a session
+        cancels what is left of its runs and prompts. One that is Cancelling ends Cancelled. The end of a step resets
+        its parent's `crashes`.
+        """
+        ...
+
+    def gone(self, epochs: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
+        ...
+
+    def history(self, run_id: str) -> Sequence[Run]:
+        """Return the runs of a parent's steps and prompts in the order of their start."""
+        ...
+
+    def outline(self, run_id: str) -> Sequence[Run]:
+        """Return what `history` does without what the runs hold: values, output, failure."""
+        ...
+
+    def brief(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        """Return these runs in any order, without what is too long for a list (`rows.LONGEST_LISTED`)."""
+        ...
+
+    def add_child(self, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
+        """Keep the run of a step or prompt, Active; False if the session was cancelled or the parent's epoch is over.
+
+        Resets the parent's `crashes` if it is a prompt's.
+        """
+        ...
+
+    def attempt(self, run: Run, epoch: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
+        ...
+
+    def answer(
+        self, prompt_id: str, values: bytes | None, by: str | None, seed: str = "", sealed: bytes | None = None
+    ) -> Prompt:
+        """Submit a prompt's values as JSON, or cancel it (None), and make its Waiting session Active and due.
+
+        `by` is None if the prompt has expired. Raises NotFound, Held, and Conflict if it has been answered before, save
+        by a call with the same seed, which changes nothing.
+        """
+        ...
+
+    def cancel(self, run_id: str, by: str, seed: str = "") -> Run:
+        """Cancel a run with the session it belongs to, and return the parent.
+
+        Raises NotFound, and Conflict if it has ended before, save by a call with the same seed, which changes nothing.
+        """
+        ...
+
+    def due(self, before: datetime, limit: int) -> Sequence[Run]:
+        """Return parents that have been due since before then, those that have waited longest first."""
+        ...
+
+    def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
+        """Return the IDs of open prompts that should have been answered before then, without those that are held."""
+        ...
+
+    def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
+        """Drop all but the `keep` parents that ended last, and those that ended before then; return them.
+
+        All that belongs to them goes, too. At most some hundreds go at a time.
+        """
+        ...
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+        ...
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run."""
+        ...
+
+    def prompt(self, prompt_id: str) -> Prompt | None:
+        """Return a prompt."""
+        ...
+
+    def sessions(self, query: SessionQuery) -> Sequence[Session]:
+        """Return a page of sessions, newest first, without what is too long for a list."""
+        ...
+
+    def runs(self, query: RunQuery) -> Sequence[Run]:
+        """Return a page of runs, newest first, without what is too long for a list."""
+        ...
+
+    def prompts(self, run_id: str) -> Sequence[Prompt]:
+        """Return the prompts of a run, newest first."""
+        ...

@@ -1,0 +1,55 @@
+"""The tables' version: new databases get today's tables, older ones are brought up to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from .errors import DatabaseTooNew
+from .tables import METADATA, VERSIONS
+
+Upgrade = Callable[[sa.Connection], None]
+
+
+def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
+    binary, number = ("BYTEA", "DOUBLE PRECISION") if connection.dialect.name == "postgresql" else ("BLOB", "DOUBLE")
+    unfinished = "parent_id IS NULL AND ended_at IS NULL"
+    for statement in (
+        f"ALTER TABLE runbook_prompts ADD COLUMN sealed {binary}",
+        f"ALTER TABLE runbook_runs ADD COLUMN digests {binary}",
+        f"ALTER TABLE runbook_runs ADD COLUMN timeout {number}",
+        "ALTER TABLE runbook_runs ADD COLUMN spent BIGINT DEFAULT '0' NOT NULL",
+        "ALTER TABLE runbook_runs ADD COLUMN held TEXT",
+        f"CREATE INDEX runbook_runs_by_source ON runbook_runs (source, task_id) WHERE {unfinished}",
+        f"ALTER TABLE runbook_servers ADD COLUMN catalog {binary}",
+        f"CREATE TABLE runbook_facts (name TEXT NOT NULL PRIMARY KEY, value {binary} NOT NULL)",
+        "CREATE TABLE runbook_sign_outs (id TEXT NOT NULL PRIMARY KEY, until BIGINT NOT NULL)",
+        "CREATE INDEX runbook_sign_outs_by_until ON runbook_sign_outs (until)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+# From version 1 to 2, from 2 to 3, and so on. None that has been released is ever changed or removed; `tables` always
+# has the last version.
+UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts,)
+
+_LOCK = 7261_4401  # an advisory lock of PostgreSQL's
+
+
+def migrate(connection: sa.Connection, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
+    """Make or upgrade the tables, in the transaction that has begun. Raises DatabaseTooNew."""
+    if connection.dialect.name == "postgresql":  # of servers that start together, one does it
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    newest = 1 + len(upgrades)
+    if not sa.inspect(connection).has_table(VERSIONS.name):
+        METADATA.create_all(connection)
+        connection.execute(sa.insert(VERSIONS), {"version": newest})
+        return
+    version = connection.scalar(sa.select(VERSIONS.c.version)) or 0
+    if version > newest:
+        raise DatabaseTooNew(f"the database is of version {version}, and this package knows none after {newest}")
+    for upgrade in upgrades[version - 1 :]:
+        upgrade(connection)
+    if version < newest:
+        connection.execute(sa.update(VERSIONS), {"version": newest})

@@ -1,0 +1,423 @@
+"""The store in a database.
+
+Every change takes the row of its parent first. So what it reads afterwards stays as it is until the change is
+committed, and no two changes can wait for one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from ...models import RunStatus, SessionStatus
+from ..errors import NotFound
+from . import statements as sql
+from .database import Database, reading, writing
+from .holds import refusal
+from .ids import now
+from .interface import (
+    RunQuery,
+    SessionQuery,
+    Window,
+    answered,
+    ended,
+)
+from .records import (
+    Outcome,
+    Prompt,
+    Run,
+    Session,
+    Suspect,
+)
+from .rows import (
+    LEAN_ROWS,
+    PROMPT_ROWS,
+    RUN_ROWS,
+    SESSION_ROWS,
+    to_microseconds,
+)
+
+_ENDS = {
+    RunStatus.SUCCEEDED: SessionStatus.SUCCEEDED,
+    RunStatus.FAILED: SessionStatus.FAILED,
+    RunStatus.CANCELLED: SessionStatus.CANCELLED,
+}
+_BATCH = 200  # runs that are read or ended parents that are dropped at a time
+
+
+class SqlStore:
+    """A Store in a database, which it does not close. All methods raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @writing
+    def add(self, connection: Connection, run: Run, session: Session | None = None) -> bool:
+        """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
+        if connection.scalar(sql.HAS_RUN, {"key": run.id}):
+            return False
+        connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, due_at=now())))
+        if session is not None:
+            connection.execute(sql.ADD_SESSION, SESSION_ROWS.row(session))
+        return True
+
+    @writing
+    def begin(self, connection: Connection, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
+        """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed."""
+        run = _lean(connection, sql.LOCK_RUN, run_id)
+        if run is None or run.stretch != stretch:
+            return None
+        status = _leave_cancelling(connection, run)
+        if run.status.is_terminal or run.held is not None or status is SessionStatus.WAITING:
+            return None
+        if run.crashes and not alone:
+            return Suspect()
+        _move(connection, run, SessionStatus.ACTIVE)
+        changes: dict[str, Any] = {"due_at": None, "woken": False, "epoch": run.epoch + 1, "crashes": run.crashes + 1}
+        if run.status is RunStatus.QUEUED:
+            moment = now()
+            changes |= {"status": RunStatus.ACTIVE, "active_at": moment, "updated_at": moment}
+        _change(connection, run, **changes)
+        return _run(connection, run_id)
+
+    @writing
+    def excuse(self, connection: Connection, runs: Sequence[Run]) -> None:
+        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes."""
+        for run in runs:
+            changes = {"key": run.id, "of_epoch": run.epoch, "counted": run.crashes, "crashes": run.crashes - 1}
+            connection.execute(sql.EXCUSE, changes)
+
+    @writing
+    def pause(self, connection: Connection, run_id: str, epoch: int, spent: int | None = None) -> bool:
+        """Make a parent's session Waiting; True if instead the stretch goes on at once."""
+        run = _lean(connection, sql.LOCK_RUN, run_id)
+        if run is None or run.epoch != epoch or run.due_at is not None:
+            return False
+        status = _status(connection, run)
+        if status is SessionStatus.WAITING:
+            return False
+        if spent is not None:
+            _change(connection, run, spent=spent)
+        if status is not SessionStatus.ACTIVE or run.woken:
+            return True
+        if not connection.scalar(sql.HAS_OPEN_PROMPT, {"key": run_id}):
+            return True
+        _move(connection, run, SessionStatus.WAITING)
+        return False
+
+    @writing
+    def release(self, connection: Connection, run_id: str, epoch: int, spent: int | None = None) -> None:
+        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
+        run = _lean(connection, sql.LOCK_RUN, run_id)
+        if run is None or run.epoch != epoch or run.due_at is not None:
+            return
+        status = _leave_cancelling(connection, run)
+        if not run.status.is_terminal and status is not SessionStatus.WAITING:
+            kept = run.spent if spent is None else spent
+            _change(connection, run, stretch=run.stretch + 1, due_at=now(), crashes=0, spent=kept)
+
+    @writing
+    def hold(self, connection: Connection, run_id: str, epoch: int, why: str) -> None:
+        """Hold a parent back instead of releasing it, and make its session Pending."""
+        run = _lean(connection, sql.LOCK_RUN, run_id)
+        if run is None or run.epoch != epoch or run.due_at is not None:
+            return
+        status = _leave_cancelling(connection, run)
+        if not run.status.is_terminal and status is not SessionStatus.WAITING:
+            _change(connection, run, held=why, crashes=0, updated_at=now())
+            _move(connection, run, SessionStatus.PENDING)
+
+    @writing
+    def finish(self, connection: Connection, run_id: str, outcome: Outcome, epoch: int) -> bool:
+        """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over."""
+        parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run_id)
+        if parent is None or parent.epoch != epoch:
+            return False
+        if parent.id == run_id:
+            if parent.due_at is not None:
+                return False
+            _leave_cancelling(connection, parent)
+        if not _end(connection, run_id, outcome):
+            return _has_ended_so(connection, run_id, outcome)
+        if parent.id == run_id:
+            _move(connection, parent, _ENDS[outcome.status])
+            _cancel_children(connection, parent, None)
+        elif parent.crashes:
+            _change(connection, parent, crashes=0)
+        return True
+
+    @reading
+    def gone(self, connection: Connection, epochs: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
+        present = connection.execute(sql.PRESENT, {"ids": list(epochs)})
+        return epochs.keys() - {run_id for run_id, epoch in present if epoch == epochs[run_id]}
+
+    @reading
+    def history(self, connection: Connection, run_id: str) -> Sequence[Run]:
+        """Return the runs of a parent's steps and prompts in the order of their start."""
+        return [RUN_ROWS.read(row) for row in connection.execute(sql.HISTORY, {"key": run_id})]
+
+    @reading
+    def outline(self, connection: Connection, run_id: str) -> Sequence[Run]:
+        """Return what `history` does without what the runs hold."""
+        return [LEAN_ROWS.read(row) for row in connection.execute(sql.OUTLINE, {"key": run_id})]
+
+    @reading
+    def brief(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Run]:
+        """Return these runs in any order, without what is too long for a list."""
+        parts = (run_ids[start : start + _BATCH] for start in range(0, len(run_ids), _BATCH))
+        return [RUN_ROWS.read(row) for part in parts for row in connection.execute(sql.BRIEF_RUNS, {"ids": part})]
+
+    @writing
+    def add_child(self, connection: Connection, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
+        """Keep the run of a step or prompt, Active; False if the session is cancelled or the parent's epoch over."""
+        parent = _lean(connection, sql.LOCK_RUN, run.parent_id or "")
+        if parent is None or parent.status is not RunStatus.ACTIVE or not _is_executed(parent, epoch):
+            return False
+        connection.execute(sql.ADD_CHILD, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
+        if prompt is not None:
+            connection.execute(sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
+            _change(connection, parent, crashes=0)
+        return True
+
+    @writing
+    def attempt(self, connection: Connection, run: Run, epoch: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
+        parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run.id)
+        if parent is None or not _is_executed(parent, epoch):
+            return False
+        begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
+        changes = RUN_ROWS.write({**begun, "updated_at": now()})
+        return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run.id, **changes}).rowcount)
+
+    @writing
+    def answer(  # noqa: PLR0917 - as in the protocol
+        self,
+        connection: Connection,
+        prompt_id: str,
+        values: bytes | None,
+        by: str | None,
+        seed: str = "",
+        sealed: bytes | None = None,
+    ) -> Prompt:
+        """Submit a prompt's values as JSON, or cancel it (None). Raises NotFound, Conflict."""
+        parent = _lean(connection, sql.LOCK_PARENT_OF_PROMPT, prompt_id)
+        prompt = _prompt(connection, prompt_id)
+        if parent is None or prompt is None:
+            raise NotFound("prompt_not_found", f"there is no prompt {prompt_id[:100]}")
+        if not prompt.is_open:
+            if seed and seed == prompt.answered_seed:
+                return prompt
+            raise answered(prompt)
+        if parent.held is not None:
+            raise refusal(parent)
+        changes: dict[str, Any] = {"answered_by": by, "answered_seed": seed}
+        if values is None:
+            changes["cancelled_at"] = now()
+            _end(connection, prompt.run_id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed)
+        else:
+            changes |= {"submitted_at": now(), "values": values}
+            _end(connection, prompt.run_id, Outcome.succeeded(values, sealed))
+        connection.execute(sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
+        _wake(connection, parent)
+        return replace(prompt, **changes)
+
+    @writing
+    def cancel(self, connection: Connection, run_id: str, by: str, seed: str = "") -> Run:
+        """Cancel a run with the session it belongs to, and return the parent. Raises NotFound, Conflict."""
+        parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run_id)
+        run = _lean(connection, sql.GET_LEAN_RUN, run_id)
+        if parent is None or run is None:
+            raise NotFound("run_not_found", f"there is no run {run_id[:100]}")
+        if not run.status.is_terminal:
+            _end(connection, parent.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, due_at=None)
+            _cancel_children(connection, parent, by, seed)
+            executing = _status(connection, parent) is SessionStatus.ACTIVE
+            _move(connection, parent, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
+        elif not seed or seed != run.ended_seed:
+            raise ended(run)
+        return _run(connection, parent.id) or parent
+
+    @reading
+    def due(self, connection: Connection, before: datetime, limit: int) -> Sequence[Run]:
+        """Return parents that have been due since before then, those that have waited longest first."""
+        values = {"before": to_microseconds(before), "limit": limit}
+        return [LEAN_ROWS.read(row) for row in connection.execute(sql.DUE, values)]
+
+    @reading
+    def overdue(self, connection: Connection, moment: datetime, limit: int) -> Sequence[str]:
+        """Return the IDs of open prompts that should have been answered before then."""
+        return connection.scalars(sql.OVERDUE, {"before": to_microseconds(moment), "limit": limit}).all()
+
+    def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
+        """Drop all but the `keep` parents that ended last, and those that ended before then; return them."""
+        moment = None if before is None else to_microseconds(before)
+        return self._drop(keep, moment) if self._has_to_drop(keep, moment) else []
+
+    @reading
+    def session(self, connection: Connection, session_id: str) -> Session | None:
+        """Return a session."""
+        row = connection.execute(sql.GET_SESSION, {"key": session_id}).first()
+        return None if row is None else SESSION_ROWS.read(row)
+
+    @reading
+    def run(self, connection: Connection, run_id: str) -> Run | None:
+        """Return a run."""
+        return _run(connection, run_id)
+
+    @reading
+    def prompt(self, connection: Connection, prompt_id: str) -> Prompt | None:
+        """Return a prompt."""
+        return _prompt(connection, prompt_id)
+
+    @reading
+    def sessions(self, connection: Connection, query: SessionQuery) -> Sequence[Session]:
+        """Return a page of sessions, newest first."""
+        filters = _filters(query, runbook_id=query.runbook_id, status=query.status)
+        rows = connection.execute(sql.list_sessions(filters), {**filters, **_bounds(query)})
+        return [SESSION_ROWS.read(row) for row in rows]
+
+    @reading
+    def runs(self, connection: Connection, query: RunQuery) -> Sequence[Run]:
+        """Return a page of runs, newest first."""
+        filters = _filters(
+            query,
+            task_id=query.task_id,
+            task_slug=query.task_slug,
+            session_id=query.session_id,
+            env_slug=query.env_slug,
+        )
+        rows = connection.execute(sql.list_runs(filters), {**filters, **_bounds(query)})
+        return [RUN_ROWS.read(row) for row in rows]
+
+    @reading
+    def prompts(self, connection: Connection, run_id: str) -> Sequence[Prompt]:
+        """Return the prompts of a run, newest first."""
+        return [PROMPT_ROWS.read(row) for row in connection.execute(sql.PROMPTS_OF_RUN, {"key": run_id})]
+
+    @reading
+    def _has_to_drop(self, connection: Connection, keep: int, before: int | None) -> bool:
+        if connection.execute(sql.NEWEST_TO_DROP, {"offset": keep}).first() is not None:
+            return True
+        earliest = None if before is None else connection.scalar(sql.FIRST_ENDED)
+        return earliest is not None and earliest < before
+
+    @writing
+    def _drop(self, connection: Connection, keep: int, before: int | None) -> Sequence[Run]:
+        newest = connection.execute(sql.NEWEST_TO_DROP, {"offset": keep}).first()
+        dropped = []
+        for seq, *row in connection.execute(sql.LOCK_FIRST_ENDED, {"limit": _BATCH}):
+            run = LEAN_ROWS.read(row)
+            ended_at = to_microseconds(run.ended_at or run.updated_at)
+            if (newest is None or (ended_at, seq) > tuple(newest)) and (before is None or ended_at >= before):
+                break
+            dropped.append(run)
+        if dropped:
+            connection.execute(sql.DELETE_RUNS, {"ids": [run.id for run in dropped]})
+        return dropped
+
+
+def _lean(connection: Connection, select: Any, key: str) -> Run | None:
+    """Select a run without its payload, with or without a lock."""
+    row = connection.execute(select, {"key": key}).first()
+    return None if row is None else LEAN_ROWS.read(row)
+
+
+def _run(connection: Connection, run_id: str) -> Run | None:
+    row = connection.execute(sql.GET_RUN, {"key": run_id}).first()
+    return None if row is None else RUN_ROWS.read(row)
+
+
+def _prompt(connection: Connection, prompt_id: str) -> Prompt | None:
+    row = connection.execute(sql.GET_PROMPT, {"key": prompt_id}).first()
+    return None if row is None else PROMPT_ROWS.read(row)
+
+
+def _change(connection: Connection, run: Run, **changes: Any) -> None:
+    connection.execute(sql.CHANGE_RUN, {"key": run.id, **RUN_ROWS.write(changes)})
+
+
+def _status(connection: Connection, run: Run) -> SessionStatus | None:
+    if run.session_id is None:
+        return None
+    status = connection.scalar(sql.SESSION_STATUS, {"key": run.session_id})
+    return None if status is None else SessionStatus(status)
+
+
+def _move(connection: Connection, run: Run, status: SessionStatus) -> None:
+    if run.session_id is not None:
+        changes = SESSION_ROWS.write({"status": status, "updated_at": now()})
+        connection.execute(sql.MOVE_SESSION, {"key": run.session_id, "other": changes["status"], **changes})
+
+
+def _leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
+    """Make a session Cancelled that is Cancelling, for nothing of it executes any more; return its status."""
+    status = _status(connection, run)
+    if status is not SessionStatus.CANCELLING:
+        return status
+    _move(connection, run, SessionStatus.CANCELLED)
+    return SessionStatus.CANCELLED
+
+
+def _wake(connection: Connection, parent: Run) -> None:
+    """Let a parent go on after an answer: at once if its session waits, otherwise as soon as it would pause."""
+    if _status(connection, parent) is SessionStatus.WAITING:
+        _move(connection, parent, SessionStatus.ACTIVE)
+        _change(connection, parent, stretch=parent.stretch + 1, due_at=now(), crashes=0)
+    else:
+        _change(connection, parent, woken=True, crashes=0)
+
+
+def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
+    moment = now()
+    return RUN_ROWS.write(
+        {
+            "status": outcome.status,
+            "output": outcome.output,
+            "failure": outcome.failure,
+            "sealed_output": outcome.sealed_output,
+            "held": None,
+            "ended_at": moment,
+            "updated_at": moment,
+            **more,
+        }
+    )
+
+
+def _end(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> bool:
+    """End a run; False if it had ended before."""
+    return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}).rowcount)
+
+
+def _is_executed(parent: Run, epoch: int) -> bool:
+    """Whether it is this epoch's, and has not been released since."""
+    return parent.epoch == epoch and parent.due_at is None
+
+
+def _has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool:
+    """Whether a run was ended by an executor's earlier try to do so, and not by a cancellation."""
+    run = _lean(connection, sql.GET_LEAN_RUN, run_id)
+    return run is not None and run.status is outcome.status and run.cancelled_by is None
+
+
+def _cancel_children(connection: Connection, parent: Run, by: str | None, seed: str = "") -> None:
+    if parent.session_id is None:
+        return
+    changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
+    connection.execute(sql.CHANGE_OPEN_PROMPTS, {"key": parent.id, **changes})
+    ending = _ending(Outcome.cancelled(), {"cancelled_by": by, "ended_seed": seed})
+    connection.execute(sql.CHANGE_UNENDED_CHILDREN, {"key": parent.id, **ending})
+
+
+def _filters(window: Window, **equal: str | None) -> dict[str, Any]:
+    bounds = {"since": window.since, "until": window.until}
+    moments = {name: to_microseconds(moment) for name, moment in bounds.items() if moment is not None}
+    return {**moments, **{name: value for name, value in equal.items() if value is not None}}
+
+
+def _bounds(window: Window) -> dict[str, int]:
+    return {"limit": window.limit, "offset": window.page * window.limit}

@@ -1,0 +1,138 @@
+"""The SQL of the store, each statement built once. What is one statement here is atomic on its own."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlalchemy.dialects import postgresql
+
+from .rows import (
+    LEAN_ROWS,
+    PROMPT_ROWS,
+    RUN_ROWS,
+    SESSION_ROWS,
+)
+from .tables import (
+    HAS_ENDED,
+    IS_OPEN,
+    LONGEST_INDEXED,
+    PROMPTS,
+    RUNS,
+    SESSIONS,
+    is_short,
+    on_postgres,
+)
+
+KEY = bindparam("key", type_=RUNS.c.id.type)
+LIMIT = bindparam("limit", type_=sa.BigInteger)
+OFFSET = bindparam("offset", type_=sa.BigInteger)
+BEFORE = bindparam("before", type_=sa.BigInteger)
+
+GET_SESSION = sa.select(*SESSION_ROWS.columns).where(SESSIONS.c.id == KEY)
+GET_RUN = sa.select(*RUN_ROWS.columns).where(RUNS.c.id == KEY)
+HAS_RUN = sa.select(sa.exists().where(RUNS.c.id == KEY))
+GET_PROMPT = sa.select(*PROMPT_ROWS.columns).where(PROMPTS.c.id == KEY)
+SESSION_STATUS = sa.select(SESSIONS.c.status).where(SESSIONS.c.id == KEY)
+HISTORY = sa.select(*RUN_ROWS.columns).where(RUNS.c.parent_id == KEY).order_by(RUNS.c.seq)
+BRIEF_RUNS = sa.select(*RUN_ROWS.brief).where(RUNS.c.id.in_(bindparam("ids", expanding=True)))
+PROMPTS_OF_RUN = sa.select(*PROMPT_ROWS.columns).where(PROMPTS.c.run_id == KEY).order_by(PROMPTS.c.seq.desc())
+HAS_OPEN_PROMPT = sa.select(sa.exists().where(PROMPTS.c.parent_id == KEY, IS_OPEN))
+
+# Whoever writes to a session takes the row of its parent first, and so waits for nothing else.
+_child = RUNS.alias()
+_parent_of_run = sa.select(_child.c.parent_id).where(_child.c.id == KEY).scalar_subquery()
+_parent_of_prompt = sa.select(PROMPTS.c.parent_id).where(PROMPTS.c.id == KEY).scalar_subquery()
+_lean = sa.select(*LEAN_ROWS.columns)
+LOCK_RUN = _lean.where(RUNS.c.id == KEY).with_for_update()
+LOCK_PARENT_OF_RUN = _lean.where(RUNS.c.id == sa.func.coalesce(_parent_of_run, KEY)).with_for_update()
+LOCK_PARENT_OF_PROMPT = _lean.where(RUNS.c.id == _parent_of_prompt).with_for_update()
+OUTLINE = _lean.where(RUNS.c.parent_id == KEY).order_by(RUNS.c.seq)
+GET_LEAN_RUN = _lean.where(RUNS.c.id == KEY)
+
+ADD_RUN = sa.insert(RUNS).inline()
+# PostgreSQL's construct, which SQLite's compiler writes as well; one that is there already was added by this very call
+ADD_CHILD = postgresql.insert(RUNS).inline().on_conflict_do_nothing(index_elements=[RUNS.c.id])
+ADD_SESSION = sa.insert(SESSIONS).inline()
+ADD_PROMPT = postgresql.insert(PROMPTS).inline().on_conflict_do_nothing(index_elements=[PROMPTS.c.id])
+
+# The columns to be set are those of the values that come with the key.
+CHANGE_RUN = sa.update(RUNS).where(RUNS.c.id == KEY)
+EXCUSE = CHANGE_RUN.where(RUNS.c.epoch == bindparam("of_epoch"), RUNS.c.crashes == bindparam("counted"))
+CHANGE_UNENDED_RUN = CHANGE_RUN.where(RUNS.c.ended_at.is_(None))
+CHANGE_UNENDED_CHILDREN = sa.update(RUNS).where(RUNS.c.parent_id == KEY, RUNS.c.ended_at.is_(None))
+CHANGE_PROMPT = sa.update(PROMPTS).where(PROMPTS.c.id == KEY)
+CHANGE_OPEN_PROMPTS = sa.update(PROMPTS).where(PROMPTS.c.parent_id == KEY, IS_OPEN)
+MOVE_SESSION = sa.update(SESSIONS).where(SESSIONS.c.id == KEY, SESSIONS.c.status != bindparam("other"))
+
+PRESENT = sa.select(RUNS.c.id, RUNS.c.epoch).where(
+    RUNS.c.id.in_(bindparam("ids", expanding=True)), RUNS.c.ended_at.is_(None)
+)
+DUE = _lean.where(RUNS.c.due_at < BEFORE).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
+OVERDUE = (
+    sa.select(PROMPTS.c.id)
+    .join(RUNS, RUNS.c.id == PROMPTS.c.parent_id)
+    .where(IS_OPEN, PROMPTS.c.expires_at < BEFORE, RUNS.c.held.is_(None))
+    .order_by(PROMPTS.c.expires_at, PROMPTS.c.seq)
+    .limit(LIMIT)
+)
+
+NEWEST_TO_DROP = (
+    sa.select(RUNS.c.ended_at, RUNS.c.seq)
+    .where(HAS_ENDED)
+    .order_by(RUNS.c.ended_at.desc(), RUNS.c.seq.desc())
+    .limit(1)
+    .offset(OFFSET)
+)
+FIRST_ENDED = sa.select(RUNS.c.ended_at).where(HAS_ENDED).order_by(RUNS.c.ended_at).limit(1)
+LOCK_FIRST_ENDED = (
+    sa.select(RUNS.c.seq, *LEAN_ROWS.columns)
+    .where(HAS_ENDED)
+    .order_by(RUNS.c.ended_at, RUNS.c.seq)
+    .limit(LIMIT)
+    .with_for_update(skip_locked=True)
+)
+DELETE_RUNS = sa.delete(RUNS).where(RUNS.c.id.in_(bindparam("ids", expanding=True)))
+
+
+_FILTERS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "since": ("updated_at", operator.ge),
+    "until": ("updated_at", operator.le),
+    "runbook_id": ("runbook_id", operator.eq),
+    "status": ("status", operator.eq),
+    "task_id": ("task_id", operator.eq),
+    "task_slug": ("slug", operator.eq),
+    "session_id": ("session_id", operator.eq),
+    "env_slug": ("env_slug", operator.eq),
+}
+_ANY_LENGTH = frozenset({"task_slug", "env_slug"})
+
+
+def list_sessions(filters: Mapping[str, Any]) -> sa.Select[Any]:
+    """Select a page of sessions, newest first."""
+    return _page(SESSIONS, frozenset(filters), frozenset())
+
+
+def list_runs(filters: Mapping[str, Any]) -> sa.Select[Any]:
+    """Select a page of runs, newest first."""
+    lengths = {name: len(on_postgres(filters[name])) for name in _ANY_LENGTH & filters.keys()}
+    short = frozenset(name for name, length in lengths.items() if length <= LONGEST_INDEXED)
+    if "session_id" in filters:  # better than any other index, which SQLite cannot know
+        short = frozenset()
+    return _page(RUNS, frozenset(filters), short)
+
+
+@cache
+def _page(table: sa.Table, filters: frozenset[str], short: frozenset[str]) -> sa.Select[Any]:
+    page = sa.select(table.c.seq).order_by(table.c.seq.desc()).limit(LIMIT).offset(OFFSET)
+    for name in sorted(filters):
+        column, compare = table.c[_FILTERS[name][0]], _FILTERS[name][1]
+        page = page.where(compare(column, bindparam(name, type_=column.type)))
+        if name in short:
+            page = page.where(is_short(column))
+    columns = SESSION_ROWS.brief if table is SESSIONS else RUN_ROWS.brief
+    return sa.select(*columns).where(table.c.seq.in_(page)).order_by(table.c.seq.desc())

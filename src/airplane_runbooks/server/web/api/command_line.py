@@ -1,0 +1,120 @@
+"""Operations that the official command line needs besides the documented ones: what there is, and how a run gets on."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ...authoring.decorators import Runbook, Task
+from ...service.backend import Backend
+from ...storage.ids import TEAM, stable_id, stamp
+from ...storage.records import Run, RunKind
+from .handlers import (
+    Call,
+    Handler,
+    environment,
+    optional,
+    required,
+)
+from .schemas import Json, parameters_json, timeout_json
+
+
+def get_task(backend: Backend, call: Call) -> Json:
+    """Show a task that is served."""
+    backend.environment(environment(call))
+    return _task(backend, backend.task(_names(call, "slug", "id")))
+
+
+def list_tasks(backend: Backend, call: Call) -> Json:
+    """Show the tasks that are served."""
+    backend.environment(environment(call))
+    return {"tasks": [_task(backend, task) for task in backend.tasks]}
+
+
+def get_runbook(backend: Backend, call: Call) -> Json:
+    """Show a runbook that is served."""
+    backend.environment(environment(call))
+    runbook = backend.runbook(_names(call, "runbookSlug", "id"))
+    return {
+        "runbook": {
+            "id": runbook.id,
+            "name": runbook.name,
+            "slug": runbook.slug,
+            "parameters": {"parameters": parameters_json(runbook.parameters)},
+            "templateSession": {"id": _template(runbook), "configs": [], "constraints": {"labels": []}},
+        }
+    }
+
+
+def list_blocks(backend: Backend, call: Call) -> Json:
+    """Show the steps and prompts that a session has come to; a runbook's template has none, as code decides on them."""
+    session_id = required(call, "sessionID")
+    if any(session_id == _template(runbook) for runbook in backend.runbooks):
+        return {"blocks": []}
+    steps = backend.steps(backend.session(session_id).run_id)
+    held = backend.brief([step.id for step in steps])
+    return {"blocks": [_block(backend, held[step.id]) for step in steps if step.id in held]}
+
+
+def get_logs(backend: Backend, call: Call) -> Json:
+    """Show the log of a run, which is empty: nothing that runs write is kept."""
+    run = backend.run(required(call, "runID", "id"))
+    return {"runID": run.id, "logs": [], "next_token": "", "prev_token": ""}
+
+
+def get_auth(backend: Backend, call: Call) -> Json:  # noqa: ARG001 - a handler
+    """Show who the key belongs to; the server's own belongs to nobody in particular."""
+    user = call.origin.user
+    known = {"id": user.id, "email": user.email, "name": user.name} if user.email else None
+    return {"user": known, "team": {"id": TEAM, "name": "local"}}
+
+
+COMMAND_LINE: dict[tuple[str, str], Handler] = {
+    ("GET", "/tasks/get"): get_task,
+    ("GET", "/tasks/list"): list_tasks,
+    ("GET", "/runbooks/get"): get_runbook,
+    ("GET", "/sessions/listBlocks"): list_blocks,
+    ("GET", "/runs/getLogs"): get_logs,
+    ("GET", "/auth/info"): get_auth,
+}
+
+
+def _names(call: Call, slug: str, id_: str) -> dict[str, str]:
+    given = {"slug": optional(call, slug), "id": optional(call, id_)}
+    return {key: name for key, name in given.items() if name}
+
+
+def _task(backend: Backend, task: Task[..., object]) -> Json:
+    served_since = stamp(backend.since)
+    return {
+        "taskID": task.id,
+        "name": task.name,
+        "slug": task.slug,
+        "description": task.description,
+        "parameters": {"parameters": parameters_json(task.parameters)},
+        "timeout": timeout_json(task.timeout),
+        "isArchived": False,
+        "createdAt": served_since,
+        "updatedAt": served_since,
+    }
+
+
+def _template(runbook: Runbook[..., object]) -> str:
+    """Return the ID of the session that a runbook's sessions are thought to be copies of; it is never executed."""
+    return stable_id("ses", runbook.id)
+
+
+def _block(backend: Backend, run: Run) -> Json:
+    kind, config = ("form", _form(backend, run)) if run.kind is RunKind.PROMPT else ("task", _call(run))
+    return {"id": run.id, "kind": kind, "kindConfig": {kind: config}, "startCondition": "", "slug": run.slug}
+
+
+def _call(run: Run) -> Json:
+    return {"taskID": run.task_id, "paramValues": msgspec.Raw(run.param_values)}
+
+
+def _form(backend: Backend, run: Run) -> Json:
+    (prompt,) = backend.prompts(run.id)
+    return {
+        "parameters": {"parameters": parameters_json(prompt.parameters)},
+        "paramValues": msgspec.Raw(prompt.values),
+    }

@@ -1,0 +1,86 @@
+"""Replies for the API's generated clients, whose decoders take nothing but strings for values. Pure.
+
+One value of another kind fails their whole reply, a page of a list included: so to them such values go as JSON text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ...storage.idempotency import Reply
+
+_USER_AGENT = "speakeasy-sdk/"  # what the generator has all its clients say, in whatever language
+
+
+def wants_strings(headers: Mapping[str, str]) -> bool:
+    """Whether a call comes from a generated client."""
+    return headers.get("user-agent", "").startswith(_USER_AGENT)
+
+
+def in_strings(reply: Reply) -> Reply:
+    """Return a reply with JSON text in place of the values that are not strings; the rest stays as it is."""
+    return Reply(reply.status, msgspec.json.encode(_record(msgspec.json.decode(reply.body))))
+
+
+def _record(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: _MEMBERS[key](item) if key in _MEMBERS else item for key, item in record.items()}
+
+
+def _records(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [_record(record) for record in records]
+
+
+def _texts(values: dict[str, Any] | None) -> dict[str, str]:
+    return {slug: _text(value) for slug, value in (values or {}).items()}  # null where a list leaves them out
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else _json_text(value)
+
+
+def _json_text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _output(output: Any) -> dict[str, str]:
+    return _texts(output) if isinstance(output, dict) else {"output": _json_text(output)}
+
+
+def _schema(schema: Any) -> Any:
+    """Go through a schema, a bare list or wrapped."""
+    if isinstance(schema, dict):
+        return {**schema, "parameters": _schema(schema["parameters"])}
+    return [_parameter(parameter) for parameter in schema]
+
+
+def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
+    limits, default = parameter["constraints"], parameter["default"]
+    changed = {
+        **parameter,
+        "default": None if default is None else _text(default),
+        "constraints": {**limits, "options": _options(limits["options"])},
+    }
+    return {**changed, "values": _parameter(parameter["values"])} if "values" in parameter else changed
+
+
+def _options(options: Any) -> Any:
+    return options and [{**option, "value": _text(option["value"])} for option in options]
+
+
+_MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "paramValues": _texts,
+    "values": _texts,
+    "output": _output,
+    "outputs": _output,
+    "params": _schema,
+    "parameters": _schema,
+    "schema": _schema,
+    "run": _record,
+    "prompt": _record,
+    "runs": _records,
+    "sessions": _records,
+    "prompts": _records,
+}

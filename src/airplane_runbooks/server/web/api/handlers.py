@@ -1,0 +1,226 @@
+"""One function per operation: from a call's query, headers and body to the JSON of its reply."""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn, TypeVar
+
+import msgspec
+
+from ....models.base import decoder_of
+from ...errors import Invalid, NotFound
+from ...service.backend import Backend, Origin
+from ...storage.interface import MAX_PAGE, RunQuery, SessionQuery
+from ...storage.records import Prompt, Run, RunKind
+from .query import moment, number
+from .schemas import (
+    Body,
+    CancelRunBody,
+    CreateRunBody,
+    ExecuteBody,
+    Json,
+    PromptBody,
+    outputs_json,
+    prompt_json,
+    run_json,
+    session_json,
+)
+
+BodyT = TypeVar("BodyT", bound=Body)
+
+_LONGEST_ENVIRONMENT = 100  # characters
+_LAST_PAGE = 1_000_000_000
+
+
+class Call(NamedTuple):
+    """What arrived: the query and the headers (names in lower case), the body, decompressed, and its origin."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    origin: Origin
+
+
+Handler = Callable[[Backend, Call], Any]
+
+
+def execute_runbook(backend: Backend, call: Call) -> Json:
+    """Start a session."""
+    body = read_body(call, ExecuteBody)
+    session = backend.execute_runbook(_names(body), body.param_values or {}, environment(call, body), call.origin)
+    return {"sessionID": session.id}
+
+
+def execute_task(backend: Backend, call: Call) -> Json:
+    """Start a run of a task."""
+    body = read_body(call, ExecuteBody)
+    return _start(backend, call, body, body.param_values)
+
+
+def create_run(backend: Backend, call: Call) -> Json:
+    """Start a run of a task, as the clients of 2021 do."""
+    body = read_body(call, CreateRunBody)
+    return _start(backend, call, body, body.params or body.param_values)
+
+
+def get_session(backend: Backend, call: Call) -> Json:
+    """Show a session."""
+    session = backend.session(required(call, "id", "sessionID"))
+    return {**session_json(session), "held": _held(backend, session.run_id)}
+
+
+def list_sessions(backend: Backend, call: Call) -> Json:
+    """Show a page of sessions."""
+    query = SessionQuery(
+        runbook_id=optional(call, "runbookID"),
+        since=moment(call.query, "updatedAfter"),
+        until=moment(call.query, "updatedBefore"),
+        limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
+        page=number(call.query, "page", _LAST_PAGE),
+    )
+    return {"sessions": [session_json(session) for session in backend.sessions(query)]}
+
+
+def get_run(backend: Backend, call: Call) -> Json:
+    """Show a run: as it is, and once more in the member that the clients of 2021 and the command line read."""
+    run = _run(backend, backend.run(required(call, "id", "runID")))
+    return {**run, "run": run}
+
+
+def get_outputs(backend: Backend, call: Call) -> Json:
+    """Show the output of a run."""
+    return outputs_json(backend.run(required(call, "id", "runID")))
+
+
+def list_runs(backend: Backend, call: Call) -> Json:
+    """Show a page of runs."""
+    query = RunQuery(
+        task_id=optional(call, "taskID"),
+        task_slug=optional(call, "taskSlug"),
+        session_id=optional(call, "sessionID"),
+        env_slug=optional(call, "envSlug"),
+        since=moment(call.query, "since"),
+        until=moment(call.query, "until"),
+        limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
+        page=number(call.query, "page", _LAST_PAGE),
+    )
+    return {"runs": [_run(backend, run) for run in backend.runs(query)]}
+
+
+def cancel_run(backend: Backend, call: Call) -> Json:
+    """Cancel a run."""
+    body = read_body(call, CancelRunBody)
+    backend.cancel_run(body.run_id or body.id or absent("runID"), call.origin)
+    return {}
+
+
+def get_prompt(backend: Backend, call: Call) -> Json:
+    """Show a prompt."""
+    return {"prompt": _prompt(backend, backend.prompt(required(call, "id")))}
+
+
+def list_prompts(backend: Backend, call: Call) -> Json:
+    """Show the prompts of a run."""
+    return {"prompts": [_prompt(backend, prompt) for prompt in backend.prompts(required(call, "runID", "id"))]}
+
+
+def submit_prompt(backend: Backend, call: Call) -> Json:
+    """Answer a prompt."""
+    body = read_body(call, PromptBody)
+    prompt_id = body.id or absent("id")
+    backend.submit_prompt(prompt_id, body.values or {}, call.origin)
+    return {"id": prompt_id}
+
+
+def cancel_prompt(backend: Backend, call: Call) -> Json:
+    """Cancel a prompt."""
+    prompt_id = read_body(call, PromptBody).id or absent("id")
+    backend.cancel_prompt(prompt_id, call.origin)
+    return {"id": prompt_id}
+
+
+OPERATIONS: dict[tuple[str, str], Handler] = {
+    ("POST", "/runbooks/execute"): execute_runbook,
+    ("POST", "/tasks/execute"): execute_task,
+    ("GET", "/sessions/get"): get_session,
+    ("GET", "/sessions/list"): list_sessions,
+    ("GET", "/runs/get"): get_run,
+    ("GET", "/runs/getOutputs"): get_outputs,
+    ("GET", "/runs/list"): list_runs,
+    ("POST", "/runs/cancel"): cancel_run,
+    ("GET", "/prompts/get"): get_prompt,
+    ("GET", "/prompts/list"): list_prompts,
+    ("POST", "/prompts/submit"): submit_prompt,
+    ("POST", "/prompts/cancel"): cancel_prompt,
+    ("POST", "/runs/create"): create_run,
+}
+
+
+def _start(backend: Backend, call: Call, body: ExecuteBody, values: dict[str, Any] | None) -> Json:
+    resources = {alias: resource for alias, resource in (body.resources or {}).items() if resource}
+    run = backend.execute_task(_names(body), values or {}, environment(call, body), resources, call.origin)
+    return {"runID": run.id, "isCached": False}
+
+
+def _run(backend: Backend, run: Run) -> Json:
+    waiting = run.kind is RunKind.PROMPT and not run.status.is_terminal
+    return run_json(run, waiting=waiting and any(prompt.is_open for prompt in backend.prompts(run.id)))
+
+
+def _prompt(backend: Backend, prompt: Prompt) -> Json:
+    return {**prompt_json(prompt), "held": _held(backend, prompt.parent_id) if prompt.is_open else None}
+
+
+def _held(backend: Backend, run_id: str) -> Json | None:
+    why = backend.why_held(run_id)
+    return None if why is None else {"code": "code_changed", "message": why}
+
+
+def read_body(call: Call, kind: type[BodyT]) -> BodyT:
+    """Decode the body of a call; an empty one is an empty object. Raises Invalid."""
+    try:
+        body: BodyT = decoder_of(kind).decode(call.body.removeprefix(BOM_UTF8) or b"{}")
+        return body
+    except UnicodeDecodeError:
+        raise Invalid("invalid_json", "the body is not UTF-8") from None
+    except RecursionError:
+        raise Invalid("invalid_json", "the body is nested too deeply") from None
+    except msgspec.ValidationError as problem:
+        raise Invalid("invalid_body", str(problem)) from None
+    except msgspec.DecodeError as problem:
+        raise Invalid("invalid_json", f"the body is not JSON: {problem}") from None
+
+
+def _names(body: ExecuteBody) -> dict[str, str]:
+    given = {"id": body.id or body.task_id, "slug": body.slug}
+    return {key: name for key, name in given.items() if name}
+
+
+def environment(call: Call, body: Body | None = None) -> str | None:
+    """Find the environment: what is said of this one call wins over what a client says of all its calls."""
+    slug = (
+        call.query.get("envSlug")
+        or (body and body.env_slug)
+        or call.headers.get("x-airplane-env-slug")
+        or call.headers.get("x-airplane-env-id")
+        or None
+    )
+    if slug is not None and not (len(slug) <= _LONGEST_ENVIRONMENT and slug.isprintable()):
+        raise NotFound("environment_not_found", "no environment has such a slug")
+    return slug
+
+
+def required(call: Call, *keys: str) -> str:
+    """Return what the query says under the first of these keys that it has. Raises Invalid."""
+    return next(filter(None, (optional(call, key) for key in keys)), None) or absent(" or ".join(keys))
+
+
+def optional(call: Call, key: str) -> str | None:
+    """Return what the query says, None if it is empty."""
+    return call.query.get(key) or None
+
+
+def absent(key: str) -> NoReturn:
+    """Refuse a call that lacks a field."""
+    raise Invalid("missing_field", f"{key} is required")

@@ -1,0 +1,178 @@
+"""The API's JSON: bodies as they come in, records as they go out.
+
+Generations of clients read different key names and stumble over different omissions, so a reply carries every spelling
+at once, and null where there is nothing.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import msgspec
+
+from ....models import Parameter, ParameterType, RunStatus
+from ...secrets.masking import hide
+from ...storage.ids import TEAM, stamp
+from ...storage.records import Prompt, Run, Session
+
+_TIMEOUT = 3600  # seconds; what the API documents as the default, though nothing here is cut off that has no limit
+
+_TYPES = {ParameterType.JSON: ParameterType.ANY}  # the Go client fails on a type it has not heard of
+
+Json = dict[str, Any]
+
+
+class Body(msgspec.Struct, rename="camel"):
+    """Base of the bodies. Every field may be null, and unknown ones are ignored."""
+
+    id: str | None = None
+    env_slug: str | None = None
+
+
+class ExecuteBody(Body, rename="camel"):
+    """Body of `runbooks/execute` and `tasks/execute`."""
+
+    slug: str | None = None
+    task_id: str | None = msgspec.field(default=None, name="taskID")
+    param_values: dict[str, Any] | None = None
+    resources: dict[str, str | None] | None = None
+
+
+class CreateRunBody(ExecuteBody, rename="camel"):
+    """Body of `runs/create`."""
+
+    params: dict[str, Any] | None = None
+
+
+class CancelRunBody(Body, rename="camel"):
+    """Body of `runs/cancel`."""
+
+    run_id: str | None = msgspec.field(default=None, name="runID")
+
+
+class PromptBody(Body, rename="camel"):
+    """Body of `prompts/submit` and `prompts/cancel`."""
+
+    values: dict[str, Any] | None = None
+
+
+def session_json(session: Session) -> Json:
+    """Write a session."""
+    return {
+        "id": session.id,
+        "name": session.name,
+        "runbookID": session.runbook_id,
+        "status": session.status,
+        "paramValues": msgspec.Raw(session.param_values),
+        "params": parameters_json(session.params),
+        "isPrivate": False,
+        "permissions": [],
+        "teamID": TEAM,
+        "createdAt": stamp(session.created_at),
+        "createdBy": session.created_by,
+        "updatedAt": stamp(session.updated_at),
+        "updatedBy": session.created_by,
+    }
+
+
+def run_json(run: Run, *, waiting: bool) -> Json:
+    """Write a run in one flat object that serves the readers of both shapes; `waiting` says that a prompt is open."""
+    parameters = parameters_json(run.params)
+    return {
+        "id": run.id,
+        "runID": run.id,
+        "taskID": run.task_id,
+        "taskSlug": run.slug,
+        "taskName": run.name,
+        "sessionID": run.session_id,
+        "parentID": run.parent_id,
+        "teamID": TEAM,
+        "status": run.status,
+        "runtime": "standard" if run.session_id is None else "workflow",
+        "timeout": timeout_json(run.timeout),
+        "paramValues": msgspec.Raw(run.param_values),
+        "params": parameters,
+        "parameters": {"parameters": parameters},
+        "resources": run.resources,
+        "constraints": {"labels": []},
+        "isPrivate": False,
+        "permissions": [],
+        "envSlug": run.env_slug,
+        "isWaitingForUser": waiting,
+        "createdAt": stamp(run.created_at),
+        "createdBy": run.created_by,
+        "creatorID": run.created_by,
+        "queuedAt": stamp(run.created_at),
+        "activeAt": stamp(run.active_at),
+        **_ends(run),
+        "cancelledBy": run.cancelled_by,
+        "zoneID": None,
+    }
+
+
+def timeout_json(timeout: float | None) -> int:
+    """Write a time limit: whole seconds, as the API has them."""
+    return _TIMEOUT if timeout is None else ceil(timeout)
+
+
+def _ends(run: Run) -> Json:
+    ends = {"succeededAt": RunStatus.SUCCEEDED, "failedAt": RunStatus.FAILED, "cancelledAt": RunStatus.CANCELLED}
+    return {key: stamp(run.ended_at) if run.status is status else None for key, status in ends.items()}
+
+
+def outputs_json(run: Run) -> Json:
+    """Write a run's output, null until it has ended."""
+    output = msgspec.Raw(run.output)
+    return {"output": output, "outputs": output}
+
+
+def prompt_json(prompt: Prompt) -> Json:
+    """Write a prompt."""
+    submitted = prompt.submitted_at is not None
+    return {
+        "id": prompt.id,
+        "runID": prompt.run_id,
+        "schema": {"parameters": parameters_json(prompt.parameters)},
+        "values": msgspec.Raw(prompt.values),
+        "reviewers": {
+            "groups": prompt.reviewers.groups,
+            "users": prompt.reviewers.users,
+            "allowSelfApprovals": prompt.reviewers.allow_self_approvals,
+        },
+        "description": prompt.description,
+        "confirmText": prompt.confirm_text,
+        "cancelText": prompt.cancel_text,
+        "createdAt": stamp(prompt.created_at),
+        "submittedAt": stamp(prompt.submitted_at),
+        "submittedBy": prompt.answered_by if submitted else None,
+        "cancelledAt": stamp(prompt.cancelled_at),
+        "cancelledBy": None if submitted else prompt.answered_by,
+    }
+
+
+def parameters_json(parameters: tuple[Parameter, ...]) -> list[Json]:
+    """Write a schema."""
+    return [_parameter(hide(parameter)) for parameter in parameters]
+
+
+def _parameter(parameter: Parameter) -> Json:
+    limits = parameter.constraints
+    has_secret_default = parameter.secret and parameter.default is not None
+    written: Json = {
+        "slug": parameter.slug,
+        "name": parameter.name,
+        "desc": parameter.desc,
+        "type": _TYPES.get(parameter.type, parameter.type),
+        "component": parameter.component,
+        "default": None if has_secret_default else parameter.default,
+        "constraints": {
+            "optional": limits.optional or has_secret_default,  # it may be left out
+            "regex": limits.regex,
+            "options": limits.options,
+        },
+        "multi": parameter.multi,
+    }
+    if parameter.values is not None:
+        written["values"] = _parameter(parameter.values)
+    return written

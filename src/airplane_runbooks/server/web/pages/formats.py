@@ -1,0 +1,100 @@
+"""How pages write times and values. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from ...storage.encoding import decode
+from ...storage.rows import LEFT_OUT
+
+_LONGEST = 32 * 1024  # bytes of JSON on a page; what is longer is left to the API
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_FOLD_LINES = 12
+_FOLD_CHARACTERS = 600
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A value on a page: its text, whether it is code rather than prose, and what to call it if it is folded away."""
+
+    text: str
+    is_code: bool = False
+    summary: str = ""
+
+
+def stamp(moment: datetime) -> str:
+    """Write a UTC time for people, to the second."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def plain(text: str) -> str:
+    """Write a text where no element can isolate it, without what would turn the direction of its surroundings."""
+    return _TURNS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def span(duration: timedelta) -> str:
+    """Write a duration by its two largest units, a short one in seconds or milliseconds."""
+    seconds = max(duration.total_seconds(), 0.0)
+    if seconds < 0.9995:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if not minutes:
+        return f"{whole} s"
+    if not hours:
+        return f"{minutes} min {whole % 60} s"
+    if not days:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
+
+
+def show(value: Any) -> Shown:
+    """Write a JSON value: a text as it is, anything else as JSON."""
+    if not isinstance(value, str) or not value:
+        return _json(msgspec.json.encode(value))
+    if len(value) > _LONGEST:
+        return Shown(f"{len(value):,} characters: too long for this page; the API returns it.")
+    return _folded(value, is_code=False)
+
+
+def show_answer(value: Any) -> Shown:
+    """Write a value that somebody has given: as `show` does, with words for true and false."""
+    return Shown("Yes" if value else "No") if isinstance(value, bool) else show(value)
+
+
+def show_json(document: bytes) -> Shown:
+    """Write a JSON document as `show` does, unless it is too long."""
+    if document == LEFT_OUT:
+        return Shown("Too long for this page; the API returns it.")
+    if len(document) > _LONGEST:
+        return Shown(f"{len(document):,} bytes of JSON: too long for this page; the API returns it.")
+    return show(decode(document))
+
+
+def show_members(document: bytes) -> Mapping[str, Shown]:
+    """Write the members of a JSON object one by one."""
+    if document == LEFT_OUT or len(document) > _LONGEST:
+        return {"…": show_json(document)}
+    return {name: show(value) for name, value in decode(document, type=dict[str, Any]).items()}
+
+
+def _json(document: bytes) -> Shown:
+    if len(document) > _LONGEST:
+        return show_json(document)
+    plain = document.decode()
+    return _folded(plain if len(plain) <= 60 else msgspec.json.format(document, indent=2).decode(), is_code=True)
+
+
+def _folded(text: str, *, is_code: bool) -> Shown:
+    lines = text.count("\n") + 1
+    if lines > _FOLD_LINES:
+        return Shown(text, is_code, f"{lines:,} lines")
+    if len(text) > _FOLD_CHARACTERS:
+        return Shown(text, is_code, f"{len(text):,} characters")
+    return Shown(text, is_code)

@@ -1,0 +1,172 @@
+"""Forms by schema: from a schema to the fields of a form, and from what was posted to JSON values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ....models import Parameter
+from ....schema.scalars import Misfit
+from ....schema.validation import Reader
+from ...storage.encoding import NotEncodable, encode
+from .texts import Unreadable
+from .widgets import (
+    Choice,
+    Json,
+    Line,
+    OneOf,
+    Widget,
+    widget_for,
+)
+
+Posted = Mapping[str, Sequence[str]]
+
+_PREFIX = "field-"  # a slug may be called like a field of the form's own
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of a form as it is shown.
+
+    Attributes:
+        name: Its name in the form, and the beginning of its elements' IDs.
+        control: See `Widget`.
+        texts: What is in it: typed or chosen by the person, or else the default. Nothing, if it is secret.
+        choices: What to choose from.
+        none: The label of no choice; empty if one has to be made, and for other controls.
+        hints: What people should know before they type.
+        error: What is wrong with it.
+    """
+
+    name: str
+    label: str
+    description: str
+    control: str
+    texts: Sequence[str]
+    choices: Sequence[Choice] = ()
+    none: str = ""
+    hints: Sequence[str] = ()
+    error: str = ""
+    optional: bool = False
+    required: bool = False
+    code: bool = False
+
+    @property
+    def text(self) -> str:
+        """What is in a control that holds one text."""
+        return self.texts[-1] if self.texts else ""
+
+    @property
+    def target(self) -> str:
+        """The ID of the element to go to in order to mend the field."""
+        return f"{self.name}-0" if self.control in ("radios", "checkboxes") else self.name
+
+    @property
+    def described_by(self) -> str:
+        """The IDs of the elements that explain the field."""
+        parts = {"about": self.description, "hint": self.hints, "error": self.error}
+        return " ".join(f"{self.name}-{part}" for part, text in parts.items() if text)
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """What came of a posted form: the JSON values, if no field has an error, and the form as it was filled in."""
+
+    values: dict[str, Any]
+    fields: Sequence[Field]
+
+    @property
+    def errors(self) -> Sequence[Field]:
+        """The fields that have to be mended."""
+        return [field for field in self.fields if field.error]
+
+
+def blank(parameters: Iterable[Parameter]) -> Sequence[Field]:
+    """Return the fields of a form with the defaults filled in."""
+    widgets = map(widget_for, parameters)
+    return [_field(widget, _default(widget)) for widget in widgets]
+
+
+def fill(parameters: Iterable[Parameter], posted: Posted) -> Filled:
+    """Read a posted form, in which a text has the newlines of the platform it was typed on."""
+    values: dict[str, Any] = {}
+    fields = []
+    for widget in map(widget_for, parameters):
+        slug = widget.parameter.slug
+        texts = [text.replace("\r\n", "\n") for text in posted.get(_PREFIX + slug, ())]
+        error = ""
+        try:
+            values[slug] = _value(widget, texts)
+        except Unreadable as problem:
+            error = str(problem)
+        fields.append(_field(widget, [] if widget.parameter.secret else texts, error))
+    return Filled(values, fields)
+
+
+def _value(widget: Widget, texts: Sequence[str]) -> Any:
+    parameter = widget.parameter
+    value = widget.empty() if widget.is_empty(texts) else widget.read(texts)
+    given = {} if value is None and widget.is_empty(texts) else {parameter.slug: value}
+    if not given and parameter.default is None and not parameter.constraints.optional:
+        raise Unreadable(widget.missing)
+    try:
+        if given:  # what stands in for nothing may be hidden
+            Reader(strict=True).read_members([parameter], given)
+        encode(value)
+    except Misfit as problem:
+        where = "".join(reversed(problem.trail[:-1]))
+        raise Unreadable(_sentence(f"{where}: {problem}" if where else str(problem))) from None
+    except (NotEncodable, RecursionError):
+        raise Unreadable("This cannot be kept: it is too large, too deep or no text.") from None
+    return value
+
+
+def _field(widget: Widget, texts: Sequence[str], error: str = "") -> Field:
+    parameter = widget.parameter
+    limits = parameter.constraints
+    may_be_empty = limits.optional or parameter.default is not None or widget.empty() is not None
+    return Field(
+        name=_PREFIX + parameter.slug,
+        label=parameter.name or parameter.slug,
+        description=parameter.desc,
+        control=widget.control,
+        texts=texts,
+        choices=widget.choices,
+        none=_none(widget),
+        hints=list(_hints(widget)),
+        error=error,
+        optional=limits.optional and parameter.default is None,
+        required=not may_be_empty and widget.control != "checkbox",
+        code=isinstance(widget, Json) or parameter.component == "editor-sql",
+    )
+
+
+def _default(widget: Widget) -> Sequence[str]:
+    default = None if widget.parameter.secret else widget.parameter.default
+    return [] if default is None else widget.show(default) or []
+
+
+def _none(widget: Widget) -> str:
+    if not isinstance(widget, OneOf) or widget.control == "checkboxes":
+        return ""
+    if widget.allows_none:
+        return "No answer"
+    if widget.parameter.default is not None:
+        return "The default" if widget.parameter.secret else ""
+    return "Choose one" if widget.control == "select" else ""
+
+
+def _hints(widget: Widget) -> Iterable[str]:
+    parameter = widget.parameter
+    if widget.hint:
+        yield widget.hint
+    if parameter.constraints.regex:
+        yield f"Has to match {parameter.constraints.regex}"
+    if parameter.default is not None and isinstance(widget, Line | Json) and widget.empty() is None:
+        shown = "" if parameter.secret else (widget.show(parameter.default) or [""])[0]
+        short = shown and len(shown) <= 40 and "\n" not in shown
+        yield f"Left empty, it is {shown}." if short else "Left empty, it is the default."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,205 @@
+"""What pages show of sessions, runs and prompts, with a mask in place of whatever is secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ....models import Parameter, RunStatus, SessionStatus
+from ...secrets.masking import Secrets, masked_values
+from ...service.backend import Backend
+from ...service.identity import Users
+from ...storage.encoding import decode
+from ...storage.holds import why_held
+from ...storage.ids import now
+from ...storage.records import (
+    Prompt,
+    Run,
+    RunKind,
+    Session,
+)
+from .formats import (
+    Shown,
+    show_answer,
+    show_json,
+    show_members,
+)
+
+STEPS_ON_A_PAGE = 100
+
+
+class ShownPrompt(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt: what it asks, and what has become of it (`state`: open, submitted, cancelled, expired or dropped)."""
+
+    id: str
+    description: str
+    state: str
+    asked_at: datetime
+    expires_at: datetime | None
+    ended_at: datetime | None
+    by: str
+    answers: Sequence[tuple[str, Shown]]
+    reviewers: Sequence[str]
+    confirm: str
+    cancel: str
+
+
+class ShownStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A step or a prompt of a session; `depth` is how many branches it is inside of."""
+
+    name: str
+    status: RunStatus
+    depth: int
+    attempt: int
+    started_at: datetime
+    ended_at: datetime | None
+    duration: timedelta
+    arguments: Mapping[str, Shown]
+    output: Shown | None
+    failure: str
+    prompt: ShownPrompt | None
+
+
+class ShownSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session with one page of its steps; `open_prompts` are all there are."""
+
+    id: str
+    name: str
+    status: SessionStatus
+    environment: str
+    started_by: str
+    started_at: datetime
+    ended_at: datetime | None
+    duration: timedelta
+    parameters: Sequence[tuple[str, Shown]]
+    open_prompts: Sequence[ShownPrompt]
+    steps: Sequence[ShownStep]
+    first_step: int
+    step_count: int
+    page: int
+    pages: int
+    output: Shown | None
+    failure: str
+    held: str
+
+
+def show_prompt(prompt: Prompt, users: Users, secrets: Secrets) -> ShownPrompt:
+    """Describe a prompt, without the secrets of its session."""
+    wanted = prompt.reviewers
+    return ShownPrompt(
+        id=prompt.id,
+        description=secrets.mask(prompt.description),
+        state=_state(prompt),
+        asked_at=prompt.created_at,
+        expires_at=prompt.expires_at,
+        ended_at=prompt.submitted_at or prompt.cancelled_at,
+        by="" if prompt.answered_by is None else users.name(prompt.answered_by),
+        answers=_labelled(prompt.parameters, prompt.values) if prompt.submitted_at else (),
+        reviewers=(*wanted.users, *(f"group {group}" for group in wanted.groups)),
+        confirm=prompt.confirm_text or "Submit",
+        cancel=prompt.cancel_text or "Cancel this prompt",
+    )
+
+
+def _state(prompt: Prompt) -> str:
+    if prompt.submitted_at is not None:
+        return "submitted"
+    if prompt.cancelled_at is None:
+        return "expired" if prompt.is_late else "open"
+    if prompt.answered_by is not None:
+        return "cancelled"
+    expired = prompt.expires_at is not None and prompt.expires_at <= prompt.cancelled_at
+    return "expired" if expired else "dropped"
+
+
+def show_parameters(session: Session) -> Sequence[tuple[str, Shown]]:
+    """Write the parameter values of a session, by their labels."""
+    return _labelled(session.params, session.param_values)
+
+
+def show_session(backend: Backend, users: Users, session: Session, page: int | None) -> ShownSession:
+    """Describe a session with a page of its steps, counted from 1; the last one, if no page is asked for."""
+    run = backend.run(session.run_id)
+    steps = sorted(backend.steps(run.id), key=lambda step: _place(step.position))
+    pages = max(-(-len(steps) // STEPS_ON_A_PAGE), 1)
+    page = min(page or pages, pages)
+    first = (page - 1) * STEPS_ON_A_PAGE
+    shown = backend.brief([one.id for one in steps[first : first + STEPS_ON_A_PAGE]])
+    chosen = [shown[one.id] for one in steps[first : first + STEPS_ON_A_PAGE] if one.id in shown]
+    open_runs = [one for one in steps if one.kind is RunKind.PROMPT and not one.status.is_terminal]
+    prompts = {one.id: prompt for one in chosen + open_runs for prompt in _prompts(backend, one)}
+    secrets = secrets_of(session, prompts.values())
+    return ShownSession(
+        id=session.id,
+        name=session.name,
+        status=session.status,
+        environment=run.env_slug,
+        started_by=users.name(session.created_by),
+        started_at=session.created_at,
+        ended_at=run.ended_at,
+        duration=_duration(session.created_at, run.ended_at),
+        parameters=show_parameters(session),
+        open_prompts=[show_prompt(prompts[one.id], users, secrets) for one in open_runs if one.id in prompts],
+        steps=[_show_step(one, prompts.get(one.id), users, secrets) for one in chosen],
+        first_step=first + 1,
+        step_count=len(steps),
+        page=page,
+        pages=pages,
+        output=_output(run, secrets),
+        failure=_failure(run, secrets),
+        held=secrets.mask(why_held(run) or ""),
+    )
+
+
+def _prompts(backend: Backend, run: Run) -> Sequence[Prompt]:
+    return backend.prompts(run.id) if run.kind is RunKind.PROMPT else ()
+
+
+def _show_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) -> ShownStep:
+    return ShownStep(
+        name=secrets.mask(run.name),
+        status=run.status,
+        depth=len(_place(run.position)) - 1,
+        attempt=run.attempt,
+        started_at=run.active_at or run.created_at,
+        ended_at=run.ended_at,
+        duration=_duration(run.active_at or run.created_at, run.ended_at),
+        arguments=show_members(secrets.mask_json(run.param_values)),
+        output=_output(run, secrets) if prompt is None else None,
+        failure=_failure(run, secrets),
+        prompt=None if prompt is None else show_prompt(prompt, users, secrets),
+    )
+
+
+def _output(run: Run, secrets: Secrets) -> Shown | None:
+    return show_json(secrets.mask_json(run.output)) if run.status is RunStatus.SUCCEEDED else None
+
+
+def _failure(run: Run, secrets: Secrets) -> str:
+    return "" if run.failure is None else secrets.mask(f"{run.failure.kind}: {run.failure.message}")
+
+
+def secrets_of(session: Session, prompts: Iterable[Prompt] = ()) -> Secrets:
+    """Collect what must not be seen anywhere on the pages of a session."""
+    secrets = Secrets.of(session.params, decode(session.param_values))
+    for prompt in prompts:
+        secrets.add(Secrets.of(prompt.parameters, decode(prompt.values)))
+    return secrets
+
+
+def _labelled(parameters: Sequence[Parameter], document: bytes) -> Sequence[tuple[str, Shown]]:
+    values = masked_values(parameters, decode(document))
+    names = {parameter.slug: parameter.name or parameter.slug for parameter in parameters if parameter.slug in values}
+    return [(names.get(slug, slug), show_answer(values[slug])) for slug in {**names, **values}]
+
+
+def _duration(start: datetime, end: datetime | None) -> timedelta:
+    return (end or now()) - start
+
+
+def _place(position: str) -> tuple[int, ...]:
+    """Return what sorts positions: the steps of a branch stand below the place where it began."""
+    return tuple(map(int, re.findall(r"[0-9]+", position)))

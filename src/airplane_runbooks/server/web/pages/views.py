@@ -1,0 +1,200 @@
+"""One function per page: from a visit to a template with its values."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import Any
+
+from ....models import SessionStatus
+from ...errors import Conflict, Forbidden, Invalid
+from ...service.backend import Origin
+from ...storage.ids import API_USER, new_seed
+from ...storage.interface import SessionQuery
+from ...storage.records import Prompt
+from . import forms, signing
+from .view_models import (
+    secrets_of,
+    show_parameters,
+    show_prompt,
+    show_session,
+)
+from .visits import (
+    Page,
+    Redirect,
+    Site,
+    Visit,
+)
+
+logger = logging.getLogger(__name__)
+
+_SESSIONS_ON_A_PAGE = 25
+_FAILED = "an operator has failed the session while it was held"
+_LIST_REFRESH = 10  # seconds
+_SESSION_REFRESH = 5
+_ADDRESS = re.compile(r"/((sessions|prompts)/[A-Za-z0-9]{1,60})?", re.ASCII)
+
+
+def sessions(site: Site, visit: Visit) -> Page:
+    """List the sessions, newest first."""
+    page = _page(visit) or 1
+    runbook = visit.query.get("runbook", "")
+    status = next((one for one in SessionStatus if one == visit.query.get("status")), None)
+    query = SessionQuery(runbook_id=runbook or None, status=status, limit=_SESSIONS_ON_A_PAGE, page=page - 1)
+    found = site.backend.sessions(query)
+    values = {
+        "sessions": [(session, site.users.name(session.created_by)) for session in found],
+        "runbooks": sorted(site.backend.runbook_names().items(), key=lambda item: item[1].lower()),
+        "runbook": runbook,
+        "statuses": list(SessionStatus),
+        "status": status or "",
+        "page": page,
+        "is_last": len(found) < _SESSIONS_ON_A_PAGE,
+        "live": visit.is_live,
+        "refresh": _LIST_REFRESH if visit.is_live else 0,
+    }
+    return Page("sessions.html", values)
+
+
+def session(site: Site, visit: Visit) -> Page:
+    """Show a session."""
+    record = site.backend.session(visit.path["id"])
+    shown = show_session(site.backend, site.users, record, _page(visit))
+    is_live = visit.is_live and not shown.status.is_terminal
+    values = {
+        "session": shown,
+        "live": visit.is_live,
+        "refresh": _SESSION_REFRESH if is_live else 0,
+        "token": signing.form_token(visit.known_user, record.id),
+        "may_fail": visit.known_user.id == API_USER,
+    }
+    return Page("session.html", values)
+
+
+def end_session(site: Site, visit: Visit) -> Redirect:
+    """Cancel or fail a session that is held, and show what has become of it."""
+    record = site.backend.session(visit.path["id"])
+    if not signing.is_ours(visit.known_user, record.id, visit.posted("token")):
+        raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
+    origin = Origin(visit.known_user, new_seed())
+    match visit.posted("action"):
+        case "cancel":
+            site.backend.cancel_run(record.run_id, origin)
+        case "fail":
+            site.backend.fail_session(record.id, _FAILED, origin)
+        case _:
+            raise Invalid("invalid_form", "The form does not say what to do.")
+    return Redirect(f"/sessions/{record.id}")
+
+
+def prompt(site: Site, visit: Visit) -> Page:
+    """Show a prompt: as a form, if it is open and the user may answer it."""
+    record = site.backend.prompt(visit.path["id"])
+    return _prompt(site, visit, record, forms.blank(record.parameters))
+
+
+def answer_prompt(site: Site, visit: Visit) -> Page | Redirect:
+    """Submit or cancel a prompt, and go to its session."""
+    record = site.backend.prompt(visit.path["id"])
+    if not signing.is_ours(visit.known_user, record.id, visit.posted("token")):
+        text = "This form was not made for you, or it is out of date. Nothing was changed; open the prompt again."
+        raise Forbidden("wrong_form", text)
+    origin = Origin(visit.known_user, new_seed())
+    try:
+        match visit.posted("action"):
+            case "cancel":
+                site.backend.cancel_prompt(record.id, origin)
+            case "submit":
+                if refused := _submit(site, visit, record, origin):
+                    return refused
+            case _:
+                raise Invalid("invalid_form", "The form does not say what to do.")
+    except Conflict:
+        return _prompt(site, visit, site.backend.prompt(record.id), (), status=409)
+    return Redirect(f"/sessions/{site.backend.run(record.run_id).session_id}")
+
+
+def _submit(site: Site, visit: Visit, record: Prompt, origin: Origin) -> Page | None:
+    """Submit what was typed, or return the form with what is wrong about it."""
+    site.backend.check_reviewer(record, origin.user)
+    if not record.is_open or record.is_late or site.backend.why_held(record.run_id):
+        site.backend.submit_prompt(record.id, {}, origin)
+    filled = forms.fill(record.parameters, visit.form)
+    if filled.errors:
+        return _prompt(site, visit, record, filled.fields, status=422)
+    try:
+        site.backend.submit_prompt(record.id, filled.values, origin)
+    except Invalid as problem:
+        return _prompt(site, visit, record, filled.fields, status=422, problem=problem.message)
+    return None
+
+
+def _prompt(site: Site, visit: Visit, record: Prompt, fields: Any, *, status: int = 200, problem: str = "") -> Page:
+    run = site.backend.run(record.run_id)
+    session = site.backend.session(run.session_id or "")
+    objection = ""
+    try:
+        site.backend.check_reviewer(record, visit.known_user)
+    except Forbidden as refusal:
+        objection = refusal.message
+    values = {
+        "prompt": show_prompt(record, site.users, secrets_of(session, [record])),
+        "session": session,
+        "started_by": site.users.name(session.created_by),
+        "parameters": show_parameters(session),
+        "fields": fields,
+        "errors": [field for field in fields if field.error],
+        "problem": problem,
+        "objection": objection,
+        "held": site.backend.why_held(record.run_id) if record.is_open else None,
+        "too_late": status == 409,
+        "token": signing.form_token(visit.known_user, record.id),
+    }
+    return Page("prompt.html", values, status)
+
+
+def ask_for_key(site: Site, visit: Visit) -> Page | Redirect:
+    """Show the form to sign in."""
+    del site
+    address = _address(visit.query.get("next", ""))
+    return Redirect(address) if visit.user else Page("sign_in.html", {"next": address, "error": ""})
+
+
+def sign_in(site: Site, visit: Visit) -> Page | Redirect:
+    """Sign somebody in who knows an API key."""
+    address = _address(visit.posted("next"))
+    key = visit.posted("key").strip()
+    user = site.users.find(key)
+    if user is None:
+        return _refuse_key(site, visit, key, address)
+    logger.info("%s has signed in from %s", user.name, ascii(visit.client))
+    return Redirect(address, cookie=signing.sign_in_cookie(user, key, time.time()))
+
+
+def _refuse_key(site: Site, visit: Visit, key: str, address: str) -> Page:
+    refusal = site.guesses.refusal(key, visit.client)
+    logger.warning("a sign-in from %s has failed: %s", ascii(visit.client), refusal.code)
+    if refusal.retry_after is None:
+        return Page("sign_in.html", {"next": address, "error": "This is no API key of this server."}, 403)
+    error = "There were too many wrong keys lately, and this is one of them. Try the right one."
+    return Page("sign_in.html", {"next": address, "error": error}, 429, {"Retry-After": str(refusal.retry_after)})
+
+
+def sign_out(site: Site, visit: Visit) -> Page | Redirect:
+    """End a sign-in for good, wherever its cookie may have got to."""
+    if not signing.is_ours(visit.known_user, "sign-out", visit.posted("token")):
+        raise Forbidden("wrong_form", "This form was not made for you. You are still signed in.")
+    _, sign_in, until = visit.known_sign_in
+    site.backend.sign_outs.add(sign_in, until, int(time.time()))
+    return Redirect("/sign-in", cookie="")
+
+
+def _address(text: str) -> str:
+    """Return where to go after the sign-in: to a page of ours, whatever was asked for."""
+    return text if _ADDRESS.fullmatch(text) else "/"
+
+
+def _page(visit: Visit) -> int | None:
+    text = visit.query.get("page", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) else None

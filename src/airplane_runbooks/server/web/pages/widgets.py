@@ -1,0 +1,298 @@
+"""How a form asks for a value of each schema: the control, and the way of a JSON value into it and back. Pure.
+
+A control holds texts, as a browser posts them: none, one, or several under one name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from ....models import Component, Parameter, ParameterType
+from ....schema.scalars import Misfit, read_scalar
+from ....schema.validation import Reader
+from ...storage.encoding import decode
+from .texts import (
+    HINTS,
+    READERS,
+    Unreadable,
+    as_text,
+    read_text,
+    show_scalar,
+)
+
+_MOST_RADIOS = 5
+_AREAS = (Component.TEXTAREA, Component.EDITOR_SQL)
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of several to choose from: its position, which is what the browser posts, and its label."""
+
+    key: str
+    label: str
+
+
+class Widget(ABC):
+    """A control for one parameter.
+
+    Attributes:
+        control: `text`, `area`, `password`, `date`, `datetime`, `checkbox`, `radios`, `select` or `checkboxes`.
+        missing: What people are told if they leave out what is required.
+        choices: What there is to choose from.
+    """
+
+    missing: ClassVar[str] = "Enter a value."
+    choices: Sequence[Choice] = ()
+
+    def __init__(self, parameter: Parameter, control: str) -> None:
+        self.parameter = parameter
+        self.control = control
+
+    @property
+    def hint(self) -> str:
+        """What people should know before they type."""
+        return ""
+
+    @abstractmethod
+    def show(self, value: Any) -> list[str] | None:
+        """Return the texts that stand for a JSON value, None if the control cannot hold it."""
+
+    @abstractmethod
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the JSON value that texts stand for. Raises Unreadable."""
+
+    def is_empty(self, texts: Sequence[str]) -> bool:
+        """Tell whether nothing has been typed or chosen."""
+        return not any(texts)
+
+    def empty(self) -> Any:
+        """Return what an empty control means; None for no value at all."""
+        return None
+
+
+class Line(Widget):
+    """A scalar as one text."""
+
+    @property
+    def hint(self) -> str:
+        """What people should know before they type."""
+        return HINTS.get(self.parameter.type, "")
+
+    def show(self, value: Any) -> list[str] | None:
+        """Return the text of a scalar, None if it has none or does not fit on the lines there are."""
+        text = show_scalar(self.parameter.type, value)
+        lost = "\0\r" if self.control == "area" else "\0\r\n"
+        return None if text is None or any(character in text for character in lost) else [text]
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the scalar. Raises Unreadable."""
+        return read_text(self.parameter.type, texts[-1])
+
+    def empty(self) -> Any:
+        """Return the empty string where a default has been deleted, so that it does not come back."""
+        deleted = self.parameter.type == ParameterType.STRING and self.parameter.default is not None
+        return "" if deleted and self.control != "password" else None
+
+
+class Lines(Widget):
+    """A list of scalars, each on a line of its own; blank lines do not count."""
+
+    @property
+    def hint(self) -> str:
+        """What people should know before they type."""
+        return f"One on each line. {HINTS.get(self.parameter.type, '')}".strip()
+
+    def show(self, value: Any) -> list[str] | None:
+        """Return the lines, None if an element is blank or has several."""
+        lines = [show_scalar(self.parameter.type, item) for item in value]
+        if any(line is None or not line.strip() or any(lost in line for lost in "\0\r\n") for line in lines):
+            return None
+        return ["\n".join(line or "" for line in lines)]
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the list. Raises Unreadable, naming the line."""
+        return [
+            self._element(number, line) for number, line in enumerate(texts[-1].split("\n"), start=1) if line.strip()
+        ]
+
+    def _element(self, number: int, line: str) -> Any:
+        try:
+            return read_text(self.parameter.type, line)
+        except Unreadable as problem:
+            raise Unreadable(f"Line {number}: {problem}") from None
+
+    def is_empty(self, texts: Sequence[str]) -> bool:
+        """Tell whether all lines are blank."""
+        return not any(text.strip() for text in texts)
+
+    def empty(self) -> Any:
+        """Return the empty list, unless there may be none at all."""
+        return _empty_list(self.parameter)
+
+
+class Json(Widget):
+    """Any value, as JSON."""
+
+    missing = "Enter JSON."
+
+    @property
+    def hint(self) -> str:
+        """What people should know before they type."""
+        return "As JSON."
+
+    def show(self, value: Any) -> list[str] | None:
+        """Return the value as indented JSON."""
+        return [msgspec.json.format(msgspec.json.encode(value), indent=2).decode()]
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the value. Raises Unreadable."""
+        try:
+            return decode(texts[-1].encode())
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise Unreadable('This is not JSON. Texts stand in double quotes: "like this".') from None
+
+    def is_empty(self, texts: Sequence[str]) -> bool:
+        """Tell whether there is nothing but space."""
+        return not any(text.strip() for text in texts)
+
+
+class Flag(Widget):
+    """Yes or no; a browser posts nothing for no."""
+
+    def show(self, value: Any) -> list[str] | None:
+        """Return a text for yes, none for no."""
+        return ["on"] if value else []
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return whether it was ticked."""
+        return bool(texts)
+
+    def is_empty(self, texts: Sequence[str]) -> bool:
+        """Tell that nothing is an answer, too."""
+        del texts
+        return False
+
+
+class OneOf(Widget):
+    """One of the options, by its position."""
+
+    missing = "Choose one."
+
+    def __init__(self, parameter: Parameter, options: Sequence[tuple[str, Any]]) -> None:
+        few = len(options) <= _MOST_RADIOS and all(len(label) <= 80 for label, _ in options)
+        super().__init__(parameter, "radios" if few else "select")
+        self.values = [value for _, value in options]
+        self.choices = [Choice(str(position), label) for position, (label, _) in enumerate(options)]
+
+    @property
+    def allows_none(self) -> bool:
+        """Whether no choice is a choice; it is not if the default would take its place."""
+        return self.parameter.constraints.optional and self.parameter.default is None
+
+    def show(self, value: Any) -> list[str] | None:
+        """Return the position of the option, None if it is none."""
+        wanted = _identity(self.parameter, value)
+        return next(([str(n)] for n, one in enumerate(self.values) if _identity(self.parameter, one) == wanted), None)
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the option. Raises Unreadable."""
+        return self._option(texts[-1])
+
+    def _option(self, key: str) -> Any:
+        position = next((n for n, choice in enumerate(self.choices) if choice.key == key), None)
+        if position is None:
+            raise Unreadable("Choose one of those on the list.")
+        return self.values[position]
+
+
+class SomeOf(OneOf):
+    """Any of the options, in their order."""
+
+    def __init__(self, parameter: Parameter, options: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(parameter, options)
+        self.control = "checkboxes"
+
+    def show(self, value: Any) -> list[str] | None:
+        """Return the positions of the options, None if there are others, or in another order."""
+        shown = [super(SomeOf, self).show(item) for item in value]
+        keys = [one[0] for one in shown if one]
+        in_order = sorted(set(keys), key=int) == keys
+        return keys if in_order and len(keys) == len(shown) else None
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the options. Raises Unreadable."""
+        return [self._option(key) for key in texts]
+
+    def empty(self) -> Any:
+        """Return the empty list, unless there may be none at all."""
+        return _empty_list(self.parameter)
+
+
+def widget_for(parameter: Parameter) -> Widget:
+    """Return the control for a parameter; one that can hold the default, so that an untouched form says the default."""
+    chosen = _preferred(parameter)
+    default = None if parameter.secret else parameter.default
+    if default is None or _holds(chosen, default):
+        return chosen
+    area = Line(parameter, "area")
+    if isinstance(chosen, Line) and chosen.control == "text" and _holds(area, default):
+        return area
+    return Json(parameter, "area")
+
+
+def _preferred(parameter: Parameter) -> Widget:
+    if options := _options(parameter):
+        return SomeOf(parameter, options) if parameter.multi else OneOf(parameter, options)
+    if parameter.type == ParameterType.BOOLEAN and not parameter.multi:
+        return Flag(parameter, "checkbox")
+    is_scalar = parameter.type in READERS
+    if parameter.secret:
+        return Line(parameter, "password") if is_scalar and not parameter.multi else Json(parameter, "password")
+    if not is_scalar:
+        return Json(parameter, "area")
+    if parameter.multi:
+        return Lines(parameter, "area")
+    if parameter.type in (ParameterType.DATE, ParameterType.DATETIME):
+        return Line(parameter, parameter.type.value)
+    return Line(parameter, "area" if parameter.component in _AREAS else "text")
+
+
+def _options(parameter: Parameter) -> list[tuple[str, Any]]:
+    """Return labels and values to choose from, none if they are not limited, or not so that it can be known here."""
+    given = parameter.constraints.options
+    if not isinstance(given, list | tuple):
+        given = ()
+    options = [option if isinstance(option, dict) else {"value": option} for option in given]
+    if all("value" in option for option in options) and options:
+        return [(str(option.get("label") or as_text(option["value"])), option["value"]) for option in options]
+    maybe = parameter.constraints.optional and parameter.default is None
+    if parameter.type == ParameterType.BOOLEAN and not parameter.multi and maybe:
+        return [("Yes", True), ("No", False)]
+    return []
+
+
+def _holds(widget: Widget, value: Any) -> bool:
+    try:
+        texts = widget.show(value)
+        if texts is None:
+            return False
+        back = widget.empty() if widget.is_empty(texts) else widget.read(texts)
+        same = Reader(strict=True).read
+        return bool(same(widget.parameter, back) == same(widget.parameter, value))
+    except (Unreadable, Misfit, TypeError):
+        return False
+
+
+def _empty_list(parameter: Parameter) -> list[Any] | None:
+    return None if parameter.constraints.optional and parameter.default is None else []
+
+
+def _identity(parameter: Parameter, value: Any) -> tuple[type, Any]:
+    try:
+        value = read_scalar(parameter.type, value)
+        return type(value), value if not isinstance(value, dict | list) else as_text(value)
+    except Misfit:
+        return type(None), None

@@ -1,0 +1,208 @@
+"""The default transport: urllib3's pools, TLS and proxies, with our own reading and writing of HTTP/1.1 between them.
+
+urllib3 lets a pool make connections of a class of our choice. Ours sends a request in one piece and reads the response
+with a deadline that holds for every byte, which urllib3's timeouts (one for each read) do not. It is also several times
+less work than http.client's parser.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import weakref
+from typing import Any, NamedTuple, Protocol
+
+import urllib3
+from msgspec import UNSET, UnsetType
+from urllib3.exceptions import ClosedPoolError, EmptyPoolError
+
+from ...errors import (
+    AttemptTimeout,
+    ClientClosed,
+    ConfigurationError,
+    ConnectError,
+)
+from ...http import (
+    Fields,
+    Headers,
+    Request,
+    Response,
+)
+from .._deadline import Deadline
+from .._http11 import as_response
+from .._proxies import Proxies, Proxy, needs_tls
+from .._queue import Slots
+from ._connections import HTTPPool, HTTPSPool
+
+DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+DEFAULT_POOL_SIZE = 32
+
+
+class _Route(NamedTuple):
+    """How an origin is reached."""
+
+    pool: urllib3.HTTPConnectionPool
+    slots: Slots
+    host: str
+    forwarder: Proxy | None  # one that forwards plain http wants the whole URL, and may repeat its own headers
+
+
+_NO_RETRIES = urllib3.Retry(total=False, redirect=False)
+
+
+class Urllib3Transport:
+    """Carry requests over urllib3's connection pools.
+
+    Name resolution is the one thing that cannot be interrupted: it may outlast a timeout by as long as the system's
+    resolver takes. A forked child gets connections of its own.
+
+    Args:
+        pool_size: Connections kept per origin, and requests in flight at most; further ones wait for their turn.
+        max_response_bytes: Largest response body, before and after decompression.
+        ssl_context: TLS settings for servers and https proxies; by default the system's trust store.
+        proxy: URL of an http or https proxy, user info included. By default the environment's HTTPS_PROXY, HTTP_PROXY,
+            ALL_PROXY and NO_PROXY decide, of which only those count that are for the origin; None means no proxy. This
+            machine itself is always reached directly.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool_size: int = DEFAULT_POOL_SIZE,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | UnsetType | None = UNSET,
+    ) -> None:
+        self._closed = False
+        self._pool_size = pool_size
+        self._max_response_bytes = max_response_bytes
+        try:
+            self._proxies = Proxies.of(proxy)
+        finally:
+            del proxy  # a traceback that shows local variables must not show its password
+        if pool_size < 1 or max_response_bytes < 1:
+            raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
+        self._ssl_context = ssl_context
+        self._reset()
+        reset_in_children(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._routes: dict[str, _Route] = {}
+
+    def prepare(self, origin: str) -> None:
+        """Build the pool of an origin, TLS settings included, so that the first request need not.
+
+        Raises ConfigurationError if the proxy for the origin is of no use.
+        """
+        try:
+            self._route(origin)
+        except ConnectError as failure:
+            if isinstance(failure.__cause__, ConfigurationError):
+                raise failure.__cause__ from None
+            raise
+
+    def send(self, request: Request, timeout: float | None, /) -> Response:
+        """Carry out one attempt. See `airplane_runbooks.http.Transport` for what it promises."""
+        if timeout is not None and timeout <= 0:
+            raise AttemptTimeout("no time to send the request in", sent=False)
+        return self.send_by(request, Deadline(timeout))
+
+    def send_by(self, request: Request, deadline: Deadline) -> Response:
+        """Carry out one attempt before a deadline that the caller may go on to bring forward."""
+        route = self._routes.get(request.origin) or self._route(request.origin)
+        fields = Fields(request.headers.raw())
+        fields["host"] = route.host
+        if route.forwarder is not None:
+            request.call.sent += (Headers(route.forwarder.headers),)
+        try:
+            answer: Any = route.pool.urlopen(
+                request.method,
+                request.target if route.forwarder is None else request.url,
+                body=request.body,
+                headers=fields,
+                retries=_NO_RETRIES,
+                redirect=False,
+                assert_same_host=False,
+                timeout=deadline,
+                pool_timeout=deadline.left,  # type: ignore[arg-type]  # a fraction is fine
+            )
+        except EmptyPoolError:
+            raise ConnectError(f"all {self._pool_size} connections stayed busy until the time was up") from None
+        except ClosedPoolError:
+            raise ClientClosed("the transport has been closed") from None
+        return as_response(answer.head, answer.body, self._max_response_bytes)
+
+    def _route(self, origin: str) -> _Route:
+        with self._lock:
+            if self._closed:
+                raise ClientClosed("the transport has been closed")
+            if origin not in self._routes:
+                try:
+                    self._routes[origin] = self._new_route(origin)
+                except ValueError as problem:
+                    raise ConnectError(f"no connection: {problem}", transient=False) from problem
+            return self._routes[origin]
+
+    def _new_route(self, origin: str) -> _Route:
+        scheme, _, host = origin.partition("://")
+        proxy = self._proxies.for_origin(origin)
+        if self._ssl_context is None and needs_tls(origin, proxy):
+            self._ssl_context = ssl.create_default_context()
+        manager = self._manager(proxy)
+        pools: dict[str, Any] = {"http": HTTPPool, "https": HTTPSPool}
+        manager.pool_classes_by_scheme = pools
+        pool = manager.connection_from_url(origin)
+        pool.conn_kw["max_response_bytes"] = self._max_response_bytes
+        slots: Any = pool.pool
+        return _Route(pool, slots, host, forwarder=proxy if scheme == "http" else None)
+
+    def _manager(self, proxy: Proxy | None) -> urllib3.PoolManager:
+        options: dict[str, Any] = {"maxsize": self._pool_size, "block": True, "ssl_context": self._ssl_context}
+        if proxy is None:
+            return urllib3.PoolManager(**options)
+        return urllib3.ProxyManager(
+            proxy.url, proxy_headers=proxy.headers, proxy_ssl_context=self._ssl_context, **options
+        )
+
+    def close_idle(self, origin: str) -> None:
+        """Close the idle connections to an origin."""
+        if (route := self._routes.get(origin)) is not None:
+            route.slots.close_idle()
+
+    def close(self) -> None:
+        """Close all idle connections; those in use are closed when their request ends. Closing twice is fine."""
+        with self._lock:
+            self._closed = True
+            routes, self._routes = self._routes, {}
+        for route in routes.values():
+            route.pool.close()
+            route.slots.close()
+
+    def __repr__(self) -> str:
+        return f"Urllib3Transport(pool_size={self._pool_size}, closed={self._closed})"
+
+
+class Forkable(Protocol):
+    """A transport that can let go of what a process must not share with its children."""
+
+    def _reset(self) -> None: ...
+
+
+_transports: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def reset_in_children(transport: Forkable) -> None:
+    """Reset a transport in each child that this process forks."""
+    _transports.add(transport)
+
+
+def _forget_connections() -> None:
+    """Keep a forked child off its parent's connections: two processes on one socket read each other's answers."""
+    for transport in list(_transports):
+        transport._reset()
+
+
+# Where there is no fork, there is nothing to register with.
+getattr(os, "register_at_fork", dict)(after_in_child=_forget_connections)

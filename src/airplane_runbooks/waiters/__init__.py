@@ -1,0 +1,1 @@
+"""Operations that need several API calls: waiting, following, paging."""

@@ -1,0 +1,261 @@
+"""What an import costs, which way imports point, and what is public."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import airplane_runbooks
+from airplane_runbooks import models, server, testing
+
+PACKAGE = Path(airplane_runbooks.__file__).parent
+
+# The layers, lowest first. A module imports from lower layers only, and from its own if it is a package.
+LAYERS = [
+    "version",
+    "policy",
+    "http",
+    "errors",
+    "schema",
+    "models",
+    "operations",
+    "options",
+    "_call.clock",
+    "_call.redaction",
+    "_call.replies",
+    "_call.pipeline",
+    "telemetry",
+    "middleware",
+    "transports",
+    "waiters.scope",
+    "_call",
+    "waiters",
+    "resources",
+    "client",
+    "",  # the package itself: its public names
+    "testing",
+    "server.errors",
+    "server.logs",
+    "server.storage",
+    "server.secrets",
+    "server.observers",
+    "server.authoring",
+    "server.execution",
+    "server.engine",
+    "server.service",
+    "server.web",
+    "server.settings",
+    "server.app",
+    "server.serving",
+    "server",
+    "server.trace_tree",
+    "server.demo",
+    "server.demo_async",
+    "pytest_plugin",
+]
+TOGETHER = {"server.authoring", "server.execution"}  # contexts drive executions, which begin with contexts
+
+# None of these is needed until a client is built or a call is made, and some not even then.
+HEAVY = [
+    "aiohttp",
+    "asyncio",
+    "concurrent.futures",
+    "email",
+    "http.client",
+    "json",
+    "logging",
+    "opentelemetry",
+    "socket",
+    "ssl",
+    "starlette",
+    "subprocess",
+    "tenacity",
+    "urllib.request",
+    "urllib3",
+    "uvicorn",
+]
+
+
+def loaded_by(statement: str, *, after: str) -> set[str]:
+    """Return the modules that a statement loads in a fresh interpreter, in which another has run before."""
+    code = f"import sys; {after}; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = loaded_by("import airplane_runbooks", after="import msgspec")  # what msgspec needs varies by its version
+
+    assert "airplane_runbooks.client" in loaded
+    assert sorted(loaded & set(HEAVY)) == []
+
+
+def test_the_server_is_not_loaded_with_the_client():
+    building = "from airplane_runbooks import Airplane; Airplane('tkn_1').close()"
+    loaded = loaded_by(building, after="import opentelemetry.trace, opentelemetry.metrics, opentelemetry.propagate")
+
+    assert "urllib3" in loaded
+    assert sorted(loaded & {"starlette", "uvicorn", "aiohttp", "tenacity", "asyncio"}) == []
+    assert [name for name in loaded if name.startswith(("airplane_runbooks.server", "airplane_runbooks.testing"))] == []
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Yield the dotted name below the package, and the file, of every module."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it, but for what stands under `if TYPE_CHECKING:`, which no interpreter executes."""
+    yield node
+    type_only = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    for child in node.orelse if type_only else ast.iter_child_nodes(node):
+        yield from nodes(child)
+
+
+def imports(name: str, path: Path) -> Iterator[str]:
+    """Yield the dotted name below the package of everything of its own that a module imports, wherever it does."""
+    package = name.split(".") if name else []
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == PACKAGE.name:
+                    yield alias.name.partition(".")[2]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1] + (node.module.split(".") if node.module else [])
+            elif node.module.split(".")[0] == PACKAGE.name:
+                base = node.module.split(".")[1:]
+            else:
+                continue
+            for alias in node.names:
+                full = ".".join([*base, alias.name])
+                yield full if full in NAMES else ".".join(base)
+
+
+NAMES = {name for name, _ in modules()}
+GRAPH = {name: set(imports(name, path)) for name, path in modules()}
+
+
+def test_imports_for_types_alone_do_not_count(tmp_path):
+    module = tmp_path / "module.py"
+    module.write_text("if TYPE_CHECKING:\n    from .http import Headers\nelse:\n    from .policy import NO_RETRY\n")
+
+    assert set(imports("module", module)) == {"policy"}
+    assert "models" not in GRAPH["errors"]
+
+
+# Programs of their own, which talk to the server as any user of the client does.
+DEMOS = {"server.demo", "server.demo_async"}
+
+
+def layer(name: str) -> str:
+    """Return the longest of the layers' names that a module's name begins with."""
+    parts = name.split(".")
+    heads = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((head for head in heads if head in LAYERS), heads[-1])
+
+
+def package(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_every_module_belongs_to_a_layer():
+    assert {layer(name) for name in NAMES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - DEMOS), ids=lambda name: name or PACKAGE.name)
+def test_no_module_imports_upward(name):
+    rank = LAYERS.index(layer(name))
+
+    assert GRAPH[name] <= NAMES
+    upward = [other for other in GRAPH[name] if LAYERS.index(layer(other)) > rank]
+    assert [other for other in upward if not {layer(name), layer(other)} <= TOGETHER] == []
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    order = list(TopologicalSorter(GRAPH).static_order())
+
+    assert set(order) == NAMES
+    assert order.index("schema.enums") < order.index("models") < order.index("client")
+
+
+def test_the_client_knows_nothing_of_the_server():
+    others = [name for name in NAMES if package(name) not in ("server", "pytest_plugin")]
+    assert [name for name in others if "server" in map(package, GRAPH[name])] == []
+
+
+def test_the_server_knows_little_of_the_client():
+    for name in (name for name in NAMES - DEMOS if package(name) == "server"):
+        others = {other for other in GRAPH[name] if package(other) != "server"}
+        assert {package(other) for other in others} <= {"models", "schema", "telemetry", "version"}, name
+
+
+def test_nothing_but_the_tests_of_users_knows_the_doubles():
+    others = [name for name in NAMES if package(name) not in ("testing", "server")]
+    assert [name for name in others if "testing" in map(package, GRAPH[name])] == []
+
+
+PUBLIC = [(module, name) for module in (airplane_runbooks, models, server, testing) for name in module.__all__]
+
+
+@pytest.mark.parametrize("module", [airplane_runbooks, models, server, testing], ids=lambda module: module.__name__)
+def test_public_names_are_listed_once_in_order_and_shown(module):
+    def constants_then_classes_then_functions(name: str) -> tuple[bool, bool, str]:
+        return not name.isupper(), not name[0].isupper(), name
+
+    assert module.__all__ == sorted(set(module.__all__), key=constants_then_classes_then_functions)
+    assert set(module.__all__) <= set(dir(module))
+    assert module.__doc__
+
+
+@pytest.mark.parametrize(("module", "name"), PUBLIC, ids=lambda part: getattr(part, "__name__", part))
+def test_every_public_name_resolves_and_is_documented(module, name):
+    value = getattr(module, name)
+
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert inspect.getdoc(value), name
+        assert value.__module__.startswith(PACKAGE.name)
+
+
+def documented_members() -> Iterator[tuple[str, object]]:
+    for module, name in PUBLIC:
+        value = getattr(module, name)
+        if inspect.isclass(value):
+            for member, function in vars(value).items():
+                if not member.startswith("_") and (inspect.isfunction(function) or isinstance(function, property)):
+                    yield f"{module.__name__}.{name}.{member}", function
+
+
+@pytest.mark.parametrize("function", [pytest.param(function, id=name) for name, function in documented_members()])
+def test_every_public_method_and_property_is_documented(function):
+    assert inspect.getdoc(function)
+
+
+def test_every_module_is_documented():
+    undocumented = [
+        name for name, path in modules() if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+    assert undocumented == []
+
+
+def test_the_version_is_a_public_constant():
+    assert airplane_runbooks.__version__ == airplane_runbooks.version.__version__
+    assert [int(part) for part in airplane_runbooks.__version__.split(".")[:2]]
+
+
+def test_the_package_is_typed():
+    assert (PACKAGE / "py.typed").is_file()
+    assert issubclass(airplane_runbooks.CallOptions, msgspec.Struct)

@@ -1,0 +1,154 @@
+"""Parameters that are more than JSON's own types: enums, references, descriptions, widgets."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum, StrEnum
+from typing import Annotated
+
+import pytest
+
+from airplane_runbooks import ConfigVar, Upload
+from airplane_runbooks.models import Component, ParameterType
+from airplane_runbooks.server import Context, Field, runbook
+from airplane_runbooks.server.authoring.fields import parameter
+from tests.support.servers import served
+
+
+class Speed(Enum):
+    SLOW = "by sea"
+    FAST = "by air"
+
+
+class Size(IntEnum):
+    SMALL = 1
+    LARGE = 2
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Mixed(Enum):
+    A = 1
+    B = "b"
+
+
+SEEN = []
+
+
+@runbook
+def ships(
+    context: Context,
+    speed: Speed,
+    colours: list[Colour],
+    *,
+    size: Size = Size.SMALL,
+    token: ConfigVar | None = None,
+    label: Upload | None = None,
+) -> str:
+    """Ship it.
+
+    Args:
+        speed: How fast.
+        size: How large.
+    """
+    SEEN.append((speed, colours, size, token, label))
+    answer = context.prompt("Really?", how=Field(Speed, default=Speed.SLOW), sizes=list[Size])
+    SEEN.append((answer["how"], answer["sizes"]))
+    return speed.name
+
+
+@pytest.fixture
+def api():
+    SEEN.clear()
+    with served(ships) as client:
+        yield client
+
+
+def test_a_runbook_gets_members_and_references(api):
+    values = {
+        "speed": "by air",
+        "colours": ["red"],
+        "token": {"__airplaneType": "configvar", "name": "db_token"},
+        "label": "upl1",
+    }
+    session_id = api.execute("ships", values)
+    assert api.answer(session_id, sizes=[2, 1]).status == 200
+    api.reaches(session_id, "Succeeded")
+    assert SEEN[0] == (Speed.FAST, [Colour.RED], Size.SMALL, ConfigVar("db_token"), Upload("upl1"))
+    assert isinstance(SEEN[0][0], Speed)
+    assert SEEN[-1] == (Speed.SLOW, [Size.LARGE, Size.SMALL])
+    assert isinstance(SEEN[-1][1][0], Size)
+    assert api.output(api.runs(session_id)[0]) == "FAST"
+
+
+def test_a_value_that_no_member_has_is_refused(api):
+    answer = api.post("/runbooks/execute", {"slug": "ships", "paramValues": {"speed": "FAST", "colours": []}})
+    assert answer.status == 400
+    assert "paramValues.speed" in answer.error
+
+
+def test_options_are_labelled_by_the_members_names():
+    made = parameter("p", Speed)
+    assert made.type is ParameterType.STRING
+    assert made.constraints.options == [{"label": "SLOW", "value": "by sea"}, {"label": "FAST", "value": "by air"}]
+    assert parameter("p", Size).type is ParameterType.INTEGER
+    assert parameter("p", list[Colour]).multi
+
+
+@pytest.mark.parametrize("kind", [Mixed, Enum("Empty", {})])
+def test_members_of_one_kind_make_a_parameter(kind):
+    with pytest.raises(TypeError, match="neither all strings nor all integers"):
+        parameter("p", kind)
+
+
+def test_descriptions_come_from_the_docstring_unless_a_field_has_one():
+    @runbook
+    def described(context: Context, a: str, b: Annotated[str, Field(description="Of its own")], c: str) -> None:
+        """Do it.
+
+        :param a: The first.
+        :param b: The second.
+        """
+
+    assert [parameter.desc for parameter in described.parameters] == ["The first.", "Of its own", ""]
+    assert described.description == "Do it."
+
+
+def test_long_texts_and_secrets_are_marked_in_the_schema():
+    assert parameter("p", Field(str, multiline=True)).component is Component.TEXTAREA
+    assert parameter("p", Field(str, secret=True)).secret
+    for wrong in (Field(int, multiline=True), Field(list[str], secret=True)):
+        with pytest.raises(TypeError, match="are for strings"):
+            parameter("p", wrong)
+
+
+def test_the_order_of_words_that_do_not_matter_does_not_change_the_source():
+    def make():
+        @runbook(name="A name")
+        def changing(context: Context, number: int = 1) -> int:
+            """Say something."""
+            # and nothing else
+            return number
+
+        return changing
+
+    def make_again():
+        @runbook
+        def changing(context: Context, number: int = 1) -> int:
+            return number
+
+        return changing
+
+    def make_another():
+        @runbook
+        def changing(context: Context, number: int = 2) -> int:
+            return number
+
+        return changing
+
+    assert make().code == make_again().code
+    assert make().code != make_another().code
+    names = {}
+    exec(compile("def plain(context): return 1", "<nowhere>", "exec"), names)
+    assert len(runbook(names["plain"]).code.digest) == 16

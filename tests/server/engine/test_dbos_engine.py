@@ -1,0 +1,460 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import sqlalchemy as sa
+from dbos import DBOSPortableJSONSerializer
+
+from airplane_runbooks.models import RunStatus
+from airplane_runbooks.server.engine import dbos as dbos_engine
+from airplane_runbooks.server.engine.dbos import DbosEngine, EngineInUse
+from airplane_runbooks.server.engine.reconciler import Reconciler
+from airplane_runbooks.server.errors import Closing
+from airplane_runbooks.server.observers.tracing import Tracing
+from airplane_runbooks.server.storage.ids import new_id
+from airplane_runbooks.server.storage.records import Outcome, Run, RunKind
+from tests.support.engines import NothingHeld, Worker, wal_engine
+from tests.support.servers import eventually
+
+pytestmark = pytest.mark.once
+
+try:
+    from tests.support.model_store import MemoryStore
+except ImportError:
+    from airplane_runbooks.server.memory import MemoryStore
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'server.db'}"
+
+
+@pytest.fixture
+def database(url):
+    database = wal_engine(url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def opened(database):
+    """Open engines one after the other; whatever is open is closed at the end, and nothing of it stays."""
+    before = set(threading.enumerate())
+    engines = []
+
+    def open_one(work, workers=4):
+        if engines:
+            engines[-1].close(5)
+        engine = DbosEngine(database, workers)
+        engine.open(work)
+        engines.append(engine)
+        return engine
+
+    yield open_one
+    for engine in engines:
+        engine.close(5)
+    eventually(lambda: set(threading.enumerate()) <= before)
+
+
+def rows(database):
+    """Return what DBOS has of each ticket."""
+    with database.connect() as connection:
+        return dict(connection.execute(sa.text("SELECT workflow_uuid, status FROM workflow_status")).all())
+
+
+def succeeded(database, ticket):
+    eventually(lambda: rows(database).get(ticket) == "SUCCESS")
+
+
+def test_a_ticket_started_twice_is_worked_on_once(opened, database):
+    work = Worker()
+    engine = opened(work)
+    for _ in range(3):
+        engine.start("a.1")
+        engine.wake("a.1")
+    engine.start("b.1")
+    succeeded(database, "b.1")
+    engine.wake("a.1")
+    engine.start("c.1")
+    succeeded(database, "c.1")
+    assert work.calls == {"a.1": 1, "b.1": 1, "c.1": 1}
+
+
+def test_the_stretches_of_a_run_are_tickets_of_their_own(opened, database):
+    work = Worker()
+    engine = opened(work)
+    engine.start("a.1")
+    engine.wake("a.2")
+    succeeded(database, "a.1")
+    succeeded(database, "a.2")
+    assert work.calls == {"a.1": 1, "a.2": 1}
+
+
+def test_work_that_asks_for_more_gets_it(opened, database):
+    calls = []
+    engine = opened(lambda ticket: calls.append(ticket) or len(calls) < 3)
+    engine.start("a.1")
+    succeeded(database, "a.1")
+    assert calls == ["a.1"] * 3
+
+
+def test_a_thousand_tickets_are_worked_on_once_each_and_no_more_at_a_time_than_there_are_workers(opened):
+    lock, busy, most, calls = threading.Lock(), set(), [], []
+
+    def work(ticket):
+        with lock:
+            busy.add(ticket)
+            most.append(len(busy))
+            calls.append(ticket)
+        time.sleep(0.0005)
+        with lock:
+            busy.discard(ticket)
+        return False
+
+    engine = opened(work)
+    for number in range(1000):
+        engine.start(f"run{number}.1")
+    eventually(lambda: len(calls) == 1000 and not engine._working, deadline=100)
+    assert len(set(calls)) == 1000
+    assert max(most) <= 4
+
+
+def test_work_killed_in_the_middle_is_begun_again_at_the_next_start(child, journal):
+    journal.hold("a.1")
+    first = child()
+    first.tell("start", "a.1")
+    journal.awaits("begin", "a.1")
+    first.kill()
+    journal.let_go("a.1")
+    second = child()
+    journal.awaits("end", "a.1")
+    second.tell("start", "a.1")
+    second.tell("close", "5")
+    assert journal.by("begin", "a.1") == [first.process.pid, second.process.pid]
+    assert journal.by("end", "a.1") == [second.process.pid]
+
+
+def test_tickets_that_waited_for_a_worker_survive_a_kill(child, journal, database):
+    held = [f"held{number}.1" for number in range(4)]
+    for ticket in held:
+        journal.hold(ticket)
+    first = child()
+    for ticket in [*held, "waiting.1", "waiting.2"]:
+        first.tell("start", ticket)
+    for ticket in held:
+        journal.awaits("begin", ticket)
+    eventually(lambda: len(rows(database)) == 6)
+    first.kill()
+    for ticket in held:
+        journal.let_go(ticket)
+    child()
+    for ticket in [*held, "waiting.1", "waiting.2"]:
+        journal.awaits("end", ticket)
+
+
+def test_closing_leaves_what_does_not_end_in_time_to_the_next_start(opened, database, caplog):
+    slow = Worker()
+    slow.free.clear()
+    engine = opened(slow)
+    for number in range(6):
+        engine.start(f"a.{number}")
+    eventually(lambda: len(slow.calls) == 4 and len(rows(database)) == 6)
+    engine.close(0.2)
+    assert "4 steps are still running" in caplog.text
+    assert len(slow.calls) == 4
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("dbos")])
+    assert set(rows(database).values()) == {"PENDING"}
+    slow.free.set()
+    again = Worker()
+    opened(again)
+    for ticket in list(rows(database)):
+        succeeded(database, ticket)
+    assert set(again.calls.values()) == {1}
+    assert len(again.calls) == 6
+
+
+def test_closing_waits_for_work_that_ends_in_time_and_notes_its_end(opened, database, caplog, monkeypatch):
+    serialize = DBOSPortableJSONSerializer.serialize
+    monkeypatch.setattr(
+        DBOSPortableJSONSerializer, "serialize", lambda self, value: time.sleep(0.3) or serialize(self, value)
+    )
+    work = Worker()
+    work.free.clear()
+    engine = opened(work)
+    engine.start("a.1")
+    assert work.entered.wait(10)
+    threading.Timer(0.2, work.free.set).start()
+    engine.close(10)
+    assert rows(database)["a.1"] == "SUCCESS"
+    assert caplog.text == ""
+
+
+def test_a_closed_engine_takes_no_work(opened, database):
+    work = Worker()
+    engine = opened(work)
+    engine.close(1)
+    engine.close(1)
+    with pytest.raises(Closing):
+        engine.start("a.1")
+    engine.wake("a.1")
+    engine.cancel("a.1")
+    engine.forget("a.1")
+    engine.recover(["a.1"])
+    assert not work.calls
+    assert rows(database) == {}
+
+
+def test_an_engine_never_opened_can_be_closed(database):
+    DbosEngine(database).close(1)
+
+
+def test_a_second_engine_in_the_process_is_refused_and_the_first_goes_on(opened, database, tmp_path):
+    work = Worker()
+    engine = opened(work)
+    other = wal_engine(f"sqlite:///{tmp_path / 'other.db'}")
+    with pytest.raises(EngineInUse):
+        DbosEngine(other).open(work)
+    other.dispose()
+    engine.start("a.1")
+    succeeded(database, "a.1")
+
+
+def test_an_engine_that_cannot_open_leaves_nothing_behind(opened, database, tmp_path):
+    before = set(threading.enumerate())
+    nowhere = wal_engine(f"sqlite:///{tmp_path / 'no' / 'such.db'}")
+    engine = DbosEngine(nowhere)
+    with pytest.raises(sa.exc.OperationalError):
+        engine.open(Worker())
+    with pytest.raises(Closing):
+        engine.start("a.1")
+    engine.close(1)
+    eventually(lambda: set(threading.enumerate()) <= before)
+    opened(Worker()).start("a.1")
+    succeeded(database, "a.1")
+
+
+def test_engines_open_and_close_one_after_the_other(opened, database):
+    for number in range(5):
+        engine = opened(Worker())
+        engine.start(f"a.{number}")
+        succeeded(database, f"a.{number}")
+        engine.close(5)
+
+
+def test_engines_open_where_an_event_loop_runs(opened, database):
+    async def run():
+        return opened(Worker())
+
+    asyncio.run(run()).start("a.1")
+    succeeded(database, "a.1")
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("secret"), SystemExit(3), KeyboardInterrupt("secret")])
+def test_work_that_raises_is_begun_again_and_costs_no_worker(opened, database, caplog, monkeypatch, problem):
+    monkeypatch.setattr(dbos_engine, "RETRY", 0.05)
+    calls = []
+
+    def work(ticket):
+        calls.append(ticket)
+        if ticket.startswith("bad") and calls.count(ticket) < 3:
+            raise problem
+        return False
+
+    engine = opened(work, workers=1)
+    engine.start("bad.1")
+    eventually(lambda: "bad.1" in engine._broken)
+    assert rows(database)["bad.1"] == "PENDING"  # a restart would take it up, too
+    engine.start("good.1")
+    succeeded(database, "good.1")
+    eventually(lambda: engine.recover([]) or rows(database)["bad.1"] == "SUCCESS")
+    assert calls.count("bad.1") == 3
+    assert type(problem).__name__ in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_work_that_raised_is_left_alone_until_it_is_time(opened, database):
+    calls = []
+
+    def work(ticket):
+        calls.append(ticket)
+        raise RuntimeError
+
+    engine = opened(work)
+    engine.start("a.1")
+    eventually(lambda: "a.1" in engine._broken)
+    engine.recover(["a.1"])
+    assert "a.1" in engine._broken
+    assert rows(database) == {"a.1": "PENDING"}
+    assert calls == ["a.1"]
+
+
+def test_a_machine_out_of_threads_loses_no_ticket(opened, database, monkeypatch):
+    monkeypatch.setattr(dbos_engine, "RETRY", 0.05)
+    work = Worker()
+    engine = opened(work)
+    ordinary = threading.Thread.start
+
+    def scarce(thread):
+        if thread.name.startswith("runbook-a"):
+            raise RuntimeError("can't start new thread")
+        ordinary(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", scarce)
+        engine.start("a.1")
+        eventually(lambda: "a.1" in engine._broken)
+    eventually(lambda: engine.recover([]) or rows(database)["a.1"] == "SUCCESS")
+    assert work.calls == {"a.1": 1}
+
+
+def test_work_may_run_event_loops_of_its_own(opened, database):
+    results = []
+
+    async def add(one, other):
+        await asyncio.sleep(0)
+        return await asyncio.to_thread(lambda: one + other)
+
+    engine = opened(lambda ticket: results.append(asyncio.run(add(1, 2))))
+    for number in range(8):
+        engine.start(f"a.{number}")
+    eventually(lambda: results == [3] * 8)
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"])
+def test_a_due_ticket_that_is_over_is_begun_again(opened, database, status):
+    work = Worker()
+    engine = opened(work)
+    engine.start("a.1")
+    succeeded(database, "a.1")
+    with database.begin() as connection:
+        connection.execute(sa.text("UPDATE workflow_status SET status = :status"), {"status": status})
+    engine.recover(["a.1"])
+    eventually(lambda: work.calls["a.1"] == 2)
+    succeeded(database, "a.1")
+
+
+def test_due_tickets_that_are_unknown_are_worked_on_and_those_on_their_way_left_alone(opened, database):
+    work = Worker()
+    work.free.clear()
+    engine = opened(work, workers=1)
+    engine.start("a.1")
+    engine.start("b.1")
+    assert work.entered.wait(10)
+    eventually(lambda: rows(database) == {"a.1": "PENDING", "b.1": "PENDING"})
+    for _ in range(3):
+        engine.recover(["a.1", "b.1", "c.1"])
+    work.free.set()
+    succeeded(database, "c.1")
+    assert work.calls == {"a.1": 1, "b.1": 1, "c.1": 1}
+
+
+def test_a_session_that_got_lost_between_store_and_engine_is_executed(opened):
+    store = MemoryStore()
+    run = Run(id=new_id("run"), kind=RunKind.TASK, task_id="tsk1", slug="one", name="One", env_slug="prod")
+    store.add(run)
+
+    def work(ticket):
+        run_id, _, stretch = ticket.rpartition(".")
+        begun = store.begin(run_id, int(stretch))
+        return begun is None or not store.finish(run_id, Outcome.succeeded(b"1"), begun.epoch)
+
+    reconciler = Reconciler(store, opened(work), Tracing(), holding=NothingHeld(), keep_ended=10, keep_for=None)
+    reconciler.start()
+    try:
+        eventually(lambda: store.run(run.id).status is RunStatus.SUCCEEDED)
+    finally:
+        reconciler.stop()
+
+
+def test_forgotten_tickets_leave_no_rows(opened, database):
+    engine = opened(Worker())
+    for number in range(20):
+        engine.start(f"a.{number}")
+    succeeded(database, "a.19")
+    eventually(lambda: set(rows(database).values()) == {"SUCCESS"})
+    for number in range(20):
+        engine.forget(f"a.{number}")
+    engine.forget("never.1")
+    engine.recover([])
+    assert rows(database) == {}
+    with database.connect() as connection:
+        tables = connection.scalars(sa.text("SELECT name FROM sqlite_master WHERE sql LIKE '%workflow_uuid%'")).all()
+        tables = [table for table in tables if sa.inspect(connection).has_table(table)]
+        assert len(tables) > 3
+        assert not any(connection.scalar(sa.text(f"SELECT count(*) FROM {table}")) for table in tables)
+
+
+def test_a_ticket_forgotten_while_it_is_worked_on_goes_afterwards(opened, database, caplog):
+    work = Worker()
+    work.free.clear()
+    engine = opened(work)
+    engine.start("a.1")
+    assert work.entered.wait(10)
+    engine.forget("a.1")
+    engine.recover([])
+    assert rows(database) == {"a.1": "PENDING"}
+    work.free.set()
+    succeeded(database, "a.1")
+    engine.recover([])
+    assert rows(database) == {}
+    assert caplog.text == ""
+
+
+def test_the_database_holds_no_pickles(opened, database):
+    engine = opened(Worker())
+    engine.start("a.1")
+    succeeded(database, "a.1")
+    with database.connect() as connection:
+        kinds = connection.scalars(sa.text("SELECT serialization FROM workflow_status")).all()
+    assert kinds == ["portable_json"]
+
+
+def test_a_database_that_fails_for_a_while_costs_no_caller_anything(opened, database, caplog):
+    work = Worker()
+    engine = opened(work)
+
+    with database.begin() as connection:
+        connection.execute(
+            sa.text("CREATE TRIGGER no BEFORE INSERT ON workflow_status BEGIN SELECT RAISE(ABORT, 'secret'); END")
+        )
+    engine.start("a.1")
+    engine.wake("b.1")
+    eventually(lambda: "ticket b.1 has to wait: IntegrityError" in caplog.text)
+    with database.begin() as connection:
+        connection.execute(sa.text("DROP TRIGGER no"))
+    engine.recover(["a.1", "b.1"])
+    succeeded(database, "a.1")
+    succeeded(database, "b.1")
+    assert "secret" not in caplog.text
+
+
+def test_the_applications_logging_stays_as_it_is(opened):
+    before = list(logging.getLogger().handlers)
+    opened(Worker())
+    log = logging.getLogger("dbos")
+    assert log.propagate
+    assert [type(handler) for handler in log.handlers] == [logging.NullHandler]
+    assert logging.getLogger().handlers == before
+
+
+def test_work_that_never_ends_does_not_keep_the_interpreter(child, journal):
+    journal.hold("a.1")
+    engine = child()
+    engine.tell("start", "a.1")
+    journal.awaits("begin", "a.1")
+    engine.tell("close", "0.1")
+    assert engine.end() == 0
+    journal.let_go("a.1")
+    child()
+    journal.awaits("end", "a.1")
+
+
+def test_the_package_does_not_import_dbos():
+    program = "import sys, airplane_runbooks.server; sys.exit('dbos' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from airplane_runbooks.server.engine.local import LocalEngine
+from airplane_runbooks.server.errors import Closing
+from tests.support.servers import eventually
+
+
+@pytest.fixture
+def engine():
+    engine = LocalEngine(workers=4)
+    yield engine
+    engine.close(5)
+
+
+def test_an_id_is_never_worked_on_twice_at_the_same_time(engine):
+    working, seen, overlaps = set(), Counter(), []
+    lock = threading.Lock()
+
+    def work(run_id):
+        with lock:
+            overlaps.extend([run_id] if run_id in working else [])
+            working.add(run_id)
+            seen[run_id] += 1
+        with lock:
+            working.discard(run_id)
+        return seen[run_id] % 3 == 0
+
+    engine.open(work)
+    callers = [
+        threading.Thread(target=lambda: [engine.wake(str(number % 5)) for number in range(500)]) for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    engine.start("last")
+    eventually(lambda: seen["last"])
+    assert overlaps == []
+    assert all(seen[str(number)] for number in range(5))
+
+
+def test_a_wake_during_work_is_not_lost(engine):
+    entered, leave, calls = threading.Event(), threading.Event(), []
+
+    def work(run_id):
+        calls.append(run_id)
+        entered.set()
+        assert leave.wait(10)
+        return False
+
+    engine.open(work)
+    engine.start("a")
+    assert entered.wait(10)
+    for _ in range(3):
+        engine.wake("a")
+        engine.cancel("a")
+    leave.set()
+    eventually(lambda: len(calls) == 2)
+    engine.close(5)
+    assert calls == ["a", "a"]
+
+
+def test_work_that_asks_for_more_gets_it(engine):
+    calls = []
+    engine.open(lambda run_id: calls.append(run_id) or len(calls) < 3)
+    engine.start("a")
+    eventually(lambda: len(calls) == 3)
+
+
+def test_no_more_threads_than_workers_and_none_before_they_are_needed(engine):
+    names, together = set(), threading.Barrier(4)
+
+    def work(run_id):
+        names.add(threading.current_thread().name)
+        together.wait(10)
+        return False
+
+    before = threading.active_count()
+    engine.open(work)
+    assert threading.active_count() == before
+    for number in range(20):
+        engine.start(str(number))
+    eventually(lambda: not engine._states)
+    assert len(names) == 4
+    assert threading.active_count() == before + 4
+
+
+def test_a_defect_in_the_work_costs_no_thread(engine, caplog):
+    done = threading.Event()
+
+    def work(run_id):
+        if run_id == "bad":
+            raise RuntimeError("secret")
+        done.set()
+        return False
+
+    engine.open(work)
+    for _ in range(8):
+        engine.start("bad")
+    engine.start("good")
+    assert done.wait(10)
+    eventually(lambda: not engine._states)
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_closed_engine_takes_no_work(engine):
+    engine.open(lambda run_id: False)
+    engine.close(1)
+    engine.close(1)
+    with pytest.raises(Closing):
+        engine.start("a")
+    engine.wake("a")
+    engine.forget("a")

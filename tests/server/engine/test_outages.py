@@ -1,0 +1,208 @@
+"""A server's answers and readiness while its database can do nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+import urllib3
+from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
+
+from airplane_runbooks.server import Context, RunbookServer, runbook
+from airplane_runbooks.server.storage import troubles
+from airplane_runbooks.server.storage.database import Database
+from airplane_runbooks.server.storage.errors import DatabaseUnavailable
+from airplane_runbooks.server.storage.sql_store import SqlStore
+from tests.support.servers import Client, eventually
+
+
+@runbook
+def echo(context: Context, text: str) -> str:
+    return context.step(str, text, name="echo")
+
+
+def ready(api):
+    url = api.url.removesuffix("/v0") + "/readyz"
+    return urllib3.request("GET", url, retries=False).status == 200
+
+
+def refused(api, text="x" * 50_000):
+    """Expect that a session is not taken on, and that the client learns when to try again."""
+    answer = api.post("/runbooks/execute", {"slug": "echo", "paramValues": {"text": text}}, **{"Idempotency-Key": "k"})
+    assert answer.status == 503, answer
+    assert answer.headers["X-Airplane-Retryable"] == "true"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert not ready(api)
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data" / "runbooks.db"
+
+
+@pytest.fixture
+def serving(request):
+    """Serve from a database, and end with the test."""
+    servers = []
+
+    def serve(url):
+        server = RunbookServer([echo], database=url, grace=1.0).start()
+        client = Client(server)
+        servers.append((server, client))
+        return server, client
+
+    yield serve
+    for server, client in servers:
+        client.close()
+        server.close()
+
+
+class TestAFileThat:
+    @pytest.mark.once
+    @pytest.mark.parametrize("how", ["is deleted", "is replaced", "is moved", "loses its folder", "loses its log"])
+    def test_goes_away_under_a_server_is_written_to_no_more(self, path, serving, how):
+        _, api = serving(f"sqlite:///{path}")
+        assert api.finishes("echo", {"text": "before"}) == "before"
+        elsewhere = path.with_name("moved.db")
+        match how:
+            case "is deleted":
+                path.unlink()
+            case "is replaced":
+                path.rename(elsewhere)
+                shutil.copy(elsewhere, path)
+            case "is moved":
+                path.rename(elsewhere)
+            case "loses its folder":
+                shutil.rmtree(path.parent)
+            case "loses its log":
+                path.with_name("runbooks.db-wal").unlink()
+        refused(api)
+        refused(api)
+        if how == "is moved":
+            elsewhere.rename(path)
+            assert api.finishes("echo", {"text": "after"}) == "after"
+            eventually(lambda: ready(api))
+
+    def test_is_the_same_is_written_to_however_many_connections_come_and_go(self, path):
+        database = Database(f"sqlite:///{path}")
+        for _ in range(3):
+            database.sqlalchemy_engine.dispose()
+            database.transact(lambda connection: connection.exec_driver_sql("SELECT 1"))
+        database.close()
+
+
+@pytest.mark.once
+def test_a_disk_that_is_full_is_told_and_forgotten_when_it_has_room_again(path, serving):
+    server, api = serving(f"sqlite:///{path}")
+    assert api.finishes("echo", {"text": "before"}) == "before"
+    engine = server._backend.store.database.sqlalchemy_engine
+    full = []
+
+    def limit(connection, *_):
+        size = connection.execute("PRAGMA page_count").fetchone()[0] if full else 1_000_000_000
+        connection.execute(f"PRAGMA max_page_count = {size}")
+
+    sa.event.listen(engine, "checkout", limit)
+    full.append(True)
+    refused(api)
+    full.clear()
+    assert api.finishes("echo", {"text": "after"}) == "after"
+    eventually(lambda: ready(api))
+
+
+@pytest.mark.once
+def test_a_file_that_must_not_be_written_any_more_is_told(path, serving):
+    server, api = serving(f"sqlite:///{path}")
+    engine = server._backend.store.database.sqlalchemy_engine
+
+    def forbid(connection, *_):
+        connection.execute("PRAGMA query_only = ON")
+
+    sa.event.listen(engine, "checkout", forbid)
+    refused(api)
+    sa.event.remove(engine, "checkout", forbid)
+
+
+@pytest.mark.postgres
+def test_postgresql_turned_read_only_is_told_and_sessions_go_on_afterwards(serving, postgres, postgres_url):
+    _, api = serving(postgres_url)
+    assert api.finishes("echo", {"text": "before"}) == "before"
+    name = postgres_url.partition("?")[0].rpartition("/")[2]
+
+    def turn(state):
+        postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {state}")
+        cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        postgres.execute(cut)
+
+    turn("on")
+    refused(api)
+    turn("off")
+    answer = eventually(
+        lambda: (
+            (one := api.post("/runbooks/execute", {"slug": "echo", "paramValues": {"text": "y"}})).status == 200 and one
+        )
+    )
+    api.reaches(answer.json["sessionID"], "Succeeded")
+    eventually(lambda: ready(api))
+
+
+def postgres_error(state):
+    class Error(Exception):
+        sqlstate = state
+
+    return Error("trouble")
+
+
+@pytest.mark.parametrize(
+    ("state", "unavailable", "passing"),
+    [
+        ("25006", True, False),  # read_only_sql_transaction
+        ("53100", True, False),  # disk_full
+        ("53200", True, False),  # out_of_memory
+        ("53300", True, True),  # too_many_connections
+        ("57P01", True, True),  # admin_shutdown
+        ("57P03", True, True),  # cannot_connect_now
+        ("57014", True, False),  # query_canceled: a statement's timeout
+        ("55P03", True, True),  # lock_not_available
+        ("40P01", True, True),  # deadlock_detected
+        ("58030", True, False),  # io_error
+        ("42501", True, False),  # insufficient_privilege
+        ("42601", False, False),  # syntax_error
+        ("22021", False, False),  # character_not_in_repertoire
+    ],
+)
+def test_errors_of_postgresql_are_told_apart_by_their_state(state, unavailable, passing):
+    for kind in (InternalError, OperationalError, DatabaseError):
+        problem = kind("SELECT 1", {}, postgres_error(state))
+        assert (troubles.is_unavailable(problem), troubles.is_passing(problem)) == (unavailable, passing)
+
+
+@pytest.mark.parametrize(
+    ("code", "unavailable"),
+    [
+        (sqlite3.SQLITE_FULL, True),
+        (sqlite3.SQLITE_IOERR_WRITE, True),
+        (sqlite3.SQLITE_READONLY_DBMOVED, True),
+        (sqlite3.SQLITE_CORRUPT, True),
+        (sqlite3.SQLITE_NOTADB, True),
+        (sqlite3.SQLITE_MISMATCH, False),
+    ],
+)
+def test_errors_of_sqlite_are_told_apart_by_their_code(code, unavailable):
+    own = sqlite3.DatabaseError("trouble")
+    own.sqlite_errorcode = code
+    assert troubles.is_unavailable(DatabaseError("SELECT 1", {}, own)) is unavailable
+
+
+def test_a_store_that_cannot_be_written_to_says_so(path):
+    database = Database(f"sqlite:///{path}")
+    database.probe()
+    path.unlink()
+    with pytest.raises(DatabaseUnavailable, match="file"):
+        database.probe()
+    with pytest.raises(DatabaseUnavailable, match="file"):
+        SqlStore(database).cancel("nothing", "me")
+    database.close()

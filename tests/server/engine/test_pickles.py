@@ -1,0 +1,146 @@
+"""A writer to the database cannot have code executed by the servers on it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pickle
+
+import pytest
+import sqlalchemy as sa
+from dbos import _serialization
+
+from airplane_runbooks.server.engine.dbos import QUEUE, SCHEMA, DbosEngine
+from airplane_runbooks.server.engine.unpickling import PickleRefused
+from airplane_runbooks.server.storage.tables import SERVERS
+from tests.support.engines import Worker, wal_engine
+from tests.support.servers import eventually
+
+pytestmark = pytest.mark.once
+
+
+class Canary:
+    """Makes a directory when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def canary(tmp_path):
+    """The path that appears once something has been unpickled, and the pickle that makes it appear."""
+    path = tmp_path / "unpickled"
+    return path, base64.b64encode(pickle.dumps({"args": (Canary(path),), "kwargs": {}})).decode()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database(request, tmp_path):
+    if request.param == "sqlite":
+        database = wal_engine(f"sqlite:///{tmp_path / 'server.db'}")
+    else:
+        url = request.getfixturevalue("postgres_url")
+        database = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        SERVERS.create(database)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def opened(database):
+    engines = []
+
+    def open_one(work):
+        for engine in engines:
+            engine.close(5)
+        engines.append(DbosEngine(database, 4))
+        engines[-1].open(work)
+        return engines[-1]
+
+    yield open_one
+    for engine in engines:
+        engine.close(5)
+
+
+def tamper(database, pickled, **columns):
+    """Change the rows of the ticket `a.1` to those of a pickle, wherever DBOS looks for its input and its end."""
+    where = "" if database.dialect.name == "sqlite" else f"{SCHEMA}."
+    columns = {"serialization": "py_pickle", "inputs": pickled, **columns}
+    with database.begin() as connection:
+        changes = ", ".join(f"{name} = :{name}" for name in columns)
+        connection.execute(sa.text(f"UPDATE {where}workflow_status SET {changes} WHERE workflow_uuid = 'a.1'"), columns)
+        for table, names in (("workflow_input", {"inputs"}), ("workflow_output", {"output", "error"})):
+            for name in names & columns.keys():
+                statement = f"UPDATE {where}{table} SET {name} = :it WHERE workflow_uuid = 'a.1'"
+                connection.execute(sa.text(statement), {"it": pickled})
+
+
+def status(database):
+    table = "workflow_status" if database.dialect.name == "sqlite" else f"{SCHEMA}.workflow_status"
+    with database.connect() as connection:
+        return connection.scalar(sa.text(f"SELECT status FROM {table} WHERE workflow_uuid = 'a.1'"))
+
+
+def worked_once(opened, database):
+    work = Worker()
+    engine = opened(work)
+    engine.start("a.1")
+    eventually(lambda: status(database) == "SUCCESS")
+    return engine, work
+
+
+def test_a_pickle_as_the_input_of_work_found_at_the_start_is_refused_and_the_work_is_done_all_the_same(
+    opened, database, canary
+):
+    path, pickled = canary
+    engine, _ = worked_once(opened, database)
+    engine.close(5)
+    tamper(database, pickled, status="PENDING")
+    again = Worker()
+    engine = opened(again)
+    eventually(lambda: engine.recover(["a.1"]) or again.calls["a.1"] == 1, deadline=30)
+    eventually(lambda: status(database) == "SUCCESS")
+    assert not path.exists()
+
+
+def test_a_pickle_put_on_the_queue_of_a_running_server_is_refused(opened, database, canary):
+    path, pickled = canary
+    engine, work = worked_once(opened, database)
+    queue = "_dbos_internal_queue" if database.dialect.name == "sqlite" else QUEUE
+    tamper(database, pickled, status="ENQUEUED", queue_name=queue)
+    eventually(lambda: status(database) == "ERROR", deadline=30)
+    assert work.calls["a.1"] == 1
+    eventually(lambda: engine.recover(["a.1"]) or work.calls["a.1"] == 2, deadline=30)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("state", "column"), [("SUCCESS", "output"), ("ERROR", "error")])
+def test_a_pickle_as_the_end_of_work_is_refused(opened, database, canary, state, column):
+    path, pickled = canary
+    engine, work = worked_once(opened, database)
+    tamper(database, pickled, **{column: pickled}, status=state)
+    engine.start("a.1")
+    engine.recover([])
+    eventually(lambda: engine.recover(["a.1"]) or work.calls["a.1"] == 2, deadline=30)
+    assert not path.exists()
+
+
+def test_no_way_through_dbos_reads_a_pickle_while_a_server_is_open_and_all_do_afterwards(opened, canary):
+    path, pickled = canary
+    engine = opened(Worker())
+    ours = _serialization.DBOSPortableJSON
+    for read in (
+        _serialization.deserialize_args,
+        _serialization.deserialize_value,
+        _serialization.deserialize_exception,
+    ):
+        with pytest.raises(PickleRefused):
+            read(pickled, "py_pickle", ours)
+    with pytest.raises(PickleRefused):
+        _serialization.deserialize_value(pickled, None, _serialization.DefaultSerializer())
+    engine.close(5)
+    assert not path.exists()
+    _serialization.deserialize_args(pickled, "py_pickle", ours)  # the application's own business again
+    assert path.exists()

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from airplane_runbooks.models import RunStatus, SessionStatus
+from airplane_runbooks.server.engine.local import LocalEngine
+from airplane_runbooks.server.engine.reconciler import Reconciler, tickets
+from airplane_runbooks.server.errors import Closing
+from airplane_runbooks.server.observers.tracing import Tracing
+from airplane_runbooks.server.storage.ids import new_id, now
+from airplane_runbooks.server.storage.records import (
+    Outcome,
+    Prompt,
+    Run,
+    RunKind,
+    Session,
+)
+from tests.support.engines import NothingHeld
+from tests.support.servers import eventually
+
+try:
+    from tests.support.model_store import MemoryStore
+except ImportError:
+    from airplane_runbooks.server.memory import MemoryStore
+
+
+class Engine:
+    """Notes what it is told."""
+
+    def __init__(self):
+        self.recovered, self.woken, self.forgotten = [], [], []
+
+    def recover(self, tickets, here=()):
+        self.recovered.append([*tickets, *here])
+
+    def wake(self, ticket):
+        self.woken.append(ticket)
+
+    def forget(self, ticket):
+        self.forgotten.append(ticket)
+
+
+@pytest.fixture
+def engine():
+    return Engine()
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+@pytest.fixture
+def reconciler(store, engine):
+    """Make a reconciler, which is stopped at the end."""
+    made = []
+
+    def make(store=store, engine=engine, keep_ended=100, keep_for=None, interval=0.01):
+        bounds = {"keep_ended": keep_ended, "keep_for": keep_for}
+        made.append(Reconciler(store, engine, Tracing(), holding=NothingHeld(), **bounds, interval=interval))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+        one.stop()
+    assert "runbook-reconciler" not in {thread.name for thread in threading.enumerate()}
+
+
+def parent(store):
+    """Keep a new session, and return its run."""
+    run = Run(
+        id=new_id("run"),
+        kind=RunKind.RUNBOOK,
+        session_id=new_id("ses"),
+        task_id="rbk1",
+        slug="one",
+        name="One",
+        env_slug="prod",
+    )
+    assert store.add(run, Session(id=run.session_id, run_id=run.id, runbook_id="rbk1", name="One"))
+    return run
+
+
+def begun(store):
+    return store.begin(parent(store).id, 1)
+
+
+def ended(store):
+    run = begun(store)
+    assert store.finish(run.id, Outcome.succeeded(b"1"), run.epoch)
+    return run
+
+
+def asked(store, expires_at, *, paused=True):
+    """Have a session ask, and return its run and the prompt."""
+    run = begun(store)
+    child = replace(run, id=new_id("run"), kind=RunKind.PROMPT, parent_id=run.id, position="1")
+    prompt = Prompt(id=new_id("pmt"), run_id=child.id, parent_id=run.id, description="?", expires_at=expires_at)
+    assert store.add_child(child, run.epoch, prompt)
+    if paused:
+        assert not store.pause(run.id, run.epoch)
+    return run, prompt
+
+
+def test_what_is_due_at_the_start_is_handed_out_before_the_start_returns(store, engine, reconciler):
+    run = parent(store)
+    reconciler(interval=1000).start()
+    assert engine.recovered == [[run.ticket]]
+
+
+def test_what_has_just_become_due_is_left_to_whoever_made_it_so(store, engine, reconciler):
+    reconciler().start()
+    parent(store)
+    eventually(lambda: len(engine.recovered) > 5)
+    assert not any(engine.recovered)
+
+
+def test_what_stays_due_is_handed_out_after_a_while(store, engine, reconciler):
+    reconciler().start()
+    run = parent(store)
+    store._put(replace(store.run(run.id), due_at=now() - timedelta(seconds=3)))
+    eventually(lambda: [run.ticket] in engine.recovered)
+
+
+def test_the_engine_is_asked_even_if_nothing_is_due(engine, reconciler):
+    reconciler().start()
+    eventually(lambda: len(engine.recovered) > 2)
+
+
+def test_an_expired_prompt_is_cancelled_by_nobody_and_its_session_woken(store, engine, reconciler):
+    run, prompt = asked(store, now() - timedelta(seconds=1))
+    _, later = asked(store, now() + timedelta(hours=1))
+    _, never = asked(store, None)
+    reconciler().start()
+    assert store.prompt(prompt.id).cancelled_at is not None
+    assert store.prompt(prompt.id).answered_by is None
+    assert store.session(run.session_id).status is SessionStatus.ACTIVE
+    assert engine.woken == [f"{run.id}.2"]
+    assert store.prompt(later.id).is_open
+    assert store.prompt(never.id).is_open
+
+
+def test_a_prompt_may_expire_before_its_session_has_paused(store, engine, reconciler):
+    run, _ = asked(store, now() - timedelta(seconds=1), paused=False)
+    reconciler().start()
+    assert engine.woken == [run.ticket]
+    assert store.pause(run.id, run.epoch)
+
+
+def test_an_answer_in_the_last_moment_counts(store, engine, reconciler, caplog):
+    _, prompt = asked(store, now() - timedelta(seconds=1))
+    overdue = store.overdue(now(), 10)
+    store.answer(prompt.id, b"{}", "usr1")
+    store.overdue = lambda moment, limit: overdue
+    reconciler().start()
+    assert store.prompt(prompt.id).answered_by == "usr1"
+    assert engine.woken == []
+    assert caplog.text == ""
+
+
+def test_only_the_last_to_end_are_kept_and_all_tickets_of_others_forgotten(store, engine, reconciler):
+    oldest, newest = ended(store), ended(store)
+    reconciler(keep_ended=1).start()
+    assert store.run(oldest.id) is None
+    assert store.run(newest.id).status is RunStatus.SUCCEEDED
+    assert engine.forgotten == [oldest.ticket]
+
+
+def test_nothing_is_kept_for_longer_than_said(store, engine, reconciler):
+    old, fresh = ended(store), ended(store)
+    store._put(replace(store.run(old.id), ended_at=now() - timedelta(days=2)))
+    waiting, _ = asked(store, None)
+    reconciler(keep_for=timedelta(days=1)).start()
+    assert store.run(old.id) is None
+    assert store.run(fresh.id)
+    assert store.run(waiting.id)
+    assert engine.forgotten == [old.ticket]
+
+
+def test_each_stretch_had_a_ticket_of_its_own(store):
+    run = replace(parent(store), stretch=3)
+    assert tickets(run) == [f"{run.id}.1", f"{run.id}.2", f"{run.id}.3"]
+
+
+def test_one_failure_stops_nothing_else_and_is_logged_once_for_each_outage(store, engine, reconciler, caplog):
+    down = threading.Event()
+    down.set()
+    due = store.due
+    looks = []
+
+    def failing(before, limit):
+        looks.append(before)
+        if down.is_set():
+            raise OSError("secret")
+        return due(before, limit)
+
+    store.due = failing
+    _, prompt = asked(store, now() - timedelta(seconds=1))
+    gone = ended(store)
+    reconciler(keep_ended=0).start()
+    assert not store.prompt(prompt.id).is_open
+    assert engine.forgotten == [gone.ticket]
+    eventually(lambda: len(looks) > 5)
+    assert caplog.text.count("cannot recover what is due: OSError") == 1
+    down.clear()
+    eventually(lambda: engine.recovered)
+    down.set()
+    eventually(lambda: caplog.text.count("cannot recover what is due: OSError") == 2)
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("method", ["overdue", "drop", "due"])
+def test_whichever_part_of_the_store_fails_the_rest_is_done(store, engine, reconciler, method):
+    def fail(*_):
+        raise OSError
+
+    run = parent(store)
+    _, prompt = asked(store, now() - timedelta(seconds=1))
+    gone = ended(store)
+    setattr(store, method, fail)
+    reconciler(keep_ended=0).start()
+    assert (not store.prompt(prompt.id).is_open) is (method != "overdue")
+    assert bool(engine.forgotten == [gone.ticket]) is (method != "drop")
+    assert any(run.ticket in given for given in engine.recovered) is (method != "due")
+
+
+def test_stopping_does_not_wait_for_the_interval(reconciler):
+    one = reconciler(interval=1000)
+    one.start()
+    one.stop()
+
+
+def test_one_that_was_never_started_can_be_stopped(reconciler):
+    reconciler().stop()
+
+
+def test_a_session_that_got_lost_between_store_and_local_engine_is_executed(store, reconciler):
+    calls = []
+    local = LocalEngine(1)
+    local.open(lambda ticket: bool(calls.append(ticket)))
+    run = parent(store)
+    try:
+        reconciler(engine=local, interval=1000).start()
+        eventually(lambda: calls == [run.ticket])
+    finally:
+        local.close(5)
+
+
+def test_the_local_engine_does_not_begin_again_what_it_has():
+    entered, leave, calls = threading.Event(), threading.Event(), []
+
+    def work(ticket):
+        calls.append(ticket)
+        entered.set()
+        assert leave.wait(10)
+        return False
+
+    local = LocalEngine(1)
+    local.open(work)
+    local.start("a.1")
+    assert entered.wait(10)
+    local.start("b.1")
+    local.recover(["a.1", "b.1"])
+    leave.set()
+    eventually(lambda: not local._states)
+    assert calls == ["a.1", "b.1"]
+    local.close(5)
+    local.recover(["c.1"])
+    with pytest.raises(Closing):
+        local.start("d.1")
+    assert calls == ["a.1", "b.1"]

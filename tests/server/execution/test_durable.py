@@ -1,0 +1,153 @@
+"""What a session survives, and what it does not: restarts, changes of its code, and time."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from datetime import timedelta
+
+import pytest
+
+from airplane_runbooks.server import Context, PromptCancelled, PromptExpired, RunbookServer, runbook
+from airplane_runbooks.server.engine.dbos import EngineInUse
+from airplane_runbooks.server.storage.errors import DatabaseInUse
+from tests.support.servers import Client, eventually, served
+
+CALLS = []
+
+
+def note(what):
+    CALLS.append(what)
+    return what
+
+
+def make(body, **options):
+    """Write a runbook of the slug `changing`."""
+    names = {"Context": Context, "note": note, "runbook": runbook, "PromptCancelled": PromptCancelled}
+    source = "def changing(context: Context):\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ")
+    path = f"<changing {len(CALLS)} {id(source)}>"
+    import linecache
+
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    exec(compile(source, path, "exec"), names)
+    return runbook(names["changing"], **options) if not options else runbook(**options)(names["changing"])
+
+
+ASKS = """
+    context.step(note, "one")
+    context.prompt("Go on?", go=bool)
+    return "first"
+"""
+EDITED = ASKS.replace('"first"', '"second"')
+COMMENTED = ASKS.replace("    return", "    # nothing that matters\n\n    return")
+
+
+@pytest.fixture
+def database(tmp_path):
+    CALLS.clear()
+    return f"sqlite:///{tmp_path / 'runbooks.db'}"
+
+
+@pytest.fixture
+def opened(database):
+    """Start servers on one database, one after the other."""
+    servers = []
+
+    def start(*books, **options):
+        for server, client in servers:
+            client.close()
+            server.close()
+        servers.clear()
+        server = RunbookServer(books, database=database, **options).start()
+        servers.append((server, Client(server)))
+        return servers[-1][1]
+
+    yield start
+    for server, client in servers:
+        client.close()
+        server.close()
+
+
+def finish(api, session_id, status):
+    api.reaches(session_id, status)
+    return api.output(api.runs(session_id)[0])
+
+
+@pytest.mark.parametrize(
+    ("after", "options", "output"),
+    [(ASKS, {}, "first"), (COMMENTED, {}, "first"), (EDITED, {"version": "1"}, "second")],
+    ids=["same", "commented", "version kept"],
+)
+def test_a_session_goes_on_after_a_restart_with_the_code_that_it_was_started_with(opened, after, options, output):
+    api = opened(make(ASKS, **options))
+    session_id = api.execute("changing")
+    prompt_id = api.open_prompt(session_id)["id"]
+    api = opened(make(after, **options))
+    assert api.post("/prompts/submit", {"id": prompt_id, "values": {"go": True}}).status == 200
+    assert finish(api, session_id, "Succeeded") == output
+    assert CALLS == ["one"]
+
+
+@runbook
+def expires(context: Context, seconds: float) -> str:
+    """Ask, but not for ever."""
+    try:
+        context.prompt("Quick?", expires_in=timedelta(seconds=seconds), go=bool)
+    except PromptExpired as problem:
+        return str(problem)
+    except PromptCancelled:
+        return "cancelled"
+    return "answered"
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_prompt_that_nobody_answers_in_time_is_cancelled_by_nobody(opened, durable):
+    with served(expires) as memory:
+        api = opened(expires) if durable else memory
+        session_id = api.execute("expires", {"seconds": 0.2})
+        assert finish(api, session_id, "Succeeded") == "the prompt 'Quick?' expired"
+        (_, run) = api.runs(session_id)
+        (prompt,) = api.get("/prompts/list", runID=run["id"]).json["prompts"]
+        assert prompt["cancelledAt"] is not None
+        assert prompt["cancelledBy"] is prompt["submittedAt"] is None
+        assert api.post("/prompts/submit", {"id": prompt["id"], "values": {"go": True}}).status == 409
+
+
+def test_a_prompt_expires_while_no_server_runs(opened):
+    api = opened(expires)
+    session_id = api.execute("expires", {"seconds": 1})
+    api.open_prompt(session_id)
+    opened(make(ASKS))  # stops the other one, and does not know the runbook
+    time.sleep(1.1)
+    api = opened(expires)
+    eventually(lambda: api.session(session_id)["status"] in ("Succeeded", "Failed"))
+
+
+@runbook
+def quick(context: Context, number: int) -> int:
+    return context.step(int, number, name="number")
+
+
+def test_what_ended_long_ago_is_dropped(opened):
+    api = opened(quick, keep_for=timedelta(seconds=1))
+    session_id = api.execute("quick", {"number": 1})
+    api.reaches(session_id, "Succeeded")
+    eventually(lambda: api.get("/sessions/get", id=session_id).status == 404)
+    assert api.get("/runs/list").json["runs"] == []
+
+
+def test_of_what_has_ended_the_last_ones_stay(opened):
+    api = opened(quick, keep_ended=3)
+    ids = [api.execute("quick", {"number": number}) for number in range(8)]
+    eventually(lambda: len(found := api.get("/sessions/list").json["sessions"]) == 3 and found)
+    assert {one["id"] for one in api.get("/sessions/list").json["sessions"]} <= set(ids)
+
+
+def test_a_second_server_on_the_same_file_is_told_so_once_and_clearly(opened, database, tmp_path):
+    opened(quick)
+    with pytest.raises(DatabaseInUse, match=r"runbooks\.db is in use by process \d+"):
+        RunbookServer([quick], database=database)
+    other = RunbookServer([quick], database=f"sqlite:///{tmp_path / 'other.db'}")
+    with pytest.raises(EngineInUse):
+        other.start()
+    assert opened(quick).finishes("quick", {"number": 2}) == 2

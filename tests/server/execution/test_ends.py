@@ -1,0 +1,315 @@
+"""A runbook, step or task ends in words by anything that it raises or returns, however little can be said of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import UserList
+from concurrent import futures
+from contextlib import suppress
+from datetime import datetime, tzinfo
+from functools import partial
+
+import pytest
+
+from airplane_runbooks.server import AsyncContext, Context, PromptCancelled, StepFailed, runbook, task
+from airplane_runbooks.server.logs import class_name, describe, kind_of, message_of, original
+from tests.support.servers import eventually, served
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+class Wordless(Exception):
+    def __str__(self):
+        return 3  # noqa: PLE0307 - that is the test
+
+
+class Endless(Exception):
+    def __str__(self):
+        return str(self)
+
+
+class Leaving(Exception):
+    def __str__(self):
+        raise SystemExit(7)
+
+
+class Odd(str):
+    __slots__ = ()
+
+    def __str__(self):
+        raise KeyError
+
+    def encode(self, *_):
+        raise KeyError
+
+    def replace(self, *_):
+        raise KeyError
+
+
+class Oddly(Exception):
+    def __str__(self):
+        return Odd("odd")
+
+
+class Nameless(type):
+    def __getattribute__(cls, name):
+        if name in {"__name__", "__qualname__", "__module__"}:
+            raise KeyError
+        return super().__getattribute__(name)
+
+    def __repr__(cls):
+        raise KeyError
+
+
+class Disguised(Exception, metaclass=Nameless):
+    @property
+    def __class__(self):
+        raise KeyError
+
+    def __repr__(self):
+        raise KeyError
+
+
+def circular():
+    one, other = KeyError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    one.__context__, other.__context__ = other, one
+    return one
+
+
+def in_a_coroutine():
+    problem = RuntimeError("coroutine raised StopIteration")
+    problem.__cause__ = StopIteration("through a coroutine")
+    return problem
+
+
+NO_MESSAGE = "(no message: asked for it, the exception raised {})"
+
+RAISED = {
+    "stop": (lambda: StopIteration("s"), "StopIteration", "s"),
+    "stop a coroutine": (in_a_coroutine, "StopIteration", "through a coroutine"),
+    "stop async": (lambda: StopAsyncIteration("s"), "StopAsyncIteration", "s"),
+    "generator": (GeneratorExit, "GeneratorExit", "GeneratorExit"),
+    "cancelled": (asyncio.CancelledError, "CancelledError", "CancelledError"),
+    "cancelled future": (futures.CancelledError, "CancelledError", "CancelledError"),
+    "invalid state": (lambda: asyncio.InvalidStateError("i"), "InvalidStateError", "i"),
+    "exit": (lambda: SystemExit(3), "SystemExit", "3"),
+    "interrupt": (KeyboardInterrupt, "KeyboardInterrupt", "KeyboardInterrupt"),
+    "timeout": (asyncio.TimeoutError, "TimeoutError", "TimeoutError"),
+    "mute": (Mute, "Mute", NO_MESSAGE.format("ZeroDivisionError")),
+    "wordless": (Wordless, "Wordless", NO_MESSAGE.format("TypeError")),
+    "endless": (Endless, "Endless", NO_MESSAGE.format("RecursionError")),
+    "leaving": (Leaving, "Leaving", NO_MESSAGE.format("SystemExit")),
+    "oddly": (Oddly, "Oddly", "odd"),
+    "disguised": (lambda: Disguised("d"), "Disguised", "d"),
+    "huge": (lambda: KeyError.__base__("x" * 1_000_000), "LookupError", "x" * 10_000 + "... (1000000 characters)"),
+    "broken": (lambda: LookupError("caf\udce9"), "LookupError", "caf?"),
+    "nul": (lambda: LookupError("a\0b"), "LookupError", "a\0b"),
+    "group": (
+        lambda: ExceptionGroup("many", [Mute(), ExceptionGroup("more", [Wordless()])]),
+        "ExceptionGroup",
+        "many (2 sub-exceptions)",
+    ),
+    "mute group": (lambda: BaseExceptionGroup("all", [SystemExit(1)]), "BaseExceptionGroup", "all (1 sub-exception)"),
+    "circular": (circular, "KeyError", "'one'"),
+}
+
+
+def fails(what):
+    problem = RAISED[what][0]()
+    raise problem
+
+
+async def fails_on_the_loop(what):
+    await asyncio.sleep(0)
+    problem = RAISED[what][0]()
+    raise problem
+
+
+@runbook
+def step(context: Context, what: str) -> None:
+    context.step(fails, what)
+
+
+@runbook
+def parallel(context: Context, what: str) -> None:
+    context.parallel(lambda: context.step(fails, what))
+
+
+@runbook
+async def step_on_a_thread(context: AsyncContext, what: str) -> None:
+    await context.step(fails, what)
+
+
+@runbook
+async def step_on_the_loop(context: AsyncContext, what: str) -> None:
+    await asyncio.gather(context.step(fails_on_the_loop, what, name="fails"))
+
+
+@runbook
+def body(context: Context, what: str) -> None:
+    fails(what)
+
+
+@runbook
+def branch(context: Context, what: str) -> None:
+    context.parallel(partial(fails, what))
+
+
+@runbook
+async def body_on_the_loop(context: AsyncContext, what: str) -> None:
+    await fails_on_the_loop(what)
+
+
+@task
+def alone(what: str) -> None:
+    fails(what)
+
+
+@task
+async def alone_on_the_loop(what: str) -> None:
+    await fails_on_the_loop(what)
+
+
+class Iterates(UserList):
+    def __iter__(self):
+        raise KeyError
+
+
+class Nowhere(tzinfo):
+    def utcoffset(self, _):
+        raise KeyError("hush")
+
+
+class Broken:
+    def __repr__(self):
+        raise KeyError("hush")
+
+
+RETURNED = {
+    "iterates": Iterates,
+    "nowhere": lambda: datetime(2026, 1, 1, tzinfo=Nowhere()),
+    "broken": Broken,
+    "disguised": lambda: Disguised("d"),
+    "class": lambda: Disguised,
+    "generator": lambda: (number for number in ()),
+}
+
+
+def make(what):
+    return RETURNED[what]()
+
+
+@runbook
+def returns(context: Context, what: str) -> str:
+    with suppress(StepFailed):
+        context.step(make, what)
+    return make(what)
+
+
+@runbook
+def takes(context: Context, what: str) -> str:
+    """Pass on what nobody can look into, and go on after a prompt."""
+    return context.step(lambda *_: "taken", make(what), [make(what)], {"a": make(what)}, name="takes")
+
+
+@runbook
+def gives_up(context: Context) -> None:
+    raise PromptCancelled(Broken())
+
+
+@runbook
+def raises_in_finally(context: Context) -> None:
+    try:
+        context.step(fails, "mute")
+    finally:
+        fails("disguised")
+
+
+@pytest.fixture(scope="module")
+def api():
+    books = (step, parallel, step_on_a_thread, step_on_the_loop, body, branch, body_on_the_loop)
+    with served(*books, returns, takes, gives_up, raises_in_finally, tasks=[alone, alone_on_the_loop]) as client:
+        yield client
+
+
+@pytest.mark.parametrize("what", RAISED)
+@pytest.mark.parametrize("where", ["step", "parallel", "step_on_a_thread", "step_on_the_loop"])
+def test_a_step_fails_with_whatever_it_raises(api, where, what):
+    _, kind, message = RAISED[what]
+    session_id = api.execute(where, {"what": what})
+    api.reaches(session_id, "Failed")
+    whole, failed = api.runs(session_id)
+    assert failed["status"] == "Failed"
+    assert api.output(failed) == {"error": message}
+    assert api.output(whole)["error"][:9000] == f"step 'fails' failed: {kind}: {message}"[:9000]
+
+
+@pytest.mark.parametrize("what", RAISED)
+@pytest.mark.parametrize("where", ["body", "branch", "body_on_the_loop"])
+def test_a_runbook_fails_with_whatever_it_raises(api, where, what, caplog):
+    assert api.finishes(where, {"what": what}, "Failed") == {"error": RAISED[what][2]}
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert all(f"failed: {RAISED[what][1]} at " in line for line in said)
+    assert len(said) <= 1
+
+
+@pytest.mark.parametrize("what", RAISED)
+@pytest.mark.parametrize("where", ["alone", "alone_on_the_loop"])
+def test_a_task_fails_with_whatever_it_raises(api, where, what):
+    run_id = api.post("/tasks/execute", {"slug": where, "paramValues": {"what": what}}).json["runID"]
+    eventually(lambda: api.get("/runs/get", id=run_id).json["status"] == "Failed")
+    assert api.get("/runs/getOutputs", id=run_id).json["output"] == {"error": RAISED[what][2]}
+
+
+@pytest.mark.parametrize("what", RETURNED)
+def test_what_nobody_can_look_into_is_no_result(api, what):
+    message = api.finishes("returns", {"what": what}, "Failed")["error"]
+    assert message.startswith("the result has no form in JSON: ")
+    assert "hush" not in message
+
+
+@pytest.mark.parametrize("what", RETURNED)
+def test_what_nobody_can_look_into_may_be_passed_to_a_step(api, what):
+    assert api.finishes("takes", {"what": what}) == "taken"
+
+
+def test_a_cancellation_that_cannot_be_described_is_one_all_the_same(api):
+    assert api.finishes("gives_up", status="Cancelled") == {"error": NO_MESSAGE.format("KeyError")}
+
+
+def test_what_is_raised_last_is_what_counts(api):
+    assert api.finishes("raises_in_finally", status="Failed") == {"error": "d"}
+
+
+def test_an_application_whose_log_raises_gets_its_sessions_ended(api, monkeypatch):
+    monkeypatch.setattr(logging.Logger, "handle", lambda *_: 1 / 0)
+    assert api.finishes("body", {"what": "timeout"}, "Failed") == {"error": "TimeoutError"}
+
+
+def test_secrets_are_masked_before_a_message_is_cut():
+    secret = "s" * 30
+    said = message_of(ValueError("x" * 9_990 + secret), lambda text: text.replace(secret, "********"))
+    assert said == "x" * 9_990 + "********"
+
+
+def test_a_description_says_where_it_was_raised_and_nothing_else():
+    with pytest.raises(Mute) as raised:
+        fails("mute")
+    assert describe(raised.value).startswith("Mute at ")
+    assert describe(raised.value).rpartition(":")[0].endswith("test_ends.py")
+    assert describe(Disguised("d")) == "Disguised"
+    assert class_name(type("x" * 1000, (), {})) == "x" * 200
+
+
+def test_only_what_python_has_replaced_is_looked_through():
+    for problem in (RuntimeError("coroutine raised StopIteration"), RuntimeError("else"), Disguised()):
+        assert original(problem) is problem
+    problem = RuntimeError("else")
+    problem.__cause__ = StopIteration()
+    assert original(problem) is problem
+    assert kind_of(in_a_coroutine()) == "StopIteration"

@@ -1,0 +1,300 @@
+"""The server's own trouble is never the outcome of a session: whatever its store raises, at whichever call."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial, wraps
+from uuid import uuid4
+
+import pytest
+
+from airplane_runbooks.server import AsyncContext, Context, runbook
+from airplane_runbooks.server.engine import dbos as dbos_engine
+from airplane_runbooks.server.engine import local, reconciler
+from airplane_runbooks.server.execution import guard
+from airplane_runbooks.server.storage.errors import DatabaseUnavailable
+from airplane_runbooks.server.storage.sql_store import SqlStore
+from tests.support.servers import eventually, served
+
+CALLS = Counter()
+EXECUTOR = ("begin", "history", "add_child", "attempt", "finish", "pause", "release")  # its calls of the store
+IN_PLACE = len(guard._AGAIN) + 1  # tries of a call before it is given up
+
+
+def note(tag, name):
+    CALLS[tag, name] += 1
+    return name
+
+
+async def note_soon(tag, name):
+    await asyncio.sleep(0)
+    return note(tag, name)
+
+
+@runbook
+def plain(context: Context, tag: str) -> list[str]:
+    """Take one step, two side by side and one after a question."""
+    done = [context.step(note, tag, "one")]
+    done += context.parallel(lambda: context.step(note, tag, "two"), lambda: context.step(note, tag, "three"))
+    context.prompt(f"{tag}?", go=bool)
+    return [*done, context.step(note, tag, "four")]
+
+
+@runbook
+async def coroutine(context: AsyncContext, tag: str) -> list[str]:
+    done = [await context.step(note_soon, tag, "one")]
+    done += await asyncio.gather(context.step(note, tag, "two"), context.step(note_soon, tag, "three"))
+    await context.prompt(f"{tag}?", go=bool)
+    return [*done, await context.step(note, tag, "four")]
+
+
+@runbook
+def careless(context: Context, tag: str) -> list[str]:
+    """Swallow whatever a step raises, as nobody should."""
+    done = []
+    for name in ("one", "two"):
+        try:
+            done.append(context.step(note, tag, name))
+        except BaseException:  # noqa: BLE001 - that is the test
+            done.append("swallowed")
+    return done
+
+
+RUNBOOKS = (plain, coroutine, careless)
+
+
+class Outage:
+    """Makes the executor's calls of the store raise: for each session those that its tag tells, and counts all.
+
+    A tag is `NUMBER WHEN TIMES`: from the call of this number on, so many calls raise, before or after they do their
+    work.
+    """
+
+    def __init__(self, problem=DatabaseUnavailable):
+        self._problem = problem
+        self._lock = threading.Lock()
+        self._tags = {}
+        self.counts = Counter()
+        self.raised = Counter()
+
+    def patch(self, monkeypatch):
+        for name in EXECUTOR:
+            monkeypatch.setattr(SqlStore, name, self._failing(name, getattr(SqlStore, name)))
+
+    def _failing(self, name, real):
+        @wraps(real)
+        def call(store, first, *args, **kwargs):
+            tag = self._tag(store, first if isinstance(first, str) else first.parent_id)
+            if not (when := self._fails(tag, name)):
+                return real(store, first, *args, **kwargs)
+            if when == "after":
+                real(store, first, *args, **kwargs)
+            raise self._problem
+
+        return call
+
+    def _tag(self, store, run_id):
+        if run_id not in self._tags:
+            run = store.run(run_id)
+            parent = run if run.parent_id is None else store.run(run.parent_id)
+            self._tags[run_id] = parent.env_slug
+        return self._tags[run_id]
+
+    def _fails(self, tag, name):
+        with self._lock:
+            self.counts[tag] += 1
+            number, when, times = tag.split("-")
+            if int(number) <= self.counts[tag] < int(number) + int(times):
+                self.raised[tag, name] += 1
+                return when
+            return ""
+
+
+@pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request, tmp_path):
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'runbooks.db'}"
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """Begin what was given back at once, not after seconds."""
+    CALLS.clear()
+    monkeypatch.setattr(reconciler, "GRACE", timedelta(0))
+    for engine in (local, dbos_engine):
+        monkeypatch.setattr(engine, "RETRY", 0.2)
+
+
+def start(api, slug, tag):
+    body = {"slug": slug, "paramValues": {"tag": tag}, "envSlug": tag}
+    answer = api.post("/runbooks/execute", body)
+    assert answer.status == 200, answer.json
+    return answer.json["sessionID"]
+
+
+def follow(api, session_id):
+    """Answer the session's prompt if it has one, and return its status and its runbook's output in the end."""
+
+    def ended():
+        status = api.session(session_id)["status"]
+        if status == "Waiting":
+            api.answer(session_id, go=True)
+        return status in {"Succeeded", "Failed", "Cancelled"} and status
+
+    return eventually(ended, deadline=60), api.output(api.runs(session_id)[0])
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("times", [1, IN_PLACE + 2])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("slug", ["plain", "coroutine"])
+def test_no_call_of_the_store_that_fails_costs_a_session_anything(monkeypatch, database, slug, when, times):
+    outage = Outage()
+    outage.patch(monkeypatch)
+    with served(*RUNBOOKS, database=database) as api:
+        follow(api, start(api, slug, "999-before-1"))
+        calls = outage.counts["999-before-1"]
+        assert calls >= 14
+        tags = [f"{number}-{when}-{times}" for number in range(1, calls + 1)]
+        sessions = {tag: start(api, slug, tag) for tag in tags}
+        ends = {tag: follow(api, session_id) for tag, session_id in sessions.items()}
+    assert ends == dict.fromkeys(tags, ("Succeeded", ["one", "two", "three", "four"]))
+    assert {call: count for call, count in CALLS.items() if count != 1} == {}
+    assert {name for _, name in outage.raised} >= {"begin", "history", "add_child", "finish", "pause"}
+    assert len({tag for tag, _ in outage.raised}) == calls
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_trouble_that_a_runbook_swallows_is_none_of_its_outcome(monkeypatch, when):
+    outage = Outage()
+    outage.patch(monkeypatch)
+    with served(*RUNBOOKS) as api:
+        tags = [f"{number}-{when}-{IN_PLACE}" for number in range(1, 8)]
+        sessions = {tag: start(api, "careless", tag) for tag in tags}
+        assert {tag: follow(api, one) for tag, one in sessions.items()} == dict.fromkeys(
+            tags, ("Succeeded", ["one", "two"])
+        )
+    assert set(CALLS.values()) == {1}
+    assert len({tag for tag, _ in outage.raised}) == 7
+
+
+@pytest.mark.parametrize("slug", ["plain", "coroutine"])
+def test_a_step_is_done_again_only_if_its_end_could_not_be_recorded_for_long(monkeypatch, slug):
+    monkeypatch.setattr(guard, "_PATIENCE", 0.0)
+    outage = Outage()
+    outage.patch(monkeypatch)
+    with served(*RUNBOOKS) as api:
+        tags = [f"{number}-before-{IN_PLACE + 1}" for number in range(1, 15)]
+        sessions = {tag: start(api, slug, tag) for tag in tags}
+        ends = {tag: follow(api, session_id)[0] for tag, session_id in sessions.items()}
+    assert ends == dict.fromkeys(tags, "Succeeded")
+    repeated = Counter(tag for (tag, _), count in CALLS.items() if count > 1)
+    assert set(CALLS.values()) == {1, 2}
+    assert set(repeated) <= {tag for tag, name in outage.raised if name == "finish"}
+    assert set(repeated.values()) == {1}
+
+
+@pytest.mark.parametrize("problem", [KeyError, RecursionError, OSError, asyncio.TimeoutError])
+def test_whatever_a_store_raises_is_trouble_of_the_servers(monkeypatch, problem):
+    outage = Outage(problem)
+    outage.patch(monkeypatch)
+    with served(*RUNBOOKS) as api:
+        tags = [f"{number}-before-{IN_PLACE}" for number in range(1, 15)]
+        sessions = {tag: start(api, "plain", tag) for tag in tags}
+        assert {follow(api, session_id)[0] for session_id in sessions.values()} == {"Succeeded"}
+
+
+def test_an_outage_is_no_crash_however_long_it_lasts(monkeypatch):
+    """Between a begin that was recorded and an end that cannot be, nothing is counted."""
+    outage = Outage()
+    outage.patch(monkeypatch)
+    monkeypatch.setattr(local, "RETRY", 0.0)
+    with served(*RUNBOOKS) as api:
+        tag = f"3-before-{IN_PLACE * 12}"
+        session_id = start(api, "careless", tag)
+        assert follow(api, session_id)[0] == "Succeeded"
+    assert outage.raised[tag, "add_child"] == IN_PLACE
+    assert outage.raised[tag, "release"] == IN_PLACE * 11
+    assert outage.raised[tag, "begin"] == 0
+
+
+def test_a_lack_of_threads_costs_no_session_anything(monkeypatch):
+    real = threading.Thread.start
+    lacking = {"runbook-branch", "runbook-step", "runbook-execution", "runbook-executions"}
+
+    def start_of(thread):
+        name = thread.name
+        if name in lacking:
+            lacking.discard(name)
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with served(*RUNBOOKS) as api:
+        monkeypatch.setattr(threading.Thread, "start", start_of)
+        for slug in ("plain", "coroutine"):
+            assert follow(api, start(api, slug, slug))[0] == "Succeeded"
+    assert set(CALLS.values()) == {1}
+    assert lacking == set()
+
+
+def insistently(api, path, body):
+    """Post until it is answered 200, with one key."""
+    key = {"Idempotency-Key": str(uuid4())}
+
+    def posted():
+        answer = api.post(path, body, **key)
+        assert answer.status in {200, 409, 503}, answer.json
+        return answer.status == 200 and answer.json
+
+    return eventually(posted, deadline=60)
+
+
+@pytest.mark.postgres
+@pytest.mark.once
+def test_cutting_all_connections_again_and_again_costs_no_session_anything(postgres, postgres_url):
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE datname = '{postgres_url.partition('?')[0].rpartition('/')[2]}'"
+    )
+    ended = threading.Event()
+
+    def keep_cutting():
+        for _ in range(30):
+            postgres.execute(cut)
+            ended.wait(0.3)
+
+    with served(*RUNBOOKS, database=postgres_url) as api, ThreadPoolExecutor(8) as callers:
+        cutter = threading.Thread(target=keep_cutting)
+        cutter.start()
+
+        def through(number):
+            slug, tag = ("plain", "coroutine")[number % 2], str(number)
+            started = insistently(api, "/runbooks/execute", {"slug": slug, "paramValues": {"tag": tag}})
+            session_id = started["sessionID"]
+
+            prompt = eventually(partial(first_prompt, api, session_id), deadline=60)
+            insistently(api, "/prompts/submit", {"id": prompt, "values": {"go": True}})
+            return eventually(partial(has_ended, api, session_id), deadline=60)
+
+        ends = Counter(callers.map(through, range(150)))
+        cutter.join()
+    assert ends == {"Succeeded": 150}
+    assert {call: count for call, count in CALLS.items() if count != 1} == {}
+
+
+def first_prompt(api, session_id):
+    answer = api.get("/runs/list", sessionID=session_id)
+    waiting = [run["id"] for run in answer.json["runs"] if run["isWaitingForUser"]] if answer.status == 200 else []
+    answer = api.get("/prompts/list", runID=waiting[0]) if waiting else answer
+    return waiting and answer.status == 200 and answer.json["prompts"][0]["id"]
+
+
+def has_ended(api, session_id):
+    answer = api.get("/sessions/get", id=session_id)
+    status = answer.status == 200 and answer.json["status"]
+    return status in {"Succeeded", "Failed", "Cancelled"} and status

@@ -1,0 +1,79 @@
+"""A server that is stopped in the middle of a long step has not crashed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from contextlib import suppress
+
+import pytest
+
+from tests.support.servers import eventually
+from tests.support.supervised import supervised
+
+BOOKS = """
+    from airplane_runbooks.server.execution import runner
+
+    runner.MOST_CRASHES = 2
+
+    def work():
+        note("begun")
+        while not (FOLDER / "enough").exists():
+            time.sleep(0.05)
+        note("done")
+
+    @runbook
+    def long(context: Context) -> str:
+        context.step(work)
+        return "ended"
+
+    BOOKS, OPTIONS = [long], {"grace": 0.2}
+"""
+
+
+def stop(server):
+    assert server.stop() == 0
+
+
+def insist(server):
+    """End it by two signals, the second of which does not wait for anything."""
+    server.process.send_signal(signal.SIGINT)
+    time.sleep(0.05)  # two signals at once would be one
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(30) in {0, 128 + signal.SIGINT}
+
+
+def lose_patience(server):
+    """Do what supervisors do that wait no longer than the server itself."""
+    server.process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        server.process.wait(0.3)
+    server.kill()
+
+
+@pytest.mark.once
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("end", "shared"),
+    [
+        (stop, False),
+        (insist, False),
+        pytest.param(lose_patience, False, marks=pytest.mark.slow),
+        pytest.param(stop, True, marks=pytest.mark.postgres),
+    ],
+)
+def test_a_step_longer_than_the_patience_of_several_stops_is_begun_again_each_time(tmp_path, request, end, shared):
+    url = request.getfixturevalue("postgres_url") if shared else f"sqlite:///{tmp_path / 'runbooks.db'}"
+    with supervised(BOOKS, url, tmp_path) as (server,):
+        session_id = server.client.execute("long")
+        for number in range(4):
+            eventually(lambda number=number: server.notes.count("begun") == number + 1, deadline=30)
+            end(server)
+            server.start()
+        eventually(lambda: server.notes.count("begun") == 5, deadline=30)
+        (tmp_path / "enough").touch()
+        server.client.reaches(session_id, "Succeeded")
+        assert server.notes.count("done") == 1
+        (_, step) = server.client.runs(session_id)
+        assert step["status"] == "Succeeded"

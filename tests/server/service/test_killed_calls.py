@@ -1,0 +1,70 @@
+"""Calls whose server is killed while it carries them out."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+import pytest
+import urllib3
+
+from tests.support.servers import eventually
+from tests.support.supervised import supervised
+
+BOOKS = """
+    from airplane_runbooks.server import backend
+
+    @runbook
+    def counted(context: Context, number: int) -> int:
+        return context.step(int, number, name="number")
+
+    execute = backend.Backend.execute_runbook
+
+    def slow(self, *args):
+        if (FOLDER / "slow").exists():
+            note("executing")
+            time.sleep(60)
+        return execute(self, *args)
+
+    backend.Backend.execute_runbook = slow
+    BOOKS = [counted]
+"""
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=pytest.mark.postgres)])
+def test_calls_that_a_killed_server_has_begun_can_be_repeated_as_soon_as_it_is_back(tmp_path, request, shared):
+    url = request.getfixturevalue("postgres_url") if shared else f"sqlite:///{tmp_path / 'runbooks.db'}"
+    with supervised(BOOKS, url, tmp_path) as (server,):
+        (tmp_path / "slow").touch()
+
+        def execute(number):
+            return server.client.post(
+                "/runbooks/execute",
+                {"slug": "counted", "paramValues": {"number": number}},
+                **{"Idempotency-Key": f"k{number}"},
+            )
+
+        def lose(number):
+            with suppress(urllib3.exceptions.HTTPError):
+                execute(number)
+
+        callers = [threading.Thread(target=lose, args=(number,)) for number in range(4)]
+        for caller in callers:
+            caller.start()
+        eventually(lambda: len(server.notes) == 4)
+        (tmp_path / "slow").unlink()
+        server.kill()
+        for caller in callers:
+            caller.join()
+        server.start()
+        replies = [execute(number) for number in range(4)]
+        if shared:  # other servers could be at it: so each waits for the rest of the lease
+            busy = [reply for reply in replies if reply.status == 409]
+            assert all(reply.headers["X-Airplane-Retryable"] == "true" for reply in busy)
+            assert all(1 <= int(reply.headers["Retry-After"]) <= 10 for reply in busy)
+            for number in range(4):
+                eventually(lambda number=number: execute(number).status == 200, deadline=15)
+        else:
+            assert [reply.status for reply in replies] == [200] * 4
+        assert len(server.client.get("/sessions/list").json["sessions"]) == 4

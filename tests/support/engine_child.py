@@ -1,0 +1,58 @@
+"""A process with a durable engine, to be killed, frozen and asked: `python engine_child.py URL JOURNAL`.
+
+It takes lines from its input, such as `start a.1`, and answers each with a line. Its work writes `begin TICKET` and
+`end TICKET` to the journal, and stays in between for as long as there is a file JOURNAL.TICKET.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from airplane_runbooks.server.engine.dbos import DbosEngine
+
+sys.path.append(str(Path(__file__).parents[2]))
+from tests.support.engines import wal_engine
+
+URL, JOURNAL = sys.argv[1:]
+
+
+def note(event, ticket):
+    with Path(JOURNAL).open("a") as journal:
+        journal.write(f"{event} {ticket} {os.getpid()}\n")
+
+
+def reply(word):
+    sys.stdout.write(word + "\n")
+    sys.stdout.flush()
+
+
+def work(ticket):
+    note("begin", ticket)
+    while Path(f"{JOURNAL}.{ticket}").exists():
+        time.sleep(0.01)
+    note("end", ticket)
+    return False
+
+
+def main():
+    database = wal_engine(URL) if URL.startswith("sqlite") else sa.create_engine(URL, pool_size=10, max_overflow=10)
+    engine = DbosEngine(database, workers=4)
+    engine.open(work)
+    reply("open")
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        if command == "recover":
+            engine.recover(arguments)
+        elif command == "close":
+            engine.close(float(arguments[0]))
+        else:
+            getattr(engine, command)(*arguments)
+        reply("done")
+
+
+main()

@@ -1,0 +1,135 @@
+"""What the tests of the durable engine share: a database on disk, and engines in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from airplane_runbooks.server.storage import sqlite
+from tests.support.servers import eventually
+
+CHILD = Path(__file__).with_name("engine_child.py")
+
+
+def wal_engine(url):
+    """Open SQLite as the server does, so that DBOS starts with any version of it."""
+    database = sa.create_engine(url)
+
+    @sa.event.listens_for(database, "connect")
+    def prepare(connection, _):
+        sqlite.prepare(connection, in_memory=False)
+
+    return database
+
+
+class Child:
+    """An engine in a process of its own, which writes to a journal what it works on."""
+
+    def __init__(self, url, journal):
+        self.journal = Path(journal)
+        command = [sys.executable, str(CHILD), url, str(journal)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "open\n"
+
+    def tell(self, *words):
+        self.process.stdin.write(" ".join(words) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def end(self):
+        """Let the interpreter exit by itself, and return its status."""
+        self.process.stdin.close()
+        return self.process.wait(20)
+
+    def close(self):
+        self.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Journal:
+    """What the children have worked on, and the files that keep them at it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def entries(self):
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        return [tuple(line.split()) for line in lines]
+
+    def count(self, event, ticket):
+        return sum(entry[:2] == (event, ticket) for entry in self.entries())
+
+    def by(self, event, ticket):
+        return [int(pid) for one, other, pid in self.entries() if (one, other) == (event, ticket)]
+
+    def awaits(self, event, ticket, times=1):
+        eventually(lambda: self.count(event, ticket) >= times, deadline=30)
+
+    def hold(self, ticket):
+        Path(f"{self.path}.{ticket}").touch()
+
+    def let_go(self, ticket):
+        Path(f"{self.path}.{ticket}").unlink()
+
+
+@contextmanager
+def children():
+    """Yield what starts children, and end them all."""
+    started = []
+
+    def start(url, journal):
+        started.append(Child(url, journal))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for child in started:
+            child.close()
+
+
+class NothingHeld:
+    """Holds nothing, as if all servers had the same code."""
+
+    def look(self):
+        pass
+
+    def share(self, due):
+        return [run.ticket for run in due], []
+
+
+class Worker:
+    """Work that notes what it is called with, in this process."""
+
+    def __init__(self):
+        self.calls = Counter()
+        self.threads = set()
+        self.free = threading.Event()
+        self.free.set()
+        self.entered = threading.Event()
+
+    def __call__(self, ticket):
+        self.calls[ticket] += 1
+        self.threads.add(threading.current_thread())
+        self.entered.set()
+        assert self.free.wait(30)
+        return False

@@ -1,0 +1,462 @@
+"""The model of a store and of keys: dictionaries of immutable records under one lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from airplane_runbooks.models import RunStatus, SessionStatus
+from airplane_runbooks.server.errors import NotFound
+from airplane_runbooks.server.storage.holds import refusal
+from airplane_runbooks.server.storage.idempotency import (
+    LEASE,
+    LIFETIME,
+    Claim,
+    Reply,
+    busy,
+    other_request,
+)
+from airplane_runbooks.server.storage.ids import new_seed, now
+from airplane_runbooks.server.storage.interface import (
+    RunQuery,
+    SessionQuery,
+    Window,
+    answered,
+    ended,
+)
+from airplane_runbooks.server.storage.records import (
+    Outcome,
+    Prompt,
+    Run,
+    Session,
+    Suspect,
+)
+
+RecordT = TypeVar("RecordT", Session, Run)
+
+_ENDS = {
+    RunStatus.SUCCEEDED: SessionStatus.SUCCEEDED,
+    RunStatus.FAILED: SessionStatus.FAILED,
+    RunStatus.CANCELLED: SessionStatus.CANCELLED,
+}
+
+
+class MemoryStore:
+    """A Store that lives and dies with the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._sessions: dict[str, Session] = {}
+        self._runs: dict[str, Run] = {}
+        self._prompts: dict[str, Prompt] = {}
+        self._children: dict[str, list[str]] = {}  # by parent
+        self._raised: dict[str, list[str]] = {}  # prompts by run
+
+    def add(self, run: Run, session: Session | None = None) -> bool:
+        """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
+        with self._lock:
+            if run.id in self._runs:
+                return False
+            self._put(replace(run, due_at=now()))
+            self._children[run.id] = []
+            if session is not None:
+                self._sessions[session.id] = session
+            return True
+
+    def begin(self, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
+        """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or run.stretch != stretch:
+                return None
+            session = self._session_of(run)
+            if session is not None and session.status is SessionStatus.CANCELLING:
+                self._move(session, SessionStatus.CANCELLED)
+            waits = session is not None and session.status is SessionStatus.WAITING
+            if run.status.is_terminal or run.held is not None or waits:
+                return None
+            if run.crashes and not alone:
+                return Suspect()
+            if session is not None:
+                self._move(session, SessionStatus.ACTIVE)
+            if run.status is RunStatus.QUEUED:
+                run = replace(run, status=RunStatus.ACTIVE, active_at=now(), updated_at=now())
+            return self._put(replace(run, due_at=None, woken=False, epoch=run.epoch + 1, crashes=run.crashes + 1))
+
+    def excuse(self, runs: Sequence[Run]) -> None:
+        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes."""
+        with self._lock:
+            for begun in runs:
+                run = self._runs.get(begun.id)
+                if run is not None and (run.epoch, run.crashes) == (begun.epoch, begun.crashes):
+                    self._put(replace(run, crashes=begun.crashes - 1))
+
+    def pause(self, run_id: str, epoch: int, spent: int | None = None) -> bool:
+        """Make a parent's session Waiting; True if instead the stretch goes on at once."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or run.epoch != epoch or run.due_at is not None:
+                return False
+            session = self._session_of(run)
+            if session is not None and session.status is SessionStatus.WAITING:
+                return False
+            if spent is not None:
+                run = self._put(replace(run, spent=spent))
+            if session is None or session.status is not SessionStatus.ACTIVE:
+                return True
+            if run.woken or not self._open_prompts(run_id):
+                return True
+            self._move(session, SessionStatus.WAITING)
+            return False
+
+    def release(self, run_id: str, epoch: int, spent: int | None = None) -> None:
+        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or run.epoch != epoch or run.due_at is not None:
+                return
+            session = self._session_of(run)
+            if session is not None and session.status is SessionStatus.CANCELLING:
+                self._move(session, SessionStatus.CANCELLED)
+            if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
+                spent = run.spent if spent is None else spent
+                self._put(replace(run, stretch=run.stretch + 1, due_at=now(), crashes=0, spent=spent))
+
+    def hold(self, run_id: str, epoch: int, why: str) -> None:
+        """Hold a parent back instead of releasing it, and make its session Pending."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or run.epoch != epoch or run.due_at is not None:
+                return
+            session = self._session_of(run)
+            if session is not None and session.status is SessionStatus.CANCELLING:
+                self._move(session, SessionStatus.CANCELLED)
+            if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
+                self._put(replace(run, held=why, crashes=0, updated_at=now()))
+                if session is not None:
+                    self._move(session, SessionStatus.PENDING)
+
+    def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
+        """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or self._parent_of(run).epoch != epoch or (run.parent_id is None and run.due_at is not None):
+                return False
+            session = self._session_of(run) if run.parent_id is None else None
+            if session is not None and session.status is SessionStatus.CANCELLING:
+                self._move(session, SessionStatus.CANCELLED)
+            if run.status.is_terminal:
+                return run.status is outcome.status and run.cancelled_by is None
+            self._end(run, outcome)
+            if session is not None:
+                self._move(session, _ENDS[outcome.status])
+                self._cancel_children(run.id, None)
+            if run.parent_id is not None:
+                self._put(replace(self._parent_of(run), crashes=0))
+            return True
+
+    def gone(self, epochs: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
+        with self._lock:
+            runs = {run_id: self._runs.get(run_id) for run_id in epochs}
+            return {
+                run_id
+                for run_id, run in runs.items()
+                if run is None or run.ended_at is not None or run.epoch != epochs[run_id]
+            }
+
+    def history(self, run_id: str) -> Sequence[Run]:
+        """Return the runs of a parent's steps and prompts in the order of their start."""
+        with self._lock:
+            return [self._runs[child] for child in self._children.get(run_id, ())]
+
+    def outline(self, run_id: str) -> Sequence[Run]:
+        """Return what `history` does: here, nothing is gained by leaving anything out."""
+        return self.history(run_id)
+
+    def brief(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        """Return these runs in any order."""
+        with self._lock:
+            return [self._runs[run_id] for run_id in run_ids if run_id in self._runs]
+
+    def add_child(self, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
+        """Keep the run of a step or prompt, Active; False if the session is cancelled or the parent's epoch over."""
+        with self._lock:
+            parent = self._runs.get(run.parent_id or "")
+            if parent is None or parent.status is not RunStatus.ACTIVE or not self._is_executed(parent, epoch):
+                return False
+            if run.id in self._runs:
+                return True
+            self._put(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at))
+            self._children[parent.id].append(run.id)
+            if prompt is not None:
+                self._prompts[prompt.id] = prompt
+                self._raised.setdefault(run.id, []).append(prompt.id)
+                self._put(replace(parent, crashes=0))
+            return True
+
+    @staticmethod
+    def _is_executed(parent: Run, epoch: int) -> bool:
+        return parent.epoch == epoch and parent.due_at is None
+
+    def attempt(self, run: Run, epoch: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
+        with self._lock:
+            kept = self._runs.get(run.id)
+            if kept is None or kept.status.is_terminal or not self._is_executed(self._parent_of(kept), epoch):
+                return False
+            begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
+            self._put(replace(kept, **begun, updated_at=now()))
+            return True
+
+    def answer(
+        self, prompt_id: str, values: bytes | None, by: str | None, seed: str = "", sealed: bytes | None = None
+    ) -> Prompt:
+        """Submit a prompt's values as JSON, or cancel it (None). Raises NotFound, Conflict."""
+        with self._lock:
+            prompt = self._prompts.get(prompt_id)
+            if prompt is None:
+                raise NotFound("prompt_not_found", f"there is no prompt {prompt_id[:100]}")
+            if not prompt.is_open:
+                if seed and seed == prompt.answered_seed:
+                    return prompt
+                raise answered(prompt)
+            parent = self._runs[prompt.parent_id]
+            if parent.held is not None:
+                raise refusal(parent)
+            session = self._session_of(parent)
+            if values is None:
+                prompt = self._cancel_prompt(prompt, by, seed)
+            else:
+                prompt = replace(prompt, values=values, submitted_at=now(), answered_by=by, answered_seed=seed)
+                self._end(self._runs[prompt.run_id], Outcome.succeeded(values, sealed))
+            self._prompts[prompt_id] = prompt
+            if session is not None and session.status is SessionStatus.WAITING:
+                self._move(session, SessionStatus.ACTIVE)
+                self._put(replace(parent, stretch=parent.stretch + 1, due_at=now(), crashes=0))
+            else:
+                self._put(replace(parent, woken=True, crashes=0))
+            return prompt
+
+    def cancel(self, run_id: str, by: str, seed: str = "") -> Run:
+        """Cancel a run with the session it belongs to, and return the parent. Raises NotFound, Conflict."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None:
+                raise NotFound("run_not_found", f"there is no run {run_id[:100]}")
+            parent = self._parent_of(run)
+            if run.status.is_terminal:
+                if seed and seed == run.ended_seed:
+                    return parent
+                raise ended(run)
+            parent = self._end(replace(parent, ended_seed=seed, due_at=None), Outcome.cancelled(), by)
+            self._cancel_children(parent.id, by, seed)
+            session = self._session_of(parent)
+            if session is not None:
+                executing = session.status is SessionStatus.ACTIVE
+                self._move(session, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
+            return parent
+
+    def due(self, before: datetime, limit: int) -> Sequence[Run]:
+        """Return parents that have been due since before then, those that have waited longest first."""
+        with self._lock:
+            due = [run for run in self._runs.values() if run.due_at is not None and run.due_at < before]
+            return [_lean(run) for run in sorted(due, key=lambda run: run.due_at or before)[:limit]]
+
+    def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
+        """Return the IDs of open prompts that should have been answered before then."""
+        with self._lock:
+            late = [
+                one
+                for one in self._prompts.values()
+                if one.is_open and (one.expires_at or moment) < moment and self._runs[one.parent_id].held is None
+            ]
+            return [prompt.id for prompt in sorted(late, key=lambda one: one.expires_at or moment)[:limit]]
+
+    def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
+        """Drop all but the `keep` parents that ended last, and those that ended before then; return them."""
+        with self._lock:
+            parents = (run for run in self._runs.values() if run.parent_id is None and run.ended_at is not None)
+            first_ended = sorted(parents, key=lambda run: run.ended_at or now())
+            surplus = max(0, len(first_ended) - keep)
+            late = [run for run in first_ended[surplus:] if before and run.ended_at and run.ended_at < before]
+            dropped = first_ended[:surplus] + late
+            for parent in dropped:
+                for run_id in (*self._children.pop(parent.id), parent.id):
+                    run = self._runs.pop(run_id)
+                    self._sessions.pop(run.session_id or "", None)
+                    for prompt_id in self._raised.pop(run_id, ()):
+                        del self._prompts[prompt_id]
+            return [_lean(run) for run in dropped]
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+        return self._sessions.get(session_id)
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run."""
+        return self._runs.get(run_id)
+
+    def prompt(self, prompt_id: str) -> Prompt | None:
+        """Return a prompt."""
+        return self._prompts.get(prompt_id)
+
+    def sessions(self, query: SessionQuery) -> Sequence[Session]:
+        """Return a page of sessions, newest first."""
+        with self._lock:
+            newest_first = reversed(list(self._sessions.values()))
+        wanted = (
+            one
+            for one in newest_first
+            if query.runbook_id in (None, one.runbook_id) and query.status in (None, one.status)
+        )
+        return _page(wanted, query)
+
+    def runs(self, query: RunQuery) -> Sequence[Run]:
+        """Return a page of runs, newest first."""
+        with self._lock:
+            newest_first = reversed(list(self._runs.values()))
+        return _page(filter(_run_filter(query), newest_first), query)
+
+    def prompts(self, run_id: str) -> Sequence[Prompt]:
+        """Return the prompts of a run, newest first."""
+        with self._lock:
+            return [self._prompts[prompt_id] for prompt_id in reversed(self._raised.get(run_id, ()))]
+
+    def _session_of(self, run: Run) -> Session | None:
+        return None if run.session_id is None else self._sessions.get(run.session_id)
+
+    def _parent_of(self, run: Run) -> Run:
+        return run if run.parent_id is None else self._runs[run.parent_id]
+
+    def _move(self, session: Session, status: SessionStatus) -> None:
+        if session.status is not status:
+            self._sessions[session.id] = replace(session, status=status, updated_at=now())
+
+    def _put(self, run: Run) -> Run:
+        self._runs[run.id] = run
+        return run
+
+    def _end(self, run: Run, outcome: Outcome, by: str | None = None) -> Run:
+        moment = now()
+        return self._put(
+            replace(
+                run,
+                status=outcome.status,
+                output=outcome.output,
+                failure=outcome.failure,
+                sealed_output=outcome.sealed_output,
+                ended_at=moment,
+                updated_at=moment,
+                cancelled_by=by,
+                held=None,
+            )
+        )
+
+    def _open_prompts(self, run_id: str) -> list[Prompt]:
+        raised = (prompt_id for child in self._children[run_id] for prompt_id in self._raised.get(child, ()))
+        return [prompt for prompt in map(self._prompts.__getitem__, raised) if prompt.is_open]
+
+    def _cancel_children(self, run_id: str, by: str | None, seed: str = "") -> None:
+        for prompt in self._open_prompts(run_id):
+            self._cancel_prompt(prompt, by, seed)
+        for child in map(self._runs.__getitem__, self._children[run_id]):
+            if not child.status.is_terminal:
+                self._end(replace(child, ended_seed=seed), Outcome.cancelled(), by)
+
+    def _cancel_prompt(self, prompt: Prompt, by: str | None, seed: str) -> Prompt:
+        prompt = replace(prompt, cancelled_at=now(), answered_by=by, answered_seed=seed)
+        self._prompts[prompt.id] = prompt
+        self._end(replace(self._runs[prompt.run_id], ended_seed=seed), Outcome.cancelled(), by)
+        return prompt
+
+
+def _lean(run: Run) -> Run:
+    fields = ("param_values", "params", "resources", "output", "failure", "sealed_values", "sealed_output")
+    blank = Run(id="", kind=run.kind, task_id="", slug="", name="", env_slug="")
+    return replace(run, **{field: getattr(blank, field) for field in fields})
+
+
+def _run_filter(query: RunQuery) -> Callable[[Run], bool]:
+    def wanted(run: Run) -> bool:
+        return (
+            query.task_id in (None, run.task_id)
+            and query.task_slug in (None, run.slug)
+            and query.session_id in (None, run.session_id)
+            and query.env_slug in (None, run.env_slug)
+        )
+
+    return wanted
+
+
+def _page(records: Iterable[RecordT], window: Window) -> list[RecordT]:
+    since, until = window.since, window.until
+    recent = (
+        record
+        for record in records
+        if (since is None or record.updated_at >= since) and (until is None or record.updated_at <= until)
+    )
+    start = window.page * window.limit
+    return list(islice(recent, start, start + window.limit))
+
+
+class _Entry(msgspec.Struct):
+    fingerprint: bytes
+    seed: str
+    since: float
+    leased: float
+    reply: Reply | None = None
+
+
+class MemoryKeys:
+    """Keys that live and die with the process."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}  # oldest first
+
+    def claim(
+        self, key: str, fingerprint: bytes, *, former_key: str = "", other_fingerprints: Collection[bytes] = ()
+    ) -> Claim:
+        """Take a key for a call. Raises KeyBusy, Conflict."""
+        with self._lock:
+            self._drop_expired()
+            moment = self._clock()
+            if former_key in self._entries:
+                self._entries[key] = self._entries.pop(former_key)
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(fingerprint, new_seed(), moment, moment)
+                return Claim(entry.seed)
+            if entry.fingerprint not in {fingerprint, *other_fingerprints}:
+                raise other_request()
+            if entry.reply is None:
+                if abs(passed := moment - entry.leased) < LEASE:
+                    raise busy(LEASE - passed)
+                entry.leased = moment
+            return Claim(entry.seed, entry.reply)
+
+    def settle(self, key: str, reply: Reply | None) -> None:
+        """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
+        with self._lock:
+            if reply is not None:
+                self._entries[key].reply = reply
+            elif self._entries[key].reply is None:
+                del self._entries[key]
+
+    def _drop_expired(self) -> None:
+        # a call that outlives the hour keeps its claim, and the younger ones behind it stay a little longer
+        latest = self._clock() - LIFETIME
+        while self._entries:
+            key, entry = next(iter(self._entries.items()))
+            if entry.since > latest or entry.reply is None:
+                return
+            del self._entries[key]

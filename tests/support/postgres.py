@@ -1,0 +1,154 @@
+"""A PostgreSQL of our own, on a socket in a temporary folder, with fresh databases at will, and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import eventually
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",  # what a power cut would do to it is no part of these tests
+    "shared_buffers": "32MB",
+    "max_connections": "200",
+    "deadlock_timeout": "100ms",
+}
+
+
+class Postgres:
+    """A running server. Its URLs hold in this process and in children."""
+
+    def __init__(self, binaries: Path, folder: Path, owner: dict[str, object]) -> None:
+        self._binaries = binaries
+        self._folder = folder
+        self._owner = owner
+        self._names = (f"test_{number}" for number in count())
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, name: str) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://postgres@/{name}?host={self._folder}"
+
+    def fresh(self) -> str:
+        """Make an empty database and return its URL."""
+        name = next(self._names)
+        self.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database, whoever is connected."""
+        name = url.partition("?")[0].rpartition("/")[2]
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement as the superuser, outside of a transaction."""
+        import psycopg
+
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def start(self) -> None:
+        """Start, and return once it answers."""
+        settings = [f"--{key}={value}" for key, value in _SETTINGS.items()]
+        command = [
+            self._binaries / "postgres",
+            "-D",
+            self._folder / "data",
+            f"--unix_socket_directories={self._folder}",
+            *settings,
+        ]
+        log = (self._folder / "log").open("ab")
+        with log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._owner)
+        eventually(self._answers, deadline=60)
+
+    def stop(self) -> None:
+        """Cut all connections and stop."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "log").read_text()
+        try:
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def running():
+    """Make a cluster, run it, and remove it; skip the test where PostgreSQL's programs are missing."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("the programs of a PostgreSQL server (initdb, postgres) are not installed")
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    # where whoever runs it instead of root gets to, and not too deep for the name of a socket
+    folder = Path(tempfile.mkdtemp(prefix="runbook-pg-", dir="/tmp" if os.geteuid() == 0 else None))
+    try:
+        owner = own(folder)
+        command = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, **owner)
+        server = Postgres(binaries, folder, owner)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _binaries() -> Path | None:
+    found = shutil.which("initdb")
+    installed = [Path(found).resolve().parent] if found else []
+    installed += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))[::-1]
+    return next((path for path in installed if (path / "initdb").exists() and (path / "postgres").exists()), None)
+
+
+def own(folder: Path) -> dict[str, object]:
+    """Give the folder to somebody else if this is root, as whom PostgreSQL refuses to run."""
+    if os.geteuid() != 0:
+        return {}
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    entry = names.get("postgres") or names["nobody"]
+    os.chown(folder, entry.pw_uid, entry.pw_gid)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A running PostgreSQL, shared by all tests."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres):
+    """The URL of a fresh database on PostgreSQL."""
+    url = postgres.fresh()
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture
+def another_postgres_url(postgres):
+    """The URL of one more fresh database on PostgreSQL."""
+    url = postgres.fresh()
+    yield url
+    postgres.drop(url)

@@ -1,0 +1,58 @@
+"""The doubles that the package ships for its users' tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from airplane_runbooks import Airplane, ClientClosed, ConnectError
+from airplane_runbooks._call.pipeline import run_blocking
+from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
+from airplane_runbooks.testing.conformance import request_to
+
+
+def client(transport: FakeTransport) -> Airplane:
+    return Airplane("tkn_test", transport=transport, clock=FakeClock())
+
+
+def test_a_script_is_used_up_in_its_order() -> None:
+    transport = FakeTransport([ConnectError("refused"), json_response({"sessionID": "ses1"})])
+    assert client(transport).runbooks.execute(slug="x").session_id == "ses1"
+    assert len(transport.requests) == len(transport.timeouts) == 2
+    assert repr(transport) == "<FakeTransport, 2 requests>"
+
+
+def test_a_request_beyond_the_script_fails_the_test_and_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"no answer left for <Request POST .*/runbooks/execute attempt=1>"):
+        client(FakeTransport()).runbooks.execute(slug="x")
+
+
+def test_a_handler_sees_each_request() -> None:
+    transport = FakeTransport(lambda request: json_response({"sessionID": request.operation}))
+    assert client(transport).runbooks.execute(slug="x").session_id == "runbooks.execute"
+
+
+def test_a_closed_transport_refuses() -> None:
+    transport = FakeTransport([json_response({})])
+    transport.close()
+    assert transport.closed
+    with pytest.raises(ClientClosed):
+        client(transport).runbooks.execute(slug="x")
+
+
+def test_a_transport_has_an_async_face_that_shares_everything() -> None:
+    transport = FakeTransport([json_response({}, status=202)])
+    face = transport.as_async()
+    assert run_blocking(face.send(request_to("http://localhost"), 5)).status == 202
+    assert repr(face) == "<FakeTransport, 1 requests>.as_async()"
+    run_blocking(face.aclose())
+    assert transport.closed
+    assert transport.timeouts == [5]
+
+
+def test_a_clock_moves_only_when_it_is_told_to() -> None:
+    clock = FakeClock(now=10, wall=1000)
+    assert (clock.now(), clock.wall()) == (10, 1000)
+    clock.advance(5)
+    assert (clock.now(), clock.wall()) == (15, 1005)
+    clock.close()
+    assert clock.sleeps == []

@@ -1,0 +1,111 @@
+"""What the connections of the transport on aiohttp do beyond the contract of transports."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from airplane_runbooks import ConnectionLost
+from airplane_runbooks.testing.conformance import request_to
+from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
+from airplane_runbooks.transports.aiohttp._connection import Exchange, Wire
+from airplane_runbooks.transports.aiohttp._connector import Way, _secured
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+
+
+def test_an_attempt_is_one_attempt_although_its_connection_was_used_before() -> None:
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.read_request())
+        peer.send(reply())
+        seen.append(peer.read_request())
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        await transport.send(request_to(origin, None), 5)
+        with pytest.raises(ConnectionLost) as caught:
+            await transport.send(request_to(origin, None), 5)
+        assert caught.value.sent is None
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("wait", ["asleep", "busy"])
+def test_what_arrives_between_requests_costs_the_connection(wait: str) -> None:
+    """The loop reads it while it has nothing to do; if it was busy, the bytes are still in the socket."""
+
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            peer.send(reply(b"good"))
+            time.sleep(0.05)
+            peer.send(reply(b"evil"))
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        for _ in range(3):
+            assert (await transport.send(request_to(origin), 5)).body == b"good"
+            if wait == "asleep":
+                await asyncio.sleep(0.1)
+            else:
+                time.sleep(0.1)  # noqa: ASYNC251  # to block the loop is what this is about
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+        assert server.connections == 3
+
+
+def test_a_server_that_answers_before_it_is_asked_is_heard() -> None:
+    """As one that is overloaded may do, with a 503."""
+
+    def script(peer: Peer) -> None:
+        peer.send(reply(status="503 Service Unavailable", headers=b"connection: close\r\n"))
+        peer.stay_silent()
+
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        for _ in range(20):  # before and after the request has left
+            assert (await transport.send(request_to(origin), 5)).status == 503
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+
+
+def test_early_bytes_are_read_first() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        transport, wire = await loop.create_connection(lambda: Wire(loop), "127.0.0.1", server.port)
+        wire.data_received(reply(b"early"))
+        exchange = Exchange(loop, 100)
+        await wire.carry(exchange, "GET", "/", {}, None)
+        assert exchange.result().body == b"early"
+        transport.abort()
+        await asyncio.sleep(0)
+
+    with HostileServer(Peer.stay_silent) as server:
+        asyncio.run(scenario())
+
+
+def test_a_connection_that_was_closed_at_once_sends_nothing() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(ConnectionLost) as caught:
+            await Wire(loop).carry(Exchange(loop, 100), "GET", "/", {}, None)
+        assert caught.value.sent is False
+
+    asyncio.run(scenario())
+
+
+def test_a_tunnel_that_is_closed_before_it_is_used_is_no_connection() -> None:
+    async def scenario() -> None:
+        with pytest.raises(ConnectionResetError, match="the proxy closed"):
+            await _secured(Wire(asyncio.get_running_loop()), Way("https://api.test", None, None))
+
+    asyncio.run(scenario())

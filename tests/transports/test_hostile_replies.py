@@ -1,0 +1,283 @@
+"""Replies made to be read for ever: no caller is held past its deadline by one, and no event loop for long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airplane_runbooks import (
+    Airplane,
+    AirplaneError,
+    AsyncAirplane,
+    DeadlineExceeded,
+    DecodeError,
+    Headers,
+    NotFound,
+    Response,
+)
+from airplane_runbooks.testing import FakeTransport
+from airplane_runbooks.testing.hostile import HostileServer, always, reply
+from tests.support.timing import TIMED
+
+MIB = 1024 * 1024
+LONGEST_HOLD = 0.25  # seconds that an event loop may be held: five times what is meant, as machines differ
+
+PARAMETER = b'{"slug":"a","type":"object","params":[%s]}'
+
+
+class TookTooLong(AssertionError):
+    """The machine may have been busy: it is worth another try."""
+
+
+def nested(depth: int) -> bytes:
+    inner = b""
+    for _ in range(depth):
+        inner = PARAMETER % inner
+    return inner
+
+
+BODIES: dict[str, bytes] = {
+    "a list of 40,001 runs": b'{"runs":[' + b"{}," * 40_000 + b"{}]}",
+    "a list of 40,001 sessions": b'{"sessions":[' + b'{"status":""},' * 40_000 + b'{"status":""}]}',
+    "a list of 40,001 sessions that fails at its end": b'{"sessions":[' + b'{"status":""},' * 40_000 + b"{}]}",
+    "a list of 40,001 prompts": b'{"prompts":[' + b'{"id":""},' * 40_000 + b"{}]}",
+    "a session with 500,000 parameters": b'{"status":"","params":[' + b"{}," * 500_000 + b"{}]}",
+    "a session with a thousand parameters of a thousand": (
+        b'{"status":"","params":[' + b",".join([PARAMETER % b",".join([b"{}"] * 900)] * 900) + b"]}"
+    ),
+    "a run with an unreadable member at its end": b'{"id":"","status":"","params":['
+    + b'{"slug":"a"},' * 999
+    + b'{}],"timeout":"soon"}',
+    "parameters in parameters": b'{"status":"","params":[' + nested(5_000) + b"]}",
+    "arrays in arrays": b'{"output":' + b"[" * 2_000_000,
+    "objects in objects": b'{"output":' + b'{"a":' * 1_000_000,
+    "empty arrays": b'{"output":[' + b"[]," * 3_000_000 + b"0]}",
+    "numbers that take long to read": b'{"output":[' + b"1e300," * 1_000_000 + b"0]}",
+    "a few numbers that take long to read": b'{"output":[' + b"1e300," * 20_000 + b"0]}",
+    "one number of ten million digits": b'{"output":' + b"1" * 10_000_000 + b"}",
+    "numbers of four thousand digits": b'{"output":[' + (b"1" * 4_000 + b",") * 2_500 + b"0]}",
+    "a million different keys": b'{"status":"","paramValues":{'
+    + b",".join(b'"%x":0' % n for n in range(10**6))
+    + b"}}",
+    "one key a million times": b'{"status":"","status":' + b'"","status":' * 10**6 + b'""}',
+    "blanks": b'{"output":' + b" " * (20 * MIB) + b"0}",
+    "older names": b'{"status":"",' + b'"creatorID":"",' * 10**6 + b'"id":""}',
+}
+
+CALLS: list[Callable[[Any], Any]] = [
+    lambda a: a.sessions.list_page(),
+    lambda a: a.sessions.get("ses1"),
+    lambda a: a.runs.list_page(limit=2),
+    lambda a: a.runs.get("run1"),
+    lambda a: a.runs.get_outputs("run1"),
+    lambda a: a.prompts.list("run1"),
+    lambda a: a.prompts.get("pmt1"),
+    lambda a: a.runbooks.execute(slug="hello"),
+]
+
+packed = pytest.mark.parametrize("body", [pytest.param(gzip.compress(body), id=name) for name, body in BODIES.items()])
+
+
+def answer(packed_body: bytes, status: str = "200 OK") -> bytes:
+    return reply(packed_body, status=status, headers=b"Content-Type: application/json\r\nContent-Encoding: gzip\r\n")
+
+
+@TIMED
+@packed
+def test_a_sync_call_is_over_by_its_deadline_whatever_the_reply(body: bytes) -> None:
+    with HostileServer(always(answer(body))) as server, client_of(server) as airplane:
+        for call in CALLS:
+            started = time.monotonic()
+            with contextlib.suppress(AirplaneError):
+                call(airplane)
+            if (elapsed := time.monotonic() - started) > 2.0:
+                raise TookTooLong(f"{elapsed:.1f} s")
+
+
+@TIMED
+@packed
+def test_an_async_call_is_over_by_its_deadline_and_holds_no_loop(body: bytes) -> None:
+    async def scenario(origin: str) -> None:
+        async with AsyncAirplane("tkn_test", base_url=f"{origin}/v0", timeout=1.0) as airplane:
+            for call in CALLS:
+                started = time.monotonic()
+                held = asyncio.create_task(longest_hold())
+                await asyncio.gather(call(airplane), return_exceptions=True)
+                held.cancel()
+                if (elapsed := time.monotonic() - started) > 2.0 or await held > LONGEST_HOLD:
+                    raise TookTooLong(f"{elapsed:.1f} s, {await held:.2f} s in one piece")
+
+    with HostileServer(always(answer(body))) as server:
+        asyncio.run(scenario(server.origin))
+
+
+async def longest_hold() -> float:
+    """Return for how many seconds of work this loop was held in one piece, once cancelled.
+
+    It is this process's own work that counts: other tests are busy on the same machine.
+    """
+    longest, last = 0.0, time.process_time()
+    try:
+        while True:
+            await asyncio.sleep(0.005)
+            now = time.process_time()
+            longest, last = max(longest, now - last), now
+    except asyncio.CancelledError:
+        return max(longest, time.process_time() - last)
+
+
+def client_of(server: HostileServer) -> Airplane:
+    return Airplane("tkn_test", base_url=f"{server.origin}/v0", timeout=1.0)
+
+
+@TIMED
+@packed
+def test_the_body_of_an_error_holds_nobody_up_either(body: bytes) -> None:
+    with HostileServer(always(answer(body, "404 Not Found"))) as server, client_of(server) as airplane:
+        started = time.monotonic()
+        with pytest.raises(NotFound):
+            airplane.runs.get("run1")
+        if (elapsed := time.monotonic() - started) > 2.0:
+            raise TookTooLong(f"{elapsed:.1f} s")
+
+
+def client(body: bytes, **options: Any) -> Airplane:
+    return Airplane("tkn_test", transport=FakeTransport([Response(status=200, headers=HEADERS, body=body)]), **options)
+
+
+HEADERS = Headers({"content-type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    ("body", "call", "problem"),
+    [
+        (
+            BODIES["a list of 40,001 runs"],
+            lambda a: a.runs.list_page(limit=2),
+            r"`runs` has 40,001 items; at most 1,000",
+        ),
+        (
+            b'{"status":"","params":[' + b",".join([PARAMETER % b",".join([b"{}"] * 900)] * 30) + b"]}",
+            lambda a: a.sessions.get("ses1"),
+            "more than 20,000 objects",
+        ),
+        (
+            b'{"status":"","params":[' + b"{}," * 1_000 + b"{}]}",
+            lambda a: a.sessions.get("s"),
+            "`params` has 1,001 items",
+        ),
+        (
+            b'{"sessions":[{"status":"","params":[' + b"{}," * 1_000 + b"{}]}]}",
+            lambda a: a.sessions.list_page(),
+            "`params` has 1,001 items",
+        ),
+        (b'{"output":[' + b"1e300," * 3_000 + b"1e400]}", lambda a: a.runs.get_outputs("run1"), "out of range"),
+        (BODIES["empty arrays"], lambda a: a.runs.get_outputs("run1"), "too many values"),
+        (BODIES["blanks"], lambda a: a.runs.get_outputs("run1"), "at most 16,777,216 are decoded"),
+    ],
+)
+def test_what_is_too_large_is_refused_by_name_and_the_reply_is_kept(
+    body: bytes, call: Callable[[Airplane], Any], problem: str
+) -> None:
+    with client(body) as airplane, pytest.raises(DecodeError, match=problem) as caught:
+        call(airplane)
+
+    assert caught.value.response.body in (body, b"")  # too large a one is not searched for the key, and so not kept
+    assert caught.value.maybe_processed
+
+
+def test_a_full_list_is_read() -> None:
+    run = {"id": "run1", "status": "Active", "params": [{"slug": "a"}] * 10, "createdAt": "2022-01-11 22:32:45+00"}
+    with client(json.dumps({"runs": [run] * 1_000}).encode()) as airplane:
+        assert len(airplane.runs.list_page()) == 1_000
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "x" * (15 * MIB),
+        "a,b,c\n" * MIB,
+        json.dumps([{"a": 1, "b": ["c"]}] * 100_000),
+        [{"id": n, "name": "ada", "at": "2022-01-11T22:32:45Z", "share": 0.5} for n in range(20_000)],
+        [1e300] * 5_000 + [1.5e-7] * 5_000,
+        [10**40] * 1_000,
+        {f"key{n}": n for n in range(50_000)},
+    ],
+    ids=["a text", "a table as text", "JSON as text", "a table", "exponents", "long numbers", "many keys"],
+)
+def test_large_outputs_of_ordinary_kinds_are_read_whole(output: Any) -> None:
+    with client(json.dumps({"output": output}).encode()) as airplane:
+        assert airplane.runs.get_outputs("run1").output == output
+
+
+def test_a_large_reply_to_a_call_without_a_deadline_is_read_whole() -> None:
+    with client(json.dumps({"output": "x" * MIB}).encode(), timeout=None) as airplane:
+        assert airplane.runs.get_outputs("run1").output == "x" * MIB
+
+
+def test_a_large_reply_that_cannot_be_read_in_time_ends_with_the_deadline() -> None:
+    """The walk looks at the clock itself: a sync call has nobody else to do so."""
+    run = (
+        b'{"run":{"runID":"r","status":"","parameters":{"parameters":[' + b",".join([b'{"slug":"abc"}'] * 900) + b"]}}}"
+    )
+
+    class Late(FakeTransport):
+        def send(self, request: Any, timeout: float | None, /) -> Response:
+            time.sleep(0.05)  # the deadline passes
+            return super().send(request, timeout)
+
+    body = b'{"runs":[' + b",".join([run] * 20) + b"]}"
+    transport = Late([Response(status=200, headers=HEADERS, body=body)])
+    problem = r"runs\.list succeeded, but its reply took too long"
+    airplane = Airplane("tkn_test", transport=transport, timeout=0.03)
+    with airplane, pytest.raises(DeadlineExceeded, match=problem) as caught:
+        airplane.runs.list_page()
+
+    assert caught.value.maybe_processed
+    assert isinstance(caught.value, TimeoutError)
+
+
+ANSWERS = [
+    *(reply(body) for body in (b"", b"null", b"[]", b"<html>done</html>", b'{"id":7}', b"\xff", b"[" * 9_999)),
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_call_that_returns_nothing_reads_nothing(answer: bytes) -> None:
+    with HostileServer(always(answer)) as server, client_of(server) as airplane:
+        airplane.runs.cancel("run1")
+        assert airplane.prompts.submit("pmt1", values={"ok": True}).id == "pmt1"
+        assert airplane.prompts.cancel("pmt1").id == "pmt1"
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_async_call_that_returns_nothing_reads_nothing(answer: bytes) -> None:
+    async def scenario(origin: str) -> None:
+        async with AsyncAirplane("tkn_test", base_url=f"{origin}/v0") as airplane:
+            await airplane.runs.cancel("run1")
+            assert (await airplane.prompts.submit("pmt1", values={"ok": True})).id == "pmt1"
+            assert (await airplane.prompts.cancel("pmt1")).id == "pmt1"
+
+    with HostileServer(always(answer)) as server:
+        asyncio.run(scenario(server.origin))
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"sessionID":null}', b'{"sessionID":""}', b'{"sessionID":7}'])
+def test_a_start_without_an_id_is_an_error_that_keeps_the_reply(body: bytes) -> None:
+    with client(body) as airplane, pytest.raises(DecodeError, match=r"runbooks\.execute succeeded") as caught:
+        airplane.runbooks.execute(slug="hello")
+    with client(body.replace(b"session", b"run")) as airplane, pytest.raises(DecodeError, match=r"tasks\.execute"):
+        airplane.tasks.execute(slug="hello")
+
+    assert caught.value.response.body == body
+    assert caught.value.idempotency_key is not None
+    assert caught.value.maybe_processed

@@ -1,0 +1,46 @@
+"""Connections that are not in use: closed where their server cannot be trusted to be in step."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from airplane_runbooks import ConfigurationError, ConnectError
+from airplane_runbooks.testing import FakeTransport
+from airplane_runbooks.testing.conformance import request_to
+from airplane_runbooks.testing.hostile import HostileServer, always, reply
+from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.threaded import ThreadedTransport
+from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
+
+
+def test_a_malformed_origin_is_no_connection_already_when_it_is_prepared() -> None:
+    transport = Urllib3Transport()
+    with pytest.raises(ConnectError, match="no connection"):
+        transport.prepare("http://[::1")
+
+
+@pytest.mark.parametrize("make", [Urllib3Transport, AiohttpTransport, ThreadedTransport])
+def test_idle_connections_of_an_origin_never_used_need_no_closing(make: Any) -> None:
+    make().close_idle("http://api.test")
+
+
+def test_a_given_transport_needs_one_thread_at_least() -> None:
+    with pytest.raises(ConfigurationError, match="at least 1"):
+        ThreadedTransport(FakeTransport(), pool_size=0)
+
+
+def test_other_origins_keep_their_idle_connections() -> None:
+    async def scenario(origin: str) -> None:
+        transport = AiohttpTransport()
+        for other in ("http://api.test", origin):
+            await transport.send(request_to(origin), 5)
+            transport.close_idle(other)
+        await transport.send(request_to(origin), 5)
+        await transport.aclose()
+
+    with HostileServer(always(reply())) as server:
+        asyncio.run(scenario(server.origin))
+        assert server.connections == 2

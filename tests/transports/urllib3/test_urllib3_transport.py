@@ -1,0 +1,215 @@
+"""The default transport keeps the contract of transports, and what it promises beyond it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import traceback
+from typing import Any
+
+import pytest
+
+from airplane_runbooks import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
+from airplane_runbooks.testing.conformance import (
+    KEY,
+    AsyncTransportConformance,
+    TookTooLong,
+    TransportConformance,
+    request_to,
+    within,
+)
+from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
+from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
+from airplane_runbooks.transports.urllib3._transport import _forget_connections as forget_connections
+from tests.support.timing import TIMED
+
+pytestmark = TIMED
+
+
+class TestUrllib3Transport(TransportConformance):
+    def make(self, **options: Any) -> Urllib3Transport:
+        return Urllib3Transport(**options)
+
+
+@pytest.mark.parametrize("options", [{"pool_size": 0}, {"max_response_bytes": 0}])
+def test_limits_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="at least 1"):
+        Urllib3Transport(**options)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Peer.reset,
+        after_request(Peer.reset),
+        after_request(lambda peer: peer.send(b"garbage")),
+        after_request(lambda peer: peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"), Peer.reset),
+        Peer.stay_silent,
+    ],
+)
+def test_a_traceback_with_local_variables_shows_no_key(script: Any) -> None:
+    transport = Urllib3Transport()
+    with HostileServer(script) as server, pytest.raises(TransportError) as caught:
+        transport.send(request_to(server.origin), 0.3)
+    transport.close()
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert KEY not in shown
+    assert "urlopen" in shown
+
+
+def test_a_refused_connection_shows_no_key_either() -> None:
+    with HostileServer(Peer.stay_silent) as server:
+        request = request_to(server.origin)
+    with pytest.raises(ConnectError) as caught:
+        Urllib3Transport().send(request, 5)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert KEY not in shown
+
+
+def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
+    transport = Urllib3Transport()
+    with HostileServer(always(reply())) as server:
+        transport.send(request_to(server.origin), 10)
+        assert server.connections == 1
+        pid = os.fork()
+        if pid == 0:
+            status = transport.send(request_to(server.origin), 10).status
+            os._exit(0 if status == 200 else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        transport.send(request_to(server.origin), 10)
+        assert server.connections == 2
+    transport.close()
+
+
+def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
+    """What a fork does to the child's transports, done here."""
+    transport = Urllib3Transport()
+    with HostileServer(always(reply())) as server:
+        transport.send(request_to(server.origin), 10)
+        forget_connections()
+        transport.send(request_to(server.origin), 10)
+        assert server.connections == 2
+    transport.close()
+
+
+def test_an_answer_is_taken_although_the_request_could_not_be_sent_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = socket.socket.sendall
+
+    def break_off(*_: Any) -> None:
+        raise BrokenPipeError
+
+    def sendall(*arguments: Any) -> None:
+        (break_off if threading.current_thread() is threading.main_thread() else send)(*arguments)
+
+    def script(peer: Peer) -> None:
+        peer.send(reply(status="413 Too Large"))
+        peer.stay_silent()
+
+    monkeypatch.setattr(socket.socket, "sendall", sendall)
+    transport = Urllib3Transport()
+    with HostileServer(script) as server:
+        assert transport.send(request_to(server.origin), 10).status == 413
+    transport.close()
+
+
+def test_the_conformance_test_says_how_long_it_took_what_is_late() -> None:
+    with within(10):
+        pass
+    with pytest.raises(TookTooLong, match=r"took \d+\.\d{3} s"), within(-1):
+        pass
+
+
+@pytest.mark.parametrize("case", [TransportConformance, AsyncTransportConformance])
+def test_the_conformance_test_wants_to_know_what_to_test(case: Any) -> None:
+    with pytest.raises(NotImplementedError):
+        case().make()
+
+
+def test_addresses_are_tried_in_turn_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address refuses, the second answers; all of them together get no more than the timeout."""
+    with HostileServer(always(reply())) as server, socket.create_server(("127.0.0.1", 0)) as other:
+        dead = other.getsockname()[1]
+        other.close()
+        addresses = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", dead)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: addresses)
+        transport = Urllib3Transport()
+        assert transport.send(request_to(server.origin), 10).status == 200
+        transport.close()
+
+
+def test_a_name_without_addresses_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [])
+    with pytest.raises(ConnectError, match="no address"):
+        Urllib3Transport().send(request_to("http://localhost"), 10)
+
+
+def test_an_address_that_swallows_packets_does_not_outlast_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener whose backlog is full drops further handshakes, as a firewall does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda *_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 3
+        )
+        with within(0.5), pytest.raises(AttemptTimeout) as caught:
+            Urllib3Transport().send(request_to(f"http://localhost:{address[1]}"), 0.5)
+        assert caught.value.sent is False
+        for filler in fillers:
+            filler.close()
+
+
+def test_no_timeout_means_to_wait() -> None:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.drip(reply(b"slow"), every=0.01)
+
+    transport = Urllib3Transport()
+    with HostileServer(script) as server:
+        assert transport.send(request_to(server.origin), None).body == b"slow"
+    transport.close()
+
+
+def test_a_pool_closed_under_a_waiting_request_says_so() -> None:
+    transport = Urllib3Transport(pool_size=1)
+    asked = threading.Event()
+    errors: list[BaseException] = []
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        asked.set()
+        peer.stay_silent()
+
+    def send(origin: str) -> None:
+        try:
+            transport.send(request_to(origin), 0.5)
+        except (ClientClosed, TransportError) as error:
+            errors.append(error)
+
+    with HostileServer(script) as server:
+        thread = threading.Thread(target=send, args=(server.origin,))
+        thread.start()
+        asked.wait(10)
+        transport.close()
+        with pytest.raises(ClientClosed):
+            transport.send(request_to(server.origin), 5)
+        thread.join()
+    assert isinstance(errors[0], AttemptTimeout)
+
+
+def test_a_pool_closed_between_lookup_and_use_says_so() -> None:
+    transport = Urllib3Transport()
+    with HostileServer(always(reply())) as server:
+        transport.prepare(server.origin)
+        transport.prepare(server.origin)
+        transport._routes[server.origin].pool.close()
+        with pytest.raises(ClientClosed):
+            transport.send(request_to(server.origin), 5)
