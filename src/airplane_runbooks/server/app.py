@@ -22,7 +22,7 @@ from .authoring.catalog import Catalog
 from .authoring.decorators import Registry, Runbook, Task
 from .engine.interface import Engine
 from .engine.local import LocalEngine
-from .errors import Refused
+from .errors import ApiError
 from .observers.tracing import Tracing
 from .secrets.key_file import find_vault
 from .service.backend import Backend
@@ -190,7 +190,7 @@ def application(
             *Pages(Site(backend, users, guesses), limits, threads, arrivals).routes,
         ],
         middleware=[Middleware(Gate, limits, front, hosts)],
-        exception_handlers={Refused: refuse, HTTPException: _refuse_route},
+        exception_handlers={ApiError: refuse, HTTPException: _refuse_route},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

@@ -1,4 +1,4 @@
-"""Why a call of the API is refused. Each class knows the status that tells a client so."""
+"""Errors that callers of the API get, each with its HTTP status."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from typing import ClassVar
 
 
-class Refused(Exception):
-    """A call that is not carried out. `code` is for machines and never changes; the message is for people."""
+class ApiError(Exception):
+    """Refusal or failure of a call. `code` is for programs and never changes; the message is for people."""
 
     status: ClassVar[int] = 400
     retryable: ClassVar[bool] = False
@@ -19,41 +19,41 @@ class Refused(Exception):
         self.message = message
 
 
-class Invalid(Refused):
-    """The call makes no sense as it is, today or tomorrow."""
+class Invalid(ApiError):
+    """The call is invalid and will stay so."""
 
 
-class Unauthorized(Refused):
+class Unauthorized(ApiError):
     """The call carries no valid key."""
 
     status = 401
 
 
-class Forbidden(Refused):
-    """The user is known, and not allowed to."""
+class Forbidden(ApiError):
+    """The user is known, but may not make this call."""
 
     status = 403
 
 
-class NotFound(Refused):
-    """Nothing of that ID or slug exists."""
+class NotFound(ApiError):
+    """No object has this ID or slug."""
 
     status = 404
 
 
-class Conflict(Refused):
+class Conflict(ApiError):
     """The object's state forbids the call for good."""
 
     status = 409
 
 
-class Held(Refused):
+class Held(ApiError):
     """The session is held until a server has the code for it."""
 
     status = 423
 
 
-class KeyBusy(Refused):
+class KeyBusy(ApiError):
     """The first call with this idempotency key has not been answered yet. It has at most `seconds` left."""
 
     status = 409
@@ -64,41 +64,41 @@ class KeyBusy(Refused):
         self.retry_after = max(1, math.ceil(seconds))
 
 
-class Misdirected(Refused):
-    """The request means another server."""
+class WrongHost(ApiError):
+    """The request names a host that this server does not serve."""
 
     status = 421
 
 
-class HeadTooLarge(Refused):
+class HeadTooLarge(ApiError):
     """The request's line and headers exceed the limits."""
 
     status = 431
 
 
-class TooLarge(Refused):
+class TooLarge(ApiError):
     """The body exceeds the limit, before or after decompression."""
 
     status = 413
 
 
-class TooSlow(Refused):
+class TooSlow(ApiError):
     """The body did not arrive in time."""
 
     status = 408
     retryable = True
 
 
-class TooMany(Refused):
-    """More calls are being answered than the server takes on."""
+class TooMany(ApiError):
+    """The server is answering as many calls as it may at a time."""
 
     status = 429
     retryable = True
     retry_after = 1
 
 
-class WrongKeys(Refused):
-    """There were too many wrong keys lately. A right one would not be refused, so trying this one again is no use."""
+class WrongKeys(ApiError):
+    """Too many wrong keys were shown lately. A right key is never refused, so a retry with this one is useless."""
 
     status = 429
 
@@ -107,7 +107,7 @@ class WrongKeys(Refused):
         self.retry_after = retry_after
 
 
-class Closing(Refused):
+class Closing(ApiError):
     """The server is about to stop."""
 
     status = 503
@@ -115,24 +115,24 @@ class Closing(Refused):
     retry_after = 1
 
 
-class Overloaded(Refused):
-    """More connections are open than the server keeps."""
+class Overloaded(ApiError):
+    """As many connections are open as the server may keep."""
 
     status = 503
     retryable = True
     retry_after = 1
 
 
-class Unready(Refused):
-    """The server lives, but can do nothing for now."""
+class Unavailable(ApiError):
+    """The server runs, but cannot work for now."""
 
     status = 503
     retryable = True
     retry_after = 1
 
 
-class Defect(Refused):
-    """The server has failed, and nobody knows how far it got."""
+class InternalError(ApiError):
+    """The server failed at an unknown point of the call."""
 
     status = 500
     retryable = True

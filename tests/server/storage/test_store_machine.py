@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from airplane_runbooks.models import RunStatus, SessionStatus
-from airplane_runbooks.server.errors import Refused
+from airplane_runbooks.server.errors import ApiError
 from airplane_runbooks.server.storage import sql_store
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.interface import RunQuery, SessionQuery
@@ -99,7 +99,7 @@ class Stores(RuleBasedStateMachine):
     def outcome(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             result = call(*args, **kwargs)
-        except Refused as problem:
+        except ApiError as problem:
             return type(problem), problem.code, problem.message
         return list(result) if isinstance(result, (list, tuple)) else result
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from ..errors import Refused
+from ..errors import ApiError
 from ..logs import describe
 from ..secrets.vault import VaultError
 from ..storage.errors import DatabaseClosed
@@ -49,7 +49,7 @@ def apart(ended: Callable[[Halt], Halt] = lambda halt: halt) -> Generator[None]:
 
 def trouble(problem: Exception) -> EngineTrouble:
     """Return what the server's own trouble is known as."""
-    passes = problem.retryable if isinstance(problem, Refused) else isinstance(problem, _PASSING)
+    passes = problem.retryable if isinstance(problem, ApiError) else isinstance(problem, _PASSING)
     return EngineTrouble(describe(problem), passes=passes)
 
 

@@ -32,7 +32,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from ...models import RunStatus
 from ...telemetry.guard import Mishaps
 from ...version import __version__
-from ..errors import Refused
+from ..errors import ApiError
 from ..logs import class_name
 from ..storage.records import (
     Outcome,
@@ -101,7 +101,7 @@ class Tracing:
         parent = self._extracted(headers)
         attributes: Attributes = {"http.request.method": method, "http.route": route, "url.path": route}
         span = self._start(f"{method} {route}", parent, attributes, kind=SpanKind.SERVER)
-        with _Current(span, parent, self._mishaps, may_raise=(Refused,)):
+        with _Current(span, parent, self._mishaps, may_raise=(ApiError,)):
             yield Exchange(span, self._mishaps)
 
     def started(self, run: Run) -> str:

@@ -78,7 +78,7 @@ class Base(Protocol):
 
 
 class Backend:
-    """Starts and cancels executions, answers prompts, and finds what there is. All methods raise Refused.
+    """Starts and cancels executions, answers prompts, and finds what there is. All methods raise ApiError.
 
     `environments` are the slugs served, any if None; the first of them, else `prod`, is the default. `database` is what
     the store, the keys and the sign-outs are in, and closed in the end. `server_id` tells it from other databases.

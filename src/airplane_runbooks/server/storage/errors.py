@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import Refused
+from ..errors import ApiError
 
 
 class DatabaseError(Exception):
@@ -25,7 +25,7 @@ class DatabaseTooNew(DatabaseError):
     """A newer version of this package has written the database."""
 
 
-class DatabaseUnavailable(DatabaseError, Refused):
+class DatabaseUnavailable(DatabaseError, ApiError):
     """The database does not answer, or not in time. Whether what was to be written has been is not always known."""
 
     status = 503
@@ -33,7 +33,7 @@ class DatabaseUnavailable(DatabaseError, Refused):
     retry_after = 1
 
     def __init__(self, message: str = "the database does not answer") -> None:
-        Refused.__init__(self, "database_unavailable", message)
+        ApiError.__init__(self, "database_unavailable", message)
 
 
 class DatabaseClosed(DatabaseUnavailable):

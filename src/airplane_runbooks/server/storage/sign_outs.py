@@ -19,7 +19,7 @@ _CLEAN = sa.delete(SIGN_OUTS).where(SIGN_OUTS.c.id.in_(_past.limit(_BATCH).with_
 
 
 class SqlSignOuts:
-    """Remembers which sign-ins are over, for as long as their cookies would hold. All methods raise Refused."""
+    """Remembers which sign-ins are over, for as long as their cookies would hold. All methods raise ApiError."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

@@ -33,7 +33,7 @@ class Arrivals:
         self._arriving: Counter[str] = Counter()  # touched by the event loop only
 
     async def read(self, request: Request, limit: int, user_id: str) -> bytes:
-        """Read a body of at most `limit` bytes. Raises Refused, or Starlette's ClientDisconnect."""
+        """Read a body of at most `limit` bytes. Raises ApiError, or Starlette's ClientDisconnect."""
         check_length(request, limit)
         if self._arriving[user_id] >= self._most:
             raise TooMany("too_many_requests", "too many bodies are being sent with this key at a time")
@@ -60,7 +60,7 @@ class Lobby:
         self._waiting: dict[asyncio.Timeout, None] = {}  # in the order of their arrival
 
     async def read(self, request: Request, limit: int) -> bytes:
-        """Read a body of at most `limit` bytes. Raises Refused, or Starlette's ClientDisconnect."""
+        """Read a body of at most `limit` bytes. Raises ApiError, or Starlette's ClientDisconnect."""
         check_length(request, limit)
         try:
             async with asyncio.timeout(self._patience) as wait:
@@ -99,7 +99,7 @@ async def _read(request: Request, limit: int) -> bytes:
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """Undo a Content-Encoding, up to `limit` bytes. Raises Refused."""
+    """Undo a Content-Encoding, up to `limit` bytes. Raises ApiError."""
     encoding = encoding.strip().lower()
     if not body or encoding in ("", "identity"):
         return body

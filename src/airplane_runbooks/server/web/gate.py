@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import (
+    ApiError,
     Closing,
-    Defect,
     HeadTooLarge,
-    Misdirected,
-    Refused,
+    InternalError,
+    WrongHost,
 )
 from ..logs import describe
 from .api.endpoint import refuse
@@ -74,7 +74,7 @@ class Gate:
         if self._hosts is None or scope["path"] in PROBES or host is None:  # browsers, the danger, always name one
             return
         if host_name(host) not in self._hosts:
-            raise Misdirected("misdirected_request", "this server does not go by the host name of the request")
+            raise WrongHost("misdirected_request", "this server does not go by the host name of the request")
 
 
 def allowed(hosts: Iterable[str]) -> frozenset[str]:
@@ -92,10 +92,10 @@ def host_name(host: str) -> str:
     return name if colon and port.isdigit() else host.lower()
 
 
-def _as_refusal(problem: BaseException, call: str) -> Refused:
-    if isinstance(problem, Refused):
+def _as_refusal(problem: BaseException, call: str) -> ApiError:
+    if isinstance(problem, ApiError):
         return problem
     if isinstance(problem, asyncio.CancelledError):  # by a server that closes and has waited long enough
         return Closing("closing", "the server is closing")
     logger.error("%s: %s", ascii(call[:100]), describe(problem))
-    return Defect("internal_error", "the server failed to answer")
+    return InternalError("internal_error", "the server failed to answer")

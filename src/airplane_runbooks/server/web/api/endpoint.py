@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...errors import (
-    Defect,
+    ApiError,
+    InternalError,
     Invalid,
-    Refused,
     Unauthorized,
 )
 from ...logs import describe
@@ -119,7 +119,7 @@ class Api:
         with self._backend.tracing.request(method, path, call.headers) as exchange:
             try:
                 reply = self._answer(method, path, handler, call)
-            except Refused as problem:
+            except ApiError as problem:
                 exchange.answered(problem.status)
                 raise
             exchange.answered(reply.status)
@@ -133,11 +133,11 @@ class Api:
             key = call.headers.get(KEY_HEADER) if method == "POST" else None
             reply = self._handle_once(path, handler, call, key) if key else self._handle(handler, call)
             return in_strings(reply) if wants_strings(call.headers) else reply
-        except Refused:
+        except ApiError:
             raise
         except Exception as problem:  # noqa: BLE001 - the caller learns that it was not their fault, and no more
             logger.error("%s %s: %s", method, path, describe(problem))  # noqa: TRY400 - see describe
-            raise Defect("internal_error", "the server failed to answer") from None
+            raise InternalError("internal_error", "the server failed to answer") from None
 
     def _handle(self, handler: Handler, call: Call) -> Reply:
         return Reply(200, msgspec.json.encode(handler(self._backend, call)))
@@ -158,7 +158,7 @@ class Api:
         origin = msgspec.structs.replace(call.origin, seed=claim.seed)
         try:
             reply = self._handle(handler, call._replace(origin=origin))
-        except Refused as problem:
+        except ApiError as problem:
             if problem.status < 500:
                 self._backend.keys.settle(key, None)
             raise
@@ -194,7 +194,7 @@ def respond(request: Request, reply: Reply, headers: Mapping[str, str] | None = 
 
 def refuse(request: Request, problem: Exception) -> Response:
     """Send the refusal of a call, and say whether trying again makes sense."""
-    if not isinstance(problem, Refused):
+    if not isinstance(problem, ApiError):
         raise problem
     # without a key, what the server may have carried out before it failed would be done again
     uncertain = problem.status >= 500 and request.method == "POST" and not request.headers.get(KEY_HEADER)

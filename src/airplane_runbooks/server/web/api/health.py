@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...errors import Closing, Refused, Unready
+from ...errors import ApiError, Closing, Unavailable
 from ...service.backend import Backend
 from ...storage.idempotency import Reply
 from ..threads import Threads
@@ -45,7 +45,7 @@ class Health:
         """Answer 200 if calls can be answered: not while closing, with no worker left, or unable to write."""
         try:
             await self._check()
-        except Refused as problem:
+        except ApiError as problem:
             return refuse(request, problem)
         return respond(request, Reply(200, b'{"status":"ready"}'))
 
@@ -53,7 +53,7 @@ class Health:
         if self._backend.stopping:
             raise Closing("closing", "the server is closing")
         if not self._backend.has_workers:
-            raise Unready("no_worker", "no worker is left: all have ended up with functions that never return")
+            raise Unavailable("no_worker", "no worker is left: all have ended up with functions that never return")
         if time.monotonic() < self._well_at + FRESH:
             return
         if self._look is None or self._look.done():  # one at a time, however many ask: it may take for ever
@@ -61,5 +61,5 @@ class Health:
         look = self._look
         await asyncio.wait({look}, timeout=PATIENCE)
         if not look.done() or look.cancelled() or look.exception() is not None:
-            raise Unready("store_unavailable", "the database cannot be written to")
+            raise Unavailable("store_unavailable", "the database cannot be written to")
         self._well_at = time.monotonic()

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ...errors import Forbidden, Invalid, Refused
+from ...errors import ApiError, Forbidden, Invalid
 from ...logs import describe
 from ..api.endpoint import address_of, mark_known, refuse
 from ..astray import elsewhere, is_for_api
@@ -109,7 +109,7 @@ class Pages:
                 return await receive(request, visit, path, view)
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
-            except Refused as problem:
+            except ApiError as problem:
                 return self._respond(request, visit, _apology(problem))
 
         return Route(path, endpoint, methods=[method])
@@ -145,7 +145,7 @@ class Pages:
             self._site.backend.open()
             visit = self._current(visit).posting(_parse(request, body))
             return self._respond(request, visit, view(self._site, visit))
-        except Refused as problem:
+        except ApiError as problem:
             return self._respond(request, visit, _apology(problem))
         except Exception as problem:  # noqa: BLE001 - people learn that it was not their fault, and no more
             logger.error("%s %s: %s", request.method, ascii(path_of(request)[:100]), describe(problem))  # noqa: TRY400 - see describe
@@ -242,7 +242,7 @@ def ask_to_sign_in(visit: Visit) -> Page | Redirect:
     return Redirect(f"/sign-in?next={quote(visit.address, safe='', errors='replace')}")
 
 
-def _apology(problem: Refused) -> Page:
+def _apology(problem: ApiError) -> Page:
     title = _TITLES.get(problem.status, "This did not work")
     text = f"{problem.message[:1].upper()}{problem.message[1:]}".rstrip(".") + "."
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
