@@ -8,34 +8,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from logging import Logger
 else:
-    Logger = Any  # for those who read annotations
+    Logger = Any  # keeps `get_type_hints` working without loading logging
 
 
-class Mishaps:
-    """Keeps exceptions in, as a context manager for any number of threads; all but such as KeyboardInterrupt.
+class Guard:
+    """Context manager that suppresses exceptions of telemetry components. Threads may share one instance.
 
-    The first one of its life is logged, by its class alone: a message may hold anything.
+    The first exception is logged, later ones are not. The log shows its class alone: a message may hold secrets.
+    Exceptions that are not an `Exception`, such as KeyboardInterrupt, pass through.
     """
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
-        self._told = False
+        self._has_logged = False
 
     def __enter__(self) -> None:
-        """Begin to keep exceptions in."""
+        """Start to suppress exceptions."""
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if not isinstance(problem, Exception):
+        if not isinstance(failure, Exception):
             return False
-        if not self._told:
-            self._told = True
-            name = type_name(problem)
+        if not self._has_logged:
+            self._has_logged = True
+            name = type_name(failure)
             self._logger.warning("telemetry is incomplete: %s", name, extra={"error_type": name})
         return True
 
 
 def type_name(failure: BaseException) -> str:
-    """Return the full name of an exception's class, the value of `error.type` where no status explains it."""
+    """Return the qualified name of an exception's class: the value of `error.type` where no status explains it."""
     return f"{type(failure).__module__}.{type(failure).__qualname__}"

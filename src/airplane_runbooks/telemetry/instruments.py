@@ -19,7 +19,7 @@ from .._call.redaction import redactor_of
 from ..http import Headers
 from ..options import BaseURL
 from .attributes import OptIn, Value
-from .guard import Mishaps
+from .guard import Guard
 from .log import logger
 
 SCOPE = "airplane_runbooks"
@@ -86,7 +86,7 @@ class Telemetry:
         self._server: Attributes = {"server.address": base.host, "server.port": base.port}
         self.calls = _Calls(self._server)
         self.attempts = _Attempts(self.server)
-        self._mishaps = Mishaps(logger)
+        self._guard = Guard(logger)
 
     def is_idle(self) -> bool:
         """Whether nobody can be listening yet: no provider has been given, and none has been set for the process."""
@@ -115,7 +115,7 @@ class Telemetry:
         """
         if context.get(_SUPPRESS_ALL):
             return None
-        with self._mishaps:  # a sampler or processor of the user's
+        with self._guard:  # a sampler or processor of the user's
             span = self.tracer.start_span(name, context, kind, attributes)
             if span is trace.INVALID_SPAN:
                 return None
@@ -125,7 +125,7 @@ class Telemetry:
 
     def end(self, span: Span, attributes: Attributes, *, failed: bool, description: str | None = None) -> None:
         """End a span with what is known of it by now."""
-        with self._mishaps:
+        with self._guard:
             try:
                 if span.is_recording():
                     span.set_attributes(attributes)
@@ -138,13 +138,13 @@ class Telemetry:
         self, histogram: metrics.Histogram, seconds: float, attributes: Attributes, context: Context | None = None
     ) -> None:
         """Count one call or attempt."""
-        with self._mishaps:
+        with self._guard:
             histogram.record(seconds, attributes, context)
 
     def headers(self, context: Context) -> dict[str, str]:
         """Return the headers by which a request takes its context along."""
         carrier: dict[str, str] = {}
-        with self._mishaps:
+        with self._guard:
             if self.propagator is None:
                 propagate.inject(carrier, context, _LOWER_CASE)
             else:

@@ -30,7 +30,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ...models import RunStatus
-from ...telemetry.guard import Mishaps
+from ...telemetry.guard import Guard
 from ...version import __version__
 from ..errors import ApiError
 from ..logs import class_name
@@ -66,7 +66,7 @@ _HEADERS = _Headers()
 class Exchange:
     """The span of one request, which learns its reply's status."""
 
-    def __init__(self, span: Span, mishaps: Mishaps) -> None:
+    def __init__(self, span: Span, mishaps: Guard) -> None:
         self._span = span
         self._mishaps = mishaps
 
@@ -89,7 +89,7 @@ class Tracing:
     def __init__(
         self, tracer_provider: trace.TracerProvider | None = None, propagator: TextMapPropagator | None = None
     ) -> None:
-        self._mishaps = Mishaps(logger)
+        self._mishaps = Guard(logger)
         self._tracer: trace.Tracer = trace.NoOpTracer()
         with self._mishaps:
             self._tracer = trace.get_tracer(SCOPE, __version__, tracer_provider, SCHEMA_URL)
@@ -184,7 +184,7 @@ class _Current:
     """Makes a span the current one, and ends it. No generator: some exceptions cannot be looked at, as it would."""
 
     def __init__(
-        self, span: Span, parent: Context, mishaps: Mishaps, may_raise: tuple[type[Exception], ...] = ()
+        self, span: Span, parent: Context, mishaps: Guard, may_raise: tuple[type[Exception], ...] = ()
     ) -> None:
         self._span = span
         self._parent = parent
