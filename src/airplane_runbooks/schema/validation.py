@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,7 @@ from .encoding import (
     to_json,
 )
 from .enums import ParameterType
+from .parameters import ParameterLike
 from .regex.matcher import Matcher
 from .scalars import (
     TYPED,
@@ -24,9 +25,6 @@ from .scalars import (
     object_,
     read_scalar,
 )
-
-if TYPE_CHECKING:  # it validates by way of this module
-    from ..models.common import Parameter
 
 _Choices: TypeAlias = frozenset[tuple[type, Any]]
 
@@ -41,7 +39,7 @@ class MissingParameter(Misfit):
     """No value where one is required."""
 
 
-def validate(parameters: Iterable[Parameter], values: Mapping[str, Any], root: str) -> dict[str, Any]:
+def validate(parameters: Iterable[ParameterLike], values: Mapping[str, Any], root: str) -> dict[str, Any]:
     """Return the Python value of every parameter. Raises ParamValueError, with the path below `root`."""
     try:
         return Reader().read_members(parameters, to_json(values))
@@ -63,7 +61,7 @@ class Reader:
         self._choices: dict[int, _Choices | None] = {}  # by the parameter's identity: a list asks for each element
 
     def read_members(
-        self, parameters: Iterable[Parameter], values: Mapping[str, Any], *, allow_unknown: bool = False
+        self, parameters: Iterable[ParameterLike], values: Mapping[str, Any], *, allow_unknown: bool = False
     ) -> dict[str, Any]:
         """Return a value for every parameter, defaults put in; None stands for an optional one without a value."""
         known = {parameter.slug: parameter for parameter in parameters}
@@ -75,13 +73,13 @@ class Reader:
         read = {slug: _located(member(slug), self._given, parameter, values) for slug, parameter in known.items()}
         return {**read, **unknown}
 
-    def read(self, parameter: Parameter, value: Any) -> Any:
+    def read(self, parameter: ParameterLike, value: Any) -> Any:
         """Return the Python value of one JSON value."""
         if not parameter.multi:
             return self._read_one(parameter, value)
         return [_located(f"[{n}]", self._read_one, parameter, item) for n, item in enumerate(array(value))]
 
-    def _given(self, parameter: Parameter, values: Mapping[str, Any]) -> Any:
+    def _given(self, parameter: ParameterLike, values: Mapping[str, Any]) -> Any:
         value = values.get(parameter.slug)
         if value is None:
             value = parameter.default
@@ -94,7 +92,7 @@ class Reader:
             raise MissingParameter("a value is required")
         return self.read(parameter, None)
 
-    def _read_one(self, parameter: Parameter, value: Any) -> Any:
+    def _read_one(self, parameter: ParameterLike, value: Any) -> Any:
         if parameter.type == ParameterType.LIST:
             return [_located(f"[{n}]", self._element, parameter.values, item) for n, item in enumerate(array(value))]
         if parameter.type == ParameterType.MAP:
@@ -106,12 +104,12 @@ class Reader:
             return self.read_members(parameter.members, object_(value), allow_unknown=allow_unknown)
         return self._constrained(parameter, read_scalar(parameter.type, value))
 
-    def _element(self, parameter: Parameter | None, value: Any) -> Any:
+    def _element(self, parameter: ParameterLike | None, value: Any) -> Any:
         if parameter is None or (value is None and parameter.constraints.optional):
             return value
         return self.read(parameter, value)
 
-    def _constrained(self, parameter: Parameter, value: Any) -> Any:
+    def _constrained(self, parameter: ParameterLike, value: Any) -> Any:
         choices = self._choices_of(parameter)
         if choices is not None and _choice(value) not in choices:
             raise Misfit("the value is not among the options")
@@ -124,7 +122,7 @@ class Reader:
                 raise Misfit("the value does not match" + (" the regex" if parameter.secret else f" {regex}"))
         return value
 
-    def _choices_of(self, parameter: Parameter) -> _Choices | None:
+    def _choices_of(self, parameter: ParameterLike) -> _Choices | None:
         """Return the values allowed, or None if they are not limited, or not so that it can be known here."""
         options = parameter.constraints.options
         if not isinstance(options, list | tuple) or not options:
