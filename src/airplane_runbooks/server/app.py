@@ -39,16 +39,16 @@ from .web.api.endpoint import (
 from .web.api.extensions import EXTENSIONS
 from .web.api.handlers import OPERATIONS, Handler
 from .web.api.health import Health
-from .web.astray import elsewhere, is_for_api
 from .web.body import Arrivals
-from .web.front import (
+from .web.edge import Gate, allowed
+from .web.failed_logins import Guesses
+from .web.misrouted import elsewhere, is_for_api
+from .web.proxies import (
     Front,
     parse_proxies,
     parse_public_url,
     path_of,
 )
-from .web.gate import Gate, allowed
-from .web.guesses import Guesses
 from .web.threads import Threads
 
 if TYPE_CHECKING:

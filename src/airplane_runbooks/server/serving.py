@@ -24,9 +24,9 @@ from .authoring.decorators import Runbook, Task
 from .service.identity import Users
 from .settings import FILE, Options, Settings
 from .storage.forking import cut, keep_from_children
-from .web.front import Front
-from .web.gate import allowed
+from .web.edge import allowed
 from .web.protocol import OutOfDescriptors, configure
+from .web.proxies import Front
 
 
 class RunbookServer:

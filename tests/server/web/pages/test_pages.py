@@ -19,7 +19,7 @@ from starlette.routing import Mount
 
 from airplane_runbooks.server import Context, Field, Limits, RunbookServer, User, create_app, runbook
 from airplane_runbooks.server.service.identity import Users
-from airplane_runbooks.server.web import guesses
+from airplane_runbooks.server.web import failed_logins
 from airplane_runbooks.server.web.pages import signing
 from airplane_runbooks.server.web.pages.formats import (
     plain,
@@ -473,7 +473,7 @@ def test_a_wrong_key_signs_nobody_in(stranger):
 
 def test_guessing_is_put_off_and_the_right_key_is_not():
     with RunbookServer([quick], api_key="tkn_right") as server:
-        browser, most = Browser(server.base_url), guesses.MOST_OF_ONE_KEY
+        browser, most = Browser(server.base_url), failed_logins.MOST_OF_ONE_KEY
         assert [browser.sign_in("tkn_wrong").status for _ in range(most)] == [403] * most
         held_up = eventually(lambda: (reply := browser.sign_in("tkn_wrong")).status == 429 and reply)
         assert held_up.headers["Retry-After"] == "1"

@@ -26,10 +26,10 @@ from ...service.identity import User, Users
 from ...storage.idempotency import Reply
 from ...storage.ids import new_seed
 from ..body import Arrivals, decompress
-from ..guesses import Guesses
+from ..failed_logins import Guesses
 from ..limits import Limits
 from ..threads import Threads
-from .generated import in_strings, wants_strings
+from .generated_clients import in_strings, wants_strings
 from .handlers import Call, Handler
 from .query import read_query
 
@@ -186,7 +186,7 @@ def error_reply(status: int, code: str, message: str) -> Reply:
 def respond(request: Request, reply: Reply, headers: Mapping[str, str] | None = None) -> Response:
     """Send a reply, with the idempotency key of a POST as its echo."""
     response = Response(reply.body, reply.status, {**_HEADERS, **(headers or {})}, "application/json")
-    response.headers["Vary"] = "User-Agent"  # see `generated`
+    response.headers["Vary"] = "User-Agent"  # see `generated_clients`
     if request.method == "POST" and (key := request.headers.get(KEY_HEADER)):
         response.headers[KEY_HEADER] = key
     return response

@@ -1,6 +1,6 @@
 """Pages for humans: what goes on, and forms for what is asked. They work without JavaScript."""
 
-from .site import Pages
-from .visits import Site
+from .interface import Site
+from .routes import Pages
 
 __all__ = ["Pages", "Site"]

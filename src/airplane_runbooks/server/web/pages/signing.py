@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...service.identity import User, Users
-from ..front import origin
+from ..proxies import origin
 
 LIFETIME = 12 * 3600  # seconds
 

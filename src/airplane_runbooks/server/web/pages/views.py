@@ -14,17 +14,17 @@ from ...storage.ids import API_USER, new_seed
 from ...storage.interface import SessionQuery
 from ...storage.records import Prompt
 from . import forms, signing
+from .interface import (
+    Page,
+    Redirect,
+    Site,
+    Visit,
+)
 from .view_models import (
     secrets_of,
     show_parameters,
     show_prompt,
     show_session,
-)
-from .visits import (
-    Page,
-    Redirect,
-    Site,
-    Visit,
 )
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from .api.command_line import COMMAND_LINE
 from .api.endpoint import keys_of
 from .api.extensions import EXTENSIONS
 from .api.handlers import OPERATIONS
-from .front import path_of
+from .proxies import path_of
 
 _PATHS = frozenset(path for _, path in (*OPERATIONS, *COMMAND_LINE, *EXTENSIONS))
 

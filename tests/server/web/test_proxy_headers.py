@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, RunbookServer, User, runbook
-from airplane_runbooks.server.web.front import (
+from airplane_runbooks.server.web.proxies import (
     BASE,
     HERE,
     Front,

@@ -15,20 +15,20 @@ from starlette.routing import BaseRoute, Route
 from ...errors import ApiError, Forbidden, Invalid
 from ...logs import describe
 from ..api.endpoint import address_of, mark_known, refuse
-from ..astray import elsewhere, is_for_api
 from ..body import Arrivals, Lobby, check_length
-from ..front import BASE, HERE, path_of
 from ..limits import Limits
+from ..misrouted import elsewhere, is_for_api
+from ..proxies import BASE, HERE, path_of
 from ..threads import Threads
 from . import signing, views
-from .rendering import Asset, load_assets, load_templates
-from .visits import (
+from .interface import (
     Page,
     Redirect,
     Site,
     View,
     Visit,
 )
+from .rendering import Asset, load_assets, load_templates
 
 logger = logging.getLogger(__name__)
 

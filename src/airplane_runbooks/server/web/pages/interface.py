@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...service.backend import Backend
 from ...service.identity import User, Users
-from ..guesses import Guesses
+from ..failed_logins import Guesses
 from .signing import SignIn
 
 

@@ -18,8 +18,8 @@ from ..errors import (
 )
 from ..logs import describe
 from .api.endpoint import refuse
-from .front import Front
 from .limits import Limits
+from .proxies import Front
 
 logger = logging.getLogger(__name__)
 
