@@ -38,18 +38,18 @@ from .web.api.endpoint import (
 )
 from .web.api.extensions import EXTENSIONS
 from .web.api.handlers import OPERATIONS, Handler
-from .web.api.health import Health
-from .web.body import Arrivals
-from .web.edge import Gate, allowed
-from .web.failed_logins import Guesses
-from .web.misrouted import elsewhere, is_for_api
+from .web.api.health import HealthProbes
+from .web.body import BodyReader
+from .web.edge import EdgeMiddleware, allowed_host_names
+from .web.failed_logins import FailedLoginLimiter
+from .web.misrouted import is_meant_for_api, misrouted_error
 from .web.proxies import (
-    Front,
+    ProxyHeaders,
     parse_proxies,
     parse_public_url,
-    path_of,
+    path_below_base,
 )
-from .web.threads import Threads
+from .web.threads import RequestThreads
 
 if TYPE_CHECKING:
     from .storage.database import Database
@@ -79,19 +79,19 @@ def create_app(
     address, VaultError for what is no encryption key, and DatabaseError if there is something wrong with the database.
     """
     settings = Settings(**options)
-    users, front = Users(api_key, settings.users), front_of(settings)
+    users, front = Users(api_key, settings.users), proxy_headers_of(settings)
     if front.public is None:
         logger.warning("create_app has no public_url: it takes API keys of any length, and cookies go by the request")
     else:
         users.refuse_weak_keys("public_url says that others can reach the server")
-    hosts = None if settings.allowed_hosts is None else allowed([*settings.allowed_hosts, *front.hosts])
+    hosts = None if settings.allowed_hosts is None else allowed_host_names([*settings.allowed_hosts, *front.hosts])
     return application(create_backend(runbooks, tasks, settings), users, settings, front, hosts)
 
 
-def front_of(settings: Settings) -> Front:
+def proxy_headers_of(settings: Settings) -> ProxyHeaders:
     """Return where the server stands. Raises TypeError, ValueError for what is no URL or no address."""
     public = None if settings.public_url is None else parse_public_url(settings.public_url)
-    return Front(public, parse_proxies(settings.trusted_proxies))
+    return ProxyHeaders(public, parse_proxies(settings.trusted_proxies))
 
 
 def create_backend(
@@ -162,19 +162,19 @@ def _engine(database: Database, workers: int, catalog: Catalog) -> Engine:
 
 
 def application(
-    backend: Backend, users: Users, settings: Settings, front: Front, hosts: Collection[str] | None
+    backend: Backend, users: Users, settings: Settings, front: ProxyHeaders, hosts: Collection[str] | None
 ) -> Starlette:
     """Return the ASGI application on top of a backend, which its lifespan opens and closes.
 
-    `hosts` are the names that requests may mean, see `Gate`.
+    `hosts` are the names that requests may mean, see `EdgeMiddleware`.
     """
-    from .web.pages import Pages, Site
+    from .web.pages import PageContext, PageRoutes
 
     limits = settings.limits
-    threads = Threads(limits.max_calls)
-    arrivals = Arrivals(limits.max_calls, limits.body_timeout)
-    api = Api(backend, limits, threads, arrivals)
-    guesses = Guesses(by_address=front.knows_addresses)
+    threads = RequestThreads(limits.max_calls)
+    bodies = BodyReader(limits.max_calls, limits.body_timeout)
+    api = Api(backend, limits, threads, bodies)
+    guesses = FailedLoginLimiter(by_address=front.knows_client_addresses)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -184,12 +184,12 @@ def application(
 
     app = Starlette(
         routes=[
-            *Health(backend, threads).routes,
+            *HealthProbes(backend, threads).routes,
             Mount("/v0", app=_guarded(api, "/v0", {**OPERATIONS, **COMMAND_LINE}, users, guesses)),
             Mount("/ext/v0", app=_guarded(api, "/ext/v0", EXTENSIONS, users, guesses)),
-            *Pages(Site(backend, users, guesses), limits, threads, arrivals).routes,
+            *PageRoutes(PageContext(backend, users, guesses), limits, threads, bodies).routes,
         ],
-        middleware=[Middleware(Gate, limits, front, hosts)],
+        middleware=[Middleware(EdgeMiddleware, limits, front, hosts)],
         exception_handlers={ApiError: refuse, HTTPException: _refuse_route},
         lifespan=lifespan,
     )
@@ -197,13 +197,13 @@ def application(
     return app
 
 
-def _close(threads: Threads, backend: Backend, grace: float) -> None:
+def _close(threads: RequestThreads, backend: Backend, grace: float) -> None:
     threads.close()
     backend.close(grace)
 
 
 def _guarded(
-    api: Api, prefix: str, operations: Mapping[tuple[str, str], Handler], users: Users, guesses: Guesses
+    api: Api, prefix: str, operations: Mapping[tuple[str, str], Handler], users: Users, guesses: FailedLoginLimiter
 ) -> ASGIApp:
     """Return the routes of operations, behind the key."""
     routes = [
@@ -217,10 +217,10 @@ def _refuse_route(request: Request, problem: Exception) -> Response:
     """Answer for the router: no such route, or not with this method."""
     if not isinstance(problem, HTTPException):
         raise problem
-    below_api = path_of(request).startswith(("/v0/", "/ext/v0/"))
-    if not below_api and (problem.status_code == 404 or is_for_api(request)):
-        return refuse(request, elsewhere(request))
+    below_api = path_below_base(request).startswith(("/v0/", "/ext/v0/"))
+    if not below_api and (problem.status_code == 404 or is_meant_for_api(request)):
+        return refuse(request, misrouted_error(request))
     code, text = _CODES.get(problem.status_code, ("http_error", problem.detail))
-    text = text.format(method=request.method, path=path_of(request)[:100])
+    text = text.format(method=request.method, path=path_below_base(request)[:100])
     headers = {**(problem.headers or {}), "X-Airplane-Retryable": "false"}
     return respond(request, error_reply(problem.status_code, code, text), headers)

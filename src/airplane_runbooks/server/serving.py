@@ -19,14 +19,14 @@ from typing import Any, Self, Unpack
 
 import uvicorn
 
-from .app import application, create_backend, front_of
+from .app import application, create_backend, proxy_headers_of
 from .authoring.decorators import Runbook, Task
 from .service.identity import Users
 from .settings import FILE, Options, Settings
 from .storage.forking import cut, keep_from_children
-from .web.edge import allowed
+from .web.edge import allowed_host_names
 from .web.protocol import OutOfDescriptors, configure
-from .web.proxies import Front
+from .web.proxies import ProxyHeaders
 
 
 class RunbookServer:
@@ -53,7 +53,7 @@ class RunbookServer:
         **options: Unpack[Options],
     ) -> None:
         settings = Settings(**options)
-        front = front_of(settings)
+        front = proxy_headers_of(settings)
         why = _why_reachable(host, front)
         if api_key is None and why:
             raise ValueError(f"{why}: choose an api_key")
@@ -218,17 +218,21 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _why_reachable(host: str, front: Front) -> str:
+def _why_reachable(host: str, front: ProxyHeaders) -> str:
     """Say why others can reach a server, empty if they cannot."""
     if not _is_loopback(host):
         return f"{host} can be reached by others"
     return "" if front.public is None else "public_url says that others can reach the server"
 
 
-def _allowed(host: str, front: Front, names: Sequence[str] | None) -> frozenset[str] | None:
+def _allowed(host: str, front: ProxyHeaders, names: Sequence[str] | None) -> frozenset[str] | None:
     if names is None and not _is_loopback(host):
         return None
-    return allowed(names) if isinstance(names, str) else allowed((host, *front.hosts, *(names or ())))
+    return (
+        allowed_host_names(names)
+        if isinstance(names, str)
+        else allowed_host_names((host, *front.hosts, *(names or ())))
+    )
 
 
 class _Server(uvicorn.Server):

@@ -196,7 +196,7 @@ class TestWrongKeys:
 
     def test_both_doors_count_and_the_right_key_passes(self):
         with started() as (server, client):
-            statuses = [self.wrong(client, 1).status for _ in range(failed_logins.MOST_OF_ONE_KEY)]
+            statuses = [self.wrong(client, 1).status for _ in range(failed_logins.MAX_PER_KEY)]
             assert statuses == [401] * len(statuses)
             put_off = eventually(lambda: (reply := self.wrong(client, 1)).status == 429 and reply)
             assert put_off.json()["code"] == "too_many_wrong_keys"
@@ -219,7 +219,7 @@ class TestWrongKeys:
 
     def test_behind_a_trusted_proxy_each_address_is_counted(self):
         with started(trusted_proxies=["127.0.0.1"]) as (_, client):
-            for number in range(failed_logins.MOST_OF_ONE_ADDRESS):
+            for number in range(failed_logins.MAX_PER_ADDRESS):
                 assert self.wrong(client, number, **{"X-Forwarded-For": "192.0.2.7"}).status == 401
             forged = {"X-Forwarded-For": "203.0.113.9, 192.0.2.7"}
             assert eventually(lambda: self.wrong(client, 98, **forged).status == 429)
@@ -230,14 +230,14 @@ class TestWrongKeys:
             assert good.status == 200
 
     def test_what_is_remembered_of_them_is_bounded(self):
-        buckets = failed_logins.Buckets(1, lambda: 0.0)
+        buckets = failed_logins.TokenBuckets(1, lambda: 0.0)
         for number in range(20_000):
             buckets.take(str(number))
-        assert len(buckets._rooms) == 10_000
+        assert len(buckets._levels) == 10_000
 
     def test_room_comes_back_with_time(self):
         moment = 0.0
-        buckets = failed_logins.Buckets(20, lambda: moment)
+        buckets = failed_logins.TokenBuckets(20, lambda: moment)
         for _ in range(20):
             assert not buckets.wait("x")
             buckets.take("x")
@@ -259,10 +259,8 @@ class TestWrongKeys:
         ]
 
     def test_addresses_of_one_network_of_ipv6_are_one(self):
-        counted = failed_logins.Guesses(by_address=True)
-        answers = [
-            counted.refusal(str(n), f"2001:db8::{n:x}").status for n in range(failed_logins.MOST_OF_ONE_ADDRESS + 1)
-        ]
+        counted = failed_logins.FailedLoginLimiter(by_address=True)
+        answers = [counted.refusal(str(n), f"2001:db8::{n:x}").status for n in range(failed_logins.MAX_PER_ADDRESS + 1)]
         assert answers[-2:] == [401, 429]
 
 

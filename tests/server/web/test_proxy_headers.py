@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, RunbookServer, User, runbook
 from airplane_runbooks.server.web.proxies import (
-    BASE,
-    HERE,
-    Front,
+    BASE_PATH,
+    PUBLIC_ORIGIN,
+    ProxyHeaders,
     origin,
     parse_proxies,
     parse_public_url,
@@ -40,7 +40,7 @@ def ask(context: Context) -> bool:
 
 
 def seen(public_url=None, proxies=(), *, client="10.0.0.1", path="/x", root="", scheme="http", **headers):
-    front = Front(None if public_url is None else parse_public_url(public_url), parse_proxies(proxies))
+    front = ProxyHeaders(None if public_url is None else parse_public_url(public_url), parse_proxies(proxies))
     named = {"host": "inner:8080", **{name.replace("_", "-"): value for name, value in headers.items()}}
     raw = [(name.encode(), value.encode()) for name, value in named.items()]
     scope = {"type": "http", "scheme": scheme, "path": path, "root_path": root, "headers": raw, "client": (client, 1)}
@@ -52,8 +52,8 @@ class TestForwarding:
         said = {"x_forwarded_for": "192.0.2.1", "x_forwarded_proto": "https", "x_forwarded_host": "evil.example"}
         for proxies in ((), ("10.0.0.2", "192.168.0.0/16")):
             scope = seen(proxies=proxies, x_forwarded_prefix="/evil", forwarded="for=192.0.2.1;proto=https", **said)
-            assert (scope["client"], scope["scheme"], scope[BASE]) == (("10.0.0.1", 1), "http", "")
-            assert scope[HERE] == "http://inner:8080"
+            assert (scope["client"], scope["scheme"], scope[BASE_PATH]) == (("10.0.0.1", 1), "http", "")
+            assert scope[PUBLIC_ORIGIN] == "http://inner:8080"
 
     def test_a_trusted_proxy_is_believed(self):
         scope = seen(
@@ -64,14 +64,14 @@ class TestForwarding:
             x_forwarded_prefix="/tools/",
         )
         assert scope["client"] == ("192.0.2.1", 0)
-        assert (scope[HERE], scope[BASE]) == ("https://runbooks.example.com:443", "/tools")
+        assert (scope[PUBLIC_ORIGIN], scope[BASE_PATH]) == ("https://runbooks.example.com:443", "/tools")
         assert (scope["path"], scope["root_path"]) == ("/tools/x", "/tools")
         assert (b"host", b"runbooks.example.com") in scope["headers"]
 
     def test_the_standard_header_will_do(self):
         scope = seen(proxies=["10.0.0.1"], forwarded='For="[2001:db8::1]:47"; proto=https;host="runbooks.example.com"')
         assert scope["client"] == ("2001:db8::1", 0)
-        assert scope[HERE] == "https://runbooks.example.com:443"
+        assert scope[PUBLIC_ORIGIN] == "https://runbooks.example.com:443"
 
     @pytest.mark.parametrize(
         ("chain", "address"),
@@ -95,7 +95,7 @@ class TestForwarding:
 
     @pytest.mark.parametrize("prefix", ["//evil.example", "evil", "/a b", "/a;Domain=x", '/a"b', "/é"])
     def test_a_prefix_that_is_none_is_passed_over(self, prefix):
-        assert seen(proxies=["10.0.0.1"], x_forwarded_prefix=prefix)[BASE] == ""
+        assert seen(proxies=["10.0.0.1"], x_forwarded_prefix=prefix)[BASE_PATH] == ""
 
     @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0")))
     def test_nothing_that_is_sent_breaks_it(self, text):
@@ -255,18 +255,18 @@ class TestCookies:
     def test_signing_out_ends_the_cookie_wherever_it_has_got_to_and_no_other(self, tmp_path):
         options = {"api_key": KEY, "users": [ADA], "database": f"sqlite:///{tmp_path}/runbooks.db"}
         with RunbookServer([ask], **options) as server:
-            here, elsewhere = (Browser(server.base_url, "tkn_ada_7d793037a076") for _ in range(2))
-            assert here.cookie != elsewhere.cookie
+            here, there = (Browser(server.base_url, "tkn_ada_7d793037a076") for _ in range(2))
+            assert here.cookie != there.cookie
             stolen = here.cookie
             token = next(iter(here.get("/").tokens()))
             assert here.post("/sign-out", {"token": token}).status == 303
             assert here.post("/sign-out", {"token": token}, Cookie=stolen).status == 403
             assert here.get("/", Cookie=stolen).location == "/sign-in?next=%2F"
             assert here.get("/sign-in", Cookie=stolen).status == 200
-            assert elsewhere.get("/").status == 200
-            cookies = stolen, elsewhere.cookie
+            assert there.get("/").status == 200
+            cookies = stolen, there.cookie
             here.close()
-            elsewhere.close()
+            there.close()
         with RunbookServer([ask], **options) as server:
             again = Browser(server.base_url)
             assert [again.get("/", Cookie=cookie).status for cookie in cookies] == [303, 200]

@@ -21,7 +21,7 @@ from ..errors import (
 _GZIP = 31  # zlib's window bits: the largest window, in a gzip wrapper
 
 
-class Arrivals:
+class BodyReader:
     """Reads the bodies of users: at most `most` of each user at a time.
 
     So users who do not send what they have announced only get in their own way.
@@ -29,25 +29,25 @@ class Arrivals:
 
     def __init__(self, most: int, patience: float) -> None:
         self._most = most
-        self._patience = patience
-        self._arriving: Counter[str] = Counter()  # touched by the event loop only
+        self._timeout = patience
+        self._in_progress: Counter[str] = Counter()  # touched by the event loop only
 
     async def read(self, request: Request, limit: int, user_id: str) -> bytes:
         """Read a body of at most `limit` bytes. Raises ApiError, or Starlette's ClientDisconnect."""
-        check_length(request, limit)
-        if self._arriving[user_id] >= self._most:
+        check_content_length(request, limit)
+        if self._in_progress[user_id] >= self._most:
             raise TooMany("too_many_requests", "too many bodies are being sent with this key at a time")
-        self._arriving[user_id] += 1
+        self._in_progress[user_id] += 1
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 return await _read(request, limit)
         except TimeoutError:
-            raise _too_slow(self._patience) from None
+            raise _too_slow(self._timeout) from None
         finally:
-            self._arriving[user_id] -= 1
+            self._in_progress[user_id] -= 1
 
 
-class Lobby:
+class AnonymousBodyReader:
     """Reads the bodies of callers whom nobody knows yet: at most `places` at a time.
 
     When all places are taken, the one that has been waited for longest makes room. What a browser sends is there at
@@ -56,14 +56,14 @@ class Lobby:
 
     def __init__(self, places: int, patience: float) -> None:
         self._places = places
-        self._patience = patience
+        self._timeout = patience
         self._waiting: dict[asyncio.Timeout, None] = {}  # in the order of their arrival
 
     async def read(self, request: Request, limit: int) -> bytes:
         """Read a body of at most `limit` bytes. Raises ApiError, or Starlette's ClientDisconnect."""
-        check_length(request, limit)
+        check_content_length(request, limit)
         try:
-            async with asyncio.timeout(self._patience) as wait:
+            async with asyncio.timeout(self._timeout) as wait:
                 self._make_room()
                 self._waiting[wait] = None
                 try:
@@ -71,7 +71,7 @@ class Lobby:
                 finally:
                     self._waiting.pop(wait, None)
         except TimeoutError:
-            raise _too_slow(self._patience) from None
+            raise _too_slow(self._timeout) from None
 
     def _make_room(self) -> None:
         if len(self._waiting) < self._places:
@@ -82,7 +82,7 @@ class Lobby:
             oldest.reschedule(0)  # a moment long past
 
 
-def check_length(request: Request, limit: int) -> None:
+def check_content_length(request: Request, limit: int) -> None:
     """Refuse a body on the strength of its Content-Length, before a byte of it is read. Raises TooLarge."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > limit:

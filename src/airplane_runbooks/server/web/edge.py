@@ -19,22 +19,22 @@ from ..errors import (
 from ..logs import describe
 from .api.endpoint import refuse
 from .limits import Limits
-from .proxies import Front
+from .proxies import ProxyHeaders
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-PROBES = frozenset({"/healthz", "/readyz"})  # asked by address, and there is nothing to steal
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+PROBE_PATHS = frozenset({"/healthz", "/readyz"})  # asked by address, and there is nothing to steal
 
 
-class Gate:
+class EdgeMiddleware:
     """Refuse what is no business of the application, and let no exception of it past.
 
     `hosts` are the names that requests may mean, in lower case and without a port; any if None. A page of somebody
     else's whose name resolves to this machine (DNS rebinding) names itself. `front` says what visitors see.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, front: Front, hosts: Collection[str] | None) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, front: ProxyHeaders, hosts: Collection[str] | None) -> None:
         self._app = app
         self._limits = limits
         self._front = front
@@ -71,17 +71,17 @@ class Gate:
 
     def _check_host(self, scope: Scope) -> None:
         host = Request(scope).headers.get("host")
-        if self._hosts is None or scope["path"] in PROBES or host is None:  # browsers, the danger, always name one
+        if self._hosts is None or scope["path"] in PROBE_PATHS or host is None:  # browsers, the danger, always name one
             return
         if host_name(host) not in self._hosts:
             raise WrongHost("misdirected_request", "this server does not go by the host name of the request")
 
 
-def allowed(hosts: Iterable[str]) -> frozenset[str]:
+def allowed_host_names(hosts: Iterable[str]) -> frozenset[str]:
     """Return these names, an IPv6 address in brackets or without, and those of loopback."""
     if isinstance(hosts, str):
         raise TypeError("allowed_hosts is a sequence of names")
-    return LOOPBACK | {
+    return LOOPBACK_NAMES | {
         f"[{name}]" if name.count(":") > 1 and name[0] != "[" else name for name in map(str.lower, hosts)
     }
 

@@ -12,14 +12,14 @@ from math import ceil
 
 from ..errors import Unauthorized, WrongKeys
 
-MOST_OF_ONE_KEY = 60  # at once, and in each further minute
-MOST_OF_ONE_ADDRESS = 30
+MAX_PER_KEY = 60  # at once, and in each further minute
+MAX_PER_ADDRESS = 30
 MOST = 200
 
 _REMEMBERED = 10_000  # keys, and as many addresses: those that were wrong last
 
 
-class Guesses:
+class FailedLoginLimiter:
     """Counts wrong keys of one application, on all of its doors. For any thread.
 
     The same key is counted wherever it comes from, and any key by the address it comes from, if addresses can be told
@@ -29,9 +29,9 @@ class Guesses:
     def __init__(self, *, by_address: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._by_address = by_address
         self._lock = threading.Lock()
-        self._keys = Buckets(MOST_OF_ONE_KEY, clock)
-        self._addresses = Buckets(MOST_OF_ONE_ADDRESS, clock)
-        self._all = Buckets(MOST, clock)
+        self._keys = TokenBuckets(MAX_PER_KEY, clock)
+        self._addresses = TokenBuckets(MAX_PER_ADDRESS, clock)
+        self._all = TokenBuckets(MOST, clock)
 
     def refusal(self, key: str, address: str) -> Unauthorized | WrongKeys:
         """Count a wrong key, and return what to answer."""
@@ -46,13 +46,13 @@ class Guesses:
         return WrongKeys(ceil(wait)) if wait else Unauthorized("unauthorized", "a valid API key is required")
 
 
-class Buckets:
+class TokenBuckets:
     """Bounds events by name over time: `most` at once, and as many again in each minute."""
 
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
         self._most = most
         self._clock = clock
-        self._rooms: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the room there was, and when
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the room there was, and when
 
     def wait(self, name: str) -> float:
         """Return after how many seconds there will be room for one more; 0 if there is now."""
@@ -60,13 +60,13 @@ class Buckets:
 
     def take(self, name: str) -> None:
         """Count one."""
-        self._rooms[name] = (self._room(name) - 1, self._clock())
-        self._rooms.move_to_end(name)
-        if len(self._rooms) > _REMEMBERED:
-            self._rooms.popitem(last=False)
+        self._levels[name] = (self._room(name) - 1, self._clock())
+        self._levels.move_to_end(name)
+        if len(self._levels) > _REMEMBERED:
+            self._levels.popitem(last=False)
 
     def _room(self, name: str) -> float:
-        room, since = self._rooms.get(name, (float(self._most), 0.0))
+        room, since = self._levels.get(name, (float(self._most), 0.0))
         return min(room + (self._clock() - since) * self._most / 60, self._most)
 
 

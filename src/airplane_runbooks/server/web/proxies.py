@@ -15,8 +15,8 @@ from starlette.types import Scope
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-HERE = "airplane_runbooks.here"  # in a scope: the origin that browsers know this server by
-BASE = "airplane_runbooks.base"  # the path that the application stands below, which mounts within it hide
+PUBLIC_ORIGIN = "airplane_runbooks.here"  # in a scope: the origin that browsers know this server by
+BASE_PATH = "airplane_runbooks.base"  # the path that the application stands below, which mounts within it hide
 
 _PORTS = {"http": 80, "https": 443}
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
@@ -61,7 +61,7 @@ def parse_proxies(proxies: Sequence[str]) -> tuple[Network, ...]:
         raise ValueError(f"trusted_proxies: {problem}") from None
 
 
-class Front:
+class ProxyHeaders:
     """Puts what visitors see into the scope of a request: scheme, host, path prefix, their own address.
 
     All of it is taken from headers only where a trusted proxy has sent the request, for anybody can send headers. A
@@ -78,7 +78,7 @@ class Front:
         return [] if self.public is None else [self.public.host]
 
     @property
-    def knows_addresses(self) -> bool:
+    def knows_client_addresses(self) -> bool:
         """Whether the addresses of visitors can be told from those of proxies."""
         return bool(self._trusted)
 
@@ -99,8 +99,8 @@ class Front:
             scope["scheme"], prefix = self.public.scheme, self.public.prefix
         if _PREFIX.fullmatch(prefix):
             _move(scope, prefix)
-        scope[HERE] = self._here(scope)
-        scope[BASE] = scope.get("root_path", "").rstrip("/")
+        scope[PUBLIC_ORIGIN] = self._here(scope)
+        scope[BASE_PATH] = scope.get("root_path", "").rstrip("/")
         return scope
 
     def _here(self, scope: Scope) -> str:
@@ -131,10 +131,10 @@ class Front:
         return said
 
 
-def path_of(request: Request) -> str:
+def path_below_base(request: Request) -> str:
     """Return the path of a request below the application's root."""
     path: str = request.scope["path"]
-    return path.removeprefix(request.scope[BASE])
+    return path.removeprefix(request.scope[BASE_PATH])
 
 
 def origin(url: str) -> str:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _THREADS = 8
 
 
-class Threads:
+class RequestThreads:
     """A small pool of threads for an event loop, which admits at most `most` calls at a time."""
 
     def __init__(self, most: int) -> None:

@@ -22,10 +22,10 @@ from airplane_runbooks.server.service.identity import Users
 from airplane_runbooks.server.web import failed_logins
 from airplane_runbooks.server.web.pages import signing
 from airplane_runbooks.server.web.pages.formats import (
+    describe_json,
+    describe_value,
+    format_duration,
     plain,
-    show,
-    show_json,
-    span,
 )
 from tests.support.browsing import Browser, disguise, expired
 from tests.support.servers import Client, eventually
@@ -473,7 +473,7 @@ def test_a_wrong_key_signs_nobody_in(stranger):
 
 def test_guessing_is_put_off_and_the_right_key_is_not():
     with RunbookServer([quick], api_key="tkn_right") as server:
-        browser, most = Browser(server.base_url), failed_logins.MOST_OF_ONE_KEY
+        browser, most = Browser(server.base_url), failed_logins.MAX_PER_KEY
         assert [browser.sign_in("tkn_wrong").status for _ in range(most)] == [403] * most
         held_up = eventually(lambda: (reply := browser.sign_in("tkn_wrong")).status == 429 and reply)
         assert held_up.headers["Retry-After"] == "1"
@@ -694,17 +694,17 @@ def test_a_fault_of_the_server_is_a_page_that_gives_nothing_away(api, ada, serve
     ],
 )
 def test_durations_are_written_by_their_largest_units(seconds, text):
-    assert span(timedelta(seconds=seconds)) == text
+    assert format_duration(timedelta(seconds=seconds)) == text
 
 
 def test_values_are_shown_as_text_or_json_and_long_ones_folded():
-    assert (show("two words").text, show("two words").is_code) == ("two words", False)
-    assert (show("").text, show("").is_code) == ('""', True)
-    assert show({"a": 1}).text == '{"a":1}'
-    assert show(["x" * 100]).text == '[\n  "' + "x" * 100 + '"\n]'
-    assert show(list(range(100))).summary == "102 lines"
-    assert show("y" * 601).summary == "601 characters"
-    assert show_json(json.dumps("x" * 40_000).encode()).text.startswith("40,002 bytes of JSON: too long")
+    assert (describe_value("two words").text, describe_value("two words").is_code) == ("two words", False)
+    assert (describe_value("").text, describe_value("").is_code) == ('""', True)
+    assert describe_value({"a": 1}).text == '{"a":1}'
+    assert describe_value(["x" * 100]).text == '[\n  "' + "x" * 100 + '"\n]'
+    assert describe_value(list(range(100))).summary == "102 lines"
+    assert describe_value("y" * 601).summary == "601 characters"
+    assert describe_json(json.dumps("x" * 40_000).encode()).text.startswith("40,002 bytes of JSON: too long")
 
 
 def test_what_turns_the_direction_of_text_stays_in_its_place(api, ada):

@@ -25,11 +25,11 @@ from ...service.backend import Backend, Origin
 from ...service.identity import User, Users
 from ...storage.idempotency import Reply
 from ...storage.ids import new_seed
-from ..body import Arrivals, decompress
-from ..failed_logins import Guesses
+from ..body import BodyReader, decompress
+from ..failed_logins import FailedLoginLimiter
 from ..limits import Limits
-from ..threads import Threads
-from .generated_clients import in_strings, wants_strings
+from ..threads import RequestThreads
+from .generated_clients import is_generated_client, with_string_values
 from .handlers import Call, Handler
 from .query import read_query
 
@@ -47,7 +47,7 @@ _CHALLENGE = 'ApiKey realm="runbooks", header="X-Airplane-API-Key"'
 class RequireKey:
     """Let nobody past without an API key, whatever they ask for, and before a byte of the body is read."""
 
-    def __init__(self, app: ASGIApp, users: Users, guesses: Guesses) -> None:
+    def __init__(self, app: ASGIApp, users: Users, guesses: FailedLoginLimiter) -> None:
         self._app = app
         self._users = users
         self._guesses = guesses
@@ -93,11 +93,11 @@ def mark_known(scope: Scope) -> None:
 class Api:
     """Answers calls by means of handlers. Safe for any number of calls at a time, up to its limits."""
 
-    def __init__(self, backend: Backend, limits: Limits, threads: Threads, arrivals: Arrivals) -> None:
+    def __init__(self, backend: Backend, limits: Limits, threads: RequestThreads, bodies: BodyReader) -> None:
         self._backend = backend
         self._limits = limits
         self._threads = threads
-        self._arrivals = arrivals
+        self._bodies = bodies
 
     def endpoint(self, method: str, path: str, handler: Handler) -> Callable[[Request], object]:
         """Return the Starlette endpoint of an operation."""
@@ -106,7 +106,7 @@ class Api:
             user = request.scope["user"]
             try:
                 reads = request.method == "POST"
-                body = await self._arrivals.read(request, self._limits.max_body, user.id) if reads else b""
+                body = await self._bodies.read(request, self._limits.max_body, user.id) if reads else b""
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
             with self._threads.admit():
@@ -132,7 +132,7 @@ class Api:
             call = call._replace(body=body)
             key = call.headers.get(KEY_HEADER) if method == "POST" else None
             reply = self._handle_once(path, handler, call, key) if key else self._handle(handler, call)
-            return in_strings(reply) if wants_strings(call.headers) else reply
+            return with_string_values(reply) if is_generated_client(call.headers) else reply
         except ApiError:
             raise
         except Exception as problem:  # noqa: BLE001 - the caller learns that it was not their fault, and no more

@@ -15,12 +15,12 @@ from ...storage.idempotency import Reply
 _USER_AGENT = "speakeasy-sdk/"  # what the generator has all its clients say, in whatever language
 
 
-def wants_strings(headers: Mapping[str, str]) -> bool:
+def is_generated_client(headers: Mapping[str, str]) -> bool:
     """Whether a call comes from a generated client."""
     return headers.get("user-agent", "").startswith(_USER_AGENT)
 
 
-def in_strings(reply: Reply) -> Reply:
+def with_string_values(reply: Reply) -> Reply:
     """Return a reply with JSON text in place of the values that are not strings; the rest stays as it is."""
     return Reply(reply.status, msgspec.json.encode(_record(msgspec.json.decode(reply.body))))
 

@@ -13,17 +13,17 @@ from starlette.routing import Route
 from ...errors import ApiError, Closing, Unavailable
 from ...service.backend import Backend
 from ...storage.idempotency import Reply
-from ..threads import Threads
+from ..threads import RequestThreads
 from .endpoint import refuse, respond
 
 PATIENCE = 1.0  # seconds that the database has to answer
 FRESH = 1.0  # seconds for which a good answer holds: nobody needs a key to ask
 
 
-class Health:
+class HealthProbes:
     """The probes of one application. They need no key and tell nothing of what is served."""
 
-    def __init__(self, backend: Backend, threads: Threads) -> None:
+    def __init__(self, backend: Backend, threads: RequestThreads) -> None:
         self._backend = backend
         self._threads = threads
         self._look: asyncio.Task[None] | None = None

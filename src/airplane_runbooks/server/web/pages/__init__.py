@@ -1,6 +1,6 @@
-"""Pages for humans: what goes on, and forms for what is asked. They work without JavaScript."""
+"""Pages for humans: the sessions and their steps, and a form for each open prompt. They work without JavaScript."""
 
-from .interface import Site
-from .routes import Pages
+from .interface import PageContext
+from .routes import PageRoutes
 
-__all__ = ["Pages", "Site"]
+__all__ = ["PageContext", "PageRoutes"]

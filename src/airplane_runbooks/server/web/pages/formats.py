@@ -18,7 +18,7 @@ _FOLD_LINES = 12
 _FOLD_CHARACTERS = 600
 
 
-class Shown(msgspec.Struct, frozen=True):
+class DisplayValue(msgspec.Struct, frozen=True):
     """A value on a page: its text, whether it is code rather than prose, and what to call it if it is folded away."""
 
     text: str
@@ -26,7 +26,7 @@ class Shown(msgspec.Struct, frozen=True):
     summary: str = ""
 
 
-def stamp(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """Write a UTC time for people, to the second."""
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
@@ -36,7 +36,7 @@ def plain(text: str) -> str:
     return _TURNS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def span(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """Write a duration by its two largest units, a short one in seconds or milliseconds."""
     seconds = max(duration.total_seconds(), 0.0)
     if seconds < 0.9995:
@@ -54,47 +54,47 @@ def span(duration: timedelta) -> str:
     return f"{days} d {hours % 24} h"
 
 
-def show(value: Any) -> Shown:
+def describe_value(value: Any) -> DisplayValue:
     """Write a JSON value: a text as it is, anything else as JSON."""
     if not isinstance(value, str) or not value:
         return _json(msgspec.json.encode(value))
     if len(value) > _LONGEST:
-        return Shown(f"{len(value):,} characters: too long for this page; the API returns it.")
+        return DisplayValue(f"{len(value):,} characters: too long for this page; the API returns it.")
     return _folded(value, is_code=False)
 
 
-def show_answer(value: Any) -> Shown:
-    """Write a value that somebody has given: as `show` does, with words for true and false."""
-    return Shown("Yes" if value else "No") if isinstance(value, bool) else show(value)
+def describe_answer(value: Any) -> DisplayValue:
+    """Write a value that somebody has given: as `describe_value` does, with words for true and false."""
+    return DisplayValue("Yes" if value else "No") if isinstance(value, bool) else describe_value(value)
 
 
-def show_json(document: bytes) -> Shown:
-    """Write a JSON document as `show` does, unless it is too long."""
+def describe_json(document: bytes) -> DisplayValue:
+    """Write a JSON document as `describe_value` does, unless it is too long."""
     if document == LEFT_OUT:
-        return Shown("Too long for this page; the API returns it.")
+        return DisplayValue("Too long for this page; the API returns it.")
     if len(document) > _LONGEST:
-        return Shown(f"{len(document):,} bytes of JSON: too long for this page; the API returns it.")
-    return show(decode(document))
+        return DisplayValue(f"{len(document):,} bytes of JSON: too long for this page; the API returns it.")
+    return describe_value(decode(document))
 
 
-def show_members(document: bytes) -> Mapping[str, Shown]:
+def describe_members(document: bytes) -> Mapping[str, DisplayValue]:
     """Write the members of a JSON object one by one."""
     if document == LEFT_OUT or len(document) > _LONGEST:
-        return {"…": show_json(document)}
-    return {name: show(value) for name, value in decode(document, type=dict[str, Any]).items()}
+        return {"…": describe_json(document)}
+    return {name: describe_value(value) for name, value in decode(document, type=dict[str, Any]).items()}
 
 
-def _json(document: bytes) -> Shown:
+def _json(document: bytes) -> DisplayValue:
     if len(document) > _LONGEST:
-        return show_json(document)
+        return describe_json(document)
     plain = document.decode()
     return _folded(plain if len(plain) <= 60 else msgspec.json.format(document, indent=2).decode(), is_code=True)
 
 
-def _folded(text: str, *, is_code: bool) -> Shown:
+def _folded(text: str, *, is_code: bool) -> DisplayValue:
     lines = text.count("\n") + 1
     if lines > _FOLD_LINES:
-        return Shown(text, is_code, f"{lines:,} lines")
+        return DisplayValue(text, is_code, f"{lines:,} lines")
     if len(text) > _FOLD_CHARACTERS:
-        return Shown(text, is_code, f"{len(text):,} characters")
-    return Shown(text, is_code)
+        return DisplayValue(text, is_code, f"{len(text):,} characters")
+    return DisplayValue(text, is_code)

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 from ...service.backend import Backend
 from ...service.identity import User, Users
-from ..failed_logins import Guesses
+from ..failed_logins import FailedLoginLimiter
 from .signing import SignIn
 
 
-class Site(NamedTuple):
+class PageContext(NamedTuple):
     """What all views of an application share."""
 
     backend: Backend
     users: Users
-    guesses: Guesses
+    guesses: FailedLoginLimiter
 
 
-class Visit(NamedTuple):
+class PageRequest(NamedTuple):
     """One request: who it is from, and what for.
 
     `address` is the path below the application's root, `client` what the visitor's machine is known by.
@@ -33,7 +33,7 @@ class Visit(NamedTuple):
     client: str
     form: Mapping[str, list[str]] = {}
 
-    def posting(self, form: Mapping[str, list[str]]) -> Visit:
+    def posting(self, form: Mapping[str, list[str]]) -> PageRequest:
         """Return the same with the fields of a form."""
         return self._replace(form=form)
 
@@ -47,12 +47,12 @@ class Visit(NamedTuple):
         return None if self.sign_in is None else self.sign_in.user
 
     @property
-    def known_user(self) -> User:
+    def signed_in_user(self) -> User:
         """Who has signed in; for views that are behind the sign-in."""
-        return self.known_sign_in.user
+        return self.current_sign_in.user
 
     @property
-    def known_sign_in(self) -> SignIn:
+    def current_sign_in(self) -> SignIn:
         """The visitor's sign-in; for views that are behind it."""
         if self.sign_in is None:
             raise LookupError("nobody has signed in")
@@ -64,7 +64,7 @@ class Visit(NamedTuple):
         return self.query.get("live") != "off"
 
 
-class Page(NamedTuple):
+class PageResponse(NamedTuple):
     """A template with its values."""
 
     template: str
@@ -82,4 +82,4 @@ class Redirect(NamedTuple):
     cookie: str | None = None
 
 
-View = Callable[[Site, Visit], Page | Redirect]
+View = Callable[[PageContext, PageRequest], PageResponse | Redirect]

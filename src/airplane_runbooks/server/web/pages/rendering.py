@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .formats import plain, span, stamp
+from .formats import format_duration, format_time, plain
 
 _HERE = Path(__file__).parent
 _TYPES = {"runbooks.css": "text/css; charset=utf-8", "runbooks.svg": "image/svg+xml"}
@@ -39,7 +39,7 @@ def load_templates(asset_url: Callable[[str], str]) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    filters: dict[str, Any] = {"stamp": stamp, "span": span, "plain": plain}
+    filters: dict[str, Any] = {"time": format_time, "duration": format_duration, "plain": plain}
     environment.filters.update(filters)
     names: dict[str, Any] = {"asset_url": asset_url}
     environment.globals.update(names)

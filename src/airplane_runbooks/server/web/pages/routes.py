@@ -15,18 +15,18 @@ from starlette.routing import BaseRoute, Route
 from ...errors import ApiError, Forbidden, Invalid
 from ...logs import describe
 from ..api.endpoint import address_of, mark_known, refuse
-from ..body import Arrivals, Lobby, check_length
+from ..body import AnonymousBodyReader, BodyReader, check_content_length
 from ..limits import Limits
-from ..misrouted import elsewhere, is_for_api
-from ..proxies import BASE, HERE, path_of
-from ..threads import Threads
+from ..misrouted import is_meant_for_api, misrouted_error
+from ..proxies import BASE_PATH, PUBLIC_ORIGIN, path_below_base
+from ..threads import RequestThreads
 from . import signing, views
 from .interface import (
-    Page,
+    PageContext,
+    PageRequest,
+    PageResponse,
     Redirect,
-    Site,
     View,
-    Visit,
 )
 from .rendering import Asset, load_assets, load_templates
 
@@ -64,18 +64,18 @@ _LOBBY = 64  # such bodies that may be on their way
 _GUESTS = 2  # threads that strangers have at most
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Receiver = Callable[[Request, Visit, str, View], Awaitable[Response]]
+Receiver = Callable[[Request, PageRequest, str, View], Awaitable[Response]]
 
 
-class Pages:
+class PageRoutes:
     """The pages of one application, on threads that they share with its API."""
 
-    def __init__(self, site: Site, limits: Limits, threads: Threads, arrivals: Arrivals) -> None:
+    def __init__(self, site: PageContext, limits: Limits, threads: RequestThreads, bodies: BodyReader) -> None:
         self._site = site
         self._limits = limits
         self._threads = threads
-        self._arrivals = arrivals
-        self._lobby = Lobby(_LOBBY, min(limits.body_timeout, _PATIENCE_AT_SIGN_IN))
+        self._bodies = bodies
+        self._lobby = AnonymousBodyReader(_LOBBY, min(limits.body_timeout, _PATIENCE_AT_SIGN_IN))
         self._guests = asyncio.Semaphore(_GUESTS)
         self._assets = load_assets()
         self._templates = load_templates(lambda name: f"/static/{name}?v={self._assets[name].version}")
@@ -100,11 +100,11 @@ class Pages:
         receive = receive or self._admit
 
         async def endpoint(request: Request) -> Response:
-            if is_for_api(request):
-                return refuse(request, elsewhere(request))
+            if is_meant_for_api(request):
+                return refuse(request, misrouted_error(request))
             visit = self._visit(request)
             try:
-                if method == "POST" and not signing.is_from_here(request.headers, request.scope[HERE]):
+                if method == "POST" and not signing.is_same_origin(request.headers, request.scope[PUBLIC_ORIGIN]):
                     raise Forbidden("foreign_form", _FOREIGN)
                 return await receive(request, visit, path, view)
             except ClientDisconnect:
@@ -114,33 +114,33 @@ class Pages:
 
         return Route(path, endpoint, methods=[method])
 
-    async def _welcome(self, request: Request, visit: Visit, path: str, view: View) -> Response:
+    async def _welcome(self, request: Request, visit: PageRequest, path: str, view: View) -> Response:
         """Answer anybody: strangers wait in a line of their own, and take no place of a call's."""
         body = await self._lobby.read(request, _MOST_OF_SIGN_IN) if request.method == "POST" else b""
         async with self._guests:
             return await self._threads.run(self._traced, path, view, request, visit, body)
 
-    async def _admit(self, request: Request, visit: Visit, path: str, view: View) -> Response:
+    async def _admit(self, request: Request, visit: PageRequest, path: str, view: View) -> Response:
         """Answer those who have signed in; which is known before their body is read."""
         body = b""
         if visit.user is not None and request.method == "POST":
-            check_length(request, self._limits.max_body)
+            check_content_length(request, self._limits.max_body)
             with self._threads.admit():
                 visit = await self._threads.run(self._current, visit)
             if visit.user is not None:
-                body = await self._arrivals.read(request, self._limits.max_body, visit.user.id)
+                body = await self._bodies.read(request, self._limits.max_body, visit.user.id)
         if visit.user is None:
             return self._respond(request, visit, stop_stranger(request.method, visit))
         with self._threads.admit():
             return await self._threads.run(self._traced, path, known_only(view), request, visit, body)
 
-    def _traced(self, path: str, view: View, request: Request, visit: Visit, body: bytes) -> Response:
+    def _traced(self, path: str, view: View, request: Request, visit: PageRequest, body: bytes) -> Response:
         with self._site.backend.tracing.request(request.method, path, request.headers) as exchange:
             response = self._answer(view, request, visit, body)
             exchange.answered(response.status_code)
             return response
 
-    def _answer(self, view: View, request: Request, visit: Visit, body: bytes) -> Response:
+    def _answer(self, view: View, request: Request, visit: PageRequest, body: bytes) -> Response:
         try:
             self._site.backend.open()
             visit = self._current(visit).posting(_parse(request, body))
@@ -148,35 +148,35 @@ class Pages:
         except ApiError as problem:
             return self._respond(request, visit, _apology(problem))
         except Exception as problem:  # noqa: BLE001 - people learn that it was not their fault, and no more
-            logger.error("%s %s: %s", request.method, ascii(path_of(request)[:100]), describe(problem))  # noqa: TRY400 - see describe
+            logger.error("%s %s: %s", request.method, ascii(path_below_base(request)[:100]), describe(problem))  # noqa: TRY400 - see describe
             text = "The server failed to answer. Nothing more is known here; its log may say why."
-            return self._respond(request, visit, Page("message.html", {"title": "An error", "text": text}, 500))
+            return self._respond(request, visit, PageResponse("message.html", {"title": "An error", "text": text}, 500))
 
-    def _visit(self, request: Request) -> Visit:
+    def _visit(self, request: Request) -> PageRequest:
         """Say who asks, as far as their cookie can tell."""
         cookie = request.cookies.get(self._cookie(request).name, "")
         sign_in = signing.signed_in(self._site.users, cookie, time.time())
         if sign_in is not None:
             mark_known(request.scope)
-        return Visit(
+        return PageRequest(
             sign_in=sign_in,
             path=request.path_params,
             query=request.query_params,
             headers=request.headers,
-            address=path_of(request),
+            address=path_below_base(request),
             client=address_of(request.scope),
         )
 
-    def _current(self, visit: Visit) -> Visit:
+    def _current(self, visit: PageRequest) -> PageRequest:
         """Return the same visit, by nobody if the sign-in has been ended."""
         over = visit.sign_in is not None and self._site.backend.sign_outs.has(visit.sign_in.id)
         return visit._replace(sign_in=None) if over else visit
 
     def _cookie(self, request: Request) -> signing.Cookie:
-        return signing.cookie_for(self._site.backend.server_id, request.scope["scheme"], request.scope[BASE])
+        return signing.cookie_for(self._site.backend.server_id, request.scope["scheme"], request.scope[BASE_PATH])
 
-    def _respond(self, request: Request, visit: Visit, answer: Page | Redirect) -> Response:
-        base = request.scope[BASE]
+    def _respond(self, request: Request, visit: PageRequest, answer: PageResponse | Redirect) -> Response:
+        base = request.scope[BASE_PATH]
         response: Response
         if isinstance(answer, Redirect):
             response = RedirectResponse(base + answer.to, 303)
@@ -193,15 +193,15 @@ class Pages:
         return response
 
 
-def stop_stranger(method: str, visit: Visit) -> Page | Redirect:
+def stop_stranger(method: str, visit: PageRequest) -> PageResponse | Redirect:
     """Answer somebody who has not signed in, or not any more."""
-    return ask_to_sign_in(visit) if method in ("GET", "HEAD") else Page("signed_out.html", status=403)
+    return ask_to_sign_in(visit) if method in ("GET", "HEAD") else PageResponse("signed_out.html", status=403)
 
 
 def known_only(view: View) -> View:
     """Keep those out who have signed out a moment ago."""
 
-    def guarded(site: Site, visit: Visit) -> Page | Redirect:
+    def guarded(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
         return ask_to_sign_in(visit) if visit.user is None else view(site, visit)
 
     return guarded
@@ -231,22 +231,22 @@ def _pairs(body: bytes) -> list[tuple[str, str]]:
     return parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MOST_FIELDS)
 
 
-def ask_to_sign_in(visit: Visit) -> Page | Redirect:
+def ask_to_sign_in(visit: PageRequest) -> PageResponse | Redirect:
     """Send somebody unknown to the sign-in.
 
     Browsers keep the cookie back on the way from another site, such as a chat with a link to a prompt. A page of our
     own in between lets them send it.
     """
     if visit.headers.get("sec-fetch-site") == "cross-site":
-        return Page("bounce.html", {"address": visit.address})
+        return PageResponse("bounce.html", {"address": visit.address})
     return Redirect(f"/sign-in?next={quote(visit.address, safe='', errors='replace')}")
 
 
-def _apology(problem: ApiError) -> Page:
+def _apology(problem: ApiError) -> PageResponse:
     title = _TITLES.get(problem.status, "This did not work")
     text = f"{problem.message[:1].upper()}{problem.message[1:]}".rstrip(".") + "."
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
-    return Page("message.html", {"title": title, "text": text}, problem.status, headers)
+    return PageResponse("message.html", {"title": title, "text": text}, problem.status, headers)
 
 
 def _serve(asset: Asset) -> Endpoint:

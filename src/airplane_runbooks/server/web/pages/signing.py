@@ -67,12 +67,12 @@ def form_token(user: User, form: str) -> str:
     return user.sign("form", form)
 
 
-def is_ours(user: User, form: str, token: str) -> bool:
+def has_form_token(user: User, form: str, token: str) -> bool:
     """Tell whether a form carries its token."""
     return user.has_signed("form", form, token)
 
 
-def is_from_here(headers: Mapping[str, str], here: str) -> bool:
+def is_same_origin(headers: Mapping[str, str], here: str) -> bool:
     """Tell whether a form was sent by a page of this origin, as far as the browser says where it comes from."""
     if site := headers.get("sec-fetch-site"):
         return site in ("same-origin", "none")

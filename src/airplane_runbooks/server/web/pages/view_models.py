@@ -22,16 +22,16 @@ from ...storage.records import (
     Session,
 )
 from .formats import (
-    Shown,
-    show_answer,
-    show_json,
-    show_members,
+    DisplayValue,
+    describe_answer,
+    describe_json,
+    describe_members,
 )
 
 STEPS_ON_A_PAGE = 100
 
 
-class ShownPrompt(msgspec.Struct, frozen=True, kw_only=True):
+class PromptViewModel(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt: what it asks, and what has become of it (`state`: open, submitted, cancelled, expired or dropped)."""
 
     id: str
@@ -41,13 +41,13 @@ class ShownPrompt(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     ended_at: datetime | None
     by: str
-    answers: Sequence[tuple[str, Shown]]
+    answers: Sequence[tuple[str, DisplayValue]]
     reviewers: Sequence[str]
     confirm: str
     cancel: str
 
 
-class ShownStep(msgspec.Struct, frozen=True, kw_only=True):
+class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
     """A step or a prompt of a session; `depth` is how many branches it is inside of."""
 
     name: str
@@ -57,13 +57,13 @@ class ShownStep(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     ended_at: datetime | None
     duration: timedelta
-    arguments: Mapping[str, Shown]
-    output: Shown | None
+    arguments: Mapping[str, DisplayValue]
+    output: DisplayValue | None
     failure: str
-    prompt: ShownPrompt | None
+    prompt: PromptViewModel | None
 
 
-class ShownSession(msgspec.Struct, frozen=True, kw_only=True):
+class SessionViewModel(msgspec.Struct, frozen=True, kw_only=True):
     """A session with one page of its steps; `open_prompts` are all there are."""
 
     id: str
@@ -74,22 +74,22 @@ class ShownSession(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     ended_at: datetime | None
     duration: timedelta
-    parameters: Sequence[tuple[str, Shown]]
-    open_prompts: Sequence[ShownPrompt]
-    steps: Sequence[ShownStep]
+    parameters: Sequence[tuple[str, DisplayValue]]
+    open_prompts: Sequence[PromptViewModel]
+    steps: Sequence[StepViewModel]
     first_step: int
     step_count: int
     page: int
     pages: int
-    output: Shown | None
+    output: DisplayValue | None
     failure: str
     held: str
 
 
-def show_prompt(prompt: Prompt, users: Users, secrets: Secrets) -> ShownPrompt:
+def describe_prompt(prompt: Prompt, users: Users, secrets: Secrets) -> PromptViewModel:
     """Describe a prompt, without the secrets of its session."""
     wanted = prompt.reviewers
-    return ShownPrompt(
+    return PromptViewModel(
         id=prompt.id,
         description=secrets.mask(prompt.description),
         state=_state(prompt),
@@ -115,12 +115,12 @@ def _state(prompt: Prompt) -> str:
     return "expired" if expired else "dropped"
 
 
-def show_parameters(session: Session) -> Sequence[tuple[str, Shown]]:
+def describe_parameters(session: Session) -> Sequence[tuple[str, DisplayValue]]:
     """Write the parameter values of a session, by their labels."""
     return _labelled(session.params, session.param_values)
 
 
-def show_session(backend: Backend, users: Users, session: Session, page: int | None) -> ShownSession:
+def describe_session(backend: Backend, users: Users, session: Session, page: int | None) -> SessionViewModel:
     """Describe a session with a page of its steps, counted from 1; the last one, if no page is asked for."""
     run = backend.run(session.run_id)
     steps = sorted(backend.steps(run.id), key=lambda step: _place(step.position))
@@ -131,8 +131,8 @@ def show_session(backend: Backend, users: Users, session: Session, page: int | N
     chosen = [shown[one.id] for one in steps[first : first + STEPS_ON_A_PAGE] if one.id in shown]
     open_runs = [one for one in steps if one.kind is RunKind.PROMPT and not one.status.is_terminal]
     prompts = {one.id: prompt for one in chosen + open_runs for prompt in _prompts(backend, one)}
-    secrets = secrets_of(session, prompts.values())
-    return ShownSession(
+    secrets = session_secrets(session, prompts.values())
+    return SessionViewModel(
         id=session.id,
         name=session.name,
         status=session.status,
@@ -141,9 +141,9 @@ def show_session(backend: Backend, users: Users, session: Session, page: int | N
         started_at=session.created_at,
         ended_at=run.ended_at,
         duration=_duration(session.created_at, run.ended_at),
-        parameters=show_parameters(session),
-        open_prompts=[show_prompt(prompts[one.id], users, secrets) for one in open_runs if one.id in prompts],
-        steps=[_show_step(one, prompts.get(one.id), users, secrets) for one in chosen],
+        parameters=describe_parameters(session),
+        open_prompts=[describe_prompt(prompts[one.id], users, secrets) for one in open_runs if one.id in prompts],
+        steps=[_describe_step(one, prompts.get(one.id), users, secrets) for one in chosen],
         first_step=first + 1,
         step_count=len(steps),
         page=page,
@@ -158,8 +158,8 @@ def _prompts(backend: Backend, run: Run) -> Sequence[Prompt]:
     return backend.prompts(run.id) if run.kind is RunKind.PROMPT else ()
 
 
-def _show_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) -> ShownStep:
-    return ShownStep(
+def _describe_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) -> StepViewModel:
+    return StepViewModel(
         name=secrets.mask(run.name),
         status=run.status,
         depth=len(_place(run.position)) - 1,
@@ -167,22 +167,22 @@ def _show_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) 
         started_at=run.active_at or run.created_at,
         ended_at=run.ended_at,
         duration=_duration(run.active_at or run.created_at, run.ended_at),
-        arguments=show_members(secrets.mask_json(run.param_values)),
+        arguments=describe_members(secrets.mask_json(run.param_values)),
         output=_output(run, secrets) if prompt is None else None,
         failure=_failure(run, secrets),
-        prompt=None if prompt is None else show_prompt(prompt, users, secrets),
+        prompt=None if prompt is None else describe_prompt(prompt, users, secrets),
     )
 
 
-def _output(run: Run, secrets: Secrets) -> Shown | None:
-    return show_json(secrets.mask_json(run.output)) if run.status is RunStatus.SUCCEEDED else None
+def _output(run: Run, secrets: Secrets) -> DisplayValue | None:
+    return describe_json(secrets.mask_json(run.output)) if run.status is RunStatus.SUCCEEDED else None
 
 
 def _failure(run: Run, secrets: Secrets) -> str:
     return "" if run.failure is None else secrets.mask(f"{run.failure.kind}: {run.failure.message}")
 
 
-def secrets_of(session: Session, prompts: Iterable[Prompt] = ()) -> Secrets:
+def session_secrets(session: Session, prompts: Iterable[Prompt] = ()) -> Secrets:
     """Collect what must not be seen anywhere on the pages of a session."""
     secrets = Secrets.of(session.params, decode(session.param_values))
     for prompt in prompts:
@@ -190,10 +190,10 @@ def secrets_of(session: Session, prompts: Iterable[Prompt] = ()) -> Secrets:
     return secrets
 
 
-def _labelled(parameters: Sequence[Parameter], document: bytes) -> Sequence[tuple[str, Shown]]:
+def _labelled(parameters: Sequence[Parameter], document: bytes) -> Sequence[tuple[str, DisplayValue]]:
     values = masked_values(parameters, decode(document))
     names = {parameter.slug: parameter.name or parameter.slug for parameter in parameters if parameter.slug in values}
-    return [(names.get(slug, slug), show_answer(values[slug])) for slug in {**names, **values}]
+    return [(names.get(slug, slug), describe_answer(values[slug])) for slug in {**names, **values}]
 
 
 def _duration(start: datetime, end: datetime | None) -> timedelta:

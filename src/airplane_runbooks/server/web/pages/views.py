@@ -15,16 +15,16 @@ from ...storage.interface import SessionQuery
 from ...storage.records import Prompt
 from . import forms, signing
 from .interface import (
-    Page,
+    PageContext,
+    PageRequest,
+    PageResponse,
     Redirect,
-    Site,
-    Visit,
 )
 from .view_models import (
-    secrets_of,
-    show_parameters,
-    show_prompt,
-    show_session,
+    describe_parameters,
+    describe_prompt,
+    describe_session,
+    session_secrets,
 )
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _SESSION_REFRESH = 5
 _ADDRESS = re.compile(r"/((sessions|prompts)/[A-Za-z0-9]{1,60})?", re.ASCII)
 
 
-def sessions(site: Site, visit: Visit) -> Page:
+def sessions(site: PageContext, visit: PageRequest) -> PageResponse:
     """List the sessions, newest first."""
     page = _page(visit) or 1
     runbook = visit.query.get("runbook", "")
@@ -54,30 +54,30 @@ def sessions(site: Site, visit: Visit) -> Page:
         "live": visit.is_live,
         "refresh": _LIST_REFRESH if visit.is_live else 0,
     }
-    return Page("sessions.html", values)
+    return PageResponse("sessions.html", values)
 
 
-def session(site: Site, visit: Visit) -> Page:
+def session(site: PageContext, visit: PageRequest) -> PageResponse:
     """Show a session."""
     record = site.backend.session(visit.path["id"])
-    shown = show_session(site.backend, site.users, record, _page(visit))
+    shown = describe_session(site.backend, site.users, record, _page(visit))
     is_live = visit.is_live and not shown.status.is_terminal
     values = {
         "session": shown,
         "live": visit.is_live,
         "refresh": _SESSION_REFRESH if is_live else 0,
-        "token": signing.form_token(visit.known_user, record.id),
-        "may_fail": visit.known_user.id == API_USER,
+        "token": signing.form_token(visit.signed_in_user, record.id),
+        "may_fail": visit.signed_in_user.id == API_USER,
     }
-    return Page("session.html", values)
+    return PageResponse("session.html", values)
 
 
-def end_session(site: Site, visit: Visit) -> Redirect:
+def end_session(site: PageContext, visit: PageRequest) -> Redirect:
     """Cancel or fail a session that is held, and show what has become of it."""
     record = site.backend.session(visit.path["id"])
-    if not signing.is_ours(visit.known_user, record.id, visit.posted("token")):
+    if not signing.has_form_token(visit.signed_in_user, record.id, visit.posted("token")):
         raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
-    origin = Origin(visit.known_user, new_seed())
+    origin = Origin(visit.signed_in_user, new_seed())
     match visit.posted("action"):
         case "cancel":
             site.backend.cancel_run(record.run_id, origin)
@@ -88,19 +88,19 @@ def end_session(site: Site, visit: Visit) -> Redirect:
     return Redirect(f"/sessions/{record.id}")
 
 
-def prompt(site: Site, visit: Visit) -> Page:
+def prompt(site: PageContext, visit: PageRequest) -> PageResponse:
     """Show a prompt: as a form, if it is open and the user may answer it."""
     record = site.backend.prompt(visit.path["id"])
     return _prompt(site, visit, record, forms.blank(record.parameters))
 
 
-def answer_prompt(site: Site, visit: Visit) -> Page | Redirect:
+def answer_prompt(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
     """Submit or cancel a prompt, and go to its session."""
     record = site.backend.prompt(visit.path["id"])
-    if not signing.is_ours(visit.known_user, record.id, visit.posted("token")):
+    if not signing.has_form_token(visit.signed_in_user, record.id, visit.posted("token")):
         text = "This form was not made for you, or it is out of date. Nothing was changed; open the prompt again."
         raise Forbidden("wrong_form", text)
-    origin = Origin(visit.known_user, new_seed())
+    origin = Origin(visit.signed_in_user, new_seed())
     try:
         match visit.posted("action"):
             case "cancel":
@@ -115,7 +115,7 @@ def answer_prompt(site: Site, visit: Visit) -> Page | Redirect:
     return Redirect(f"/sessions/{site.backend.run(record.run_id).session_id}")
 
 
-def _submit(site: Site, visit: Visit, record: Prompt, origin: Origin) -> Page | None:
+def _submit(site: PageContext, visit: PageRequest, record: Prompt, origin: Origin) -> PageResponse | None:
     """Submit what was typed, or return the form with what is wrong about it."""
     site.backend.check_reviewer(record, origin.user)
     if not record.is_open or record.is_late or site.backend.why_held(record.run_id):
@@ -130,38 +130,40 @@ def _submit(site: Site, visit: Visit, record: Prompt, origin: Origin) -> Page | 
     return None
 
 
-def _prompt(site: Site, visit: Visit, record: Prompt, fields: Any, *, status: int = 200, problem: str = "") -> Page:
+def _prompt(
+    site: PageContext, visit: PageRequest, record: Prompt, fields: Any, *, status: int = 200, problem: str = ""
+) -> PageResponse:
     run = site.backend.run(record.run_id)
     session = site.backend.session(run.session_id or "")
     objection = ""
     try:
-        site.backend.check_reviewer(record, visit.known_user)
+        site.backend.check_reviewer(record, visit.signed_in_user)
     except Forbidden as refusal:
         objection = refusal.message
     values = {
-        "prompt": show_prompt(record, site.users, secrets_of(session, [record])),
+        "prompt": describe_prompt(record, site.users, session_secrets(session, [record])),
         "session": session,
         "started_by": site.users.name(session.created_by),
-        "parameters": show_parameters(session),
+        "parameters": describe_parameters(session),
         "fields": fields,
         "errors": [field for field in fields if field.error],
         "problem": problem,
         "objection": objection,
         "held": site.backend.why_held(record.run_id) if record.is_open else None,
         "too_late": status == 409,
-        "token": signing.form_token(visit.known_user, record.id),
+        "token": signing.form_token(visit.signed_in_user, record.id),
     }
-    return Page("prompt.html", values, status)
+    return PageResponse("prompt.html", values, status)
 
 
-def ask_for_key(site: Site, visit: Visit) -> Page | Redirect:
+def ask_for_key(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
     """Show the form to sign in."""
     del site
     address = _address(visit.query.get("next", ""))
-    return Redirect(address) if visit.user else Page("sign_in.html", {"next": address, "error": ""})
+    return Redirect(address) if visit.user else PageResponse("sign_in.html", {"next": address, "error": ""})
 
 
-def sign_in(site: Site, visit: Visit) -> Page | Redirect:
+def sign_in(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
     """Sign somebody in who knows an API key."""
     address = _address(visit.posted("next"))
     key = visit.posted("key").strip()
@@ -172,20 +174,22 @@ def sign_in(site: Site, visit: Visit) -> Page | Redirect:
     return Redirect(address, cookie=signing.sign_in_cookie(user, key, time.time()))
 
 
-def _refuse_key(site: Site, visit: Visit, key: str, address: str) -> Page:
+def _refuse_key(site: PageContext, visit: PageRequest, key: str, address: str) -> PageResponse:
     refusal = site.guesses.refusal(key, visit.client)
     logger.warning("a sign-in from %s has failed: %s", ascii(visit.client), refusal.code)
     if refusal.retry_after is None:
-        return Page("sign_in.html", {"next": address, "error": "This is no API key of this server."}, 403)
+        return PageResponse("sign_in.html", {"next": address, "error": "This is no API key of this server."}, 403)
     error = "There were too many wrong keys lately, and this is one of them. Try the right one."
-    return Page("sign_in.html", {"next": address, "error": error}, 429, {"Retry-After": str(refusal.retry_after)})
+    return PageResponse(
+        "sign_in.html", {"next": address, "error": error}, 429, {"Retry-After": str(refusal.retry_after)}
+    )
 
 
-def sign_out(site: Site, visit: Visit) -> Page | Redirect:
+def sign_out(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
     """End a sign-in for good, wherever its cookie may have got to."""
-    if not signing.is_ours(visit.known_user, "sign-out", visit.posted("token")):
+    if not signing.has_form_token(visit.signed_in_user, "sign-out", visit.posted("token")):
         raise Forbidden("wrong_form", "This form was not made for you. You are still signed in.")
-    _, sign_in, until = visit.known_sign_in
+    _, sign_in, until = visit.current_sign_in
     site.backend.sign_outs.add(sign_in, until, int(time.time()))
     return Redirect("/sign-in", cookie="")
 
@@ -195,6 +199,6 @@ def _address(text: str) -> str:
     return text if _ADDRESS.fullmatch(text) else "/"
 
 
-def _page(visit: Visit) -> int | None:
+def _page(visit: PageRequest) -> int | None:
     text = visit.query.get("page", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) else None
