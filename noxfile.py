@@ -73,7 +73,7 @@ def wake_shims() -> None:
 
 
 def starts(python: str) -> bool:
-    """Tell whether that version runs; being on PATH is no proof, for it may be a shim of a version that is gone."""
+    """Tell whether that version runs: a command on PATH may be the shim of a version that is gone."""
     command = shutil.which(f"python{python}")
     return command is not None and subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
 

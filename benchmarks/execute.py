@@ -1,4 +1,4 @@
-"""What one `execute` costs, beside others who make the same call: `nox -s bench`.
+"""Costs of one `execute`, beside others who make the same call: `nox -s bench`.
 
 All contenders run in one process, in blocks of ten calls that take turns, so that a neighbour on the machine slows them
 all alike. Only ratios are printed. Instructions are counted under valgrind, where it is installed, in a process for

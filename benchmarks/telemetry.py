@@ -1,4 +1,4 @@
-"""What telemetry adds to one `execute`, over a transport that answers at once: `nox -s overhead`.
+"""Costs that telemetry adds to one `execute`, over a transport that answers at once: `nox -s overhead`.
 
 All contenders run in one process, in blocks that take turns. What the calling thread's processor time differs by from
 that of the same client without telemetry is taken round by round, and its median printed: in microseconds, and as a

@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation."""
+"""Configures Sphinx, which builds the documentation."""
 
 from importlib.metadata import version as installed_version
 
@@ -7,7 +7,7 @@ author = "the airplane-runbooks authors"
 copyright = f"2026, {author}"
 release = version = installed_version(project)
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -16,5 +16,7 @@ html_title = f"{project} {release}"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
+default_role = "code"  # docstrings mark code by single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+napoleon_use_ivar = True  # attributes are part of their class, so that "type" is not taken for one of them

@@ -155,7 +155,7 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The name to show."""
         name, others = self.spans[0].name, len(self.spans)
         return name if others == 1 else f"… {others} further {name}"
 

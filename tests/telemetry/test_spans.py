@@ -1,4 +1,4 @@
-"""The shape of a call's tree. The numbers are those of the promises in docs/telemetry.md."""
+"""The shape of a call's tree. The numbers are those of the promises in docs/reference/telemetry.md."""
 
 from __future__ import annotations
 

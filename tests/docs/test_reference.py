@@ -1,0 +1,32 @@
+"""The API reference names every public module, and links lead to pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import airplane_runbooks
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(airplane_runbooks.__file__).parent
+REFERENCE = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "reference" / "api").glob("*.md"))
+DOCUMENTED = re.findall(r"auto(?:module|class):: (\S+)", REFERENCE)
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+def packages_with_public_names() -> list[str]:
+    found = [path.parent for path in PACKAGE.rglob("__init__.py") if "\n__all__ = " in path.read_text("utf-8")]
+    names = sorted(".".join(path.relative_to(PACKAGE.parent).parts) for path in found)
+    return [name for name in names if not name.startswith("airplane_runbooks.server.")]
+
+
+@pytest.mark.parametrize("name", packages_with_public_names())
+def test_the_reference_documents_every_package_with_public_names(name):
+    assert [documented for documented in DOCUMENTED if documented.startswith(name)]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_links_of_a_page_outside_the_documentation_lead_to_files(page):
+    assert [link for link in LINK.findall((ROOT / page).read_text("utf-8")) if not (ROOT / link).exists()] == []
