@@ -1,4 +1,4 @@
-"""What spans tell. The numbers are those of the promises in docs/reference/telemetry.md."""
+"""Attributes of spans. The numbers are those of the promises in docs/reference/telemetry.md."""
 
 from __future__ import annotations
 

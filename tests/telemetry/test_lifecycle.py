@@ -1,4 +1,4 @@
-"""When telemetry is set up, fails, crosses threads, and what it costs. The numbers are those in docs/reference/telemetry.md."""
+"""Setup, failures, threads and costs of telemetry. The numbers are those in docs/reference/telemetry.md."""
 
 from __future__ import annotations
 

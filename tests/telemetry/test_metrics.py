@@ -1,4 +1,4 @@
-"""What is counted. The numbers are those of the promises in docs/reference/telemetry.md."""
+"""Metrics of attempts and calls. The numbers are those of the promises in docs/reference/telemetry.md."""
 
 from __future__ import annotations
 

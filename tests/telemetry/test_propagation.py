@@ -1,4 +1,4 @@
-"""What travels with the requests. The numbers are those of the promises in docs/reference/telemetry.md."""
+"""Trace headers of requests. The numbers are those of the promises in docs/reference/telemetry.md."""
 
 from __future__ import annotations
 

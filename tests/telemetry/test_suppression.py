@@ -1,4 +1,4 @@
-"""How instrumentations tell one another to be silent. The numbers are those of the promises in docs/reference/telemetry.md."""
+"""Suppression of other instrumentation. The numbers are those of the promises in docs/reference/telemetry.md."""
 
 from __future__ import annotations
 
