@@ -31,7 +31,7 @@ from airplane_runbooks._call.clock import AsyncioClock
 from airplane_runbooks.models import GetSession
 from airplane_runbooks.operations import GET_SESSION
 from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
-from airplane_runbooks.testing.conformance import within
+from airplane_runbooks.testing.conformance import finishes_within
 from airplane_runbooks.testing.hostile import HostileServer, always, reply
 from tests.support.timing import TIMED
 
@@ -161,7 +161,7 @@ class TestCalls:
     def test_keep_the_deadline_while_a_transport_takes_its_time(self) -> None:
         async def main() -> None:
             airplane = client(FakeTransport(lambda _: BUSY), timeout=0.2, retry=RetryPolicy(max_attempts=99))
-            with within(0.2), pytest.raises(DeadlineExceeded):
+            with finishes_within(0.2), pytest.raises(DeadlineExceeded):
                 await airplane.runbooks.execute(slug="x")
 
         asyncio.run(main())

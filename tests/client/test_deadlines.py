@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airplane_runbooks import Airplane, AsyncAirplane, AsyncTransport, ConnectionLost, DeadlineExceeded
-from airplane_runbooks.testing.conformance import within
+from airplane_runbooks.testing.conformance import finishes_within
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request, always, reply
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
@@ -59,7 +59,11 @@ def async_call(make: Callable[[], AsyncTransport]) -> Call:
 def test_a_call_of_one_second_ends_within_a_second_and_a_fifth(
     call: Call, script: Script, attempt_timeout: float
 ) -> None:
-    with HostileServer(script) as server, within(1.0), pytest.raises((DeadlineExceeded, ConnectionLost)) as caught:
+    with (
+        HostileServer(script) as server,
+        finishes_within(1.0),
+        pytest.raises((DeadlineExceeded, ConnectionLost)) as caught,
+    ):
         call(server.origin, {"timeout": 1.0, "attempt_timeout": attempt_timeout})
     assert caught.value.attempts >= 1
     assert caught.value.maybe_processed

@@ -8,10 +8,10 @@ import traceback
 import pytest
 
 from airplane_runbooks.errors import InvalidResponse, TransportError
-from airplane_runbooks.transports._http11 import (
+from airplane_runbooks.transports.http11 import (
     MAX_HEAD,
     Head,
-    Reader,
+    SocketReader,
     body_length,
     is_reusable,
     parse_head,
@@ -38,13 +38,13 @@ class Trickle:
 def test_a_deadline_that_has_passed_ends_the_reading_without_a_system_call() -> None:
     sock = Trickle(b"HTTP/1.1 200 OK")
     with pytest.raises(TimeoutError):
-        Reader(sock, time.monotonic() - 1, 100).head()
+        SocketReader(sock, time.monotonic() - 1, 100).head()
     assert sock.timeouts == []
 
 
 def test_each_read_gets_the_time_that_is_left() -> None:
     sock = Trickle(b"HTTP/1.1 200 OK\r\n\r\n")
-    Reader(sock, time.monotonic() + 5, 100).head()
+    SocketReader(sock, time.monotonic() + 5, 100).head()
     (timeout,) = sock.timeouts
     assert timeout is not None
     assert 4 < timeout <= 5
@@ -52,7 +52,7 @@ def test_each_read_gets_the_time_that_is_left() -> None:
 
 @pytest.mark.parametrize("data", [b"x", b"x: y\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_an_endless_head_is_refused_before_it_fills_the_memory(data: bytes) -> None:
-    reader = Reader(Trickle(data), None, 100)
+    reader = SocketReader(Trickle(data), None, 100)
     reader._data += b"HTTP/1.1 100 Continue\r\n" + (b"\r\n" if data.startswith(b"HTTP") else b"")
     with pytest.raises(InvalidResponse, match=f"larger than {MAX_HEAD}|larger than \\d+ bytes"):
         reader.head()
@@ -139,7 +139,7 @@ class Once(Trickle):
 
 
 def body_of(raw: bytes, limit: int = 1_000_000) -> bytes:
-    reader = Reader(Once(raw), None, limit)
+    reader = SocketReader(Once(raw), None, limit)
     return reader.body(reader.head())
 
 
@@ -164,27 +164,27 @@ def test_trailers_have_the_same_limit_as_a_head() -> None:
 
 
 def test_a_reader_goes_on_from_what_was_read_before() -> None:
-    reader = Reader(Once(b" OK\r\nContent-Length: 2\r\n\r\nab"), None, 10, b"HTTP/1.1 200")
+    reader = SocketReader(Once(b" OK\r\nContent-Length: 2\r\n\r\nab"), None, 10, b"HTTP/1.1 200")
     assert reader.body(reader.head()) == b"ab"
     assert reader.is_in_step
 
 
 @pytest.mark.parametrize("excess", [b"x", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_what_follows_a_response_puts_the_reader_out_of_step(excess: bytes) -> None:
-    reader = Reader(Trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na" + excess), None, 10)
+    reader = SocketReader(Trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na" + excess), None, 10)
     assert reader.body(reader.head()) == b"a"
     assert not reader.is_in_step
 
 
 def test_a_body_until_the_end_of_the_stream_leaves_no_stream() -> None:
-    reader = Reader(Once(b"HTTP/1.1 200 OK\r\n\r\nabc"), None, 10)
+    reader = SocketReader(Once(b"HTTP/1.1 200 OK\r\n\r\nabc"), None, 10)
     assert reader.body(reader.head()) == b"abc"
     assert not reader.is_in_step
 
 
 @pytest.mark.parametrize("data", [b"S", b"HTTP/2", b"\r\nHTTP/1.1 200 OK", b"http/1.1"])
 def test_another_protocol_is_noticed_at_its_first_bytes(data: bytes) -> None:
-    reader = Reader(Once(data), None, 10)
+    reader = SocketReader(Once(data), None, 10)
     with pytest.raises(InvalidResponse, match="status line"):
         reader.head()
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airplane_runbooks.errors import TransportError
-from airplane_runbooks.transports._http11 import Reader, decode_body, is_reusable, parse_head, render_head
+from airplane_runbooks.transports.http11 import SocketReader, decode_body, is_reusable, parse_head, render_head
 
 LIMIT = 10_000
 
@@ -75,7 +75,7 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def read(pieces: list[bytes]) -> tuple[int, dict[str, str], bytes]:
-    reader = Reader(Pieces(pieces), None, LIMIT)
+    reader = SocketReader(Pieces(pieces), None, LIMIT)
     head = reader.head()
     return head.status, head.headers, reader.body(head)
 

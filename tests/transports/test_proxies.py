@@ -23,7 +23,7 @@ from airplane_runbooks import (
 )
 from airplane_runbooks._call.redaction import redactor_of
 from airplane_runbooks.testing import FakeTransport
-from airplane_runbooks.testing.conformance import KEY, request_to, within
+from airplane_runbooks.testing.conformance import KEY, finishes_within, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports._proxies import GivenProxy, Proxies, parse_proxy
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
@@ -198,7 +198,7 @@ class TestProxyUnderTLS:
 
         with HostileServer(script, ssl_context=secured) as proxy:
             transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
-            with within(1.0), pytest.raises(AttemptTimeout) as caught:
+            with finishes_within(1.0), pytest.raises(AttemptTimeout) as caught:
                 transport.send(request_to(ORIGIN), 1.0)
             assert caught.value.sent is False
             transport.close()
@@ -310,7 +310,7 @@ def test_a_dripping_proxy_does_not_outlast_the_timeout() -> None:
 
     with HostileServer(script) as proxy:
         transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
-        with within(1.0), pytest.raises(AttemptTimeout) as caught:
+        with finishes_within(1.0), pytest.raises(AttemptTimeout) as caught:
             transport.send(request_to(ORIGIN), 1.0)
         transport.close()
     assert caught.value.sent is False

@@ -25,14 +25,14 @@ from airplane_runbooks import (
     TransportError,
 )
 from airplane_runbooks.testing import FakeTransport, json_response
-from airplane_runbooks.testing.conformance import KEY, AsyncTransportConformance, request_to, within
+from airplane_runbooks.testing.conformance import KEY, AsyncTransportConformance, finishes_within, request_to
 from airplane_runbooks.testing.conformance._cancellation import Cancellation
 from airplane_runbooks.testing.conformance._concurrency import Concurrency
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
 from airplane_runbooks.transports import threaded
+from airplane_runbooks.transports.base import _reset_transports as reset_transports
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
-from airplane_runbooks.transports.urllib3._transport import _forget_connections as forget_connections
 from tests.support.timing import TIMED
 
 pytestmark = TIMED
@@ -96,7 +96,7 @@ def test_limits_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("options", [{"max_response_bytes": 5}, {"proxy": None}])
 def test_options_that_would_do_nothing_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="transport that was given"):
+    with pytest.raises(ConfigurationError, match="cannot be combined with transport="):
         ThreadedTransport(FakeTransport(), **options)
 
 
@@ -166,7 +166,7 @@ def test_the_default_executor_of_the_loop_is_left_alone() -> None:
 def test_name_resolution_does_not_outlast_the_timeout(stuck_resolver: threading.Event) -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport()
-        with within(0.3):
+        with finishes_within(0.3):
             error = await refused(transport, request_to(origin), 0.3)
         assert isinstance(error, AttemptTimeout)
         assert error.sent is False
@@ -217,7 +217,7 @@ def test_a_transport_that_cannot_be_interrupted_is_not_waited_for() -> None:
 
     async def scenario() -> None:
         transport = ThreadedTransport(slow, pool_size=1)
-        with within(0.2):
+        with finishes_within(0.2):
             error = await refused(transport, request_to("https://api.test"), 0.2)
         assert isinstance(error, AttemptTimeout)
         assert error.sent is None
@@ -326,7 +326,7 @@ def test_a_transport_that_forgets_its_threads_starts_new_ones() -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport()
         await transport.send(request_to(origin), 5)
-        forget_connections()
+        reset_transports()
         await transport.send(request_to(origin), 5)
         await transport.aclose()
 

@@ -17,12 +17,8 @@ from msgspec import UNSET, UnsetType
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError
 from ..http import Request, Response, Transport
 from ._deadline import InterruptibleDeadline
-from .urllib3._transport import (
-    DEFAULT_MAX_RESPONSE_BYTES,
-    DEFAULT_POOL_SIZE,
-    Urllib3Transport,
-    reset_in_children,
-)
+from .base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
+from .urllib3 import DEFAULT_POOL_SIZE, Urllib3Transport
 
 # Seconds: how long a thread may be late with its own, better account of a timeout; how long closing waits for threads.
 _GRACE = 0.1
@@ -66,12 +62,12 @@ class ThreadedTransport:
         finally:
             del proxy  # a traceback that shows local variables must not show its password
         if is_contradiction:
-            raise ConfigurationError("these options are those of the transport that was given")
+            raise ConfigurationError("max_response_bytes, ssl_context and proxy cannot be combined with transport=")
         if pool_size < 1:
             raise ConfigurationError("pool_size must be at least 1")
         self._sync = transport
         self._reset()
-        reset_in_children(self)
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()

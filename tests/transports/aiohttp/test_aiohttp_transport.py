@@ -20,11 +20,11 @@ from airplane_runbooks import (
     ConnectionLost,
     TransportError,
 )
-from airplane_runbooks.testing.conformance import KEY, AsyncTransportConformance, request_to, within
+from airplane_runbooks.testing.conformance import KEY, AsyncTransportConformance, finishes_within, request_to
 from airplane_runbooks.testing.conformance._async import LoopThread, Run, SyncFace
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
-from airplane_runbooks.transports.urllib3._transport import _forget_connections as forget_connections
+from airplane_runbooks.transports.base import _reset_transports as reset_transports
 from tests.support.timing import TIMED
 
 pytestmark = TIMED
@@ -226,7 +226,7 @@ def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport()
         await transport.send(request_to(origin), 5)
-        forget_connections()
+        reset_transports()
         await transport.send(request_to(origin), 5)
         await transport.aclose()
 
@@ -264,7 +264,7 @@ def test_name_resolution_does_not_outlast_the_timeout(monkeypatch: pytest.Monkey
 
     async def scenario() -> None:
         transport = AiohttpTransport()
-        with within(0.3):
+        with finishes_within(0.3):
             error = await refused(transport, request_to("http://localhost"), 0.3)
         assert isinstance(error, AttemptTimeout)
         assert error.sent is False

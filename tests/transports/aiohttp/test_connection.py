@@ -10,8 +10,8 @@ import pytest
 from airplane_runbooks import ConnectionLost
 from airplane_runbooks.testing.conformance import request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
-from airplane_runbooks.transports.aiohttp._connection import Exchange, Wire
-from airplane_runbooks.transports.aiohttp._connector import Way, _secured
+from airplane_runbooks.transports.aiohttp._connection import Exchange, HTTP11Connection
+from airplane_runbooks.transports.aiohttp._connector import ConnectSpec, _secured
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 
 
@@ -81,7 +81,7 @@ def test_a_server_that_answers_before_it_is_asked_is_heard() -> None:
 def test_early_bytes_are_read_first() -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        transport, wire = await loop.create_connection(lambda: Wire(loop), "127.0.0.1", server.port)
+        transport, wire = await loop.create_connection(lambda: HTTP11Connection(loop), "127.0.0.1", server.port)
         wire.data_received(reply(b"early"))
         exchange = Exchange(loop, 100)
         await wire.carry(exchange, "GET", "/", {}, None)
@@ -97,7 +97,7 @@ def test_a_connection_that_was_closed_at_once_sends_nothing() -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         with pytest.raises(ConnectionLost) as caught:
-            await Wire(loop).carry(Exchange(loop, 100), "GET", "/", {}, None)
+            await HTTP11Connection(loop).carry(Exchange(loop, 100), "GET", "/", {}, None)
         assert caught.value.sent is False
 
     asyncio.run(scenario())
@@ -106,6 +106,6 @@ def test_a_connection_that_was_closed_at_once_sends_nothing() -> None:
 def test_a_tunnel_that_is_closed_before_it_is_used_is_no_connection() -> None:
     async def scenario() -> None:
         with pytest.raises(ConnectionResetError, match="the proxy closed"):
-            await _secured(Wire(asyncio.get_running_loop()), Way("https://api.test", None, None))
+            await _secured(HTTP11Connection(asyncio.get_running_loop()), ConnectSpec("https://api.test", None, None))
 
     asyncio.run(scenario())

@@ -15,7 +15,7 @@ import trustme
 from urllib3 import HTTPConnectionPool
 
 from airplane_runbooks import AirplaneError, AttemptTimeout, ClientClosed, ConnectError, ConnectionLost, TransportError
-from airplane_runbooks.testing.conformance import KEY, request_to, within
+from airplane_runbooks.testing.conformance import KEY, finishes_within, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request, always, reply
 from airplane_runbooks.transports.urllib3._connections import Deadline
 from airplane_runbooks.transports.urllib3._connections import _Relay as Relay
@@ -123,7 +123,7 @@ def test_a_server_that_reads_slowly_does_not_outlast_the_timeout(transport: Urll
 
     with serve(script) as server:
         transport.prepare(server.origin)
-        with within(0.5), pytest.raises(AttemptTimeout, match="sending"):
+        with finishes_within(0.5), pytest.raises(AttemptTimeout, match="sending"):
             transport.send(request_to(server.origin, LARGE), 0.5)
         slowly.set()
 

@@ -11,7 +11,7 @@ in `AsyncTransportConformance`, which runs it on asyncio's event loop, or on wha
 and trustme.
 
 How long something takes is measured, and a busy machine takes longer: what is too late by more than a little fails with
-`TookTooLong`, which may be worth another try.
+`DeadlineMissed`, which may be worth another try.
 """
 
 from ._cancellation import Cancellation
@@ -19,9 +19,16 @@ from ._concurrency import Concurrency
 from ._connections import Connections
 from ._exchanges import Exchanges
 from ._hostility import Hostility
-from ._support import KEY, TookTooLong, request_to, within
+from ._support import KEY, DeadlineMissed, finishes_within, request_to
 
-__all__ = ["KEY", "AsyncTransportConformance", "TookTooLong", "TransportConformance", "request_to", "within"]
+__all__ = [
+    "KEY",
+    "AsyncTransportConformance",
+    "DeadlineMissed",
+    "TransportConformance",
+    "finishes_within",
+    "request_to",
+]
 
 
 class TransportConformance(Exchanges, Connections, Hostility):

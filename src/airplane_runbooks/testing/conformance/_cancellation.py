@@ -1,4 +1,4 @@
-"""What a cancelled send leaves behind: nothing, wherever it was cancelled."""
+"""A cancelled send leaves nothing behind, wherever it was cancelled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...errors import ClientClosed
 from ...http import AsyncTransport, Request
 from ..hostile import HostileServer, Peer, always, reply
 from ._async import AsyncCase, Run
-from ._support import request_to, tls, within
+from ._support import finishes_within, request_to, tls
 
 
 class Stalling:
@@ -23,12 +23,14 @@ class Stalling:
 
     def __init__(self, *actions: Callable[[Peer], object]) -> None:
         self._actions = actions
+        self.stalled = threading.Semaphore(0)
         self.released = threading.Event()
         self.ended = threading.Semaphore(0)
 
     def __call__(self, peer: Peer) -> None:
         for action in self._actions:
             action(peer)
+        self.stalled.release()
         self.released.wait(10)
         with contextlib.suppress(OSError):
             while peer.sock.recv(1_000_000):
@@ -46,12 +48,14 @@ def answer_half(peer: Peer) -> None:
     peer.send(reply(b"x" * 100)[:-50])
 
 
-async def cancel_on_the_way(transport: AsyncTransport, request: Request) -> None:
+async def cancel_on_the_way(transport: AsyncTransport, request: Request, script: Stalling | None = None) -> None:
     """Send a request, cancel it when it has come as far as it can, and see it end at once."""
     task = asyncio.create_task(transport.send(request, 30))
+    if script is not None:
+        await asyncio.to_thread(script.stalled.acquire, timeout=10)
     await asyncio.sleep(0.2)
     task.cancel()
-    with within(0), pytest.raises(asyncio.CancelledError):
+    with finishes_within(0), pytest.raises(asyncio.CancelledError):
         await task
 
 
@@ -79,7 +83,7 @@ class Cancellation(AsyncCase):
 
         async def scenario(origin: str) -> None:
             for _ in range(2):  # the second would not get that far if the first still had the place
-                await cancel_on_the_way(transport, request_to(origin, b"x" * size))
+                await cancel_on_the_way(transport, request_to(origin, b"x" * size), script)
                 assert (await transport.send(request_to(good.origin), 1)).status == 200
 
         with HostileServer(script, ssl_context=server_side if kind == "tls" else None) as server:
@@ -93,7 +97,7 @@ class Cancellation(AsyncCase):
 
         async def scenario(origin: str) -> None:
             for _ in range(2):
-                await cancel_on_the_way(transport, request_to(origin.replace("http:", "https:")))
+                await cancel_on_the_way(transport, request_to(origin.replace("http:", "https:")), script)
                 assert (await transport.send(request_to(good.origin), 1)).status == 200
 
         with HostileServer(script) as server:
@@ -138,7 +142,7 @@ class Cancellation(AsyncCase):
             third = asyncio.create_task(transport.send(request_to(origin, b"3"), 10))
             await asyncio.sleep(0.1)
             second.cancel()
-            with within(0), pytest.raises(asyncio.CancelledError):
+            with finishes_within(0), pytest.raises(asyncio.CancelledError):
                 await second
             may_answer.set()
             assert [(await task).status for task in (first, third)] == [200, 200]
@@ -185,7 +189,7 @@ class Cancellation(AsyncCase):
             sends = [asyncio.create_task(transport.send(request_to(origin), 30)) for _ in range(6)]
             for _ in range(3):
                 await asyncio.to_thread(asked.acquire)
-            with within(0):
+            with finishes_within(0):
                 await transport.aclose()
                 outcomes = await asyncio.gather(*sends, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {ClientClosed}

@@ -11,7 +11,7 @@ import pytest
 from ...errors import ClientClosed, ConnectError, InvalidResponse, TransportError
 from ...http import Transport
 from ..hostile import HostileServer, Peer, always, reply
-from ._support import KEY, Case, request_to, send_and_forget, tls, within
+from ._support import KEY, Case, finishes_within, request_to, send_and_forget, tls
 
 
 class Connections(Case):
@@ -161,7 +161,7 @@ class Connections(Case):
             holder = threading.Thread(target=send_and_forget, args=(transport, request_to(origin), 3.0))
             holder.start()
             asked.acquire()
-            with within(0.5), pytest.raises(ConnectError) as caught:
+            with finishes_within(0.5), pytest.raises(ConnectError) as caught:
                 transport.send(request_to(origin), 0.5)
             assert caught.value.sent is False
         holder.join()

@@ -11,7 +11,7 @@ import pytest
 from ...errors import AttemptTimeout, ConnectError, ConnectionLost, InvalidResponse
 from ...http import Transport
 from ..hostile import HostileServer, Peer, Script, after_request, always, reply
-from ._support import Case, request_to, within
+from ._support import Case, finishes_within, request_to
 
 
 class Hostility(Case):
@@ -33,18 +33,18 @@ class Hostility(Case):
         ids=["head drips", "body drips", "chunks drip", "endless body drips", "no answer", "nothing read"],
     )
     def test_a_slow_server_does_not_outlast_the_timeout(self, transport: Transport, script: Script) -> None:
-        with HostileServer(script) as server, within(0.5), pytest.raises(AttemptTimeout):
+        with HostileServer(script) as server, finishes_within(0.5), pytest.raises(AttemptTimeout):
             transport.send(request_to(server.origin), 0.5)
 
     def test_a_server_that_does_not_read_does_not_outlast_the_timeout(self, transport: Transport) -> None:
         with HostileServer(Peer.stay_silent) as server:
             request = request_to(server.origin, b"x" * 20_000_000)
-            with within(0.5), pytest.raises(AttemptTimeout) as caught:
+            with finishes_within(0.5), pytest.raises(AttemptTimeout) as caught:
                 transport.send(request, 0.5)
         assert caught.value.sent is None
 
     def test_a_handshake_that_does_not_end_does_not_outlast_the_timeout(self, transport: Transport) -> None:
-        with HostileServer(Peer.stay_silent) as server, within(0.5), pytest.raises(AttemptTimeout) as caught:
+        with HostileServer(Peer.stay_silent) as server, finishes_within(0.5), pytest.raises(AttemptTimeout) as caught:
             transport.send(request_to(server.origin.replace("http:", "https:")), 0.5)
         assert caught.value.sent is False
 
@@ -57,7 +57,7 @@ class Hostility(Case):
 
     def test_a_head_that_is_hard_to_read_does_not_outlast_the_timeout(self, transport: Transport) -> None:
         raw = reply(b"1", headers=b"x: a" + b" " * 60_000 + b"b\r\n")
-        with within(1.0):
+        with finishes_within(1.0):
             assert self.exchange(transport, always(raw), 1.0).body == b"1"
 
     @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ class Hostility(Case):
         ],
     )
     def test_what_is_not_proper_http_is_refused(self, transport: Transport, raw: bytes) -> None:
-        with within(5), pytest.raises(InvalidResponse) as caught:
+        with finishes_within(5), pytest.raises(InvalidResponse) as caught:
             self.exchange(transport, after_request(lambda peer: peer.send(raw), Peer.stay_silent))
         assert not caught.value.transient
 
@@ -134,7 +134,7 @@ class Hostility(Case):
         ids=["length", "chunks", "until closed", "gzip"],
     )
     def test_a_body_over_the_limit_is_refused(self, opened: Callable[..., Transport], raw: bytes) -> None:
-        with within(5), pytest.raises(InvalidResponse, match="larger than the limit of 1024"):
+        with finishes_within(5), pytest.raises(InvalidResponse, match="larger than the limit of 1024"):
             self.exchange(opened(max_response_bytes=1024), after_request(lambda peer: peer.send(raw), Peer.stay_silent))
 
     def test_a_gzip_bomb_does_not_fill_the_memory(self, opened: Callable[..., Transport]) -> None:

@@ -78,12 +78,12 @@ class Case:
             return transport.send(request_to(server.origin, **options), timeout)
 
 
-class TookTooLong(AssertionError):
+class DeadlineMissed(AssertionError):
     """Something ended late; whether the code or the machine is to blame, only another try can tell."""
 
 
-class within:  # noqa: N801  # reads as a statement
-    """Demand that a block ends within so many seconds and a little grace. Raises TookTooLong."""
+class finishes_within:  # noqa: N801  # reads as a statement
+    """Demand that a block ends within so many seconds and a little grace. Raises DeadlineMissed."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -94,7 +94,7 @@ class within:  # noqa: N801  # reads as a statement
     def __exit__(self, kind: object, failure: object, trace: object) -> None:
         elapsed = time.monotonic() - self._started
         if elapsed >= self._seconds + _GRACE:
-            raise TookTooLong(f"took {elapsed:.3f} s")
+            raise DeadlineMissed(f"took {elapsed:.3f} s")
 
 
 def send_and_forget(transport: Transport, request: Request, timeout: float) -> None:

@@ -1,7 +1,7 @@
 """Connections of aiohttp's pool that read and write HTTP/1.1 themselves.
 
 aiohttp's own parser is lenient where leniency is how messages get mixed up, and its client is nearly twice the work. So
-a wire is one of its connections to aiohttp's pool, but nothing that arrives on it gets as far as that parser.
+a connection is one of its connections to aiohttp's pool, but nothing that arrives on it gets as far as that parser.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib3.util.wait import wait_for_read
 
 from ...errors import AttemptTimeout, ConnectionLost, TransportError
 from ...http import IDEMPOTENCY_HEADER, Response
-from .._http11 import (
+from ..http11 import (
     Head,
     Parser,
     as_response,
@@ -32,7 +32,7 @@ _PIECE = 64 * 1024
 
 
 class Exchange:
-    """One request and its response, on their way over a wire.
+    """One request and its response, carried over a connection.
 
     `key` is the idempotency key of the request.
 
@@ -61,7 +61,7 @@ class Exchange:
 
     @property
     def is_clean(self) -> bool:
-        """Whether it has ended with a response after which another exchange may follow on the same wire."""
+        """Whether it has ended with a response after which another exchange may follow on the same connection."""
         if self._head is None or self._body is None:
             return False
         return self.is_sent and self.is_in_step and is_reusable(self._head, self._method)
@@ -131,12 +131,12 @@ class Exchange:
         return failure
 
 
-class Wire(ResponseHandler):
+class HTTP11Connection(ResponseHandler):
     """A connection that aiohttp makes, and keeps while it is idle."""
 
     _exchange: Exchange | None = None
     _was_used = False
-    served: int | None = None  # how often its lane had been distrusted when it was last used
+    served: int | None = None  # how often its pool had been distrusted when it was last used
     _echoes = False  # whether the server has repeated an idempotency key
     _early = b""  # what the server said before it was asked: an overloaded one may do that
 
@@ -208,7 +208,7 @@ class Wire(ResponseHandler):
             self._early += data
 
     def eof_received(self) -> None:
-        """End what is under way, with success if it lasts until the end and that is where the server ended it."""
+        """End the exchange in progress. It succeeds if its body lasts until a regular end of the stream."""
         super().eof_received()
         if self._exchange is None:
             return
@@ -218,7 +218,7 @@ class Wire(ResponseHandler):
             self._exchange.receive(b"")
 
     def _is_cut_off(self) -> bool:
-        """Whether a TLS stream has ended without saying so (RFC 9112, section 9.8): anybody on the way can do that."""
+        """Whether a TLS stream has ended without a close alert (RFC 9112, section 9.8): an attacker can cause that."""
         stream = None if self.transport is None else self.transport.get_extra_info("ssl_object")
         try:
             return stream is not None and stream.read(1) != b""
@@ -226,7 +226,7 @@ class Wire(ResponseHandler):
             return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End what is under way."""
+        """End the exchange in progress."""
         super().connection_lost(exc)
         if self._exchange is not None:
             self._exchange.lose(exc or EOFError())

@@ -27,9 +27,9 @@ from ...http import (
     Response,
 )
 from .._proxies import Proxies, Proxy, needs_tls
-from ..urllib3._transport import DEFAULT_MAX_RESPONSE_BYTES, reset_in_children
-from ._connection import Exchange, Wire
-from ._connector import Connector, Way
+from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
+from ._connection import Exchange, HTTP11Connection
+from ._connector import Connector, ConnectSpec
 
 DEFAULT_POOL_SIZE = 256
 
@@ -72,7 +72,7 @@ class AiohttpTransport:
             raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
         self._ssl_context = ssl_context
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
-        reset_in_children(self)
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         # Kept, for what would end them talks to the parent's selector, which a fork shares.
@@ -93,8 +93,8 @@ class AiohttpTransport:
         if timeout is not None and timeout <= 0:
             raise AttemptTimeout("no time to send the request in", sent=False)
         session = self._sessions.get(asyncio.get_running_loop()) or await self._open()
-        lane = session.lanes.get(request.origin) or self._new_lane(session, request.origin)
-        attempt = _Attempt(lane, self._max_response_bytes)
+        pool = session.pools.get(request.origin) or self._new_pool(session, request.origin)
+        attempt = _Attempt(pool, self._max_response_bytes)
         timer = asyncio.timeout(timeout)
         session.timers.add(timer)
         try:
@@ -120,20 +120,20 @@ class AiohttpTransport:
         await anext(session.lifetime)
         return session
 
-    def _new_lane(self, session: _Session, origin: str) -> _Lane:
+    def _new_pool(self, session: _Session, origin: str) -> _OriginPool:
         try:
             self.prepare(origin)
-            lane = _Lane(origin, self._proxies.for_origin(origin), self._ssl_context, self._pool_size)
+            pool = _OriginPool(origin, self._proxies.for_origin(origin), self._ssl_context, self._pool_size)
         except ValueError as problem:
             raise ConnectError(f"no connection: {problem}", transient=False) from problem
-        session.lanes[origin] = lane
-        return lane
+        session.pools[origin] = pool
+        return pool
 
     def close_idle(self, origin: str) -> None:
         """Use no connection to an origin again that has been used before. May be called from any thread."""
         for session in list(self._sessions.values()):
-            if (lane := session.lanes.get(origin)) is not None:
-                lane.distrusted += 1
+            if (pool := session.pools.get(origin)) is not None:
+                pool.distrusted += 1
 
     async def aclose(self) -> None:
         """End all requests and close all connections. Closing twice is fine."""
@@ -164,7 +164,7 @@ class _Session:
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.Task[None] | None = None
         self.connector = Connector()
-        self.lanes: dict[str, _Lane] = {}
+        self.pools: dict[str, _OriginPool] = {}
         self.timers: set[asyncio.Timeout] = set()
         self.lifetime = self._live()
 
@@ -191,7 +191,7 @@ class _Session:
             self._loop.call_soon_threadsafe(start)
 
 
-class _Lane:
+class _OriginPool:
     """How an origin is reached, on one event loop.
 
     Attributes:
@@ -205,7 +205,7 @@ class _Lane:
         self.size = size
         self.distrusted = 0
         self.gate = asyncio.Semaphore(size)
-        self.way = Way(origin, proxy, context)
+        self.spec = ConnectSpec(origin, proxy, context)
         self.forwarder = proxy if scheme == "http" else None
 
 
@@ -215,20 +215,20 @@ class _Attempt:
     _is_admitted = False
     _exchange: Exchange | None = None
 
-    def __init__(self, lane: _Lane, max_response_bytes: int) -> None:
-        self._lane = lane
+    def __init__(self, pool: _OriginPool, max_response_bytes: int) -> None:
+        self._pool = pool
         self._max_response_bytes = max_response_bytes
 
     async def carry(self, connector: Connector, request: Request) -> Response:
         """Wait for a connection, and carry the request over it."""
-        async with self._lane.gate:
+        async with self._pool.gate:
             self._is_admitted = True
             connection = await self._connect(connector)
             key = request.headers.raw().get(IDEMPOTENCY_HEADER)
             exchange = Exchange(asyncio.get_running_loop(), self._max_response_bytes, request.method, key)
             self._exchange = exchange
             try:
-                await self._exchange_over(_wire(connection), exchange, request)
+                await self._exchange_over(_http11(connection), exchange, request)
             finally:
                 if exchange.is_clean:
                     connection.release()
@@ -236,20 +236,20 @@ class _Attempt:
                     connection.close()
         return exchange.result()
 
-    async def _exchange_over(self, wire: Wire, exchange: Exchange, request: Request) -> None:
-        wire.served = self._lane.distrusted
+    async def _exchange_over(self, http11: HTTP11Connection, exchange: Exchange, request: Request) -> None:
+        http11.served = self._pool.distrusted
         target, fields = request.target, Fields(request.headers.raw())
-        fields["host"] = self._lane.host
-        if self._lane.forwarder is not None:
+        fields["host"] = self._pool.host
+        if self._pool.forwarder is not None:
             target = request.url
-            fields.update(self._lane.forwarder.headers)
-            request.call.sent += (Headers(self._lane.forwarder.headers),)
-        await wire.carry(exchange, request.method, target, fields, request.body)
+            fields.update(self._pool.forwarder.headers)
+            request.call.sent += (Headers(self._pool.forwarder.headers),)
+        await http11.carry(exchange, request.method, target, fields, request.body)
 
     async def _connect(self, connector: Connector) -> Connection:
         """Get a connection. Whatever goes wrong here happened before a byte of a request was sent."""
         try:
-            while not self._may_use(_wire(connection := await connector.connect(self._lane.way, [], _NO_TIMEOUT))):
+            while not self._may_use(_http11(connection := await connector.connect(self._pool.spec, [], _NO_TIMEOUT))):
                 connection.close()
             return connection
         except (ClientError, OSError, ValueError) as failure:
@@ -257,8 +257,8 @@ class _Attempt:
             # A name that cannot be one, or a certificate not to be trusted, which will both be the same next time.
             raise ConnectError(f"no connection: {cause}", transient=not isinstance(cause, ValueError)) from failure
 
-    def _may_use(self, wire: Wire) -> bool:
-        return not wire.is_stale and (wire.served is None or wire.served == self._lane.distrusted)
+    def _may_use(self, http11: HTTP11Connection) -> bool:
+        return not http11.is_stale and (http11.served is None or http11.served == self._pool.distrusted)
 
     def timed_out(self) -> TransportError:
         """Return the error for an attempt whose time is over."""
@@ -266,8 +266,8 @@ class _Attempt:
             return self._exchange.timed_out()
         if self._is_admitted:
             return AttemptTimeout("no time left while connecting", sent=False)
-        return ConnectError(f"all {self._lane.size} connections stayed busy until the time was up")
+        return ConnectError(f"all {self._pool.size} connections stayed busy until the time was up")
 
 
-def _wire(connection: Connection) -> Wire:
-    return cast(Wire, connection.protocol)
+def _http11(connection: Connection) -> HTTP11Connection:
+    return cast(HTTP11Connection, connection.protocol)

@@ -1,5 +1,5 @@
-"""Transport on urllib3, the default of the sync client."""
+"""Default transport of the sync client, on urllib3's pools."""
 
-from ._transport import Urllib3Transport
+from ._transport import DEFAULT_POOL_SIZE, Urllib3Transport
 
-__all__ = ["Urllib3Transport"]
+__all__ = ["DEFAULT_POOL_SIZE", "Urllib3Transport"]

@@ -22,16 +22,16 @@ from ...errors import (
 )
 from ...http import IDEMPOTENCY_HEADER, Fields
 from ...options import is_address_of
+from .._connection_queue import ConnectionQueue
 from .._deadline import Deadline
-from .._http11 import (
+from .._proxies import check_tunnel, not_local, tunnel_target
+from ..http11 import (
     MAX_HEAD,
     Head,
-    Reader,
+    SocketReader,
     is_reusable,
     render_head,
 )
-from .._proxies import check_tunnel, not_local, tunnel_target
-from .._queue import Slots
 
 # Bodies up to this size go out in one piece with the head: one packet, one TLS record, one system call.
 _JOINED_BODY = 64 * 1024
@@ -70,7 +70,7 @@ else:
     _Base = object  # mixed with either kind of connection below
 
 
-class _Wire(_Base):
+class _DeadlineConnection(_Base):
     """What our connections do in place of http.client's: connect, send and receive before one deadline."""
 
     sock: Any
@@ -125,7 +125,7 @@ class _Wire(_Base):
         headers = Fields({"host": target, **{name: value for name, value in given.items() if name.lower() != "host"}})
         self.sock.settimeout(self.timeout.left)
         self.sock.sendall(render_head("CONNECT", target, headers, None))
-        reader = Reader(self.sock, self.timeout.at, 0)
+        reader = SocketReader(self.sock, self.timeout.at, 0)
         check_tunnel(reader.head().status, is_in_step=reader.is_in_step)
         self.sock.settimeout(self.timeout.left)  # for the TLS handshake
 
@@ -183,7 +183,7 @@ class _Wire(_Base):
 
     def getresponse(self) -> Any:
         """Read the whole response. The connection is closed unless it is certain that another may follow on it."""
-        reader = Reader(
+        reader = SocketReader(
             self.sock, self.timeout.at, self._max_response_bytes, self._received, self._method, self._key, self._echoes
         )
         head: Head | None = None
@@ -236,7 +236,7 @@ class _Relay:
     One read of the inner connection may take any number of reads of this one, so each has to mind the deadline.
     """
 
-    def __init__(self, sock: ssl.SSLSocket, wire: _Wire) -> None:
+    def __init__(self, sock: ssl.SSLSocket, wire: _DeadlineConnection) -> None:
         self._sock = sock
         self._wire = wire
 
@@ -251,11 +251,11 @@ class _Relay:
         return getattr(self._sock, name)
 
 
-class HTTPConnection(_Wire, connection.HTTPConnection):
+class HTTPConnection(_DeadlineConnection, connection.HTTPConnection):
     """A connection in the clear."""
 
 
-class HTTPSConnection(_Wire, connection.HTTPSConnection):
+class HTTPSConnection(_DeadlineConnection, connection.HTTPSConnection):
     """A connection under TLS."""
 
     def connect(self) -> None:
@@ -277,11 +277,11 @@ class HTTPPool(connectionpool.HTTPConnectionPool):
     """A pool of our connections."""
 
     ConnectionCls: Any = HTTPConnection
-    QueueCls: Any = Slots
+    QueueCls: Any = ConnectionQueue
 
 
 class HTTPSPool(connectionpool.HTTPSConnectionPool):
     """A pool of our connections under TLS."""
 
     ConnectionCls: Any = HTTPSConnection
-    QueueCls: Any = Slots
+    QueueCls: Any = ConnectionQueue

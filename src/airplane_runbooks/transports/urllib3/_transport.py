@@ -7,11 +7,9 @@ less work than http.client's parser.
 
 from __future__ import annotations
 
-import os
 import ssl
 import threading
-import weakref
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import urllib3
 from msgspec import UNSET, UnsetType
@@ -29,21 +27,21 @@ from ...http import (
     Request,
     Response,
 )
+from .._connection_queue import ConnectionQueue
 from .._deadline import Deadline
-from .._http11 import as_response
 from .._proxies import Proxies, Proxy, needs_tls
-from .._queue import Slots
+from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
+from ..http11 import as_response
 from ._connections import HTTPPool, HTTPSPool
 
-DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 DEFAULT_POOL_SIZE = 32
 
 
-class _Route(NamedTuple):
+class _OriginPool(NamedTuple):
     """How an origin is reached."""
 
-    pool: urllib3.HTTPConnectionPool
-    slots: Slots
+    connections: urllib3.HTTPConnectionPool
+    queue: ConnectionQueue
     host: str
     forwarder: Proxy | None  # one that forwards plain http wants the whole URL, and may repeat its own headers
 
@@ -85,11 +83,11 @@ class Urllib3Transport:
             raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
         self._ssl_context = ssl_context
         self._reset()
-        reset_in_children(self)
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._routes: dict[str, _Route] = {}
+        self._pools: dict[str, _OriginPool] = {}
 
     def prepare(self, origin: str) -> None:
         """Build the pool of an origin, TLS settings included, so that the first request need not.
@@ -97,7 +95,7 @@ class Urllib3Transport:
         Raises ConfigurationError if the proxy for the origin is of no use.
         """
         try:
-            self._route(origin)
+            self._pool(origin)
         except ConnectError as failure:
             if isinstance(failure.__cause__, ConfigurationError):
                 raise failure.__cause__ from None
@@ -111,15 +109,15 @@ class Urllib3Transport:
 
     def send_by(self, request: Request, deadline: Deadline) -> Response:
         """Carry out one attempt before a deadline that the caller may go on to bring forward."""
-        route = self._routes.get(request.origin) or self._route(request.origin)
+        pool = self._pools.get(request.origin) or self._pool(request.origin)
         fields = Fields(request.headers.raw())
-        fields["host"] = route.host
-        if route.forwarder is not None:
-            request.call.sent += (Headers(route.forwarder.headers),)
+        fields["host"] = pool.host
+        if pool.forwarder is not None:
+            request.call.sent += (Headers(pool.forwarder.headers),)
         try:
-            answer: Any = route.pool.urlopen(
+            answer: Any = pool.connections.urlopen(
                 request.method,
-                request.target if route.forwarder is None else request.url,
+                request.target if pool.forwarder is None else request.url,
                 body=request.body,
                 headers=fields,
                 retries=_NO_RETRIES,
@@ -134,18 +132,18 @@ class Urllib3Transport:
             raise ClientClosed("the transport has been closed") from None
         return as_response(answer.head, answer.body, self._max_response_bytes)
 
-    def _route(self, origin: str) -> _Route:
+    def _pool(self, origin: str) -> _OriginPool:
         with self._lock:
             if self._closed:
                 raise ClientClosed("the transport has been closed")
-            if origin not in self._routes:
+            if origin not in self._pools:
                 try:
-                    self._routes[origin] = self._new_route(origin)
+                    self._pools[origin] = self._new_pool(origin)
                 except ValueError as problem:
                     raise ConnectError(f"no connection: {problem}", transient=False) from problem
-            return self._routes[origin]
+            return self._pools[origin]
 
-    def _new_route(self, origin: str) -> _Route:
+    def _new_pool(self, origin: str) -> _OriginPool:
         scheme, _, host = origin.partition("://")
         proxy = self._proxies.for_origin(origin)
         if self._ssl_context is None and needs_tls(origin, proxy):
@@ -153,10 +151,10 @@ class Urllib3Transport:
         manager = self._manager(proxy)
         pools: dict[str, Any] = {"http": HTTPPool, "https": HTTPSPool}
         manager.pool_classes_by_scheme = pools
-        pool = manager.connection_from_url(origin)
-        pool.conn_kw["max_response_bytes"] = self._max_response_bytes
-        slots: Any = pool.pool
-        return _Route(pool, slots, host, forwarder=proxy if scheme == "http" else None)
+        connections = manager.connection_from_url(origin)
+        connections.conn_kw["max_response_bytes"] = self._max_response_bytes
+        queue: Any = connections.pool
+        return _OriginPool(connections, queue, host, forwarder=proxy if scheme == "http" else None)
 
     def _manager(self, proxy: Proxy | None) -> urllib3.PoolManager:
         options: dict[str, Any] = {"maxsize": self._pool_size, "block": True, "ssl_context": self._ssl_context}
@@ -168,41 +166,17 @@ class Urllib3Transport:
 
     def close_idle(self, origin: str) -> None:
         """Close the idle connections to an origin."""
-        if (route := self._routes.get(origin)) is not None:
-            route.slots.close_idle()
+        if (pool := self._pools.get(origin)) is not None:
+            pool.queue.close_idle()
 
     def close(self) -> None:
         """Close all idle connections; those in use are closed when their request ends. Closing twice is fine."""
         with self._lock:
             self._closed = True
-            routes, self._routes = self._routes, {}
-        for route in routes.values():
-            route.pool.close()
-            route.slots.close()
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.connections.close()
+            pool.queue.close()
 
     def __repr__(self) -> str:
         return f"Urllib3Transport(pool_size={self._pool_size}, closed={self._closed})"
-
-
-class Forkable(Protocol):
-    """A transport that can let go of what a process must not share with its children."""
-
-    def _reset(self) -> None: ...
-
-
-_transports: weakref.WeakSet[Forkable] = weakref.WeakSet()
-
-
-def reset_in_children(transport: Forkable) -> None:
-    """Reset a transport in each child that this process forks."""
-    _transports.add(transport)
-
-
-def _forget_connections() -> None:
-    """Keep a forked child off its parent's connections: two processes on one socket read each other's answers."""
-    for transport in list(_transports):
-        transport._reset()
-
-
-# Where there is no fork, there is nothing to register with.
-getattr(os, "register_at_fork", dict)(after_in_child=_forget_connections)

@@ -8,11 +8,11 @@ import threading
 import pytest
 
 from airplane_runbooks import ClientClosed
-from airplane_runbooks.transports._queue import Slots
+from airplane_runbooks.transports._connection_queue import ConnectionQueue
 
 
-def filled(size: int) -> Slots:
-    slots = Slots(size)
+def filled(size: int) -> ConnectionQueue:
+    slots = ConnectionQueue(size)
     for _ in range(size):
         slots.put(None)
     return slots

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ClientClosed
 
 
-class Slots:
+class ConnectionQueue:
     """What a pool keeps its connections in: the last one given back goes out first, and None is one yet to be made.
 
     Stands in for `queue.LifoQueue`, which is several times the work, lets its waiters wait on when the pool is closed,

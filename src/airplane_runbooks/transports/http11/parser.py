@@ -1,37 +1,23 @@
-"""HTTP/1.1 as a client needs it (RFC 9112): write a request in one piece, read a response within limits and a deadline.
-
-Strict where laxness is how messages get mixed up: whatever is ambiguous about the length of a response is refused, and
-its connection is not used again. Knows nothing of urllib3 or aiohttp: `Parser` takes bytes from anywhere, and `Reader`
-is one on anything with `recv` and `settimeout`.
-
-A traceback may show local variables, and servers may repeat what they were sent, the API key included. So no bytes, of
-either direction, are bound to a local name where something may be raised.
-"""
+"""Parser of one response, and the reader that feeds it from a socket."""
 
 from __future__ import annotations
 
-import functools
 import re
-import zlib
-from collections.abc import Mapping
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from ..errors import ConnectionLost, InvalidResponse, TransportError
-from ..http import IDEMPOTENCY_HEADER, Headers, Response, is_echo, is_header_name
+from ...errors import ConnectionLost, InvalidResponse, TransportError
+from ...http import IDEMPOTENCY_HEADER, is_echo
+from .heads import Head, body_length, parse_head
 
 MAX_HEAD = 64 * 1024
 _READ_SIZE = 16 * 1024
 _MAX_READ_SIZE = 256 * 1024
 _MAX_CHUNK_LINE = 1024
 _FREE_CHUNK_LINE = 16
-
-_KNOWN_CODINGS = frozenset({"br", "compress", "deflate", "x-compress", "zstd"})
-
-_VISIBLE = bytes([ord("\t"), *range(0x20, 0x7F)])
-_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+
+ANSWERS_ANOTHER = "the server's reply answers another request"
 
 
 class Socket(Protocol):
@@ -44,103 +30,6 @@ class Socket(Protocol):
     def settimeout(self, seconds: float | None, /) -> None:
         """Bound the operations that follow."""
         ...
-
-
-class Head(NamedTuple):
-    """Status line and headers of a response."""
-
-    version: str
-    status: int
-    headers: dict[str, str]
-
-    def __repr__(self) -> str:
-        return f"<Head {self.status}>"
-
-
-ANSWERS_ANOTHER = "the server's reply answers another request"
-
-
-def render_head(method: str, target: str, headers: Mapping[str, str], length: int | None) -> bytes:
-    """Write the head of a request.
-
-    Raises TransportError, without showing the head, if a line of it could be read as anything but what it was meant to
-    be: an attempt to smuggle in a header or a second request, or a mistake that amounts to it.
-    """
-    lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
-    if length is not None:
-        lines.append(f"content-length: {length}")
-    head = "\r\n".join([*lines, "\r\n"]).encode("utf-8", "surrogatepass")
-    # With everything that may stand in a line taken away, the ends of our lines are left and nothing else.
-    is_sound = head.translate(None, _VISIBLE) == b"\r\n" * (len(lines) + 1)
-    if is_sound and " " not in target and _may_start_lines(method, *headers):
-        return head
-    del lines, head
-    raise TransportError("the request has a line that could be read as something else", sent=False, transient=False)
-
-
-@functools.lru_cache(maxsize=256)
-def _may_start_lines(*names: str) -> bool:
-    """Whether these may stand at the start of a request's lines. The names of a client are always the same few."""
-    return all(map(is_header_name, names)) and not {name.lower() for name in names} & _FRAMING
-
-
-_FRAMING = {"content-length", "transfer-encoding"}
-
-
-def parse_head(data: bytes) -> Head | None:
-    """Read a head, its empty line included; None unless every byte of it is in order."""
-    text = data.decode("latin-1")
-    line = _STATUS_LINE.match(text)
-    if line is None:
-        return None
-    headers: dict[str, str] = {}
-    position, end = line.end(), len(text) - 2
-    while position < end:
-        field = _FIELD.match(text, position)
-        if field is None:
-            return None
-        name, value = field.groups()
-        name, value = name.lower(), value.strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        position = field.end()
-    return Head(line[1], int(line[2]), headers)
-
-
-def is_reusable(head: Head, method: str = "GET") -> bool:
-    """Whether another response may follow this one on its connection (RFC 9112, section 9.3).
-
-    None may follow the failure of a POST: a second copy of it, come late, would say of the next that it failed, too.
-    """
-    if method != "GET" and not 200 <= head.status < 300:
-        return False
-    if "connection" in head.headers or head.version == "0":
-        words = [word.strip() for word in head.headers.get("connection", "").lower().split(",")]
-        if "close" in words or (head.version == "0" and "keep-alive" not in words):
-            return False
-    # A body where none may be: its bytes, if they follow, must not be taken for the next response.
-    return head.status not in (204, 304) or _FRAMING.isdisjoint(head.headers)
-
-
-def body_length(head: Head) -> int | None:
-    """Return the length of the body in bytes; -1 if it is chunked, None if it lasts until the connection closes.
-
-    Raises InvalidResponse for framing that could be read in two ways (RFC 9112, section 6.3).
-    """
-    if head.status in (204, 304):
-        return 0
-    coding = head.headers.get("transfer-encoding")
-    length = head.headers.get("content-length")
-    if coding is not None:
-        if coding.lower() != "chunked" or length is not None or head.version == "0":
-            del coding, length
-            raise InvalidResponse("the server frames its response in an ambiguous way")
-        return -1
-    if length is None:
-        return None
-    if not (length.isascii() and length.isdigit() and len(length) <= 15):
-        del coding, length
-        raise InvalidResponse("the server sent a Content-Length that is not a number of bytes")
-    return int(length)
 
 
 class Parser:
@@ -304,7 +193,7 @@ class Parser:
         return True
 
 
-class Reader(Parser):
+class SocketReader(Parser):
     """Reads one response from a socket. Nothing it does outlasts the deadline, a monotonic time; None sets no limit.
 
     `received` is what has been read from the socket before.
@@ -351,43 +240,3 @@ class Reader(Parser):
 def _chunk_size(line: bytes) -> int | None:
     match = _CHUNK_SIZE.fullmatch(line)
     return None if match is None else int(match[1], 16)
-
-
-def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
-    """Undo the content coding. Raises InvalidResponse if it is unknown, broken, or hides over `max_size` bytes."""
-    coding = (coding or "identity").strip().lower()
-    if coding == "identity" or not body:
-        return body
-    # Its name is not shown unless we know it: it might be anything, the start of the API key included.
-    shown = f"the content coding {coding!r}" if coding in _KNOWN_CODINGS else "a content coding"
-    problem = f"the server used {shown} that was not asked for"
-    if coding in ("gzip", "x-gzip"):
-        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        try:
-            data = inflate.decompress(body, max_size + 1)
-        except zlib.error:
-            problem = "the compressed body of the response is broken"
-        else:
-            if len(data) > max_size:
-                problem = f"the response is larger than the limit of {max_size} bytes when decompressed"
-            elif inflate.eof and not inflate.unused_data:
-                return data
-            else:
-                problem = "the compressed body of the response is cut short, or something follows it"
-            del data
-    del body, coding
-    raise InvalidResponse(problem)
-
-
-def as_response(head: Head, body: bytes, max_size: int) -> Response:
-    """Return the response that a head and a body, still encoded, make. Raises as `decode_body` does."""
-    try:
-        decoded = decode_body(body, head.headers.get("content-encoding"), max_size)
-    except InvalidResponse as failure:
-        failure.status = head.status
-        raise
-    finally:
-        del body
-    return Response(
-        status=head.status, headers=Headers.of(head.headers), body=decoded, http_version="1." + head.version
-    )

@@ -1,0 +1,27 @@
+"""HTTP/1.1 as a client needs it (RFC 9112): write a request in one piece, read a response within limits and a deadline.
+
+Strict where laxness lets messages be mixed up: a response of ambiguous length is refused, and its connection is not
+used again. It knows neither urllib3 nor aiohttp: `Parser` takes bytes from anywhere, and `SocketReader` feeds it from
+anything with `recv` and `settimeout`.
+
+A traceback may show local variables, and servers may repeat what they were sent, the API key included. So no bytes, of
+either direction, are bound to a local name where something may be raised.
+"""
+
+from .bodies import as_response, decode_body
+from .heads import Head, body_length, is_reusable, parse_head, render_head
+from .parser import MAX_HEAD, Parser, Socket, SocketReader
+
+__all__ = [
+    "MAX_HEAD",
+    "Head",
+    "Parser",
+    "Socket",
+    "SocketReader",
+    "as_response",
+    "body_length",
+    "decode_body",
+    "is_reusable",
+    "parse_head",
+    "render_head",
+]
