@@ -1,7 +1,7 @@
 """A process with a durable engine, to be killed, frozen and asked: `python engine_child.py URL JOURNAL`.
 
-It takes lines from its input, such as `start a.1`, and answers each with a line. Its work writes `begin TICKET` and
-`end TICKET` to the journal, and stays in between for as long as there is a file JOURNAL.TICKET.
+It takes lines from its input, such as `start a.1`, and answers each with a line. Its work writes `begin JOB` and
+`end JOB` to the journal, and stays in between for as long as there is a file JOURNAL.JOB.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tests.support.engines import wal_engine
 URL, JOURNAL = sys.argv[1:]
 
 
-def note(event, ticket):
+def note(event, job_id):
     with Path(JOURNAL).open("a") as journal:
-        journal.write(f"{event} {ticket} {os.getpid()}\n")
+        journal.write(f"{event} {job_id} {os.getpid()}\n")
 
 
 def reply(word):
@@ -31,11 +31,11 @@ def reply(word):
     sys.stdout.flush()
 
 
-def work(ticket):
-    note("begin", ticket)
-    while Path(f"{JOURNAL}.{ticket}").exists():
+def work(job_id):
+    note("begin", job_id)
+    while Path(f"{JOURNAL}.{job_id}").exists():
         time.sleep(0.01)
-    note("end", ticket)
+    note("end", job_id)
     return False
 
 

@@ -75,20 +75,20 @@ class Journal:
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         return [tuple(line.split()) for line in lines]
 
-    def count(self, event, ticket):
-        return sum(entry[:2] == (event, ticket) for entry in self.entries())
+    def count(self, event, job_id):
+        return sum(entry[:2] == (event, job_id) for entry in self.entries())
 
-    def by(self, event, ticket):
-        return [int(pid) for one, other, pid in self.entries() if (one, other) == (event, ticket)]
+    def by(self, event, job_id):
+        return [int(pid) for one, other, pid in self.entries() if (one, other) == (event, job_id)]
 
-    def awaits(self, event, ticket, times=1):
-        eventually(lambda: self.count(event, ticket) >= times, deadline=30)
+    def awaits(self, event, job_id, times=1):
+        eventually(lambda: self.count(event, job_id) >= times, deadline=30)
 
-    def hold(self, ticket):
-        Path(f"{self.path}.{ticket}").touch()
+    def hold(self, job_id):
+        Path(f"{self.path}.{job_id}").touch()
 
-    def let_go(self, ticket):
-        Path(f"{self.path}.{ticket}").unlink()
+    def let_go(self, job_id):
+        Path(f"{self.path}.{job_id}").unlink()
 
 
 @contextmanager
@@ -114,7 +114,7 @@ class NothingHeld:
         pass
 
     def share(self, due):
-        return [run.ticket for run in due], []
+        return [run.job_id for run in due], []
 
 
 class Worker:
@@ -127,8 +127,8 @@ class Worker:
         self.free.set()
         self.entered = threading.Event()
 
-    def __call__(self, ticket):
-        self.calls[ticket] += 1
+    def __call__(self, job_id):
+        self.calls[job_id] += 1
         self.threads.add(threading.current_thread())
         self.entered.set()
         assert self.free.wait(30)

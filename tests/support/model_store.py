@@ -56,11 +56,11 @@ class MemoryStore:
         self._sessions: dict[str, Session] = {}
         self._runs: dict[str, Run] = {}
         self._prompts: dict[str, Prompt] = {}
-        self._children: dict[str, list[str]] = {}  # by parent
+        self._children: dict[str, list[str]] = {}  # by root run
         self._raised: dict[str, list[str]] = {}  # prompts by run
 
     def add(self, run: Run, session: Session | None = None) -> bool:
-        """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
+        """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
         with self._lock:
             if run.id in self._runs:
                 return False
@@ -70,11 +70,11 @@ class MemoryStore:
                 self._sessions[session.id] = session
             return True
 
-    def begin(self, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
-        """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed."""
+    def begin(self, run_id: str, segment: int, *, alone: bool = True) -> Run | Suspect | None:
+        """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.stretch != stretch:
+            if run is None or run.segment != segment:
                 return None
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.CANCELLING:
@@ -82,27 +82,38 @@ class MemoryStore:
             waits = session is not None and session.status is SessionStatus.WAITING
             if run.status.is_terminal or run.held is not None or waits:
                 return None
-            if run.crashes and not alone:
+            if run.failed_starts and not alone:
                 return Suspect()
             if session is not None:
                 self._move(session, SessionStatus.ACTIVE)
             if run.status is RunStatus.QUEUED:
                 run = replace(run, status=RunStatus.ACTIVE, active_at=now(), updated_at=now())
-            return self._put(replace(run, due_at=None, woken=False, epoch=run.epoch + 1, crashes=run.crashes + 1))
+            return self._put(
+                replace(
+                    run,
+                    due_at=None,
+                    answered_meanwhile=False,
+                    fencing_token=run.fencing_token + 1,
+                    failed_starts=run.failed_starts + 1,
+                )
+            )
 
     def excuse(self, runs: Sequence[Run]) -> None:
-        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes."""
+        """Take back that the beginnings of these root runs, as `begin` returned them, count as failed starts."""
         with self._lock:
             for begun in runs:
                 run = self._runs.get(begun.id)
-                if run is not None and (run.epoch, run.crashes) == (begun.epoch, begun.crashes):
-                    self._put(replace(run, crashes=begun.crashes - 1))
+                if run is not None and (run.fencing_token, run.failed_starts) == (
+                    begun.fencing_token,
+                    begun.failed_starts,
+                ):
+                    self._put(replace(run, failed_starts=begun.failed_starts - 1))
 
-    def pause(self, run_id: str, epoch: int, spent: int | None = None) -> bool:
-        """Make a parent's session Waiting; True if instead the stretch goes on at once."""
+    def pause(self, run_id: str, fencing_token: int, spent: int | None = None) -> bool:
+        """Make a root run's session Waiting; True if instead the segment goes on at once."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.epoch != epoch or run.due_at is not None:
+            if run is None or run.fencing_token != fencing_token or run.due_at is not None:
                 return False
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.WAITING:
@@ -111,45 +122,49 @@ class MemoryStore:
                 run = self._put(replace(run, spent=spent))
             if session is None or session.status is not SessionStatus.ACTIVE:
                 return True
-            if run.woken or not self._open_prompts(run_id):
+            if run.answered_meanwhile or not self._open_prompts(run_id):
                 return True
             self._move(session, SessionStatus.WAITING)
             return False
 
-    def release(self, run_id: str, epoch: int, spent: int | None = None) -> None:
-        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
+    def release(self, run_id: str, fencing_token: int, spent: int | None = None) -> None:
+        """Leave a root run to others: what is left of its segment is due, as a segment of its own."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.epoch != epoch or run.due_at is not None:
+            if run is None or run.fencing_token != fencing_token or run.due_at is not None:
                 return
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
             if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
                 spent = run.spent if spent is None else spent
-                self._put(replace(run, stretch=run.stretch + 1, due_at=now(), crashes=0, spent=spent))
+                self._put(replace(run, segment=run.segment + 1, due_at=now(), failed_starts=0, spent=spent))
 
-    def hold(self, run_id: str, epoch: int, why: str) -> None:
-        """Hold a parent back instead of releasing it, and make its session Pending."""
+    def hold(self, run_id: str, fencing_token: int, why: str) -> None:
+        """Hold a root run back instead of releasing it, and make its session Pending."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.epoch != epoch or run.due_at is not None:
+            if run is None or run.fencing_token != fencing_token or run.due_at is not None:
                 return
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
             if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
-                self._put(replace(run, held=why, crashes=0, updated_at=now()))
+                self._put(replace(run, held=why, failed_starts=0, updated_at=now()))
                 if session is not None:
                     self._move(session, SessionStatus.PENDING)
 
-    def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
-        """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over."""
+    def finish(self, run_id: str, outcome: Outcome, fencing_token: int) -> bool:
+        """End a run, and with a root run its session; False if it had ended before or the fencing token is stale."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or self._parent_of(run).epoch != epoch or (run.parent_id is None and run.due_at is not None):
+            if (
+                run is None
+                or self._root_of(run).fencing_token != fencing_token
+                or (run.root_id is None and run.due_at is not None)
+            ):
                 return False
-            session = self._session_of(run) if run.parent_id is None else None
+            session = self._session_of(run) if run.root_id is None else None
             if session is not None and session.status is SessionStatus.CANCELLING:
                 self._move(session, SessionStatus.CANCELLED)
             if run.status.is_terminal:
@@ -158,22 +173,22 @@ class MemoryStore:
             if session is not None:
                 self._move(session, _ENDS[outcome.status])
                 self._cancel_children(run.id, None)
-            if run.parent_id is not None:
-                self._put(replace(self._parent_of(run), crashes=0))
+            if run.root_id is not None:
+                self._put(replace(self._root_of(run), failed_starts=0))
             return True
 
-    def gone(self, epochs: Mapping[str, int]) -> Collection[str]:
-        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
+    def gone(self, fencing_tokens: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those root runs that have ended or been begun again since they had these fencing tokens."""
         with self._lock:
-            runs = {run_id: self._runs.get(run_id) for run_id in epochs}
+            runs = {run_id: self._runs.get(run_id) for run_id in fencing_tokens}
             return {
                 run_id
                 for run_id, run in runs.items()
-                if run is None or run.ended_at is not None or run.epoch != epochs[run_id]
+                if run is None or run.ended_at is not None or run.fencing_token != fencing_tokens[run_id]
             }
 
     def history(self, run_id: str) -> Sequence[Run]:
-        """Return the runs of a parent's steps and prompts in the order of their start."""
+        """Return the runs of a root run's steps and prompts in the order of their start."""
         with self._lock:
             return [self._runs[child] for child in self._children.get(run_id, ())]
 
@@ -186,31 +201,31 @@ class MemoryStore:
         with self._lock:
             return [self._runs[run_id] for run_id in run_ids if run_id in self._runs]
 
-    def add_child(self, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
-        """Keep the run of a step or prompt, Active; False if the session is cancelled or the parent's epoch over."""
+    def add_child(self, run: Run, fencing_token: int, prompt: Prompt | None = None) -> bool:
+        """Keep the run of a step or prompt, Active; False if the session is cancelled or the fencing token is stale."""
         with self._lock:
-            parent = self._runs.get(run.parent_id or "")
-            if parent is None or parent.status is not RunStatus.ACTIVE or not self._is_executed(parent, epoch):
+            root = self._runs.get(run.root_id or "")
+            if root is None or root.status is not RunStatus.ACTIVE or not self._is_executed(root, fencing_token):
                 return False
             if run.id in self._runs:
                 return True
             self._put(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at))
-            self._children[parent.id].append(run.id)
+            self._children[root.id].append(run.id)
             if prompt is not None:
                 self._prompts[prompt.id] = prompt
                 self._raised.setdefault(run.id, []).append(prompt.id)
-                self._put(replace(parent, crashes=0))
+                self._put(replace(root, failed_starts=0))
             return True
 
     @staticmethod
-    def _is_executed(parent: Run, epoch: int) -> bool:
-        return parent.epoch == epoch and parent.due_at is None
+    def _is_executed(root: Run, fencing_token: int) -> bool:
+        return root.fencing_token == fencing_token and root.due_at is None
 
-    def attempt(self, run: Run, epoch: int) -> bool:
-        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
+    def attempt(self, run: Run, fencing_token: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
         with self._lock:
             kept = self._runs.get(run.id)
-            if kept is None or kept.status.is_terminal or not self._is_executed(self._parent_of(kept), epoch):
+            if kept is None or kept.status.is_terminal or not self._is_executed(self._root_of(kept), fencing_token):
                 return False
             begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
             self._put(replace(kept, **begun, updated_at=now()))
@@ -228,10 +243,10 @@ class MemoryStore:
                 if seed and seed == prompt.answered_seed:
                     return prompt
                 raise answered(prompt)
-            parent = self._runs[prompt.parent_id]
-            if parent.held is not None:
-                raise refusal(parent)
-            session = self._session_of(parent)
+            root = self._runs[prompt.root_id]
+            if root.held is not None:
+                raise refusal(root)
+            session = self._session_of(root)
             if values is None:
                 prompt = self._cancel_prompt(prompt, by, seed)
             else:
@@ -240,32 +255,32 @@ class MemoryStore:
             self._prompts[prompt_id] = prompt
             if session is not None and session.status is SessionStatus.WAITING:
                 self._move(session, SessionStatus.ACTIVE)
-                self._put(replace(parent, stretch=parent.stretch + 1, due_at=now(), crashes=0))
+                self._put(replace(root, segment=root.segment + 1, due_at=now(), failed_starts=0))
             else:
-                self._put(replace(parent, woken=True, crashes=0))
+                self._put(replace(root, answered_meanwhile=True, failed_starts=0))
             return prompt
 
     def cancel(self, run_id: str, by: str, seed: str = "") -> Run:
-        """Cancel a run with the session it belongs to, and return the parent. Raises NotFound, Conflict."""
+        """Cancel a run with the session it belongs to, and return the root run. Raises NotFound, Conflict."""
         with self._lock:
             run = self._runs.get(run_id)
             if run is None:
                 raise NotFound("run_not_found", f"there is no run {run_id[:100]}")
-            parent = self._parent_of(run)
+            root = self._root_of(run)
             if run.status.is_terminal:
                 if seed and seed == run.ended_seed:
-                    return parent
+                    return root
                 raise ended(run)
-            parent = self._end(replace(parent, ended_seed=seed, due_at=None), Outcome.cancelled(), by)
-            self._cancel_children(parent.id, by, seed)
-            session = self._session_of(parent)
+            root = self._end(replace(root, ended_seed=seed, due_at=None), Outcome.cancelled(), by)
+            self._cancel_children(root.id, by, seed)
+            session = self._session_of(root)
             if session is not None:
                 executing = session.status is SessionStatus.ACTIVE
                 self._move(session, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
-            return parent
+            return root
 
     def due(self, before: datetime, limit: int) -> Sequence[Run]:
-        """Return parents that have been due since before then, those that have waited longest first."""
+        """Return root runs that have been due since before then, those that have waited longest first."""
         with self._lock:
             due = [run for run in self._runs.values() if run.due_at is not None and run.due_at < before]
             return [_lean(run) for run in sorted(due, key=lambda run: run.due_at or before)[:limit]]
@@ -276,20 +291,20 @@ class MemoryStore:
             late = [
                 one
                 for one in self._prompts.values()
-                if one.is_open and (one.expires_at or moment) < moment and self._runs[one.parent_id].held is None
+                if one.is_open and (one.expires_at or moment) < moment and self._runs[one.root_id].held is None
             ]
             return [prompt.id for prompt in sorted(late, key=lambda one: one.expires_at or moment)[:limit]]
 
     def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
-        """Drop all but the `keep` parents that ended last, and those that ended before then; return them."""
+        """Drop all but the `keep` root runs that ended last, and those that ended before then; return them."""
         with self._lock:
-            parents = (run for run in self._runs.values() if run.parent_id is None and run.ended_at is not None)
-            first_ended = sorted(parents, key=lambda run: run.ended_at or now())
+            roots = (run for run in self._runs.values() if run.root_id is None and run.ended_at is not None)
+            first_ended = sorted(roots, key=lambda run: run.ended_at or now())
             surplus = max(0, len(first_ended) - keep)
             late = [run for run in first_ended[surplus:] if before and run.ended_at and run.ended_at < before]
             dropped = first_ended[:surplus] + late
-            for parent in dropped:
-                for run_id in (*self._children.pop(parent.id), parent.id):
+            for root in dropped:
+                for run_id in (*self._children.pop(root.id), root.id):
                     run = self._runs.pop(run_id)
                     self._sessions.pop(run.session_id or "", None)
                     for prompt_id in self._raised.pop(run_id, ()):
@@ -333,8 +348,8 @@ class MemoryStore:
     def _session_of(self, run: Run) -> Session | None:
         return None if run.session_id is None else self._sessions.get(run.session_id)
 
-    def _parent_of(self, run: Run) -> Run:
-        return run if run.parent_id is None else self._runs[run.parent_id]
+    def _root_of(self, run: Run) -> Run:
+        return run if run.root_id is None else self._runs[run.root_id]
 
     def _move(self, session: Session, status: SessionStatus) -> None:
         if session.status is not status:

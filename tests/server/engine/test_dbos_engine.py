@@ -63,16 +63,16 @@ def opened(database):
 
 
 def rows(database):
-    """Return what DBOS has of each ticket."""
+    """Return what DBOS has of each job."""
     with database.connect() as connection:
         return dict(connection.execute(sa.text("SELECT workflow_uuid, status FROM workflow_status")).all())
 
 
-def succeeded(database, ticket):
-    eventually(lambda: rows(database).get(ticket) == "SUCCESS")
+def succeeded(database, job_id):
+    eventually(lambda: rows(database).get(job_id) == "SUCCESS")
 
 
-def test_a_ticket_started_twice_is_worked_on_once(opened, database):
+def test_a_job_started_twice_is_worked_on_once(opened, database):
     work = Worker()
     engine = opened(work)
     for _ in range(3):
@@ -86,7 +86,7 @@ def test_a_ticket_started_twice_is_worked_on_once(opened, database):
     assert work.calls == {"a.1": 1, "b.1": 1, "c.1": 1}
 
 
-def test_the_stretches_of_a_run_are_tickets_of_their_own(opened, database):
+def test_the_segments_of_a_run_are_jobs_of_their_own(opened, database):
     work = Worker()
     engine = opened(work)
     engine.start("a.1")
@@ -98,23 +98,23 @@ def test_the_stretches_of_a_run_are_tickets_of_their_own(opened, database):
 
 def test_work_that_asks_for_more_gets_it(opened, database):
     calls = []
-    engine = opened(lambda ticket: calls.append(ticket) or len(calls) < 3)
+    engine = opened(lambda job_id: calls.append(job_id) or len(calls) < 3)
     engine.start("a.1")
     succeeded(database, "a.1")
     assert calls == ["a.1"] * 3
 
 
-def test_a_thousand_tickets_are_worked_on_once_each_and_no_more_at_a_time_than_there_are_workers(opened):
+def test_a_thousand_jobs_are_worked_on_once_each_and_no_more_at_a_time_than_there_are_workers(opened):
     lock, busy, most, calls = threading.Lock(), set(), [], []
 
-    def work(ticket):
+    def work(job_id):
         with lock:
-            busy.add(ticket)
+            busy.add(job_id)
             most.append(len(busy))
-            calls.append(ticket)
+            calls.append(job_id)
         time.sleep(0.0005)
         with lock:
-            busy.discard(ticket)
+            busy.discard(job_id)
         return False
 
     engine = opened(work)
@@ -140,22 +140,22 @@ def test_work_killed_in_the_middle_is_begun_again_at_the_next_start(child, journ
     assert journal.by("end", "a.1") == [second.process.pid]
 
 
-def test_tickets_that_waited_for_a_worker_survive_a_kill(child, journal, database):
+def test_jobs_that_waited_for_a_worker_survive_a_kill(child, journal, database):
     held = [f"held{number}.1" for number in range(4)]
-    for ticket in held:
-        journal.hold(ticket)
+    for job_id in held:
+        journal.hold(job_id)
     first = child()
-    for ticket in [*held, "waiting.1", "waiting.2"]:
-        first.tell("start", ticket)
-    for ticket in held:
-        journal.awaits("begin", ticket)
+    for job_id in [*held, "waiting.1", "waiting.2"]:
+        first.tell("start", job_id)
+    for job_id in held:
+        journal.awaits("begin", job_id)
     eventually(lambda: len(rows(database)) == 6)
     first.kill()
-    for ticket in held:
-        journal.let_go(ticket)
+    for job_id in held:
+        journal.let_go(job_id)
     child()
-    for ticket in [*held, "waiting.1", "waiting.2"]:
-        journal.awaits("end", ticket)
+    for job_id in [*held, "waiting.1", "waiting.2"]:
+        journal.awaits("end", job_id)
 
 
 def test_closing_leaves_what_does_not_end_in_time_to_the_next_start(opened, database, caplog):
@@ -173,8 +173,8 @@ def test_closing_leaves_what_does_not_end_in_time_to_the_next_start(opened, data
     slow.free.set()
     again = Worker()
     opened(again)
-    for ticket in list(rows(database)):
-        succeeded(database, ticket)
+    for job_id in list(rows(database)):
+        succeeded(database, job_id)
     assert set(again.calls.values()) == {1}
     assert len(again.calls) == 6
 
@@ -260,9 +260,9 @@ def test_work_that_raises_is_begun_again_and_costs_no_worker(opened, database, c
     monkeypatch.setattr(dbos_engine, "RETRY", 0.05)
     calls = []
 
-    def work(ticket):
-        calls.append(ticket)
-        if ticket.startswith("bad") and calls.count(ticket) < 3:
+    def work(job_id):
+        calls.append(job_id)
+        if job_id.startswith("bad") and calls.count(job_id) < 3:
             raise problem
         return False
 
@@ -281,8 +281,8 @@ def test_work_that_raises_is_begun_again_and_costs_no_worker(opened, database, c
 def test_work_that_raised_is_left_alone_until_it_is_time(opened, database):
     calls = []
 
-    def work(ticket):
-        calls.append(ticket)
+    def work(job_id):
+        calls.append(job_id)
         raise RuntimeError
 
     engine = opened(work)
@@ -294,7 +294,7 @@ def test_work_that_raised_is_left_alone_until_it_is_time(opened, database):
     assert calls == ["a.1"]
 
 
-def test_a_machine_out_of_threads_loses_no_ticket(opened, database, monkeypatch):
+def test_a_machine_out_of_threads_loses_no_job(opened, database, monkeypatch):
     monkeypatch.setattr(dbos_engine, "RETRY", 0.05)
     work = Worker()
     engine = opened(work)
@@ -320,14 +320,14 @@ def test_work_may_run_event_loops_of_its_own(opened, database):
         await asyncio.sleep(0)
         return await asyncio.to_thread(lambda: one + other)
 
-    engine = opened(lambda ticket: results.append(asyncio.run(add(1, 2))))
+    engine = opened(lambda job_id: results.append(asyncio.run(add(1, 2))))
     for number in range(8):
         engine.start(f"a.{number}")
     eventually(lambda: results == [3] * 8)
 
 
 @pytest.mark.parametrize("status", ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"])
-def test_a_due_ticket_that_is_over_is_begun_again(opened, database, status):
+def test_a_due_job_that_is_over_is_begun_again(opened, database, status):
     work = Worker()
     engine = opened(work)
     engine.start("a.1")
@@ -339,7 +339,7 @@ def test_a_due_ticket_that_is_over_is_begun_again(opened, database, status):
     succeeded(database, "a.1")
 
 
-def test_due_tickets_that_are_unknown_are_worked_on_and_those_on_their_way_left_alone(opened, database):
+def test_due_jobs_that_are_unknown_are_worked_on_and_those_on_their_way_left_alone(opened, database):
     work = Worker()
     work.free.clear()
     engine = opened(work, workers=1)
@@ -359,10 +359,10 @@ def test_a_session_that_got_lost_between_store_and_engine_is_executed(opened):
     run = Run(id=new_id("run"), kind=RunKind.TASK, task_id="tsk1", slug="one", name="One", env_slug="prod")
     store.add(run)
 
-    def work(ticket):
-        run_id, _, stretch = ticket.rpartition(".")
-        begun = store.begin(run_id, int(stretch))
-        return begun is None or not store.finish(run_id, Outcome.succeeded(b"1"), begun.epoch)
+    def work(job_id):
+        run_id, _, segment = job_id.rpartition(".")
+        begun = store.begin(run_id, int(segment))
+        return begun is None or not store.finish(run_id, Outcome.succeeded(b"1"), begun.fencing_token)
 
     reconciler = Reconciler(store, opened(work), Tracing(), holding=NothingHeld(), keep_ended=10, keep_for=None)
     reconciler.start()
@@ -372,7 +372,7 @@ def test_a_session_that_got_lost_between_store_and_engine_is_executed(opened):
         reconciler.stop()
 
 
-def test_forgotten_tickets_leave_no_rows(opened, database):
+def test_forgotten_jobs_leave_no_rows(opened, database):
     engine = opened(Worker())
     for number in range(20):
         engine.start(f"a.{number}")
@@ -390,7 +390,7 @@ def test_forgotten_tickets_leave_no_rows(opened, database):
         assert not any(connection.scalar(sa.text(f"SELECT count(*) FROM {table}")) for table in tables)
 
 
-def test_a_ticket_forgotten_while_it_is_worked_on_goes_afterwards(opened, database, caplog):
+def test_a_job_forgotten_while_it_is_worked_on_goes_afterwards(opened, database, caplog):
     work = Worker()
     work.free.clear()
     engine = opened(work)
@@ -425,7 +425,7 @@ def test_a_database_that_fails_for_a_while_costs_no_caller_anything(opened, data
         )
     engine.start("a.1")
     engine.wake("b.1")
-    eventually(lambda: "ticket b.1 has to wait: IntegrityError" in caplog.text)
+    eventually(lambda: "job b.1 has to wait: IntegrityError" in caplog.text)
     with database.begin() as connection:
         connection.execute(sa.text("DROP TRIGGER no"))
     engine.recover(["a.1", "b.1"])

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from airplane_runbooks.server.engine import leases
 from airplane_runbooks.server.engine.dbos import POLL, SCHEMA, DbosEngine
-from airplane_runbooks.server.engine.leases import LEASE, SERVERS, Servers
+from airplane_runbooks.server.engine.leases import LEASE, SERVERS, Membership
 from tests.support.engines import Worker
 from tests.support.servers import eventually
 
@@ -57,7 +57,7 @@ def keep_recovering(*ones, until):
     eventually(look, deadline=30)
 
 
-def test_tickets_are_shared_and_each_is_worked_on_once(child, journal):
+def test_jobs_are_shared_and_each_is_worked_on_once(child, journal):
     servers = [child(), child()]
     for number in range(40):
         servers[number % 2].tell("start", f"a.{number}")
@@ -67,7 +67,7 @@ def test_tickets_are_shared_and_each_is_worked_on_once(child, journal):
     assert all(journal.count("begin", f"a.{number}") == 1 for number in range(40))
 
 
-def test_a_busy_server_leaves_tickets_to_others(child, journal):
+def test_a_busy_server_leaves_jobs_to_others(child, journal):
     busy = child()
     for number in range(4):
         journal.hold(f"slow.{number}")
@@ -82,7 +82,7 @@ def test_a_busy_server_leaves_tickets_to_others(child, journal):
         assert journal.by("end", f"quick.{number}") == [idle.process.pid]
 
 
-def test_the_tickets_of_a_killed_server_are_taken_over_once(child, journal):
+def test_the_jobs_of_a_killed_server_are_taken_over_once(child, journal):
     victim = child()
     for number in range(3):
         journal.hold(f"a.{number}")
@@ -128,7 +128,7 @@ def test_a_frozen_server_is_taken_over_and_goes_on_when_it_wakes(child, journal,
     assert frozen.end() == 0
 
 
-def test_a_server_that_has_lost_a_ticket_does_not_wait_for_its_end(child, journal):
+def test_a_server_that_has_lost_a_job_does_not_wait_for_its_end(child, journal):
     frozen = child()
     journal.hold("a.1")
     frozen.tell("start", "a.1")
@@ -160,7 +160,7 @@ def test_what_a_closing_server_leaves_is_taken_over_without_waiting_for_its_leas
     journal.awaits("end", "a.1")
 
 
-def test_tickets_of_servers_nobody_has_heard_of_are_taken_over(child, journal, database):
+def test_jobs_of_servers_nobody_has_heard_of_are_taken_over(child, journal, database):
     lost = child()
     journal.hold("a.1")
     lost.tell("start", "a.1")
@@ -174,7 +174,7 @@ def test_tickets_of_servers_nobody_has_heard_of_are_taken_over(child, journal, d
 
 
 def test_work_that_raised_is_not_begun_again_by_a_server_that_has_lost_it(engine, database):
-    def work(ticket):
+    def work(job_id):
         raise RuntimeError
 
     engine.open(work)
@@ -182,7 +182,7 @@ def test_work_that_raised_is_not_begun_again_by_a_server_that_has_lost_it(engine
     eventually(lambda: "a.1" in engine._broken)
     with database.begin() as connection:
         connection.execute(sa.text(f"UPDATE {SCHEMA}.workflow_status SET executor_id = 'another'"))
-    with engine._servers._engine.begin() as connection:
+    with engine._membership._engine.begin() as connection:
         connection.execute(sa.insert(SERVERS).values(id="another", seen_at=sa.func.now()))
     engine._broken["a.1"] = 0.0
     engine.recover([])
@@ -190,7 +190,7 @@ def test_work_that_raised_is_not_begun_again_by_a_server_that_has_lost_it(engine
     assert engine._broken == {}
 
 
-def test_a_ticket_that_comes_back_to_a_server_waits_for_its_earlier_work(engine, database):
+def test_a_job_that_comes_back_to_a_server_waits_for_its_earlier_work(engine, database):
     work = Worker()
     work.free.clear()
     engine.open(work)
@@ -224,15 +224,15 @@ def test_a_closing_server_takes_nothing_from_the_queue_any_more(engine, database
 
 
 def test_only_one_server_at_a_time_has_its_turn(database):
-    one, other = Servers(database.url, "one"), Servers(database.url, "other")
+    one, other = Membership(database.url, "one"), Membership(database.url, "other")
     one.join()
     other.join()
     try:
-        with one.turn() as mine:
+        with one.leadership() as mine:
             assert mine == {"one", "other"}
-            with other.turn() as theirs:
+            with other.leadership() as theirs:
                 assert theirs is None
-        with other.turn() as theirs:
+        with other.leadership() as theirs:
             assert theirs == {"one", "other"}
     finally:
         one.leave()
@@ -243,16 +243,16 @@ def test_only_one_server_at_a_time_has_its_turn(database):
 
 def test_a_lease_outlives_a_lost_connection(database, monkeypatch, caplog):
     monkeypatch.setattr(leases, "RENEWAL", 0.05)
-    server = Servers(database.url, "one")
+    server = Membership(database.url, "one")
     server.join()
     try:
         with database.begin() as connection:
-            connection.execute(sa.text("ALTER TABLE runbook_servers RENAME TO elsewhere"))
+            connection.execute(sa.text("ALTER TABLE runbook_membership RENAME TO elsewhere"))
         eventually(lambda: "the lease cannot be renewed" in caplog.text)
         time.sleep(0.3)
         assert caplog.text.count("the lease cannot be renewed") == 1
         with database.begin() as connection:
-            connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO runbook_servers"))
+            connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO runbook_membership"))
             connection.execute(sa.delete(SERVERS))
         eventually(lambda: living(database) == {"one"})
         with database.begin() as connection:

@@ -65,7 +65,7 @@ def opened(database):
 
 
 def tamper(database, pickled, **columns):
-    """Change the rows of the ticket `a.1` to those of a pickle, wherever DBOS looks for its input and its end."""
+    """Change the rows of the job `a.1` to those of a pickle, wherever DBOS looks for its input and its end."""
     where = "" if database.dialect.name == "sqlite" else f"{SCHEMA}."
     columns = {"serialization": "py_pickle", "inputs": pickled, **columns}
     with database.begin() as connection:

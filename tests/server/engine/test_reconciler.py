@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.engine.local import LocalEngine
-from airplane_runbooks.server.engine.reconciler import Reconciler, tickets
+from airplane_runbooks.server.engine.reconciler import Reconciler, jobs
 from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.observers.tracing import Tracing
 from airplane_runbooks.server.storage.ids import new_id, now
@@ -34,14 +34,14 @@ class Engine:
     def __init__(self):
         self.recovered, self.woken, self.forgotten = [], [], []
 
-    def recover(self, tickets, here=()):
-        self.recovered.append([*tickets, *here])
+    def recover(self, jobs, here=()):
+        self.recovered.append([*jobs, *here])
 
-    def wake(self, ticket):
-        self.woken.append(ticket)
+    def wake(self, job_id):
+        self.woken.append(job_id)
 
-    def forget(self, ticket):
-        self.forgotten.append(ticket)
+    def forget(self, job_id):
+        self.forgotten.append(job_id)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def reconciler(store, engine):
     assert "runbook-reconciler" not in {thread.name for thread in threading.enumerate()}
 
 
-def parent(store):
+def root(store):
     """Keep a new session, and return its run."""
     run = Run(
         id=new_id("run"),
@@ -87,44 +87,44 @@ def parent(store):
 
 
 def begun(store):
-    return store.begin(parent(store).id, 1)
+    return store.begin(root(store).id, 1)
 
 
 def ended(store):
     run = begun(store)
-    assert store.finish(run.id, Outcome.succeeded(b"1"), run.epoch)
+    assert store.finish(run.id, Outcome.succeeded(b"1"), run.fencing_token)
     return run
 
 
 def asked(store, expires_at, *, paused=True):
     """Have a session ask, and return its run and the prompt."""
     run = begun(store)
-    child = replace(run, id=new_id("run"), kind=RunKind.PROMPT, parent_id=run.id, position="1")
-    prompt = Prompt(id=new_id("pmt"), run_id=child.id, parent_id=run.id, description="?", expires_at=expires_at)
-    assert store.add_child(child, run.epoch, prompt)
+    child = replace(run, id=new_id("run"), kind=RunKind.PROMPT, root_id=run.id, position="1")
+    prompt = Prompt(id=new_id("pmt"), run_id=child.id, root_id=run.id, description="?", expires_at=expires_at)
+    assert store.add_child(child, run.fencing_token, prompt)
     if paused:
-        assert not store.pause(run.id, run.epoch)
+        assert not store.pause(run.id, run.fencing_token)
     return run, prompt
 
 
 def test_what_is_due_at_the_start_is_handed_out_before_the_start_returns(store, engine, reconciler):
-    run = parent(store)
+    run = root(store)
     reconciler(interval=1000).start()
-    assert engine.recovered == [[run.ticket]]
+    assert engine.recovered == [[run.job_id]]
 
 
 def test_what_has_just_become_due_is_left_to_whoever_made_it_so(store, engine, reconciler):
     reconciler().start()
-    parent(store)
+    root(store)
     eventually(lambda: len(engine.recovered) > 5)
     assert not any(engine.recovered)
 
 
 def test_what_stays_due_is_handed_out_after_a_while(store, engine, reconciler):
     reconciler().start()
-    run = parent(store)
+    run = root(store)
     store._put(replace(store.run(run.id), due_at=now() - timedelta(seconds=3)))
-    eventually(lambda: [run.ticket] in engine.recovered)
+    eventually(lambda: [run.job_id] in engine.recovered)
 
 
 def test_the_engine_is_asked_even_if_nothing_is_due(engine, reconciler):
@@ -148,8 +148,8 @@ def test_an_expired_prompt_is_cancelled_by_nobody_and_its_session_woken(store, e
 def test_a_prompt_may_expire_before_its_session_has_paused(store, engine, reconciler):
     run, _ = asked(store, now() - timedelta(seconds=1), paused=False)
     reconciler().start()
-    assert engine.woken == [run.ticket]
-    assert store.pause(run.id, run.epoch)
+    assert engine.woken == [run.job_id]
+    assert store.pause(run.id, run.fencing_token)
 
 
 def test_an_answer_in_the_last_moment_counts(store, engine, reconciler, caplog):
@@ -163,12 +163,12 @@ def test_an_answer_in_the_last_moment_counts(store, engine, reconciler, caplog):
     assert caplog.text == ""
 
 
-def test_only_the_last_to_end_are_kept_and_all_tickets_of_others_forgotten(store, engine, reconciler):
+def test_only_the_last_to_end_are_kept_and_all_jobs_of_others_forgotten(store, engine, reconciler):
     oldest, newest = ended(store), ended(store)
     reconciler(keep_ended=1).start()
     assert store.run(oldest.id) is None
     assert store.run(newest.id).status is RunStatus.SUCCEEDED
-    assert engine.forgotten == [oldest.ticket]
+    assert engine.forgotten == [oldest.job_id]
 
 
 def test_nothing_is_kept_for_longer_than_said(store, engine, reconciler):
@@ -179,12 +179,12 @@ def test_nothing_is_kept_for_longer_than_said(store, engine, reconciler):
     assert store.run(old.id) is None
     assert store.run(fresh.id)
     assert store.run(waiting.id)
-    assert engine.forgotten == [old.ticket]
+    assert engine.forgotten == [old.job_id]
 
 
-def test_each_stretch_had_a_ticket_of_its_own(store):
-    run = replace(parent(store), stretch=3)
-    assert tickets(run) == [f"{run.id}.1", f"{run.id}.2", f"{run.id}.3"]
+def test_each_segment_had_a_job_of_its_own(store):
+    run = replace(root(store), segment=3)
+    assert jobs(run) == [f"{run.id}.1", f"{run.id}.2", f"{run.id}.3"]
 
 
 def test_one_failure_stops_nothing_else_and_is_logged_once_for_each_outage(store, engine, reconciler, caplog):
@@ -204,7 +204,7 @@ def test_one_failure_stops_nothing_else_and_is_logged_once_for_each_outage(store
     gone = ended(store)
     reconciler(keep_ended=0).start()
     assert not store.prompt(prompt.id).is_open
-    assert engine.forgotten == [gone.ticket]
+    assert engine.forgotten == [gone.job_id]
     eventually(lambda: len(looks) > 5)
     assert caplog.text.count("cannot recover what is due: OSError") == 1
     down.clear()
@@ -219,14 +219,14 @@ def test_whichever_part_of_the_store_fails_the_rest_is_done(store, engine, recon
     def fail(*_):
         raise OSError
 
-    run = parent(store)
+    run = root(store)
     _, prompt = asked(store, now() - timedelta(seconds=1))
     gone = ended(store)
     setattr(store, method, fail)
     reconciler(keep_ended=0).start()
     assert (not store.prompt(prompt.id).is_open) is (method != "overdue")
-    assert bool(engine.forgotten == [gone.ticket]) is (method != "drop")
-    assert any(run.ticket in given for given in engine.recovered) is (method != "due")
+    assert bool(engine.forgotten == [gone.job_id]) is (method != "drop")
+    assert any(run.job_id in given for given in engine.recovered) is (method != "due")
 
 
 def test_stopping_does_not_wait_for_the_interval(reconciler):
@@ -242,11 +242,11 @@ def test_one_that_was_never_started_can_be_stopped(reconciler):
 def test_a_session_that_got_lost_between_store_and_local_engine_is_executed(store, reconciler):
     calls = []
     local = LocalEngine(1)
-    local.open(lambda ticket: bool(calls.append(ticket)))
-    run = parent(store)
+    local.open(lambda job_id: bool(calls.append(job_id)))
+    run = root(store)
     try:
         reconciler(engine=local, interval=1000).start()
-        eventually(lambda: calls == [run.ticket])
+        eventually(lambda: calls == [run.job_id])
     finally:
         local.close(5)
 
@@ -254,8 +254,8 @@ def test_a_session_that_got_lost_between_store_and_local_engine_is_executed(stor
 def test_the_local_engine_does_not_begin_again_what_it_has():
     entered, leave, calls = threading.Event(), threading.Event(), []
 
-    def work(ticket):
-        calls.append(ticket)
+    def work(job_id):
+        calls.append(job_id)
         entered.set()
         assert leave.wait(10)
         return False

@@ -88,7 +88,7 @@ class Outage:
     def _failing(self, name, real):
         @wraps(real)
         def call(store, first, *args, **kwargs):
-            tag = self._tag(store, first if isinstance(first, str) else first.parent_id)
+            tag = self._tag(store, first if isinstance(first, str) else first.root_id)
             if not (when := self._fails(tag, name)):
                 return real(store, first, *args, **kwargs)
             if when == "after":
@@ -100,8 +100,8 @@ class Outage:
     def _tag(self, store, run_id):
         if run_id not in self._tags:
             run = store.run(run_id)
-            parent = run if run.parent_id is None else store.run(run.parent_id)
-            self._tags[run_id] = parent.env_slug
+            root = run if run.root_id is None else store.run(run.root_id)
+            self._tags[run_id] = root.env_slug
         return self._tags[run_id]
 
     def _fails(self, tag, name):

@@ -15,7 +15,7 @@ from tests.support.supervised import supervised
 BOOKS = """
     from airplane_runbooks.server.execution import runner
 
-    runner.MOST_CRASHES = 2
+    runner.MOST_FAILED_STARTS = 2
 
     def work():
         note("begun")

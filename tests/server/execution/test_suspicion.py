@@ -16,7 +16,16 @@ from tests.support.supervised import supervised
 
 
 def run(run_id):
-    return Run(id=run_id, kind=RunKind.RUNBOOK, task_id="t", slug="s", name="n", env_slug="prod", epoch=2, crashes=2)
+    return Run(
+        id=run_id,
+        kind=RunKind.RUNBOOK,
+        task_id="t",
+        slug="s",
+        name="n",
+        env_slug="prod",
+        fencing_token=2,
+        failed_starts=2,
+    )
 
 
 class TestTrials:
@@ -116,7 +125,7 @@ class TestTrials:
 BOOKS = """
     from airplane_runbooks.server.execution import runner
 
-    runner.MOST_CRASHES = MOST
+    runner.MOST_FAILED_STARTS = MOST
 
     def work(name, seconds):
         note(f"{name}.begun")

@@ -302,7 +302,7 @@ def test_so_does_a_coroutine(api):
     assert "0.3 seconds" in api.finishes("never_returns_async", status="Failed")["error"]
 
 
-def test_the_time_that_humans_take_is_not_counted_but_that_of_all_stretches_is(api):
+def test_the_time_that_humans_take_is_not_counted_but_that_of_all_segments_is(api):
     session_id = api.execute("asks")
     api.open_prompt(session_id)
     time.sleep(3.2)  # longer than the limit

@@ -47,11 +47,11 @@ def recorded():
 
 
 def started(recorded):
-    """Start a session by a call of the API, and return its parent run."""
+    """Start a session by a call of the API, and return its root run."""
     with recorded.tracing.request("POST", "/v0/runbooks/execute", HEADERS) as exchange:
-        parent = replace(run(), trace_context=recorded.tracing.started(run()))
+        root = replace(run(), trace_context=recorded.tracing.started(run()))
         exchange.answered(200)
-    return parent
+    return root
 
 
 def below(span, other):
@@ -79,15 +79,15 @@ def test_the_start_of_a_session_stands_below_the_request_and_that_below_the_clie
 
 
 def test_what_happens_in_another_process_stands_below_the_same_start(recorded):
-    parent = started(recorded)
+    root = started(recorded)
     later = Tracing(recorded.provider)
-    step = run("run2", RunKind.STEP, slug="find_invoice", parent_id="run1")
+    step = run("run2", RunKind.STEP, slug="find_invoice", root_id="run1")
     with (
-        later.attempt(parent, step, 2),
+        later.attempt(root, step, 2),
         trace.get_tracer("user", tracer_provider=recorded.provider).start_as_current_span("query"),
     ):
         pass
-    later.ended(parent, Outcome.succeeded(b"1"))
+    later.ended(root, Outcome.succeeded(b"1"))
     start, attempt, end = recorded["start refund"], recorded["step find_invoice"], recorded["session refund"]
     assert below(attempt, start)
     assert below(end, start)
@@ -100,11 +100,11 @@ def test_what_happens_in_another_process_stands_below_the_same_start(recorded):
 
 
 def test_a_failed_attempt_is_an_error_by_its_class_and_says_no_more(recorded):
-    parent = started(recorded)
-    step = run("run2", RunKind.STEP, slug="issue", parent_id="run1")
-    with pytest.raises(LookupError), recorded.tracing.attempt(parent, step, 1):
+    root = started(recorded)
+    step = run("run2", RunKind.STEP, slug="issue", root_id="run1")
+    with pytest.raises(LookupError), recorded.tracing.attempt(root, step, 1):
         raise LookupError("hunter2!")
-    recorded.tracing.ended(parent, Outcome.failed(Failure("StepFailed", "hunter2!")))
+    recorded.tracing.ended(root, Outcome.failed(Failure("StepFailed", "hunter2!")))
     for span, kind in ((recorded["step issue"], "LookupError"), (recorded["session refund"], "StepFailed")):
         assert span.status.status_code is StatusCode.ERROR
         assert span.attributes["error.type"] == kind
@@ -121,10 +121,10 @@ def test_a_failed_attempt_is_an_error_by_its_class_and_says_no_more(recorded):
     ],
 )
 def test_a_prompt_lasts_from_the_question_to_the_answer_and_links_to_it(recorded, fields, outcome):
-    parent = started(recorded)
-    prompt = Prompt(id="pmt1", run_id="run3", parent_id="run1", description="hunter2!", created_at=BEGINNING, **fields)
+    root = started(recorded)
+    prompt = Prompt(id="pmt1", run_id="run3", root_id="run1", description="hunter2!", created_at=BEGINNING, **fields)
     with recorded.tracing.request("POST", "/v0/prompts/submit", {}):
-        recorded.tracing.answered(parent, prompt)
+        recorded.tracing.answered(root, prompt)
     span = recorded["prompt"]
     assert below(span, recorded["start refund"])
     assert [link.context.span_id for link in span.links] == [recorded["POST /v0/prompts/submit"].context.span_id]

@@ -67,35 +67,35 @@ def store(request, tmp_path_factory):
 @example(text="\0" * 250, other="")
 def test_a_text_comes_back_and_finds_its_own_and_no_other(store, text, other):
     number = next(NUMBERS)
-    parents = [_parent(store, f"r{number}{letter}", one) for letter, one in (("a", text), ("b", other))]
-    for parent, one in zip(parents, (text, other), strict=True):
-        assert (parent.name, parent.slug, parent.env_slug, parent.created_by) == (one, one, one, one)
-        assert (parent.trace_context, parent.resources) == (one, {one: one})
-        asked = store.begin(parent.id, 1)
-        child = _child(parent, one)
+    roots = [_root(store, f"r{number}{letter}", one) for letter, one in (("a", text), ("b", other))]
+    for root, one in zip(roots, (text, other), strict=True):
+        assert (root.name, root.slug, root.env_slug, root.created_by) == (one, one, one, one)
+        assert (root.trace_context, root.resources) == (one, {one: one})
+        asked = store.begin(root.id, 1)
+        child = _child(root, one)
         question = Prompt(
-            id=f"p{parent.id}",
+            id=f"p{root.id}",
             run_id=child.id,
-            parent_id=parent.id,
+            root_id=root.id,
             description=one,
             confirm_text=one,
             cancel_text=one,
             reviewers=Reviewers(groups=(one,), users=(one,)),
         )
-        assert store.add_child(child, asked.epoch, question)
+        assert store.add_child(child, asked.fencing_token, question)
         assert store.prompt(question.id) == question
-        assert [run.name for run in store.history(parent.id)] == [one]
+        assert [run.name for run in store.history(root.id)] == [one]
         assert store.answer(question.id, b"{}", one, one).answered_by == one
         assert store.prompt(question.id).answered_seed == one
-        assert store.finish(parent.id, Outcome.failed(Failure(one, one)), asked.epoch)
-        assert store.run(parent.id).failure == Failure(one, one)
+        assert store.finish(root.id, Outcome.failed(Failure(one, one)), asked.fencing_token)
+        assert store.run(root.id).failure == Failure(one, one)
     for query in (RunQuery(env_slug=text), RunQuery(task_slug=text), RunQuery(session_id=f"s{number}a{text}")):
         found = {run.id for run in store.runs(query) if run.id.startswith(f"r{number}")}
         wanted = {f"r{number}a", *([f"r{number}b"] if text == other and query.session_id is None else [])}
-        assert found & {one.id for one in parents} == wanted
+        assert found & {one.id for one in roots} == wanted
 
 
-def _parent(store, run_id, text):
+def _root(store, run_id, text):
     session_id = f"s{run_id[1:]}{text}"
     run = Run(
         id=run_id,
@@ -115,12 +115,12 @@ def _parent(store, run_id, text):
     return store.run(run_id)
 
 
-def _child(parent, text):
+def _child(root, text):
     return Run(
-        id=f"{parent.id}c",
+        id=f"{root.id}c",
         kind=RunKind.PROMPT,
-        parent_id=parent.id,
-        session_id=parent.session_id,
+        root_id=root.id,
+        session_id=root.session_id,
         task_id="t",
         slug="prompt",
         name=text,
@@ -140,7 +140,7 @@ def test_no_two_texts_are_one_on_postgresql(one, other):
 @pytest.mark.parametrize("before", ["plain", "Refund J\ufffdoe?", "\ufdd0", "a\ufdd0b", "\ufdd0\ufdd0"])
 def test_rows_of_older_versions_are_read_as_they_are(postgres_database, before):
     store, run_id = SqlStore(postgres_database), f"old{next(NUMBERS)}"
-    _parent(store, run_id, "text")
+    _root(store, run_id, "text")
     with postgres_database.write() as connection:
         connection.execute(
             sa.text("UPDATE runbook_runs SET name = :name WHERE id = :id"), {"name": before, "id": run_id}
@@ -151,7 +151,7 @@ def test_rows_of_older_versions_are_read_as_they_are(postgres_database, before):
 @pytest.mark.postgres
 def test_what_lies_in_postgresql_can_be_read_by_people(postgres_database):
     store, run_id = SqlStore(postgres_database), f"lies{next(NUMBERS)}"
-    _parent(store, run_id, "Grüße 👋 \ufffd")
+    _root(store, run_id, "Grüße 👋 \ufffd")
     with postgres_database.write() as connection:
         name = connection.scalar(sa.text("SELECT name FROM runbook_runs WHERE id = :id"), {"id": run_id})
     assert name == "Grüße 👋 \ufffd"

@@ -516,7 +516,7 @@ def test_a_file_locked_by_others_is_reported(opened, path, url):
 
 @pytest.mark.parametrize(("rows", "table"), [(RUN_ROWS, RUNS), (SESSION_ROWS, SESSIONS), (PROMPT_ROWS, PROMPTS)])
 def test_every_field_of_a_record_has_its_column(rows, table):
-    assert {column.name for column in rows.columns} | {"seq"} == set(table.c.keys())
+    assert {column.key for column in rows.columns} | {"seq"} == set(table.c.keys())
 
 
 def test_a_file_is_shared_with_the_durable_engine(opened, url):
@@ -526,19 +526,19 @@ def test_a_file_is_shared_with_the_durable_engine(opened, url):
     store = SqlStore(database)
     worked = set()
 
-    def work(ticket):
-        assert store.begin(ticket.partition(".")[0], 1) is not None
-        worked.add(ticket)
+    def work(job_id):
+        assert store.begin(job_id.partition(".")[0], 1) is not None
+        worked.add(job_id)
         return False
 
     engine = DbosEngine(database.sqlalchemy_engine, workers=2)
     engine.open(work)
     try:
-        tickets = {f"r{number}.1" for number in range(20)}
-        for ticket in tickets:
-            store.add(run(ticket.partition(".")[0]))
-            engine.start(ticket)
-        eventually(lambda: worked == tickets, deadline=30)
+        jobs = {f"r{number}.1" for number in range(20)}
+        for job_id in jobs:
+            store.add(run(job_id.partition(".")[0]))
+            engine.start(job_id)
+        eventually(lambda: worked == jobs, deadline=30)
     finally:
         engine.close(10)
     with database.read() as connection:

@@ -32,17 +32,17 @@ DONE = Outcome.succeeded(b"1")
 AGES_AGO = datetime(2024, 5, 6, 7, 8, 9, 10, tzinfo=UTC)
 
 
-def run(run_id, kind=RunKind.RUNBOOK, parent_id=None, **fields):
-    fields = {"session_id": "s", "position": run_id if parent_id else "", "slug": "a", "env_slug": "prod", **fields}
-    return Run(id=run_id, kind=kind, parent_id=parent_id, task_id="t", name="A", **fields)
+def run(run_id, kind=RunKind.RUNBOOK, root_id=None, **fields):
+    fields = {"session_id": "s", "position": run_id if root_id else "", "slug": "a", "env_slug": "prod", **fields}
+    return Run(id=run_id, kind=kind, root_id=root_id, task_id="t", name="A", **fields)
 
 
-def prompt(prompt_id, run_id, parent_id="r", **fields):
-    return Prompt(id=prompt_id, run_id=run_id, parent_id=parent_id, description="?", **fields)
+def prompt(prompt_id, run_id, root_id="r", **fields):
+    return Prompt(id=prompt_id, run_id=run_id, root_id=root_id, description="?", **fields)
 
 
 def add(store, run_id, **fields):
-    """Add the parent and the session of this ID, `run_id` for the one and `s` + `run_id` for the other."""
+    """Add the root run and the session of this ID, `run_id` for the one and `s` + `run_id` for the other."""
     session_id = f"s{run_id}"
     session = Session(id=session_id, run_id=run_id, runbook_id="b", name="B")
     assert store.add(run(run_id, session_id=session_id, **fields), session)
@@ -123,10 +123,10 @@ def test_a_session_waits_while_its_prompt_is_open_and_is_active_from_the_answer_
 @pytest.mark.parametrize("values", [b"{}", None])
 def test_an_answer_ahead_of_the_pause_is_not_lost(store, values):
     store.answer("p", values, "me")
-    assert store.run("r").woken
+    assert store.run("r").answered_meanwhile
     assert store.pause("r", 1)
     assert status(store) is SessionStatus.ACTIVE
-    assert not store.begin("r", 1).woken
+    assert not store.begin("r", 1).answered_meanwhile
 
 
 def test_an_answer_ahead_of_the_pause_is_not_lost_though_another_prompt_is_open(store):
@@ -190,7 +190,7 @@ def test_what_has_been_forgotten_is_left_in_peace(store):
 def test_whoever_has_been_overtaken_writes_nothing_any_more(store):
     assert store.add_child(run("x", RunKind.STEP, "r"), 1)
     again = run("x", attempt=2, param_values=b'{"a":2}', digests=b"2")
-    assert store.begin("r", 1).epoch == 2
+    assert store.begin("r", 1).fencing_token == 2
     assert not store.add_child(run("y", RunKind.STEP, "r"), 1)
     assert not store.attempt(again, 1)
     assert not store.finish("x", DONE, 1)
@@ -198,7 +198,7 @@ def test_whoever_has_been_overtaken_writes_nothing_any_more(store):
     assert not store.pause("r", 1)
     store.release("r", 1)
     assert status(store) is SessionStatus.ACTIVE
-    assert (store.run("r").stretch, store.run("r").due_at) == (1, None)
+    assert (store.run("r").segment, store.run("r").due_at) == (1, None)
     assert store.attempt(again, 2)
     begun = store.run("x")
     assert (begun.attempt, begun.param_values, begun.digests) == (2, b'{"a":2}', b"2")
@@ -227,83 +227,83 @@ def test_a_call_whose_answer_got_lost_may_be_repeated(store):
     assert not store.pause("r", 1)
     assert status(store) is SessionStatus.ACTIVE
     store.release("r", 1)
-    assert store.begin("r", 2).epoch == 2
+    assert store.begin("r", 2).fencing_token == 2
     for _ in range(2):
         store.release("r", 2)
-    assert store.begin("r", 3).epoch == 3
+    assert store.begin("r", 3).fencing_token == 3
     assert store.finish("r", DONE, 3)
     assert store.finish("r", DONE, 3)
     assert not store.finish("r", DONE, 2)
 
 
-def test_a_stretch_left_to_others_is_due_as_one_of_its_own(store):
+def test_a_segment_left_to_others_is_due_as_one_of_its_own(store):
     assert store.due(now() + timedelta(1), 9) == []
     store.release("r", 1)
     (due,) = store.due(now() + timedelta(1), 9)
-    assert due.ticket == "r.2"
+    assert due.job_id == "r.2"
     assert store.begin("r", 1) is None
-    assert store.begin("r", 2).epoch == 2
+    assert store.begin("r", 2).fencing_token == 2
     store.cancel("r", "me")
     store.release("r", 2)
     assert status(store) is SessionStatus.CANCELLED
     assert store.due(now() + timedelta(1), 9) == []
 
 
-def test_crashes_count_begins_without_progress(store):
-    assert [store.begin("r", 1).crashes for _ in range(3)] == [1, 2, 3]
+def test_failed_starts_count_begins_without_progress(store):
+    assert [store.begin("r", 1).failed_starts for _ in range(3)] == [1, 2, 3]
     assert store.add_child(run("x", RunKind.STEP, "r"), 4)
-    assert store.begin("r", 1).crashes == 4
+    assert store.begin("r", 1).failed_starts == 4
     assert store.finish("x", DONE, 5)
-    assert store.begin("r", 1).crashes == 1
+    assert store.begin("r", 1).failed_starts == 1
     assert store.add_child(run("q2", RunKind.PROMPT, "r"), 6, prompt("p2", "q2"))
-    assert store.begin("r", 1).crashes == 1
+    assert store.begin("r", 1).failed_starts == 1
     store.answer("p2", b"{}", "me")
-    assert store.begin("r", 1).crashes == 1
+    assert store.begin("r", 1).failed_starts == 1
     store.release("r", 8)
-    assert store.begin("r", 2).crashes == 1
-    assert store.begin("r", 2).crashes == 2
+    assert store.begin("r", 2).failed_starts == 1
+    assert store.begin("r", 2).failed_starts == 2
     assert not store.pause("r", 10)
     store.answer("p", b"{}", "me")
-    assert store.begin("r", 3).crashes == 1
+    assert store.begin("r", 3).failed_starts == 1
 
 
 def test_what_has_been_begun_in_vain_is_a_suspect_and_not_begun_beside_others(store):
-    epoch = store.begin("r", 1, alone=False).epoch
-    assert store.run("r").crashes == 1
+    fencing_token = store.begin("r", 1, alone=False).fencing_token
+    assert store.run("r").failed_starts == 1
     assert store.begin("r", 1, alone=False) == Suspect()
-    assert store.run("r").epoch == epoch
-    assert store.begin("r", 1).crashes == 2
-    assert store.add_child(run("x", RunKind.STEP, "r"), epoch + 1)
-    assert store.finish("x", DONE, epoch + 1)
-    assert store.begin("r", 1, alone=False).crashes == 1
+    assert store.run("r").fencing_token == fencing_token
+    assert store.begin("r", 1).failed_starts == 2
+    assert store.add_child(run("x", RunKind.STEP, "r"), fencing_token + 1)
+    assert store.finish("x", DONE, fencing_token + 1)
+    assert store.begin("r", 1, alone=False).failed_starts == 1
 
 
 def test_a_beginning_that_is_excused_is_no_crash_however_often_it_is_said(store):
     begun = store.begin("r", 1)
     for _ in range(2):
         store.excuse([begun])
-        assert store.run("r").crashes == 0
+        assert store.run("r").failed_starts == 0
     again = store.begin("r", 1, alone=False)
-    assert again.crashes == 1
+    assert again.failed_starts == 1
     store.excuse([begun])
-    assert store.run("r").crashes == 1
+    assert store.run("r").failed_starts == 1
     store.excuse([])
     assert store.begin("r", 1, alone=False) == Suspect()
 
 
-def test_of_a_parent_that_has_been_released_only_steps_are_finished(store):
-    epoch = store.begin("r", 1).epoch
-    assert store.add_child(run("x", RunKind.STEP, "r"), epoch)
-    store.release("r", epoch)
-    assert store.finish("x", DONE, epoch)
-    assert not store.attempt(msgspec.structs.replace(store.run("x"), attempt=2), epoch)
-    assert not store.add_child(run("y", RunKind.STEP, "r"), epoch)
-    assert not store.pause("r", epoch)
-    assert not store.finish("r", DONE, epoch)
+def test_of_a_root_run_that_has_been_released_only_steps_are_finished(store):
+    fencing_token = store.begin("r", 1).fencing_token
+    assert store.add_child(run("x", RunKind.STEP, "r"), fencing_token)
+    store.release("r", fencing_token)
+    assert store.finish("x", DONE, fencing_token)
+    assert not store.attempt(msgspec.structs.replace(store.run("x"), attempt=2), fencing_token)
+    assert not store.add_child(run("y", RunKind.STEP, "r"), fencing_token)
+    assert not store.pause("r", fencing_token)
+    assert not store.finish("r", DONE, fencing_token)
     assert store.begin("r", 2, alone=False).status is RunStatus.ACTIVE
 
 
-def test_a_parent_added_twice_is_there_once(empty):
+def test_a_root_run_added_twice_is_there_once(empty):
     add(empty, "r")
     first = empty.run("r")
     assert not empty.add(run("r", source="else"), Session(id="other", run_id="r", runbook_id="b", name="B"))
@@ -454,7 +454,7 @@ def test_what_waits_longest_for_an_engine_comes_first(empty):
     assert [one.id for one in empty.due(after, 2)] == ["r0", "r2"]
     assert empty.due(before, 9) == []
     empty.release("r1", 1)
-    assert [one.ticket for one in empty.due(after, 9)][-1] == "r1.2"
+    assert [one.job_id for one in empty.due(after, 9)][-1] == "r1.2"
 
 
 def test_open_prompts_are_overdue_from_their_expiry_on(store):
@@ -504,7 +504,7 @@ def test_lists_are_newest_first_even_of_one_moment(empty):
     assert runs(task_id="u") == runs(task_slug="b") == []
 
 
-def test_the_parents_that_ended_first_are_dropped_first(empty):
+def test_the_root_runs_that_ended_first_are_dropped_first(empty):
     for number in range(5):
         add(empty, f"r{number}")
         assert empty.begin(f"r{number}", 1)
@@ -516,12 +516,12 @@ def test_the_parents_that_ended_first_are_dropped_first(empty):
     assert empty.drop(3) == []
     assert empty.drop(3, empty.run("r2").ended_at) == []
     (dropped,) = empty.drop(3, empty.run("r1").ended_at)
-    assert (dropped.id, dropped.ticket, dropped.output) == ("r2", "r2.1", b"null")
+    assert (dropped.id, dropped.job_id, dropped.output) == ("r2", "r2.1", b"null")
     assert [one.id for one in empty.drop(0)] == ["r1", "r0"]
     assert [one.id for one in empty.runs(RunQuery())] == ["unended"]
 
 
-def test_dropping_takes_all_that_belongs_to_a_parent_and_nothing_else(store):
+def test_dropping_takes_all_that_belongs_to_a_root_run_and_nothing_else(store):
     add(store, "other")
     store.begin("other", 1)
     store.add_child(run("oq", RunKind.PROMPT, "other"), 1, prompt("op", "oq", "other"))
@@ -539,7 +539,7 @@ def test_of_many_answers_at_once_exactly_one_counts(store):
     assert answers.count("prompt_already_answered") == 11
     assert winner == store.prompt("p")
     assert store.run("q").output == winner.values
-    assert (store.run("r").stretch, status(store)) == (2, SessionStatus.ACTIVE)
+    assert (store.run("r").segment, status(store)) == (2, SessionStatus.ACTIVE)
 
 
 def test_an_answer_and_a_cancellation_at_once_agree_on_who_was_first(store):
@@ -553,12 +553,12 @@ def test_an_answer_and_a_cancellation_at_once_agree_on_who_was_first(store):
 
 def test_of_many_who_begin_at_once_only_the_last_may_write(store):
     begun = together(*(lambda: store.begin("r", 1) for _ in range(8)))
-    assert sorted(one.epoch for one in begun) == list(range(2, 10))
-    ends = together(*(lambda epoch=one.epoch: store.finish("r", DONE, epoch) for one in begun))
+    assert sorted(one.fencing_token for one in begun) == list(range(2, 10))
+    ends = together(*(lambda fencing_token=one.fencing_token: store.finish("r", DONE, fencing_token) for one in begun))
     assert sorted(ends) == [False] * 7 + [True]
 
 
-def test_of_many_who_add_one_parent_at_once_one_does(empty):
+def test_of_many_who_add_one_root_run_at_once_one_does(empty):
     added = together(
         *(lambda: empty.add(run("r"), Session(id="s", run_id="r", runbook_id="b", name="B")) for _ in range(8))
     )
@@ -569,14 +569,14 @@ def test_many_sessions_at_once_do_not_get_in_each_other_s_way(empty):
     def live(number):
         run_id = f"r{number}"
         add(empty, run_id)
-        epoch = empty.begin(run_id, 1).epoch
+        fencing_token = empty.begin(run_id, 1).fencing_token
         for step in range(3):
             child = f"{run_id}.{step}"
-            assert empty.add_child(run(child, RunKind.STEP, run_id, session_id=f"s{run_id}"), epoch)
-            assert empty.finish(child, DONE, epoch)
+            assert empty.add_child(run(child, RunKind.STEP, run_id, session_id=f"s{run_id}"), fencing_token)
+            assert empty.finish(child, DONE, fencing_token)
         assert empty.runs(RunQuery(session_id=f"s{run_id}"))
         empty.drop(1000)
-        return empty.finish(run_id, DONE, epoch)
+        return empty.finish(run_id, DONE, fencing_token)
 
     with ThreadPoolExecutor(12) as threads:
         assert all(threads.map(live, range(24)))

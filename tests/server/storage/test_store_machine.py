@@ -79,7 +79,7 @@ class Stores(RuleBasedStateMachine):
             self.patch.setattr(module, "now", lambda: self.time)
         self.database = type(self).open_database()
         self.sql, self.model = SqlStore(self.database), MemoryStore()
-        self.parents: list[str] = []
+        self.roots: list[str] = []
         self.children: list[str] = []
         self.steps: list[str] = []  # those of the children that executors end
         self.prompts: list[str] = []
@@ -107,11 +107,11 @@ class Stores(RuleBasedStateMachine):
         """Draw one of the latest, to get anywhere with it."""
         return data.draw(st.sampled_from(among[-3:]))
 
-    def epoch(self, data: st.DataObject, run_id: str) -> int:
-        """Draw an epoch, more often than not the one that holds."""
+    def fencing_token(self, data: st.DataObject, run_id: str) -> int:
+        """Draw a fencing token, more often than not the one that holds."""
         run = self.model.run(run_id)
-        parent = self.model.run((run and run.parent_id) or run_id)
-        return (parent.epoch if parent else 0) - data.draw(st.sampled_from([0] * 7 + [1]))
+        root = self.model.run((run and run.root_id) or run_id)
+        return (root.fencing_token if root else 0) - data.draw(st.sampled_from([0] * 7 + [1]))
 
     @rule(seconds=st.integers(0, 2))
     def wait(self, seconds: int) -> None:
@@ -119,7 +119,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from([RunKind.RUNBOOK] * 3 + [RunKind.TASK]), known=st.sampled_from([False] * 4 + [True]))
     def add(self, kind: RunKind, known: bool) -> None:
-        name = self.parents[-1] if known and self.parents else f"r{len(self.parents)}"
+        name = self.roots[-1] if known and self.roots else f"r{len(self.roots)}"
         moments = {"created_at": self.time, "updated_at": self.time}
         fields = {"task_id": f"t{kind}", "slug": kind.value, "name": name, "env_slug": "xy"[name > "r2"], **moments}
         session = None
@@ -127,45 +127,45 @@ class Stores(RuleBasedStateMachine):
             session = Session(id=f"s{name}", run_id=name, runbook_id="uv"[name > "r1"], name=name, **moments)
         run = Run(id=name, kind=kind, session_id=session and session.id, **fields)
         if self.both("add", run, session):
-            self.parents.append(name)
+            self.roots.append(name)
 
-    @precondition(lambda self: self.parents)
+    @precondition(lambda self: self.roots)
     @rule(data=st.data(), back=st.sampled_from([0] * 7 + [1]), alone=st.booleans())
     def begin(self, data: st.DataObject, back: int, alone: bool) -> None:
-        run = self.model.run(run_id := self.pick(data, self.parents))
-        self.both("begin", run_id, (run.stretch if run else 1) - back, alone=alone)
+        run = self.model.run(run_id := self.pick(data, self.roots))
+        self.both("begin", run_id, (run.segment if run else 1) - back, alone=alone)
 
-    @precondition(lambda self: self.parents)
+    @precondition(lambda self: self.roots)
     @rule(data=st.data())
     def excuse(self, data: st.DataObject) -> None:
-        if run := self.model.run(self.pick(data, self.parents)):
+        if run := self.model.run(self.pick(data, self.roots)):
             self.both("excuse", [run])
 
-    @precondition(lambda self: self.parents)
+    @precondition(lambda self: self.roots)
     @rule(data=st.data(), how=st.sampled_from(["pause", "pause", "release"]), spent=st.none() | st.integers(0, 9))
     def leave(self, data: st.DataObject, how: str, spent: int | None) -> None:
-        run_id = self.pick(data, self.parents)
-        self.both(how, run_id, self.epoch(data, run_id), spent)
+        run_id = self.pick(data, self.roots)
+        self.both(how, run_id, self.fencing_token(data, run_id), spent)
 
-    @precondition(lambda self: self.parents)
-    @rule(data=st.data(), epochs=st.lists(st.integers(0, 3), max_size=3))
-    def look_for_what_is_gone(self, data: st.DataObject, epochs: list[int]) -> None:
-        self.both("gone", {self.pick(data, self.parents): epoch for epoch in epochs})
+    @precondition(lambda self: self.roots)
+    @rule(data=st.data(), fencing_tokens=st.lists(st.integers(0, 3), max_size=3))
+    def look_for_what_is_gone(self, data: st.DataObject, fencing_tokens: list[int]) -> None:
+        self.both("gone", {self.pick(data, self.roots): fencing_token for fencing_token in fencing_tokens})
 
-    @precondition(lambda self: self.parents)
+    @precondition(lambda self: self.roots)
     @rule(data=st.data(), expires=st.none() | st.integers(0, 5))
     def ask(self, data: st.DataObject, expires: int | None) -> None:
         expiry = None if expires is None else START + expires * SECOND
         self.add_child(data, RunKind.PROMPT, expiry)
 
-    @precondition(lambda self: self.parents)
+    @precondition(lambda self: self.roots)
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
         self.add_child(data, RunKind.STEP)
 
     def add_child(self, data: st.DataObject, kind: RunKind, expiry: datetime | None = None) -> None:
-        parent = self.model.run(parent_id := self.pick(data, self.parents))
-        if parent is not None and parent.kind is RunKind.TASK:
+        root = self.model.run(root_id := self.pick(data, self.roots))
+        if root is not None and root.kind is RunKind.TASK:
             return
         name = f"c{len(self.children)}"
         prompt = None
@@ -173,7 +173,7 @@ class Stores(RuleBasedStateMachine):
             prompt = Prompt(
                 id=f"p{name}",
                 run_id=name,
-                parent_id=parent_id,
+                root_id=root_id,
                 description="?",
                 created_at=self.time,
                 expires_at=expiry,
@@ -181,8 +181,8 @@ class Stores(RuleBasedStateMachine):
         run = Run(
             id=name,
             kind=kind,
-            parent_id=parent_id,
-            session_id=f"s{parent_id}",
+            root_id=root_id,
+            session_id=f"s{root_id}",
             task_id="t",
             slug="step",
             name="n",
@@ -191,15 +191,15 @@ class Stores(RuleBasedStateMachine):
             created_at=self.time,
             updated_at=self.time,
         )
-        if self.both("add_child", run, self.epoch(data, parent_id), prompt):
+        if self.both("add_child", run, self.fencing_token(data, root_id), prompt):
             self.children.append(name)
             (self.prompts if prompt else self.steps).append(prompt.id if prompt else name)
 
-    @precondition(lambda self: self.parents)
+    @precondition(lambda self: self.roots)
     @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES))
     def finish(self, data: st.DataObject, outcome: Outcome) -> None:
-        run_id = self.pick(data, self.parents)
-        self.both("finish", run_id, outcome, self.epoch(data, run_id))
+        run_id = self.pick(data, self.roots)
+        self.both("finish", run_id, outcome, self.fencing_token(data, run_id))
 
     @precondition(lambda self: self.steps)
     @rule(data=st.data(), outcome=st.none() | st.sampled_from(OUTCOMES))
@@ -207,25 +207,25 @@ class Stores(RuleBasedStateMachine):
         run_id = self.pick(data, self.steps)
         if outcome is None:
             again = msgspec.structs.replace(BLANK, id=run_id, attempt=data.draw(attempts))
-            self.both("attempt", again, self.epoch(data, run_id))
+            self.both("attempt", again, self.fencing_token(data, run_id))
         else:
-            self.both("finish", run_id, outcome, self.epoch(data, run_id))
+            self.both("finish", run_id, outcome, self.fencing_token(data, run_id))
 
-    @precondition(lambda self: self.parents)
+    @precondition(lambda self: self.roots)
     @rule(data=st.data())
     def hold(self, data: st.DataObject) -> None:
-        run_id = self.pick(data, self.parents)
-        self.both("hold", run_id, self.epoch(data, run_id), "code")
+        run_id = self.pick(data, self.roots)
+        self.both("hold", run_id, self.fencing_token(data, run_id), "code")
 
     @precondition(lambda self: self.prompts)
     @rule(data=st.data(), values=st.sampled_from([b"{}", None]), by=st.sampled_from(["me", None]), seed=seeds)
     def answer(self, data: st.DataObject, values: bytes | None, by: str | None, seed: str) -> None:
         self.both("answer", self.pick(data, self.prompts), values, by, seed, b"sealed")
 
-    @precondition(lambda self: self.parents)
+    @precondition(lambda self: self.roots)
     @rule(data=st.data(), seed=seeds)
     def cancel(self, data: st.DataObject, seed: str) -> None:
-        self.both("cancel", self.pick(data, self.parents[-2:] + self.children[-2:]), "me", seed)
+        self.both("cancel", self.pick(data, self.roots[-2:] + self.children[-2:]), "me", seed)
 
     @rule(keep=st.integers(1, 3), before=st.none() | moments)
     def drop(self, keep: int, before: datetime | None) -> None:
@@ -256,7 +256,7 @@ class Stores(RuleBasedStateMachine):
     def show_the_same(self) -> None:
         self.both("runs", RunQuery())
         self.both("sessions", SessionQuery())
-        for run_id in self.parents:
+        for run_id in self.roots:
             self.both("history", run_id)
             self.both("session", f"s{run_id}")
             self.both("run", run_id)

@@ -64,9 +64,9 @@ class _Base:
     """
 
     def __init__(self, journal: Journal, stopping: threading.Event) -> None:
-        self.session_id = journal.parent.session_id or ""
-        self.run_id = journal.parent.id
-        self.env_slug = journal.parent.env_slug
+        self.session_id = journal.root.session_id or ""
+        self.run_id = journal.root.id
+        self.env_slug = journal.root.env_slug
         self._journal = journal
         self._execution = journal.execution
         self._stopping = stopping

@@ -1,1 +1,1 @@
-"""When, and on which thread or machine, stretches are executed."""
+"""When, and on which thread or machine, segments are executed."""

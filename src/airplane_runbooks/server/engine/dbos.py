@@ -1,7 +1,7 @@
-"""The durable engine: DBOS keeps the tickets in the database, so that none dies with the process that works on it.
+"""The durable engine: DBOS keeps the jobs in the database, so that none dies with the process that works on it.
 
-Each ticket is a DBOS workflow of its own, with the ticket as its ID and without steps: what has been done is the
-store's to know. On SQLite there is one process, which starts each ticket itself. On PostgreSQL the tickets are on a
+Each job is a DBOS workflow of its own, with the job's ID and without steps: what has been done is the
+store's to know. On SQLite there is one process, which starts each job itself. On PostgreSQL the jobs are on a
 queue that all servers take from, and the servers look after those of the dead.
 
 The work has threads apart from DBOS's, which only wait for it: a step that never returns cannot keep the interpreter
@@ -27,7 +27,7 @@ from ..logs import describe
 from ..storage.ids import new_id
 from . import unpickling
 from .interface import Work
-from .leases import Servers
+from .leases import Membership
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ SCHEMA = "runbook_dbos"  # of DBOS's own tables on PostgreSQL
 POLL = 0.2  # seconds between two looks at the queue
 RETRY = 5.0  # seconds until work that raised is begun again
 _NOTING = 2.0  # seconds for DBOS to note down what has begun or ended
-_BATCH = 1000  # tickets forgotten at a time
+_BATCH = 1000  # jobs forgotten at a time
 _ON_ITS_WAY = {"ENQUEUED", "DELAYED", "PENDING"}
 
 _opening = threading.Lock()
@@ -51,7 +51,7 @@ class _Abandoned(BaseException):
 
 
 class DbosEngine:
-    """Works on tickets that outlive the process. Takes the database's engine, which it shares and does not dispose of.
+    """Works on jobs that outlive the process. Takes the database's engine, which it shares and does not dispose of.
 
     At most one is open in a process at a time. On PostgreSQL all servers have the same number of `workers`: the last to
     start decides.
@@ -64,19 +64,19 @@ class DbosEngine:
         self._database = database
         self._workers = workers
         self._id = new_id("srv") if shared else "local"
-        self._servers = Servers(database.url, self._id, catalog) if shared else None
+        self._membership = Membership(database.url, self._id, catalog) if shared else None
         self._lock = threading.Lock()
-        self._tickets: SimpleQueue[str | None] = SimpleQueue()
+        self._jobs: SimpleQueue[str | None] = SimpleQueue()
         self._working: dict[str, Future[bool]] = {}
         self._broken: dict[str, float] = {}  # when to begin them again
         self._forgotten: set[str] = set()
         self._here: set[str] = set()
-        self._sender = threading.Thread(target=self._send, name="runbook-tickets", daemon=True)
+        self._sender = threading.Thread(target=self._send, name="runbook-jobs", daemon=True)
         self._dbos: DBOS | None = None
         self._closed = False
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one ticket, and take up what an earlier process left. Raises EngineInUse."""
+        """Take the callable that works on one job, and take up what an earlier process left. Raises EngineInUse."""
         self._work = work
         with _opening, ThreadPoolExecutor(1) as apart:  # DBOS refuses to work where an event loop runs
             if dbos_module._dbos_global_instance is not None:  # noqa: SLF001 - DBOS would return it without a word
@@ -84,30 +84,30 @@ class DbosEngine:
             apart.submit(self._launch).result()
         self._sender.start()
 
-    def start(self, ticket: str) -> None:
-        """Work on the ticket of a new run. Raises Closing."""
+    def start(self, job_id: str) -> None:
+        """Work on the job of a new run. Raises Closing."""
         if self._closed:
             raise Closing("closing", "the server is closing")
-        self._tickets.put(ticket)
+        self._jobs.put(job_id)
 
-    def wake(self, ticket: str) -> None:
-        """Work on the ticket of a run that has paused, or is about to."""
+    def wake(self, job_id: str) -> None:
+        """Work on the job of a run that has paused, or is about to."""
         if not self._closed:
-            self._tickets.put(ticket)
+            self._jobs.put(job_id)
 
-    def cancel(self, ticket: str) -> None:
-        """Do nothing: whoever works on the ticket asks the store, and will not get any further."""
+    def cancel(self, job_id: str) -> None:
+        """Do nothing: whoever works on the job asks the store, and will not get any further."""
 
-    def forget(self, ticket: str) -> None:
-        """Drop the ticket's rows, together with those of others and soon."""
-        self._forgotten.add(ticket)
+    def forget(self, job_id: str) -> None:
+        """Drop the job's rows, together with those of others and soon."""
+        self._forgotten.add(job_id)
 
     def announced(self) -> Sequence[bytes]:
         """Return the catalogs of the other living servers. Raises whatever the database does."""
-        return () if self._closed or self._servers is None else self._servers.others()
+        return () if self._closed or self._membership is None else self._membership.others()
 
-    def recover(self, tickets: Sequence[str], here: Sequence[str] = ()) -> None:
-        """Make sure that these tickets are worked on, and those that got stuck in this process or with a dead server.
+    def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
+        """Make sure that these jobs are worked on, and those that got stuck in this process or with a dead server.
 
         Raises whatever the database does.
         """
@@ -115,15 +115,15 @@ class DbosEngine:
             return
         self._drop_forgotten()
         self._begin_broken()
-        if self._servers is None:
-            self._send_again([*tickets, *here])
+        if self._membership is None:
+            self._send_again([*jobs, *here])
             return
         self._here.update(here)
         self._send_again(here)
-        with self._servers.turn() as living:
+        with self._membership.leadership() as living:
             if living is not None:
                 self._take_over(living)
-                self._send_again(tickets)
+                self._send_again(jobs)
 
     def close(self, timeout: float) -> None:
         """Take no more work and wait, at most `timeout` seconds, for what is being worked on. Idempotent.
@@ -135,7 +135,7 @@ class DbosEngine:
             if self._closed:
                 return
             self._closed = True
-        self._tickets.put(None)
+        self._jobs.put(None)
         if self._dbos is None:
             return
         for event in self._dbos.background_thread_stop_events:
@@ -145,21 +145,21 @@ class DbosEngine:
         late = sum(future.cancel() for future in wait(working.values(), timeout).not_done)
         if late:
             logger.warning("%d steps are still running %.1f seconds after the engine was closed", late, timeout)
-        self._shut_down([ticket for ticket, done in working.items() if not done.cancelled() and done.result()])
+        self._shut_down([job_id for job_id, done in working.items() if not done.cancelled() and done.result()])
 
     def _launch(self) -> None:
         silence()
         unpickling.forbid()
         try:
-            if self._servers is not None:
-                self._servers.join()
+            if self._membership is not None:
+                self._membership.join()
             self._dbos = DBOS(config=self._config())
             self._workflow = DBOS.workflow(
-                name="runbook.ticket",
+                name="runbook.ticket",  # kept in databases
                 max_recovery_attempts=None,  # the store counts how often a run has been begun in vain
             )(self._plain())
             DBOS.launch()
-            if self._servers is not None:
+            if self._membership is not None:
                 DBOS.register_queue(
                     QUEUE, worker_concurrency=self._workers, polling_interval_sec=POLL, on_conflict="always_update"
                 )
@@ -167,8 +167,8 @@ class DbosEngine:
             self._closed, self._dbos = True, None
             DBOS.destroy()
             unpickling.allow()
-            if self._servers is not None:
-                self._servers.leave()
+            if self._membership is not None:
+                self._membership.leave()
             raise
 
     def _config(self) -> DBOSConfig:
@@ -177,7 +177,7 @@ class DbosEngine:
             "system_database_url": self._database.url.render_as_string(hide_password=False),
             "system_database_engine": self._database,
             "dbos_system_schema": SCHEMA,
-            "application_version": "1",  # of the tickets' form, not of the runbooks
+            "application_version": "1",  # of the jobs' form, not of the runbooks
             "executor_id": self._id,
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "ERROR",
@@ -185,73 +185,73 @@ class DbosEngine:
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": 0.05,  # there are none, but `destroy` waits for as long
             # the queue counts the workers itself
-            "max_executor_threads": self._workers if self._servers is None else self._workers + 8,
+            "max_executor_threads": self._workers if self._membership is None else self._workers + 8,
         }
 
     def _plain(self) -> Callable[[str], None]:
-        def execute(ticket: str) -> None:  # DBOS sets attributes of what it registers, which a method has not
-            self._execute(ticket)
+        def execute(job_id: str) -> None:  # DBOS sets attributes of what it registers, which a method has not
+            self._execute(job_id)
 
         return execute
 
     def _send(self) -> None:
-        """Hand tickets to DBOS, apart from whoever brings them: it waits as long as the database is away."""
-        while (ticket := self._tickets.get()) is not None:
+        """Hand jobs to DBOS, apart from whoever brings them: it waits as long as the database is away."""
+        while (job_id := self._jobs.get()) is not None:
             try:
-                self._enqueue(ticket)
-            except Exception as problem:  # noqa: BLE001 - the store has the ticket as due, so `recover` gets it
+                self._enqueue(job_id)
+            except Exception as problem:  # noqa: BLE001 - the store has the job as due, so `recover` gets it
                 if not self._closed:
-                    logger.error("ticket %s has to wait: %s", ticket, describe(problem))  # noqa: TRY400 - see describe
+                    logger.error("job %s has to wait: %s", job_id, describe(problem))  # noqa: TRY400 - see describe
 
-    def _enqueue(self, ticket: str) -> None:
-        with SetWorkflowID(ticket):  # nothing happens if there is a workflow of this ID
-            if self._servers is None or ticket in self._here:
-                self._here.discard(ticket)
-                DBOS.start_workflow(self._workflow, ticket)
+    def _enqueue(self, job_id: str) -> None:
+        with SetWorkflowID(job_id):  # nothing happens if there is a workflow of this ID
+            if self._membership is None or job_id in self._here:
+                self._here.discard(job_id)
+                DBOS.start_workflow(self._workflow, job_id)
             else:
-                DBOS.enqueue_workflow(QUEUE, self._workflow, ticket)
+                DBOS.enqueue_workflow(QUEUE, self._workflow, job_id)
 
-    def _execute(self, ticket: str) -> None:
-        """Wait on a thread of DBOS's until the ticket has been worked on."""
+    def _execute(self, job_id: str) -> None:
+        """Wait on a thread of DBOS's until the job has been worked on."""
         done: Future[bool] = Future()
-        lapses = self._lapses()
-        while (earlier := self._admit(ticket, done)) is not done:
-            wait([earlier])  # frozen for a while, this process may get a ticket back that it still works on
+        lost_leases = self._lost_leases()
+        while (earlier := self._admit(job_id, done)) is not done:
+            wait([earlier])  # frozen for a while, this process may get a job back that it still works on
         try:
-            threading.Thread(target=self._perform, args=(ticket, done), name=f"runbook-{ticket}", daemon=True).start()
+            threading.Thread(target=self._perform, args=(job_id, done), name=f"runbook-{job_id}", daemon=True).start()
         except RuntimeError as problem:  # no more threads, or the interpreter is about to exit
-            self._settle(ticket, done, problem)
+            self._settle(job_id, done, problem)
         try:
             well = done.result()
         except CancelledError:
             raise _Abandoned from None
-        if not well or self._lapses() != lapses:  # of a ticket that others have, DBOS would await the end
-            self._broken[ticket] = time.monotonic() + RETRY
+        if not well or self._lost_leases() != lost_leases:  # of a job that others have, DBOS would await the end
+            self._broken[job_id] = time.monotonic() + RETRY
             raise _Abandoned
 
-    def _lapses(self) -> int:
-        return 0 if self._servers is None else self._servers.lapses
+    def _lost_leases(self) -> int:
+        return 0 if self._membership is None else self._membership.lost_leases
 
-    def _admit(self, ticket: str, done: Future[bool]) -> Future[bool]:
+    def _admit(self, job_id: str, done: Future[bool]) -> Future[bool]:
         with self._lock:
             if self._closed:
                 raise _Abandoned
-            return self._working.setdefault(ticket, done)
+            return self._working.setdefault(job_id, done)
 
-    def _perform(self, ticket: str, done: Future[bool]) -> None:
+    def _perform(self, job_id: str, done: Future[bool]) -> None:
         failure = None
         try:
-            while self._work(ticket):
+            while self._work(job_id):
                 pass
         except BaseException as problem:  # noqa: BLE001 - one bad session must not be lost, nor cost others anything
             failure = problem
-        self._settle(ticket, done, failure)
+        self._settle(job_id, done, failure)
 
-    def _settle(self, ticket: str, done: Future[bool], failure: BaseException | None) -> None:
+    def _settle(self, job_id: str, done: Future[bool], failure: BaseException | None) -> None:
         if failure is not None and not isinstance(failure, Closing):
-            logger.error("work on %s failed: %s", ticket, describe(failure))
+            logger.error("work on %s failed: %s", job_id, describe(failure))
         with self._lock:
-            del self._working[ticket]
+            del self._working[job_id]
         if done.set_running_or_notify_cancel():
             done.set_result(failure is None)
 
@@ -260,39 +260,39 @@ class DbosEngine:
         if not forgotten:
             return
         in_use = {found.workflow_id for found in _find(workflow_ids=forgotten, status="PENDING")}
-        gone = [ticket for ticket in forgotten if ticket not in in_use]
+        gone = [job_id for job_id in forgotten if job_id not in in_use]
         if gone:
             DBOS.delete_workflows(gone)
         self._forgotten.difference_update(gone)
 
     def _begin_broken(self) -> None:
         moment = time.monotonic()
-        broken = [ticket for ticket, at in list(self._broken.items()) if at <= moment]
+        broken = [job_id for job_id, at in list(self._broken.items()) if at <= moment]
         if not broken:
             return
         # by now another server may have them, if this one was taken for dead
         self._resume(self._pending(broken))
-        for ticket in broken:
-            del self._broken[ticket]
+        for job_id in broken:
+            del self._broken[job_id]
 
     def _take_over(self, living: frozenset[str]) -> None:
         pending = _find(status="PENDING")
         self._resume([workflow.workflow_id for workflow in pending if workflow.executor_id not in living])
 
-    def _resume(self, tickets: list[str]) -> None:
-        if tickets:
-            DBOS.resume_workflows(tickets, queue_name=None if self._servers is None else QUEUE)
+    def _resume(self, jobs: list[str]) -> None:
+        if jobs:
+            DBOS.resume_workflows(jobs, queue_name=None if self._membership is None else QUEUE)
 
-    def _send_again(self, tickets: Sequence[str]) -> None:
-        if not tickets:
+    def _send_again(self, jobs: Sequence[str]) -> None:
+        if not jobs:
             return
-        known = _find(workflow_ids=list(tickets))
+        known = _find(workflow_ids=list(jobs))
         moving = {workflow.workflow_id for workflow in known if workflow.status in _ON_ITS_WAY}
         if over := [workflow.workflow_id for workflow in known if workflow.status not in _ON_ITS_WAY]:
             DBOS.delete_workflows(over)
-        for ticket in tickets:
-            if ticket not in moving:
-                self._tickets.put(ticket)
+        for job_id in jobs:
+            if job_id not in moving:
+                self._jobs.put(job_id)
 
     def _shut_down(self, ended: list[str]) -> None:
         deadline = time.monotonic() + _NOTING
@@ -301,12 +301,12 @@ class DbosEngine:
             time.sleep(0.01)
         DBOS.destroy()
         unpickling.allow()
-        if self._servers is not None:
-            self._servers.leave()
+        if self._membership is not None:
+            self._membership.leave()
 
-    def _pending(self, tickets: list[str]) -> list[str]:
-        """Return those of the tickets that this server has taken and not done with."""
-        return [found.workflow_id for found in _find(workflow_ids=tickets, status="PENDING", executor_id=self._id)]
+    def _pending(self, jobs: list[str]) -> list[str]:
+        """Return those of the jobs that this server has taken and not done with."""
+        return [found.workflow_id for found in _find(workflow_ids=jobs, status="PENDING", executor_id=self._id)]
 
 
 def _find(**which: Any) -> list[WorkflowStatus]:

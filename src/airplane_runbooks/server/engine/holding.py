@@ -56,26 +56,26 @@ class Holding:
                 self._warn(kin)
 
     def put_back(self, store: Store, run: Run) -> None:
-        """Give a parent back whose code this server has not: to those that have it, or to be held."""
+        """Give a root run back whose code this server has not: to those that have it, or to be held."""
         if _have(self._others(), run):
-            store.release(run.id, run.epoch)
+            store.release(run.id, run.fencing_token)
         else:
-            store.hold(run.id, run.epoch, OTHER_CODE)
+            store.hold(run.id, run.fencing_token, OTHER_CODE)
             self._news.set()
 
     def share(self, due: Sequence[Run]) -> tuple[list[str], list[str]]:
-        """Return the tickets of what is due: those for all servers, and those to be worked on in this one."""
+        """Return the jobs of what is due: those for all servers, and those to be worked on in this one."""
         others = self._others() if due else ()
         for_all, for_us = [], []
         for run in due:
             able = [_can(catalog, run) for catalog in others]
             if not _can(self._catalog, run):
                 if not any(able):  # one of them begins it, and holds it
-                    for_all.append(run.ticket)
+                    for_all.append(run.job_id)
             elif all(able):
-                for_all.append(run.ticket)
+                for_all.append(run.job_id)
             else:
-                for_us.append(run.ticket)
+                for_us.append(run.job_id)
         return for_all, for_us
 
     def _others(self) -> Sequence[Catalog]:
@@ -95,4 +95,4 @@ def _have(catalogs: Sequence[Catalog], item: Kin | Run) -> bool:
 def _can(catalog: Catalog, run: Run) -> bool:
     """Whether a server can begin what is due: what has not begun yet fits any code."""
     code = catalog.code(run.kind, run.task_id)
-    return code is not None and (run.epoch == 0 or code.fits(run.source))
+    return code is not None and (run.fencing_token == 0 or code.fits(run.source))

@@ -1,7 +1,8 @@
-"""Who is alive: the servers on one PostgreSQL database, each with a lease that it renews as long as it runs.
+"""Membership of the servers on one PostgreSQL database: each has a lease that it renews as long as it runs.
 
-A lock would tell the dead, but not the frozen, who keep theirs. A lease ends by itself, by the database's clock. That
-its holder may wake up and go on does no harm: it renews its lease, and the store's epochs keep its late results out.
+A lock would tell the dead, but not the frozen, who keep theirs. A lease ends by itself, by the database's clock. Its
+holder may wake up and go on without harm: it renews its lease, and the store refuses the late results, since their
+fencing tokens are stale.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 LEASE = 5.0  # seconds
 RENEWAL = 1.0
-_TURN = 7261_4402  # an advisory lock of PostgreSQL's
+_LEADERSHIP = 7261_4402  # an advisory lock of PostgreSQL's
 
-# A lease is worth no wait for the disk. A statement that hangs, or a turn that freezes, must end before it matters.
+# A lease is worth no wait for the disk. A statement that hangs, or a leader that freezes, must end before it matters.
 _OPTIONS = "-c synchronous_commit=off -c statement_timeout=3000 -c idle_in_transaction_session_timeout=10000"
 
 
-class Servers:
-    """The place of one server among all."""
+class Membership:
+    """One server among all that share a database."""
 
     def __init__(self, url: sa.URL, server_id: str, catalog: bytes = b"") -> None:
         self._id = server_id
@@ -42,7 +43,7 @@ class Servers:
         )
         keep_connections(self._engine)
         self._renewed = 0.0  # when, by this process's clock
-        self._lapses = 0
+        self._lost_leases = 0
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="runbook-lease", daemon=True)
 
@@ -64,10 +65,10 @@ class Servers:
         self._engine.dispose()
 
     @contextmanager
-    def turn(self) -> Generator[frozenset[str] | None]:
-        """Yield the IDs of the living, to one server at a time; None to all others."""
+    def leadership(self) -> Generator[frozenset[str] | None]:
+        """Lead the other servers, one server at a time: yield the IDs of those alive, or None while another leads."""
         with self._engine.begin() as connection:
-            if not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_TURN))):
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_LEADERSHIP))):
                 yield None
                 return
             ended = SERVERS.c.seen_at < sa.func.now() - timedelta(seconds=LEASE)
@@ -82,9 +83,9 @@ class Servers:
             return list(connection.scalars(sa.select(SERVERS.c.catalog).where(alive, SERVERS.c.id != self._id)))
 
     @property
-    def lapses(self) -> int:
-        """How often the lease has ended or been taken away: if meanwhile, others may have what this server had."""
-        return self._lapses + (time.monotonic() > self._renewed + LEASE)
+    def lost_leases(self) -> int:
+        """Number of times the lease has ended or been taken away; after each, others may have this server's jobs."""
+        return self._lost_leases + (time.monotonic() > self._renewed + LEASE)
 
     def _renew(self) -> None:
         started, moment = time.monotonic(), sa.func.clock_timestamp()
@@ -92,7 +93,7 @@ class Servers:
         lease = lease.on_conflict_do_update(index_elements=["id"], set_={"seen_at": moment})
         with self._engine.begin() as connection:
             is_new = connection.scalar(lease.returning(sa.literal_column("xmax = 0")))
-        self._lapses += bool(is_new) or started > self._renewed + LEASE
+        self._lost_leases += bool(is_new) or started > self._renewed + LEASE
         self._renewed = started
 
     def _loop(self) -> None:

@@ -46,36 +46,36 @@ class LocalEngine:
         self._closed = False
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one ticket."""
+        """Take the callable that works on one job."""
         self._work = work
 
-    def start(self, ticket: str) -> None:
-        """Work on the ticket of a new run. Raises Closing."""
-        if not self._enqueue(ticket):
+    def start(self, job_id: str) -> None:
+        """Work on the job of a new run. Raises Closing."""
+        if not self._enqueue(job_id):
             raise Closing("closing", "the server is closing")
 
-    def wake(self, ticket: str) -> None:
-        """Work on the ticket of a run that has paused, or is about to."""
-        self._enqueue(ticket)
+    def wake(self, job_id: str) -> None:
+        """Work on the job of a run that has paused, or is about to."""
+        self._enqueue(job_id)
 
-    def cancel(self, ticket: str) -> None:
-        """Look at a ticket again, since the store has cancelled its run."""
-        self._enqueue(ticket)
+    def cancel(self, job_id: str) -> None:
+        """Look at a job again, since the store has cancelled its run."""
+        self._enqueue(job_id)
 
-    def forget(self, ticket: str) -> None:
-        """Drop whatever is kept for a ticket: nothing, for one at rest has no state here."""
+    def forget(self, job_id: str) -> None:
+        """Drop whatever is kept for a job: nothing, for one at rest has no state here."""
 
     def announced(self) -> Sequence[bytes]:
         """Return nothing: there is no other server."""
         return ()
 
-    def recover(self, tickets: Sequence[str], here: Sequence[str] = ()) -> None:
-        """Work on those of these due tickets that are unknown here, and on what raised a while ago."""
+    def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
+        """Work on those of these due jobs that are unknown here, and on what raised a while ago."""
         moment = time.monotonic()
-        for ticket in [*tickets, *here, *(ticket for ticket, at in list(self._broken.items()) if at <= moment)]:
-            self._broken.pop(ticket, None)
-            if ticket not in self._states:
-                self._enqueue(ticket)
+        for job_id in [*jobs, *here, *(job_id for job_id, at in list(self._broken.items()) if at <= moment)]:
+            self._broken.pop(job_id, None)
+            if job_id not in self._states:
+                self._enqueue(job_id)
 
     def close(self, timeout: float) -> None:
         """Take no more work and wait, at most `timeout` seconds, for what is being worked on."""
@@ -90,41 +90,41 @@ class LocalEngine:
         if busy := sum(thread.is_alive() for thread in threads):
             logger.warning("%d steps are still running %.1f seconds after the engine was closed", busy, timeout)
 
-    def _enqueue(self, ticket: str) -> bool:
+    def _enqueue(self, job_id: str) -> bool:
         with self._lock:
             if self._closed:
                 return False
-            state = self._states.get(ticket)
+            state = self._states.get(job_id)
             if state is None:
-                self._states[ticket] = _State.QUEUED
-                self._push(ticket)
+                self._states[job_id] = _State.QUEUED
+                self._push(job_id)
             elif state is _State.WORKING:
-                self._states[ticket] = _State.WOKEN
+                self._states[job_id] = _State.WOKEN
             return True
 
-    def _push(self, ticket: str) -> None:
-        self._queue.append(ticket)
+    def _push(self, job_id: str) -> None:
+        self._queue.append(job_id)
         if len(self._queue) > self._idle and len(self._threads) < self._workers:
             thread = threading.Thread(target=self._loop, name=f"runbook-worker-{len(self._threads)}", daemon=True)
             try:
                 thread.start()
-            except RuntimeError as problem:  # no more threads: the next ticket tries again
+            except RuntimeError as problem:  # no more threads: the next job tries again
                 logger.error("a worker cannot be started: %s", describe(problem))  # noqa: TRY400 - see describe
             else:
                 self._threads.append(thread)
         self._ready.notify()
 
     def _loop(self) -> None:
-        while (ticket := self._take()) is not None:
+        while (job_id := self._take()) is not None:
             again = False
             try:
-                again = self._work is not None and self._work(ticket)
+                again = self._work is not None and self._work(job_id)
             except Closing:
                 return
             except BaseException as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
-                logger.error("work on %s failed: %s", ticket, describe(problem))  # noqa: TRY400 - see describe
-                self._broken[ticket] = time.monotonic() + RETRY
-            self._put_back(ticket, again=again)
+                logger.error("work on %s failed: %s", job_id, describe(problem))  # noqa: TRY400 - see describe
+                self._broken[job_id] = time.monotonic() + RETRY
+            self._put_back(job_id, again=again)
 
     def _take(self) -> str | None:
         with self._lock:
@@ -134,13 +134,13 @@ class LocalEngine:
             self._idle -= 1
             if self._closed:
                 return None
-            ticket = self._queue.popleft()
-            self._states[ticket] = _State.WORKING
-            return ticket
+            job_id = self._queue.popleft()
+            self._states[job_id] = _State.WORKING
+            return job_id
 
-    def _put_back(self, ticket: str, *, again: bool) -> None:
+    def _put_back(self, job_id: str, *, again: bool) -> None:
         with self._lock:
-            woken = self._states.pop(ticket) is _State.WOKEN
+            woken = self._states.pop(job_id) is _State.WOKEN
             if (again or woken) and not self._closed:
-                self._states[ticket] = _State.QUEUED
-                self._push(ticket)
+                self._states[job_id] = _State.QUEUED
+                self._push(job_id)

@@ -20,14 +20,14 @@ from .interface import Engine
 
 logger = logging.getLogger(__name__)
 
-GRACE = timedelta(seconds=2)  # until a due stretch that nobody has begun may have got lost
+GRACE = timedelta(seconds=2)  # until a due segment that nobody has begun may have got lost
 _BATCH = 100
 
 
 class Reconciler:
     """Does once in `interval` seconds what must not depend on a call: it hands out what got lost, and clears away.
 
-    Of the parents that have ended, the last `keep_ended` are kept, and none for longer than `keep_for`.
+    Of the root runs that have ended, the last `keep_ended` are kept, and none for longer than `keep_for`.
     """
 
     def __init__(
@@ -100,17 +100,17 @@ class Reconciler:
     def _drop(self, moment: datetime) -> None:
         before = None if self._keep_for is None else moment - self._keep_for
         for run in self._store.drop(self._keep_ended, before):
-            for ticket in tickets(run):
-                self._engine.forget(ticket)
+            for job_id in jobs(run):
+                self._engine.forget(job_id)
 
 
 def go_on(store: Store, engine: Engine, tracing: Tracing, prompt: Prompt) -> None:
     """Let what has asked go on, now that its prompt has been answered, cancelled, or has expired."""
-    if parent := store.run(prompt.parent_id):
-        tracing.answered(parent, prompt)
-        engine.wake(parent.ticket)
+    if root := store.run(prompt.root_id):
+        tracing.answered(root, prompt)
+        engine.wake(root.job_id)
 
 
-def tickets(run: Run) -> list[str]:
-    """Return the tickets of all stretches of a parent up to now."""
-    return [f"{run.id}.{number}" for number in range(1, run.stretch + 1)]
+def jobs(run: Run) -> list[str]:
+    """Return the jobs of all segments of a root run up to now."""
+    return [f"{run.id}.{number}" for number in range(1, run.segment + 1)]

@@ -1,1 +1,1 @@
-"""What authors write, and how a stretch of it is executed."""
+"""What authors write, and how a segment of it is executed."""

@@ -25,10 +25,10 @@ _CURRENT: ContextVar[Execution | None] = ContextVar("execution", default=None)
 
 
 class Execution:
-    """One execution of a parent, from its begin to its pause or end.
+    """One execution of a root run, from its begin to its pause or end.
 
     Attributes:
-        run: The parent.
+        run: The root run.
         over: Set once it has ended or been given up.
     """
 
@@ -209,8 +209,8 @@ class Executions:
     def _look(self, executions: list[Execution]) -> None:
         if (moment := time.monotonic()) >= self._next_poll:
             self._next_poll = moment + POLL
-            epochs = {one.run.id: one.run.epoch for one in executions if not one.is_interrupted}
-            gone = self._store.gone(epochs) if epochs else ()
+            fencing_tokens = {one.run.id: one.run.fencing_token for one in executions if not one.is_interrupted}
+            gone = self._store.gone(fencing_tokens) if fencing_tokens else ()
             for one in executions:
                 if one.run.id in gone:
                     one.interrupt()
@@ -219,5 +219,5 @@ class Executions:
                 self._time_out(one)
                 one.interrupt()
             if one.is_out_of_patience and not one.over.is_set():
-                self._store.release(one.run.id, one.run.epoch)  # a session that is Cancelling becomes Cancelled
+                self._store.release(one.run.id, one.run.fencing_token)  # a session that is Cancelling becomes Cancelled
                 one.over.set()

@@ -107,7 +107,7 @@ class Journal:
 
     def __init__(
         self,
-        parent: Run,
+        root: Run,
         *,
         store: Store,
         stopping: threading.Event,
@@ -117,19 +117,19 @@ class Journal:
         progressed: Callable[[], None],
         execution: Execution,
     ) -> None:
-        self.parent = parent
+        self.root = root
         self._progressed = progressed
         self.execution = execution
         self._store = guarded(store, self._ended)
         self._patient_store = guarded(store)
-        self._digests = Digests(vault, parent.id)
+        self._digests = Digests(vault, root.id)
         self._stopping = stopping
         self._tracing = tracing
         self._vault = vault
         self.secrets = secrets
         self._lock = threading.Lock()
         self.halt: Halt | None = None  # of all branches
-        self._history = {run.position: run for run in self._store.history(parent.id)}
+        self._history = {run.position: run for run in self._store.history(root.id)}
         self._unseen = dict.fromkeys(self._history)
         self._opened: Counter[tuple[int, ...]] = Counter()
         self.main = Branch(self, (), None)
@@ -214,7 +214,7 @@ class Journal:
             prompt = Prompt(
                 id=new_id("pmt"),
                 run_id=run.id,
-                parent_id=self.parent.id,
+                root_id=self.root.id,
                 description=description,
                 parameters=shown.parameters,
                 reviewers=shown.reviewers,
@@ -330,30 +330,30 @@ class Journal:
         return self.secrets.mask_json(encode_members(arguments))
 
     def _child(self, kind: RunKind, name: str, position: str, values: bytes, digests: bytes) -> Run:
-        parent = self.parent
+        root = self.root
         return Run(
             id=new_id("run"),
             kind=kind,
-            parent_id=parent.id,
-            session_id=parent.session_id,
-            task_id=stable_id("tsk", f"{parent.slug}/{kind}/{name}"),
+            root_id=root.id,
+            session_id=root.session_id,
+            task_id=stable_id("tsk", f"{root.slug}/{kind}/{name}"),
             slug=name if kind is RunKind.STEP else kind.value,
             name=name,
             param_values=values,
-            env_slug=parent.env_slug,
-            created_by=parent.created_by,
+            env_slug=root.env_slug,
+            created_by=root.created_by,
             position=position,
             digests=digests,
         )
 
     def _add(self, run: Run, prompt: Prompt | None = None) -> None:
-        if not self._store.add_child(run, self.parent.epoch, prompt):
+        if not self._store.add_child(run, self.root.fencing_token, prompt):
             raise self._ended(Interrupted())
         if prompt is not None:
             self._progressed()
 
     def _begin_attempt(self, run: Run) -> None:
-        if not self._store.attempt(run, self.parent.epoch):
+        if not self._store.attempt(run, self.root.fencing_token):
             raise self._ended(Interrupted()) from None
 
     async def _attempts(
@@ -375,7 +375,7 @@ class Journal:
     async def _attempt(self, run: Run, number: int, call: Callable[[], Awaitable[Any]]) -> Any:
         token = _STEP.set(run.name)
         try:
-            with self._tracing.attempt(self.parent, run, number):
+            with self._tracing.attempt(self.root, run, number):
                 return await call()
         finally:
             _STEP.reset(token)
@@ -383,7 +383,7 @@ class Journal:
     async def _finish(self, run: Run, outcome: Outcome, wait: Callable[[float], Awaitable[bool]]) -> None:
         """Record what cannot be undone, and would have to be done again if it were lost."""
         try:
-            recorded = await insist(partial(self._patient_store.finish, run.id, outcome, self.parent.epoch), wait)
+            recorded = await insist(partial(self._patient_store.finish, run.id, outcome, self.root.fencing_token), wait)
         except EngineTrouble as trouble:
             raise self._ended(trouble) from trouble.__cause__
         if not recorded:

@@ -1,4 +1,4 @@
-"""Executes what an engine hands it: one run of a task, or one stretch of a runbook up to its next prompt."""
+"""Executes what an engine hands it: one run of a task, or one segment of a runbook up to its next prompt."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from .threads import Ended, Workers
 
 logger = logging.getLogger(__name__)
 
-MOST_CRASHES = 10  # in a row at one place, and alone, before a session is given up
+MOST_FAILED_STARTS = 10  # in a row at one place, and alone, before a session is given up
 
 
 class Runner:
@@ -77,7 +77,7 @@ class Runner:
         self._in_hand: dict[str, Run] = {}
         self._workers = Workers(workers)
         self._executions = Executions(self._store, self._time_out)
-        self._kept: dict[str, int] = {}  # epochs of parents that could not be released as yet
+        self._kept: dict[str, int] = {}  # fencing tokens of root runs that could not be released as yet
 
     def stop(self) -> None:
         """Let every execution end at its next step, and no other begin."""
@@ -96,14 +96,14 @@ class Runner:
     def give_back(self) -> None:
         """Leave to others, or to the next start, what is still being executed. Raises DatabaseUnavailable."""
         for run in list(self._in_hand.values()):
-            self._unguarded.release(run.id, run.epoch)
+            self._unguarded.release(run.id, run.fencing_token)
 
     def close(self) -> None:
         """Look no more after what is still being executed."""
         self._executions.close()
 
     def interrupt(self, run_id: str) -> None:
-        """Let the execution of a parent end soon that has been cancelled, if this server executes it."""
+        """Let the execution of a root run end soon that has been cancelled, if this server executes it."""
         self._executions.interrupt(run_id)
 
     @property
@@ -111,7 +111,7 @@ class Runner:
         """Whether there is anything to execute with: workers end up with threads that never return."""
         return not self._workers.are_lost
 
-    def work(self, run_id: str, stretch: int) -> bool:
+    def work(self, run_id: str, segment: int) -> bool:
         """Execute until the end or the next prompt; True if the prompt has been answered meanwhile.
 
         Raises what the server itself is in trouble with, to be called again after a while.
@@ -120,7 +120,7 @@ class Runner:
             if run_id in self._kept:
                 self._release(run_id, self._kept[run_id])
                 return False
-            run = self._begin(run_id, stretch)
+            run = self._begin(run_id, segment)
             if run is None:
                 return False
             self._in_hand[run_id] = run
@@ -131,13 +131,13 @@ class Runner:
             self._in_hand.pop(run_id, None)
             self._trials.leave(run_id)
 
-    def _begin(self, run_id: str, stretch: int) -> Run | None:
+    def _begin(self, run_id: str, segment: int) -> Run | None:
         self._enter(run_id, suspect=False)
-        run = self._store.begin(run_id, stretch, alone=False)
+        run = self._store.begin(run_id, segment, alone=False)
         if isinstance(run, Suspect):
             self._trials.leave(run_id)
             self._enter(run_id, suspect=True)
-            run = self._store.begin(run_id, stretch)
+            run = self._store.begin(run_id, segment)
             if isinstance(run, Run):
                 self._trials.begun(run)
         return run if isinstance(run, Run) else None
@@ -147,8 +147,8 @@ class Runner:
             self._store.excuse(cleared)
 
     def _begun(self, run: Run) -> bool:
-        if run.crashes > MOST_CRASHES:
-            text = f"its execution broke off {run.crashes - 1} times at the same place, each time with its server"
+        if run.failed_starts > MOST_FAILED_STARTS:
+            text = f"its execution broke off {run.failed_starts - 1} times at the same place, each time with its server"
             self._finish(run, Outcome.failed(Failure("CrashLoop", text)))
             return False
         try:
@@ -158,7 +158,7 @@ class Runner:
             if not trouble.passes:  # to begin again counts as a crash, for it may go on for ever
                 raise
             logger.warning("%s %s (%s) has to wait: %s", run.kind.value, run.slug, run.id, trouble)
-            self._release(run.id, run.epoch)
+            self._release(run.id, run.fencing_token)
             return False
 
     def _looked_after(self, execution: Execution) -> bool:
@@ -177,13 +177,13 @@ class Runner:
 
     def _time_out(self, execution: Execution) -> None:
         run, outcome = execution.run, Outcome.failed(Failure("Timeout", execution.lateness))
-        if self._store.finish(run.id, outcome, run.epoch):
+        if self._store.finish(run.id, outcome, run.fencing_token):
             self._tracing.ended(run, outcome)
 
-    def _release(self, run_id: str, epoch: int) -> None:
-        """Leave a parent to others; what cannot be released yet is kept until it can, so that it is no crash."""
-        self._kept[run_id] = epoch
-        self._store.release(run_id, epoch)
+    def _release(self, run_id: str, fencing_token: int) -> None:
+        """Leave a root run to others; what cannot be released yet is kept until it can, so that it is no crash."""
+        self._kept[run_id] = fencing_token
+        self._store.release(run_id, fencing_token)
         del self._kept[run_id]
 
     def _execute(self, execution: Execution) -> bool:
@@ -197,7 +197,7 @@ class Runner:
             values = decode(run.param_values if run.sealed_values is None else self._vault.open(run.sealed_values))
         except VaultError as problem:  # whoever has the key may go on
             logger.error("%s %s (%s) cannot be executed here: %s", run.kind.value, run.slug, run.id, problem)  # noqa: TRY400 - says it all
-            self._store.release(run.id, run.epoch)
+            self._store.release(run.id, run.fencing_token)
             return False
         journal = Journal(
             run,
@@ -213,18 +213,18 @@ class Runner:
         if isinstance(item, Task):
             self._finish(run, self._task(journal, item, values))
             return False
-        return self._stretch(journal, item, values)
+        return self._segment(journal, item, values)
 
     def _task(self, journal: Journal, task: Task[..., Any], values: dict[str, Any]) -> Outcome:
         def call() -> Any:
-            with self._tracing.attempt(journal.parent, journal.parent, 1):
+            with self._tracing.attempt(journal.root, journal.root, 1):
                 result = task.function(**task.arguments(values))
                 return _go_along_task(journal, result) if inspect.isawaitable(result) else result
 
         return _outcome(journal, call)
 
-    def _stretch(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> bool:
-        run = journal.parent
+    def _segment(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> bool:
+        run = journal.root
         if journal.has_history and not runbook.code.fits(run.source):
             self._put_back(self._store, run)
             return False
@@ -234,14 +234,14 @@ class Runner:
             case EngineTrouble() as trouble:
                 raise trouble
             case Stopped():
-                self._store.release(run.id, run.epoch, journal.execution.spent)
+                self._store.release(run.id, run.fencing_token, journal.execution.spent)
                 return False
             case Interrupted():
                 outcome = Outcome.cancelled()
             case ReplayMismatch() as mismatch:
                 return self._differ(journal, runbook, mismatch)
             case _ if journal.suspended and (journal.main.halt or journal.quiet or succeeded):
-                return self._store.pause(run.id, run.epoch, journal.execution.spent)
+                return self._store.pause(run.id, run.fencing_token, journal.execution.spent)
             case _ if succeeded and (rest := journal.unfinished()) is not None:
                 text = f"the runbook went another way than before: it ended ahead of {rest!r}"
                 return self._differ(journal, runbook, journal.mismatch(text))
@@ -252,11 +252,11 @@ class Runner:
 
     def _differ(self, journal: Journal, runbook: Runbook[..., Any], mismatch: Halt) -> bool:
         """Fail a session that does not repeat what it did, unless other code did it: then another may yet go on."""
-        run, failure = journal.parent, journal.failure(mismatch)
+        run, failure = journal.root, journal.failure(mismatch)
         if runbook.code.is_that_of(run.source):
             self._finish(run, Outcome.failed(failure))
         else:
-            self._store.hold(run.id, run.epoch, other_way(runbook.code.digest, failure.message))
+            self._store.hold(run.id, run.fencing_token, other_way(runbook.code.digest, failure.message))
             logger.warning("%s %s (%s) is held: it differs from what was recorded", run.kind.value, run.slug, run.id)
         return False
 
@@ -318,7 +318,10 @@ class Runner:
         async def wait(seconds: float) -> bool:
             return self._stopping.wait(seconds)
 
-        if run_at_once(insist(partial(self._store.finish, run.id, outcome, run.epoch), wait)) and not cancelled():
+        if (
+            run_at_once(insist(partial(self._store.finish, run.id, outcome, run.fencing_token), wait))
+            and not cancelled()
+        ):
             self._tracing.ended(run, outcome)
 
 
@@ -370,7 +373,7 @@ def _outcome(journal: Journal, call: Callable[[], Any]) -> Outcome:
     except (NotEncodable, Invalid, Halt, asyncio.CancelledError) as problem:
         return Outcome.failed(journal.failure(problem))
     except BaseException as problem:  # noqa: BLE001 - SystemExit in a runbook ends the session, not the server
-        run = journal.parent
+        run = journal.root
         with suppress(Exception):  # an application may have filters that raise
             logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, describe(problem))
         return Outcome.failed(journal.failure(problem))

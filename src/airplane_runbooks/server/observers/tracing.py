@@ -114,19 +114,19 @@ class Tracing:
             _KEPT.inject(carrier, _within(span, here))
         return "\n".join(filter(None, (carrier.get("traceparent"), carrier.get("tracestate"))))
 
-    def attempt(self, parent: Run, run: Run, number: int) -> AbstractContextManager[None]:
-        """Trace one attempt of a step, or of a task (`run` is `parent` then); what is called inside stands below it."""
-        context = _kept(parent)
+    def attempt(self, root: Run, run: Run, number: int) -> AbstractContextManager[None]:
+        """Trace one attempt of a step, or of a task (`run` is `root` then); what is called inside stands below it."""
+        context = _kept(root)
         attributes: Attributes = {**_of(run), "airplane.attempt": number}
         span = self._start(f"{run.kind.value} {run.slug}", context, attributes)
         return _Current(span, context, self._mishaps)
 
-    def answered(self, parent: Run, prompt: Prompt) -> None:
+    def answered(self, root: Run, prompt: Prompt) -> None:
         """Trace a prompt, from the question to the end of the wait, with a link to the span that ended it."""
         ended = prompt.submitted_at or prompt.cancelled_at
         outcome = "submitted" if prompt.submitted_at else "cancelled" if prompt.answered_by else "expired"
         attributes: Attributes = {
-            **_of(parent),
+            **_of(root),
             "airplane.run.id": prompt.run_id,
             "airplane.prompt.id": prompt.id,
             "airplane.prompt.outcome": outcome,
@@ -135,7 +135,7 @@ class Tracing:
         with self._mishaps:
             answer = trace.get_current_span().get_span_context()
             links = [Link(answer)] if answer.is_valid else []
-        span = self._start("prompt", _kept(parent), attributes, links=links, since=prompt.created_at)
+        span = self._start("prompt", _kept(root), attributes, links=links, since=prompt.created_at)
         self._end(span, None if ended is None else _nanoseconds(ended))
 
     def ended(self, run: Run, outcome: Outcome) -> None:
@@ -219,7 +219,7 @@ def _within(span: Span, context: Context) -> Context:
 
 
 def _kept(run: Run) -> Context:
-    """Return the trace context that has been kept with a parent; an empty one where there was none."""
+    """Return the trace context that has been kept with a root run; an empty one where there was none."""
     traceparent, _, tracestate = run.trace_context.partition("\n")
     return _KEPT.extract({"traceparent": traceparent, "tracestate": tracestate}, Context())
 

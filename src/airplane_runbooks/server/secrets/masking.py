@@ -137,7 +137,7 @@ class _Search:
         return value
 
 
-_search = lru_cache(_SESSIONS)(_Search)  # a session makes some for each of its stretches and calls
+_search = lru_cache(_SESSIONS)(_Search)  # a session makes some for each of its segments and calls
 
 
 def _sequences(part: str) -> Iterator[Sequence[str]]:

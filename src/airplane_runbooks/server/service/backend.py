@@ -195,7 +195,7 @@ class Backend:
     ) -> Session:
         """Start a session of the runbook that `names` names by `id`, `slug` or both."""
         runbook = self.runbook(names)
-        run = self._parent(RunKind.RUNBOOK, runbook, values, env_slug, origin)
+        run = self._new_root_run(RunKind.RUNBOOK, runbook, values, env_slug, origin)
         session = Session(
             id="ses" + origin.seed,
             run_id=run.id,
@@ -208,7 +208,7 @@ class Backend:
         run = msgspec.structs.replace(run, session_id=session.id, source=runbook.code.source)
         run = msgspec.structs.replace(run, trace_context=self.tracing.started(run))
         self.store.add(run, session)
-        self._engine.start(run.ticket)
+        self._engine.start(run.job_id)
         return session
 
     def execute_task(
@@ -220,19 +220,19 @@ class Backend:
         origin: Origin,
     ) -> Run:
         """Start a run of the task that `names` names by `id`, `slug` or both."""
-        run = self._parent(RunKind.TASK, self.task(names), values, env_slug, origin)
+        run = self._new_root_run(RunKind.TASK, self.task(names), values, env_slug, origin)
         run = msgspec.structs.replace(run, resources=dict(resources))
         run = msgspec.structs.replace(run, trace_context=self.tracing.started(run))
         self.store.add(run)
-        self._engine.start(run.ticket)
+        self._engine.start(run.job_id)
         return run
 
     def cancel_run(self, run_id: str, origin: Origin) -> None:
         """Cancel a run that has not ended, and with it the session it belongs to."""
-        parent = self.store.cancel(run_id, origin.by, origin.seed)
-        self.tracing.ended(parent, Outcome.cancelled())
-        self._runner.interrupt(parent.id)
-        self._engine.cancel(parent.ticket)
+        root = self.store.cancel(run_id, origin.by, origin.seed)
+        self.tracing.ended(root, Outcome.cancelled())
+        self._runner.interrupt(root.id)
+        self._engine.cancel(root.job_id)
 
     def fail_session(self, session_id: str, message: str, origin: Origin) -> None:
         """Fail a session that is held, on behalf of the one who runs the server."""
@@ -240,27 +240,27 @@ class Backend:
             raise Forbidden("operators_only", "this takes the server's own key")
         run = self.run(self.session(session_id).run_id)
         outcome = Outcome.failed(Failure("CodeChanged", message))
-        if why_held(run) is None or not self.store.finish(run.id, outcome, run.epoch):
+        if why_held(run) is None or not self.store.finish(run.id, outcome, run.fencing_token):
             raise Conflict("session_not_held", "the session is not held, so nothing was changed")
         self.tracing.ended(run, outcome)
 
     def why_held(self, run_id: str) -> str | None:
         """Say why the session is held that a run belongs to, None if it is not."""
         run = self.run(run_id)
-        return why_held(run if run.parent_id is None else self.run(run.parent_id))
+        return why_held(run if run.root_id is None else self.run(run.root_id))
 
     def submit_prompt(self, prompt_id: str, values: Mapping[str, Any], origin: Origin) -> None:
         """Answer an open prompt with values that fit its fields."""
         prompt = self.prompt(prompt_id)
         self.check_reviewer(prompt, origin.user)
-        parent = self.run(prompt.parent_id)
-        _refuse_closed(prompt, parent)
+        root = self.run(prompt.root_id)
+        _refuse_closed(prompt, root)
         asked = unseal(prompt, self.vault)
         values = typed(asked.parameters, meant(prompt, asked, values))
         if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
             read_all(asked.parameters, values, "values")
         filled = fill(asked.parameters, values)
-        secrets = self._secrets(parent)
+        secrets = self._secrets(root)
         secrets.add(Secrets.of(asked.parameters, filled))
         shown, sealed = self._shown(asked.parameters, filled, secrets, "values")
         self._answer(prompt_id, shown, origin, sealed)
@@ -269,12 +269,12 @@ class Backend:
         """Cancel an open prompt."""
         prompt = self.prompt(prompt_id)
         self.check_reviewer(prompt, origin.user)
-        _refuse_closed(prompt, self.run(prompt.parent_id))
+        _refuse_closed(prompt, self.run(prompt.root_id))
         self._answer(prompt_id, None, origin)
 
     def check_reviewer(self, prompt: Prompt, user: User) -> None:
         """Raise Forbidden if the user may neither answer nor cancel the prompt."""
-        check_reviewer(unseal(prompt, self.vault).reviewers, user, self.run(prompt.parent_id).created_by)
+        check_reviewer(unseal(prompt, self.vault).reviewers, user, self.run(prompt.root_id).created_by)
 
     def session(self, session_id: str) -> Session:
         """Return a session."""
@@ -320,7 +320,7 @@ class Backend:
             _missing("environment", slug)
         return slug
 
-    def _parent(
+    def _new_root_run(
         self,
         kind: RunKind,
         item: Runbook[..., Any] | Task[..., Any],
@@ -351,10 +351,10 @@ class Backend:
         prompt = self.store.answer(prompt_id, values, origin.by, origin.seed, sealed)
         go_on(self.store, self._engine, self.tracing, prompt)
 
-    def _secrets(self, parent: Run) -> Secrets:
-        if parent.sealed_values is None:
+    def _secrets(self, root: Run) -> Secrets:
+        if root.sealed_values is None:
             return Secrets()
-        return Secrets.of(parent.params, decode(self.vault.open(parent.sealed_values)))
+        return Secrets.of(root.params, decode(self.vault.open(root.sealed_values)))
 
     def _shown(
         self, parameters: Sequence[Parameter], values: Mapping[str, Any], secrets: Secrets, root: str
@@ -369,15 +369,15 @@ class Backend:
         shown = _encoded(masked, root)
         return shown, None if shown == whole else self.vault.seal(whole)
 
-    def _work(self, ticket: str) -> bool:
-        run_id, _, stretch = ticket.rpartition(".")
-        return self._runner.work(run_id, int(stretch))
+    def _work(self, job_id: str) -> bool:
+        run_id, _, segment = job_id.rpartition(".")
+        return self._runner.work(run_id, int(segment))
 
 
-def _refuse_closed(prompt: Prompt, parent: Run) -> None:
+def _refuse_closed(prompt: Prompt, root: Run) -> None:
     """Refuse what is held, whose time does not run; else hold to the time limit, though nobody has expired it yet."""
-    if prompt.is_open and why_held(parent) is not None:
-        raise refusal(parent)
+    if prompt.is_open and why_held(root) is not None:
+        raise refusal(root)
     if prompt.is_open and prompt.is_late:
         raise Conflict("prompt_expired", "the prompt has expired")
 

@@ -111,15 +111,15 @@ _HOLD = (
     .where(*_are_kin, RUNS.c.held.is_(None), _waits)
     .values(held=bindparam("why", type_=sa.Text), updated_at=_MOMENT)
 )
-_since = sa.select(RUNS.c.updated_at).where(RUNS.c.id == PROMPTS.c.parent_id).scalar_subquery()  # when it was held
+_since = sa.select(RUNS.c.updated_at).where(RUNS.c.id == PROMPTS.c.root_id).scalar_subquery()  # when it was held
 _EXTEND = (
     sa.update(PROMPTS)
-    .where(IS_OPEN, PROMPTS.c.expires_at.is_not(None), PROMPTS.c.parent_id.in_(sa.select(RUNS.c.id).where(*_are_held)))
+    .where(IS_OPEN, PROMPTS.c.expires_at.is_not(None), PROMPTS.c.root_id.in_(sa.select(RUNS.c.id).where(*_are_held)))
     .values(expires_at=PROMPTS.c.expires_at + (_MOMENT - _since))
 )
 _LET_WAIT = sa.update(RUNS).where(*_are_held, _waits).values(held=None, updated_at=_MOMENT)
 _LET_GO = (
     sa.update(RUNS)
     .where(*_are_held, ~_waits)
-    .values(held=None, stretch=RUNS.c.stretch + 1, due_at=_MOMENT, updated_at=_MOMENT, crashes=0)
+    .values(held=None, segment=RUNS.c.segment + 1, due_at=_MOMENT, updated_at=_MOMENT, failed_starts=0)
 )

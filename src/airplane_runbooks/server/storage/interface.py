@@ -62,10 +62,10 @@ def ended(run: Run) -> Conflict:
 
 
 class Store(Protocol):
-    """What the server needs of a store. A parent is a run that engines schedule: of a runbook or of a task.
+    """What the server needs of a store. A root run is a run that engines schedule: of a runbook or of a task.
 
-    Whoever executes a parent writes with the epoch that `begin` gave it. Once somebody else has begun the same parent,
-    nothing of the old epoch is written any more: that is how two servers cannot both get on with one session.
+    A server that executes a root run writes with the fencing token that `begin` gave it. Once another server has begun
+    the same root run, writes with the older token are refused, so two servers cannot both get on with one session.
 
     A call that raises may have been carried out all the same, if the answer of the database got lost. So each may be
     repeated with the same arguments: it then says what it would have said, and changes nothing twice. Only `begin` is
@@ -73,63 +73,64 @@ class Store(Protocol):
     """
 
     def add(self, run: Run, session: Session | None = None) -> bool:
-        """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
+        """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
         ...
 
-    def begin(self, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
-        """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed.
+    def begin(self, run_id: str, segment: int, *, alone: bool = True) -> Run | Suspect | None:
+        """Make a root run and its session Active, with a new fencing token; None if this segment must not be executed.
 
-        That is so if another stretch has become due since, if its session is Waiting, or if it is held or has ended. A
+        That is so if another segment has become due since, if its session is Waiting, or if it is held or has ended. A
         session that is Cancelling becomes Cancelled, since nothing of it executes any more. Nothing is begun, and
         Suspect returned, if it is not to be begun `alone`, but was begun before without getting any further.
         """
         ...
 
     def excuse(self, runs: Sequence[Run]) -> None:
-        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes.
+        """Take back that the beginnings of these root runs, as `begin` returned them, count as failed starts.
 
-        Does nothing to those that have got further, or whose epoch is over.
+        Does nothing to those that have got further, or whose fencing token is stale.
         """
         ...
 
-    def pause(self, run_id: str, epoch: int, spent: int | None = None) -> bool:
-        """Make a parent's session Waiting; True if instead the stretch goes on at once. Keep what it has `spent`.
+    def pause(self, run_id: str, fencing_token: int, spent: int | None = None) -> bool:
+        """Make a root run's session Waiting; True if instead the segment goes on at once. Keep what it has `spent`.
 
-        That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. An
-        epoch that is over changes nothing and does not go on, nor does a parent that has paused or is due already.
+        That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. A
+        stale fencing token changes nothing and does not go on, nor does a root run that has paused or is due already.
         """
         ...
 
-    def release(self, run_id: str, epoch: int, spent: int | None = None) -> None:
-        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own. Keep what it `spent`.
+    def release(self, run_id: str, fencing_token: int, spent: int | None = None) -> None:
+        """Leave a root run to others: the rest of its segment is due, as a segment of its own. Keep what it `spent`.
 
         For those who stop before its next pause; does nothing if it has ended, has paused or is due already, or if the
-        epoch is over. A session that is Cancelling becomes Cancelled. Of the epoch, only steps may still be finished.
+        fencing token is stale. A session that is Cancelling becomes Cancelled. With this token, only steps may still be
+        finished.
         """
         ...
 
-    def hold(self, run_id: str, epoch: int, why: str) -> None:
-        """Hold a parent back instead of releasing it, and make its session Pending; does nothing where `release` does.
+    def hold(self, run_id: str, fencing_token: int, why: str) -> None:
+        """Hold a root run instead of releasing it, and make its session Pending; does nothing where `release` does.
 
         Nothing of it is executed, answered or expired until it is let go.
         """
         ...
 
-    def finish(self, run_id: str, outcome: Outcome, epoch: int) -> bool:
-        """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over.
+    def finish(self, run_id: str, outcome: Outcome, fencing_token: int) -> bool:
+        """End a run, and with a root run its session; False if it had ended before or the fencing token is stale.
 
         Said of a run that has ended in the same way already, it is True and changes nothing. The end of a session
         cancels what is left of its runs and prompts. One that is Cancelling ends Cancelled. The end of a step resets
-        its parent's `crashes`.
+        its root run's `failed_starts`.
         """
         ...
 
-    def gone(self, epochs: Mapping[str, int]) -> Collection[str]:
-        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
+    def gone(self, fencing_tokens: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those root runs that have ended or been begun again since they had these fencing tokens."""
         ...
 
     def history(self, run_id: str) -> Sequence[Run]:
-        """Return the runs of a parent's steps and prompts in the order of their start."""
+        """Return the runs of a root run's steps and prompts in the order of their start."""
         ...
 
     def outline(self, run_id: str) -> Sequence[Run]:
@@ -140,15 +141,15 @@ class Store(Protocol):
         """Return these runs in any order, without what is too long for a list (`rows.LONGEST_LISTED`)."""
         ...
 
-    def add_child(self, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
-        """Keep the run of a step or prompt, Active; False if the session was cancelled or the parent's epoch is over.
+    def add_child(self, run: Run, fencing_token: int, prompt: Prompt | None = None) -> bool:
+        """Keep the run of a step or prompt, Active; False if the session was cancelled or the fencing token is stale.
 
-        Resets the parent's `crashes` if it is a prompt's.
+        Resets the root run's `failed_starts` if it is a prompt's.
         """
         ...
 
-    def attempt(self, run: Run, epoch: int) -> bool:
-        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
+    def attempt(self, run: Run, fencing_token: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
         ...
 
     def answer(
@@ -162,14 +163,14 @@ class Store(Protocol):
         ...
 
     def cancel(self, run_id: str, by: str, seed: str = "") -> Run:
-        """Cancel a run with the session it belongs to, and return the parent.
+        """Cancel a run with the session it belongs to, and return the root run.
 
         Raises NotFound, and Conflict if it has ended before, save by a call with the same seed, which changes nothing.
         """
         ...
 
     def due(self, before: datetime, limit: int) -> Sequence[Run]:
-        """Return parents that have been due since before then, those that have waited longest first."""
+        """Return root runs that have been due since before then, those that have waited longest first."""
         ...
 
     def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
@@ -177,7 +178,7 @@ class Store(Protocol):
         ...
 
     def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
-        """Drop all but the `keep` parents that ended last, and those that ended before then; return them.
+        """Drop all but the `keep` root runs that ended last, and those that ended before then; return them.
 
         All that belongs to them goes, too. At most some hundreds go at a time.
         """

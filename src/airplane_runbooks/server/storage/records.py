@@ -62,27 +62,28 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     forms, if there are any, have it all.
 
     Attributes:
-        parent_id: The run of the runbook whose step or prompt this is; runs without one are parents, which engines
+        root_id: The run of the runbook whose step or prompt this is. Runs without one are root runs, which engines
             schedule.
-        position: Of a child: where in the runbook it stands, once for each parent. Replay finds it by this.
+        position: Of a child: where in the runbook it stands, once for each root run. Replay finds it by this.
         attempt: Of a step: how often it has been begun, retries and repetitions after a crash included.
-        stretch: Of a parent: the number of the part between two pauses that is due or being executed, from 1 on.
-        woken: Of a parent: whether a prompt has been answered since the stretch was begun.
-        due_at: Of a parent: since when its stretch waits for an engine; None while it is executed, paused or over.
-        epoch: Of a parent: how often it has been begun. Whoever began it earlier must not write any more.
-        crashes: Of a parent: how often in a row it has been begun without getting any further, unexcused.
-        source: Of a parent: digest of the code that it was started with.
-        trace_context: Of a parent: W3C trace context (traceparent, newline, tracestate) below which its spans stand.
+        segment: Of a root run: the number of the part between two pauses that is due or being executed, from 1 on.
+        answered_meanwhile: Of a root run: whether a prompt has been answered since the segment was begun.
+        due_at: Of a root run: since when its segment waits for an engine; None while it is executed, paused or over.
+        fencing_token: Of a root run: how often it has been begun. Each begin raises it by one, and a write that comes
+            with an older token is refused, so a server that lost the run to another cannot change it any more.
+        failed_starts: Of a root run: how often in a row it has been begun without getting any further, unexcused.
+        source: Of a root run: digest of the code that it was started with.
+        trace_context: Of a root run: W3C trace context (traceparent, newline, tracestate) below which its spans stand.
         ended_seed: The seed of the call that cancelled it.
         digests: Of a step: a keyed digest of each argument, as a JSON object; None where none were recorded.
         timeout: Seconds of execution that its author allows; None for any number.
-        spent: Of a parent: microseconds of execution in the segments that have ended.
-        held: Of a parent: why no server executes it for now; None if it may be executed.
+        spent: Of a root run: microseconds of execution in the segments that have ended.
+        held: Of a root run: why no server executes it for now; None if it may be executed.
     """
 
     id: str
     kind: RunKind
-    parent_id: str | None = None
+    root_id: str | None = None
     session_id: str | None = None
     task_id: str
     slug: str
@@ -104,11 +105,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     sealed_output: bytes | None = None
     position: str = ""
     attempt: int = 1
-    stretch: int = 1
-    woken: bool = False
+    segment: int = 1
+    answered_meanwhile: bool = False
     due_at: datetime | None = None
-    epoch: int = 0
-    crashes: int = 0
+    fencing_token: int = 0
+    failed_starts: int = 0
     source: str = ""
     trace_context: str = ""
     ended_seed: str = ""
@@ -118,13 +119,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     held: str | None = None
 
     @property
-    def ticket(self) -> str:
-        """What engines know the due stretch of a parent by."""
-        return f"{self.id}.{self.stretch}"
+    def job_id(self) -> str:
+        """ID of the next job of a root run."""
+        return f"{self.id}.{self.segment}"
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """A parent that was being executed when a server died, and is not to be begun beside others."""
+    """A root run that was being executed when a server died, and is not to be begun beside others."""
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +137,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     run_id: str
-    parent_id: str
+    root_id: str
     description: str
     parameters: tuple[Parameter, ...] = ()
     reviewers: Reviewers = Reviewers()

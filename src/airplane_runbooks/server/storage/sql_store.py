@@ -1,6 +1,6 @@
 """The store in a database.
 
-Every change takes the row of its parent first. So what it reads afterwards stays as it is until the change is
+Every change takes the row of its root run first. So what it reads afterwards stays as it is until the change is
 committed, and no two changes can wait for one another.
 """
 
@@ -46,7 +46,7 @@ _ENDS = {
     RunStatus.FAILED: SessionStatus.FAILED,
     RunStatus.CANCELLED: SessionStatus.CANCELLED,
 }
-_BATCH = 200  # runs that are read or ended parents that are dropped at a time
+_BATCH = 200  # runs that are read, or ended root runs that are dropped, at a time
 
 
 class SqlStore:
@@ -57,7 +57,7 @@ class SqlStore:
 
     @writing
     def add(self, connection: Connection, run: Run, session: Session | None = None) -> bool:
-        """Keep a new parent, Queued and due, and its Pending session; False if a run of this ID is there already."""
+        """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
         if connection.scalar(sql.HAS_RUN, {"key": run.id}):
             return False
         connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, due_at=now())))
@@ -66,18 +66,23 @@ class SqlStore:
         return True
 
     @writing
-    def begin(self, connection: Connection, run_id: str, stretch: int, *, alone: bool = True) -> Run | Suspect | None:
-        """Make a parent Active, and its session too, in a new epoch; None if this stretch is not to be executed."""
+    def begin(self, connection: Connection, run_id: str, segment: int, *, alone: bool = True) -> Run | Suspect | None:
+        """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.stretch != stretch:
+        if run is None or run.segment != segment:
             return None
         status = _leave_cancelling(connection, run)
         if run.status.is_terminal or run.held is not None or status is SessionStatus.WAITING:
             return None
-        if run.crashes and not alone:
+        if run.failed_starts and not alone:
             return Suspect()
         _move(connection, run, SessionStatus.ACTIVE)
-        changes: dict[str, Any] = {"due_at": None, "woken": False, "epoch": run.epoch + 1, "crashes": run.crashes + 1}
+        changes: dict[str, Any] = {
+            "due_at": None,
+            "answered_meanwhile": False,
+            "fencing_token": run.fencing_token + 1,
+            "failed_starts": run.failed_starts + 1,
+        }
         if run.status is RunStatus.QUEUED:
             moment = now()
             changes |= {"status": RunStatus.ACTIVE, "active_at": moment, "updated_at": moment}
@@ -86,23 +91,28 @@ class SqlStore:
 
     @writing
     def excuse(self, connection: Connection, runs: Sequence[Run]) -> None:
-        """Take back that the beginnings of these parents, as `begin` returned them, count as crashes."""
+        """Take back that the beginnings of these root runs, as `begin` returned them, count as failed starts."""
         for run in runs:
-            changes = {"key": run.id, "of_epoch": run.epoch, "counted": run.crashes, "crashes": run.crashes - 1}
+            changes = {
+                "key": run.id,
+                "of_fencing_token": run.fencing_token,
+                "counted": run.failed_starts,
+                "failed_starts": run.failed_starts - 1,
+            }
             connection.execute(sql.EXCUSE, changes)
 
     @writing
-    def pause(self, connection: Connection, run_id: str, epoch: int, spent: int | None = None) -> bool:
-        """Make a parent's session Waiting; True if instead the stretch goes on at once."""
+    def pause(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> bool:
+        """Make a root run's session Waiting; True if instead the segment goes on at once."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.epoch != epoch or run.due_at is not None:
+        if run is None or run.fencing_token != fencing_token or run.due_at is not None:
             return False
         status = _status(connection, run)
         if status is SessionStatus.WAITING:
             return False
         if spent is not None:
             _change(connection, run, spent=spent)
-        if status is not SessionStatus.ACTIVE or run.woken:
+        if status is not SessionStatus.ACTIVE or run.answered_meanwhile:
             return True
         if not connection.scalar(sql.HAS_OPEN_PROMPT, {"key": run_id}):
             return True
@@ -110,55 +120,55 @@ class SqlStore:
         return False
 
     @writing
-    def release(self, connection: Connection, run_id: str, epoch: int, spent: int | None = None) -> None:
-        """Leave a parent to others: what is left of its stretch is due, as a stretch of its own."""
+    def release(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> None:
+        """Leave a root run to others: what is left of its segment is due, as a segment of its own."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.epoch != epoch or run.due_at is not None:
+        if run is None or run.fencing_token != fencing_token or run.due_at is not None:
             return
         status = _leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
             kept = run.spent if spent is None else spent
-            _change(connection, run, stretch=run.stretch + 1, due_at=now(), crashes=0, spent=kept)
+            _change(connection, run, segment=run.segment + 1, due_at=now(), failed_starts=0, spent=kept)
 
     @writing
-    def hold(self, connection: Connection, run_id: str, epoch: int, why: str) -> None:
-        """Hold a parent back instead of releasing it, and make its session Pending."""
+    def hold(self, connection: Connection, run_id: str, fencing_token: int, why: str) -> None:
+        """Hold a root run back instead of releasing it, and make its session Pending."""
         run = _lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.epoch != epoch or run.due_at is not None:
+        if run is None or run.fencing_token != fencing_token or run.due_at is not None:
             return
         status = _leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
-            _change(connection, run, held=why, crashes=0, updated_at=now())
+            _change(connection, run, held=why, failed_starts=0, updated_at=now())
             _move(connection, run, SessionStatus.PENDING)
 
     @writing
-    def finish(self, connection: Connection, run_id: str, outcome: Outcome, epoch: int) -> bool:
-        """End a run, and with a parent its session; False if it had ended before, or if the parent's epoch is over."""
-        parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run_id)
-        if parent is None or parent.epoch != epoch:
+    def finish(self, connection: Connection, run_id: str, outcome: Outcome, fencing_token: int) -> bool:
+        """End a run, and with a root run its session; False if it had ended before or the fencing token is stale."""
+        root = _lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
+        if root is None or root.fencing_token != fencing_token:
             return False
-        if parent.id == run_id:
-            if parent.due_at is not None:
+        if root.id == run_id:
+            if root.due_at is not None:
                 return False
-            _leave_cancelling(connection, parent)
+            _leave_cancelling(connection, root)
         if not _end(connection, run_id, outcome):
             return _has_ended_so(connection, run_id, outcome)
-        if parent.id == run_id:
-            _move(connection, parent, _ENDS[outcome.status])
-            _cancel_children(connection, parent, None)
-        elif parent.crashes:
-            _change(connection, parent, crashes=0)
+        if root.id == run_id:
+            _move(connection, root, _ENDS[outcome.status])
+            _cancel_children(connection, root, None)
+        elif root.failed_starts:
+            _change(connection, root, failed_starts=0)
         return True
 
     @reading
-    def gone(self, connection: Connection, epochs: Mapping[str, int]) -> Collection[str]:
-        """Return the IDs of those parents that have ended or been begun again since they were in these epochs."""
-        present = connection.execute(sql.PRESENT, {"ids": list(epochs)})
-        return epochs.keys() - {run_id for run_id, epoch in present if epoch == epochs[run_id]}
+    def gone(self, connection: Connection, fencing_tokens: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those root runs that have ended or been begun again since they had these fencing tokens."""
+        present = connection.execute(sql.PRESENT, {"ids": list(fencing_tokens)})
+        return fencing_tokens.keys() - {run_id for run_id, token in present if token == fencing_tokens[run_id]}
 
     @reading
     def history(self, connection: Connection, run_id: str) -> Sequence[Run]:
-        """Return the runs of a parent's steps and prompts in the order of their start."""
+        """Return the runs of a root run's steps and prompts in the order of their start."""
         return [RUN_ROWS.read(row) for row in connection.execute(sql.HISTORY, {"key": run_id})]
 
     @reading
@@ -173,22 +183,22 @@ class SqlStore:
         return [RUN_ROWS.read(row) for part in parts for row in connection.execute(sql.BRIEF_RUNS, {"ids": part})]
 
     @writing
-    def add_child(self, connection: Connection, run: Run, epoch: int, prompt: Prompt | None = None) -> bool:
-        """Keep the run of a step or prompt, Active; False if the session is cancelled or the parent's epoch over."""
-        parent = _lean(connection, sql.LOCK_RUN, run.parent_id or "")
-        if parent is None or parent.status is not RunStatus.ACTIVE or not _is_executed(parent, epoch):
+    def add_child(self, connection: Connection, run: Run, fencing_token: int, prompt: Prompt | None = None) -> bool:
+        """Keep the run of a step or prompt, Active; False if the session is cancelled or the fencing token is stale."""
+        root = _lean(connection, sql.LOCK_RUN, run.root_id or "")
+        if root is None or root.status is not RunStatus.ACTIVE or not _is_executed(root, fencing_token):
             return False
         connection.execute(sql.ADD_CHILD, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
         if prompt is not None:
             connection.execute(sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
-            _change(connection, parent, crashes=0)
+            _change(connection, root, failed_starts=0)
         return True
 
     @writing
-    def attempt(self, connection: Connection, run: Run, epoch: int) -> bool:
-        """Note which attempt of a step begins, and with what; False if it has ended, or the parent's epoch is over."""
-        parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run.id)
-        if parent is None or not _is_executed(parent, epoch):
+    def attempt(self, connection: Connection, run: Run, fencing_token: int) -> bool:
+        """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
+        root = _lean(connection, sql.LOCK_ROOT_OF_RUN, run.id)
+        if root is None or not _is_executed(root, fencing_token):
             return False
         begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
         changes = RUN_ROWS.write({**begun, "updated_at": now()})
@@ -205,16 +215,16 @@ class SqlStore:
         sealed: bytes | None = None,
     ) -> Prompt:
         """Submit a prompt's values as JSON, or cancel it (None). Raises NotFound, Conflict."""
-        parent = _lean(connection, sql.LOCK_PARENT_OF_PROMPT, prompt_id)
+        root = _lean(connection, sql.LOCK_ROOT_OF_PROMPT, prompt_id)
         prompt = _prompt(connection, prompt_id)
-        if parent is None or prompt is None:
+        if root is None or prompt is None:
             raise NotFound("prompt_not_found", f"there is no prompt {prompt_id[:100]}")
         if not prompt.is_open:
             if seed and seed == prompt.answered_seed:
                 return prompt
             raise answered(prompt)
-        if parent.held is not None:
-            raise refusal(parent)
+        if root.held is not None:
+            raise refusal(root)
         changes: dict[str, Any] = {"answered_by": by, "answered_seed": seed}
         if values is None:
             changes["cancelled_at"] = now()
@@ -223,28 +233,28 @@ class SqlStore:
             changes |= {"submitted_at": now(), "values": values}
             _end(connection, prompt.run_id, Outcome.succeeded(values, sealed))
         connection.execute(sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
-        _wake(connection, parent)
+        _wake(connection, root)
         return replace(prompt, **changes)
 
     @writing
     def cancel(self, connection: Connection, run_id: str, by: str, seed: str = "") -> Run:
-        """Cancel a run with the session it belongs to, and return the parent. Raises NotFound, Conflict."""
-        parent = _lean(connection, sql.LOCK_PARENT_OF_RUN, run_id)
+        """Cancel a run with the session it belongs to, and return the root run. Raises NotFound, Conflict."""
+        root = _lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
         run = _lean(connection, sql.GET_LEAN_RUN, run_id)
-        if parent is None or run is None:
+        if root is None or run is None:
             raise NotFound("run_not_found", f"there is no run {run_id[:100]}")
         if not run.status.is_terminal:
-            _end(connection, parent.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, due_at=None)
-            _cancel_children(connection, parent, by, seed)
-            executing = _status(connection, parent) is SessionStatus.ACTIVE
-            _move(connection, parent, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
+            _end(connection, root.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, due_at=None)
+            _cancel_children(connection, root, by, seed)
+            executing = _status(connection, root) is SessionStatus.ACTIVE
+            _move(connection, root, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
         elif not seed or seed != run.ended_seed:
             raise ended(run)
-        return _run(connection, parent.id) or parent
+        return _run(connection, root.id) or root
 
     @reading
     def due(self, connection: Connection, before: datetime, limit: int) -> Sequence[Run]:
-        """Return parents that have been due since before then, those that have waited longest first."""
+        """Return root runs that have been due since before then, those that have waited longest first."""
         values = {"before": to_microseconds(before), "limit": limit}
         return [LEAN_ROWS.read(row) for row in connection.execute(sql.DUE, values)]
 
@@ -254,7 +264,7 @@ class SqlStore:
         return connection.scalars(sql.OVERDUE, {"before": to_microseconds(moment), "limit": limit}).all()
 
     def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
-        """Drop all but the `keep` parents that ended last, and those that ended before then; return them."""
+        """Drop all but the `keep` root runs that ended last, and those that ended before then; return them."""
         moment = None if before is None else to_microseconds(before)
         return self._drop(keep, moment) if self._has_to_drop(keep, moment) else []
 
@@ -363,13 +373,13 @@ def _leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
     return SessionStatus.CANCELLED
 
 
-def _wake(connection: Connection, parent: Run) -> None:
-    """Let a parent go on after an answer: at once if its session waits, otherwise as soon as it would pause."""
-    if _status(connection, parent) is SessionStatus.WAITING:
-        _move(connection, parent, SessionStatus.ACTIVE)
-        _change(connection, parent, stretch=parent.stretch + 1, due_at=now(), crashes=0)
+def _wake(connection: Connection, root: Run) -> None:
+    """Let a root run go on after an answer: at once if its session waits, otherwise as soon as it would pause."""
+    if _status(connection, root) is SessionStatus.WAITING:
+        _move(connection, root, SessionStatus.ACTIVE)
+        _change(connection, root, segment=root.segment + 1, due_at=now(), failed_starts=0)
     else:
-        _change(connection, parent, woken=True, crashes=0)
+        _change(connection, root, answered_meanwhile=True, failed_starts=0)
 
 
 def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -393,9 +403,9 @@ def _end(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> 
     return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}).rowcount)
 
 
-def _is_executed(parent: Run, epoch: int) -> bool:
-    """Whether it is this epoch's, and has not been released since."""
-    return parent.epoch == epoch and parent.due_at is None
+def _is_executed(root: Run, fencing_token: int) -> bool:
+    """Whether it is this fencing token's, and has not been released since."""
+    return root.fencing_token == fencing_token and root.due_at is None
 
 
 def _has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool:
@@ -404,13 +414,13 @@ def _has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool
     return run is not None and run.status is outcome.status and run.cancelled_by is None
 
 
-def _cancel_children(connection: Connection, parent: Run, by: str | None, seed: str = "") -> None:
-    if parent.session_id is None:
+def _cancel_children(connection: Connection, root: Run, by: str | None, seed: str = "") -> None:
+    if root.session_id is None:
         return
     changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
-    connection.execute(sql.CHANGE_OPEN_PROMPTS, {"key": parent.id, **changes})
+    connection.execute(sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})
     ending = _ending(Outcome.cancelled(), {"cancelled_by": by, "ended_seed": seed})
-    connection.execute(sql.CHANGE_UNENDED_CHILDREN, {"key": parent.id, **ending})
+    connection.execute(sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending})
 
 
 def _filters(window: Window, **equal: str | None) -> dict[str, Any]:

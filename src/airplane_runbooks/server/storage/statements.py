@@ -38,20 +38,20 @@ GET_RUN = sa.select(*RUN_ROWS.columns).where(RUNS.c.id == KEY)
 HAS_RUN = sa.select(sa.exists().where(RUNS.c.id == KEY))
 GET_PROMPT = sa.select(*PROMPT_ROWS.columns).where(PROMPTS.c.id == KEY)
 SESSION_STATUS = sa.select(SESSIONS.c.status).where(SESSIONS.c.id == KEY)
-HISTORY = sa.select(*RUN_ROWS.columns).where(RUNS.c.parent_id == KEY).order_by(RUNS.c.seq)
+HISTORY = sa.select(*RUN_ROWS.columns).where(RUNS.c.root_id == KEY).order_by(RUNS.c.seq)
 BRIEF_RUNS = sa.select(*RUN_ROWS.brief).where(RUNS.c.id.in_(bindparam("ids", expanding=True)))
 PROMPTS_OF_RUN = sa.select(*PROMPT_ROWS.columns).where(PROMPTS.c.run_id == KEY).order_by(PROMPTS.c.seq.desc())
-HAS_OPEN_PROMPT = sa.select(sa.exists().where(PROMPTS.c.parent_id == KEY, IS_OPEN))
+HAS_OPEN_PROMPT = sa.select(sa.exists().where(PROMPTS.c.root_id == KEY, IS_OPEN))
 
-# Whoever writes to a session takes the row of its parent first, and so waits for nothing else.
+# Whoever writes to a session takes the row of its root run first, and so waits for nothing else.
 _child = RUNS.alias()
-_parent_of_run = sa.select(_child.c.parent_id).where(_child.c.id == KEY).scalar_subquery()
-_parent_of_prompt = sa.select(PROMPTS.c.parent_id).where(PROMPTS.c.id == KEY).scalar_subquery()
+_root_of_run = sa.select(_child.c.root_id).where(_child.c.id == KEY).scalar_subquery()
+_root_of_prompt = sa.select(PROMPTS.c.root_id).where(PROMPTS.c.id == KEY).scalar_subquery()
 _lean = sa.select(*LEAN_ROWS.columns)
 LOCK_RUN = _lean.where(RUNS.c.id == KEY).with_for_update()
-LOCK_PARENT_OF_RUN = _lean.where(RUNS.c.id == sa.func.coalesce(_parent_of_run, KEY)).with_for_update()
-LOCK_PARENT_OF_PROMPT = _lean.where(RUNS.c.id == _parent_of_prompt).with_for_update()
-OUTLINE = _lean.where(RUNS.c.parent_id == KEY).order_by(RUNS.c.seq)
+LOCK_ROOT_OF_RUN = _lean.where(RUNS.c.id == sa.func.coalesce(_root_of_run, KEY)).with_for_update()
+LOCK_ROOT_OF_PROMPT = _lean.where(RUNS.c.id == _root_of_prompt).with_for_update()
+OUTLINE = _lean.where(RUNS.c.root_id == KEY).order_by(RUNS.c.seq)
 GET_LEAN_RUN = _lean.where(RUNS.c.id == KEY)
 
 ADD_RUN = sa.insert(RUNS).inline()
@@ -62,20 +62,22 @@ ADD_PROMPT = postgresql.insert(PROMPTS).inline().on_conflict_do_nothing(index_el
 
 # The columns to be set are those of the values that come with the key.
 CHANGE_RUN = sa.update(RUNS).where(RUNS.c.id == KEY)
-EXCUSE = CHANGE_RUN.where(RUNS.c.epoch == bindparam("of_epoch"), RUNS.c.crashes == bindparam("counted"))
+EXCUSE = CHANGE_RUN.where(
+    RUNS.c.fencing_token == bindparam("of_fencing_token"), RUNS.c.failed_starts == bindparam("counted")
+)
 CHANGE_UNENDED_RUN = CHANGE_RUN.where(RUNS.c.ended_at.is_(None))
-CHANGE_UNENDED_CHILDREN = sa.update(RUNS).where(RUNS.c.parent_id == KEY, RUNS.c.ended_at.is_(None))
+CHANGE_UNENDED_CHILDREN = sa.update(RUNS).where(RUNS.c.root_id == KEY, RUNS.c.ended_at.is_(None))
 CHANGE_PROMPT = sa.update(PROMPTS).where(PROMPTS.c.id == KEY)
-CHANGE_OPEN_PROMPTS = sa.update(PROMPTS).where(PROMPTS.c.parent_id == KEY, IS_OPEN)
+CHANGE_OPEN_PROMPTS = sa.update(PROMPTS).where(PROMPTS.c.root_id == KEY, IS_OPEN)
 MOVE_SESSION = sa.update(SESSIONS).where(SESSIONS.c.id == KEY, SESSIONS.c.status != bindparam("other"))
 
-PRESENT = sa.select(RUNS.c.id, RUNS.c.epoch).where(
+PRESENT = sa.select(RUNS.c.id, RUNS.c.fencing_token).where(
     RUNS.c.id.in_(bindparam("ids", expanding=True)), RUNS.c.ended_at.is_(None)
 )
 DUE = _lean.where(RUNS.c.due_at < BEFORE).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
 OVERDUE = (
     sa.select(PROMPTS.c.id)
-    .join(RUNS, RUNS.c.id == PROMPTS.c.parent_id)
+    .join(RUNS, RUNS.c.id == PROMPTS.c.root_id)
     .where(IS_OPEN, PROMPTS.c.expires_at < BEFORE, RUNS.c.held.is_(None))
     .order_by(PROMPTS.c.expires_at, PROMPTS.c.seq)
     .limit(LIMIT)

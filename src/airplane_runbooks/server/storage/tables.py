@@ -1,4 +1,6 @@
-"""The tables on SQLite and PostgreSQL. The columns have the names of the records' fields; see `rows` for their values.
+"""The tables on SQLite and PostgreSQL. Columns have the keys of the records' fields; see `rows` for their values.
+
+A field that was renamed keeps its old column name in the database, and `key` is the new one.
 
 `seq` counts the rows in the order of their insertion. Moments are microseconds since 1970, JSON is kept as it came.
 What may be large stands last, since SQLite reads a row from its beginning.
@@ -48,12 +50,14 @@ _JSON = sa.LargeBinary()
 LONGEST_INDEXED = 200  # characters
 
 
-def _column(name: str, kind: Any, *items: Any, server_default: str | None = None) -> sa.Column[Any]:
-    return sa.Column(name, kind, *items, nullable=False, server_default=server_default)
+def _column(
+    name: str, kind: Any, *items: Any, key: str | None = None, server_default: str | None = None
+) -> sa.Column[Any]:
+    return sa.Column(name, kind, *items, key=key, nullable=False, server_default=server_default)
 
 
-def _optional(name: str, kind: Any, *items: Any) -> sa.Column[Any]:
-    return sa.Column(name, kind, *items, nullable=True)
+def _optional(name: str, kind: Any, *items: Any, key: str | None = None) -> sa.Column[Any]:
+    return sa.Column(name, kind, *items, key=key, nullable=True)
 
 
 def _of(column: str) -> sa.ForeignKey:
@@ -68,7 +72,7 @@ def _index(
     dialect: str | None = None,
 ) -> None:
     index = sa.Index(
-        f"{table.name}_by_{names[0]}",
+        f"{table.name}_by_{table.c[names[0]].name}",
         *(table.c[name] for name in names),
         unique=unique,
         sqlite_where=where,
@@ -91,7 +95,7 @@ RUNS = sa.Table(
     sa.Column("seq", _SEQ, primary_key=True),
     sa.Column("id", _TEXT, nullable=False, unique=True),
     _column("kind", _TEXT),
-    _optional("parent_id", _TEXT, _of("runbook_runs.id")),
+    _optional("parent_id", _TEXT, _of("runbook_runs.id"), key="root_id"),
     _optional("session_id", _TEXT),
     _column("task_id", _TEXT),
     _column("slug", _TEXT),
@@ -106,11 +110,11 @@ RUNS = sa.Table(
     _optional("cancelled_by", _TEXT),
     _column("position", _TEXT),
     _column("attempt", sa.Integer),
-    _column("stretch", sa.Integer),
-    _column("woken", sa.Boolean),
+    _column("stretch", sa.Integer, key="segment"),
+    _column("woken", sa.Boolean, key="answered_meanwhile"),
     _optional("due_at", _MOMENT),
-    _column("epoch", sa.Integer),
-    _column("crashes", sa.Integer),
+    _column("epoch", sa.Integer, key="fencing_token"),
+    _column("crashes", sa.Integer, key="failed_starts"),
     _column("source", _TEXT),
     _column("trace_context", _TEXT),
     _column("ended_seed", _TEXT),
@@ -149,7 +153,7 @@ PROMPTS = sa.Table(
     sa.Column("seq", _SEQ, primary_key=True),
     sa.Column("id", _TEXT, nullable=False, unique=True),
     _column("run_id", _TEXT, _of("runbook_runs.id")),
-    _column("parent_id", _TEXT, _of("runbook_runs.id")),
+    _column("parent_id", _TEXT, _of("runbook_runs.id"), key="root_id"),
     _column("confirm_text", _TEXT),
     _column("cancel_text", _TEXT),
     _column("created_at", _MOMENT),
@@ -200,10 +204,10 @@ SIGN_OUTS = sa.Table(  # sign-ins that have been ended before their time, until 
 )
 
 IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
-HAS_ENDED = RUNS.c.parent_id.is_(None) & RUNS.c.ended_at.is_not(None)
-IS_UNFINISHED = RUNS.c.parent_id.is_(None) & RUNS.c.ended_at.is_(None)
+HAS_ENDED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_not(None)
+IS_UNFINISHED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_(None)
 
-_index(RUNS, "parent_id", "position", where=RUNS.c.parent_id.is_not(None), unique=True)
+_index(RUNS, "root_id", "position", where=RUNS.c.root_id.is_not(None), unique=True)
 _index(RUNS, "task_id", "seq")
 _index(RUNS, "session_id", "seq")
 _index(RUNS, "slug", "seq", where=is_short(RUNS.c.slug))
@@ -214,7 +218,7 @@ _index(RUNS, "source", "task_id", where=IS_UNFINISHED)
 _index(SESSIONS, "runbook_id", "seq")
 _index(SESSIONS, "status", "seq")
 _index(PROMPTS, "run_id", "seq")
-_index(PROMPTS, "parent_id")
+_index(PROMPTS, "root_id")
 _index(PROMPTS, "expires_at", "seq", where=IS_OPEN & PROMPTS.c.expires_at.is_not(None))
 _index(KEYS, "since")
 _index(SIGN_OUTS, "until")

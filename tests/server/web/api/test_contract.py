@@ -391,7 +391,7 @@ def test_a_call_that_failed_half_way_and_is_repeated_starts_one_session_all_the_
         def execute():
             return post(api, {"slug": "echo", "paramValues": {"value": 1}}, **{"Idempotency-Key": "k"})
 
-        def fail(ticket):
+        def fail(job_id):
             raise problem
 
         with monkeypatch.context() as patch:

@@ -169,7 +169,7 @@ def _run(backend: Backend, run: Run) -> Json:
 
 
 def _prompt(backend: Backend, prompt: Prompt) -> Json:
-    return {**prompt_json(prompt), "held": _held(backend, prompt.parent_id) if prompt.is_open else None}
+    return {**prompt_json(prompt), "held": _held(backend, prompt.root_id) if prompt.is_open else None}
 
 
 def _held(backend: Backend, run_id: str) -> Json | None:

@@ -86,7 +86,7 @@ def run_json(run: Run, *, waiting: bool) -> Json:
         "taskSlug": run.slug,
         "taskName": run.name,
         "sessionID": run.session_id,
-        "parentID": run.parent_id,
+        "parentID": run.root_id,
         "teamID": TEAM,
         "status": run.status,
         "runtime": "standard" if run.session_id is None else "workflow",
