@@ -30,3 +30,18 @@ def test_the_reference_documents_every_package_with_public_names(name):
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
 def test_links_of_a_page_outside_the_documentation_lead_to_files(page):
     assert [link for link in LINK.findall((ROOT / page).read_text("utf-8")) if not (ROOT / link).exists()] == []
+
+
+PAGES_WITH_PATHS = ("CONTRIBUTING.md", "docs/contribute/architecture.md", "SECURITY.md")
+PATH = re.compile(r"`([\w./-]+(?:/|\.py|\.html))`")
+PLANNED = {"cli/"}
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_PATHS)
+def test_paths_named_on_a_page_for_contributors_exist(page):
+    named = set(PATH.findall((ROOT / page).read_text("utf-8"))) - PLANNED
+    places = (ROOT, PACKAGE, PACKAGE / "server")
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+
+    assert named
+    assert sorted(name for name in named - tests if not any((place / name).exists() for place in places)) == []
