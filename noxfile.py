@@ -1,10 +1,11 @@
-"""The project's chores: plain `nox` runs every check, `nox --list` names the rest."""
+"""Development tasks: plain `nox` runs every check, `nox --list` names the other sessions."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -17,8 +18,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = True
 
-# As pip does: trust what the system trusts, and compile what is installed once instead of in every process.
-os.environ |= {"UV_SYSTEM_CERTS": "1", "UV_COMPILE_BYTECODE": "1"}
+os.environ["UV_SYSTEM_CERTS"] = "1"  # as pip does
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process would compile all modules and tests for itself
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PROJECT = PYPROJECT["project"]
@@ -41,22 +42,19 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
     "typing": (*EVERYTHING, "--group", "typing"),
 }
 
-# More at once than there are cores here: much of the tests' time goes by in waiting for deadlines.
-SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile")
-WHOLE = "not (slow or postgres or browser or compat or telemetry)"
+# Set by `nightly` for the sessions it starts, which then leave nothing out.
+NIGHTLY = "AIRPLANE_NIGHTLY" in os.environ
+APART = "slow or postgres or browser or compat or telemetry"  # marks of tests that have sessions of their own
+GATE = "" if NIGHTLY else " and not nightly"
+WHOLE = f"not ({APART}){GATE}"
 REPEATED = f"{WHOLE} and not once"
-# What may turn out otherwise on another Python or with other dependencies. `everywhere` repeats the rest as well.
-CLIENT = (
-    *("call", "client", "docs", "house", "middleware", "models", "resources", "schema", "telemetry", "testing"),
-    *("transports", "waiters"),
-)
-SERVER = (
-    *("authoring", "execution/test_branches.py", "execution/test_cancelling.py", "execution/test_durable.py"),
-    *("execution/test_ends.py", "execution/test_replay.py", "execution/test_same_arguments.py"),
-    *("execution/test_timeouts.py", "secrets/test_vault.py", "service/test_execute.py", "storage/test_database.py"),
-    *("storage/test_store.py", "test_serving.py", "web/pages/test_pages.py", "web/test_http.py"),
-)
-VARYING = (*(f"tests/{folder}" for folder in CLIENT), *(f"tests/server/{name}" for name in SERVER))
+# More at once than there are cores here: much of the tests' time goes by in waiting for deadlines.
+SIDE_BY_SIDE = ("-n", "4", "--dist", "worksteal")
+
+# Tests in these folders turn out alike on every Python, but for a few of the server's.
+ALIKE = {"chaos", "compat", "house", "server", "support", "typing"}
+SMOKE = ("tests/server/authoring", "tests/server/service/test_execute.py")
+VARYING = (*(str(one) for one in sorted(Path("tests").glob("[a-z]*/")) if one.name not in ALIKE), *SMOKE)
 
 
 def pyenv(*words: str) -> list[str]:
@@ -92,20 +90,28 @@ def install(session: nox.Session, *locks: str, package: bool = True) -> None:
 
 
 def repeat_tests(session: nox.Session) -> None:
-    """Run what is worth running in more than one suite."""
-    brief = {"HYPOTHESIS_PROFILE": "brief"}
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", REPEATED, *(session.posargs or VARYING), env=brief)
+    """Run the tests that can turn out differently on another Python or with other dependencies."""
+    if NIGHTLY and not session.posargs:
+        run_tests(session, "-m", WHOLE)
+    else:
+        run_tests(session, "-m", REPEATED, *(session.posargs or VARYING), profile="brief")
 
 
 def measure_tests(session: nox.Session) -> None:
-    """Run everything, and measure what the tests of the client cover."""
+    """Run everything, and measure the coverage of the client by its own tests."""
     session.run("coverage", "erase")
-    measured = session.posargs or ("--ignore", "tests/server")
-    session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, "-m", REPEATED, *measured)
+    measured = session.posargs or ("--ignore", "tests/server", "--ignore", "tests/chaos")
+    run_tests(session, "-m", WHOLE, *measured, command=("coverage", "run", "-m", "pytest"))
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
-        session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "once and not (slow or postgres or browser)")
-        session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", REPEATED, "tests/server")
+        run_tests(session, "-m", WHOLE, "tests/server", "tests/chaos")
+
+
+def run_tests(
+    session: nox.Session, *words: str, command: tuple[str, ...] = ("python", "-m", "pytest"), profile: str = "gate"
+) -> None:
+    """Run pytest in several processes. `profile` tells how many examples Hypothesis tries."""
+    session.run(*command, *SIDE_BY_SIDE, *words, env={"HYPOTHESIS_PROFILE": "nightly" if NIGHTLY else profile})
 
 
 def provide(session: nox.Session, package: str, *programs: str) -> None:
@@ -114,10 +120,14 @@ def provide(session: nox.Session, package: str, *programs: str) -> None:
         return
     if not shutil.which("apt-get") or os.geteuid() != 0:
         session.skip(f"needs {programs[0]}: install the package {package}")
-    session.run("apt-get", "update", "-qq", external=True, silent=True)
-    options = ("install", "-y", "-qq", "--no-install-recommends")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    session.run("apt-get", *options, package, external=True, silent=True, env=quiet)
+    import fcntl
+
+    with Path(".nox", "apt.lock").open("w") as lock:  # another session may be installing something else
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        session.run("apt-get", "update", "-qq", external=True, silent=True)
+        options = ("install", "-y", "-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600")
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        session.run("apt-get", *options, package, external=True, silent=True, env=quiet)
 
 
 def provide_postgres(session: nox.Session) -> None:
@@ -125,19 +135,42 @@ def provide_postgres(session: nox.Session) -> None:
     provide(session, "postgresql", "initdb", *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))
 
 
-@nox.session(
-    python=False,
-    requires=["lint", "typing", "docs", "browser", "cluster", "compat", "telemetry", "lowest", "coverage"],
-)
+def run_in_pairs(session: nox.Session, *names: str, **env: str) -> None:
+    """Run sessions in a nox of their own: two at a time where there are two processors, the longest ones first."""
+    pairs = ("--parallel", "2", "--allow-parallel") if (os.cpu_count() or 1) > 1 else ()
+    command = (sys.executable, "-m", "nox", *pairs, *session.posargs, "--sessions", *names)
+    # Once interrupted, it takes a moment to end the sessions that it has started.
+    session.run(*command, external=True, env=env, interrupt_timeout=15, terminate_timeout=5)
+
+
+CHECKS = ("coverage", "cluster", "suite", "lowest", "browser", "typing", "telemetry", "compat", "docs", "lint")
+
+
+@nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """Run every check: this session only asks for the others."""
+    """Run every check; arguments go to the nox that runs them: `-- --reuse-existing-virtualenvs`."""
+    run_in_pairs(session, *CHECKS)
     session.log("Every check passed.")
 
 
-@nox.session(python=False, requires=["tests", "everywhere", "chaos"])
+@nox.session(python=False)
 def nightly(session: nox.Session) -> None:
-    """Run every check at its full size, and everything on every Python."""
+    """Run every check at its full size, and everything on every Python, which is fetched if it is absent."""
+    path = os.environ["PATH"]
+    for python in ABSENT:
+        folder = Path(".nox", "pythons", python).resolve()
+        if unpack_python(session, python, folder):
+            path += os.pathsep + str(folder / "usr" / "bin")
+    run_in_pairs(session, "chaos", *CHECKS, AIRPLANE_NIGHTLY="1", PATH=path)
     session.log("Every check passed, at its full size.")
+
+
+def unpack_python(session: nox.Session, python: str, folder: Path) -> bool:
+    """Unpack that Python out of Debian's unstable distribution. Return False if this is not Debian's root."""
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return False
+    session.run("bash", ".ci/unpack-python", python, str(folder), external=True, success_codes=[0, 3])
+    return (folder / "usr" / "bin" / f"python{python}").exists()
 
 
 @nox.session
@@ -160,13 +193,6 @@ def suite(session: nox.Session) -> None:
         repeat_tests(session)
 
 
-@nox.session(python=PRESENT, requires=["build"])
-def everywhere(session: nox.Session) -> None:
-    """Run on every Python also what `suite` runs on the oldest one alone; arguments go to pytest."""
-    install(session, "test")
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", WHOLE, *session.posargs)
-
-
 @nox.session(python=OLDEST, requires=["build"])
 def lowest(session: nox.Session) -> None:
     """Run the test suite on the lower bounds of the dependencies; arguments go to pytest."""
@@ -179,7 +205,7 @@ def browser(session: nox.Session) -> None:
     """Test the pages in a real Chromium; arguments go to pytest."""
     install(session, "browser")
     provide(session, "chromium", "chromium", "google-chrome")
-    session.run("python", "-m", "pytest", "-m", "browser", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", f"browser{GATE}", *session.posargs)
 
 
 @nox.session(requires=["build"])
@@ -203,7 +229,7 @@ def cluster(session: nox.Session) -> None:
     install(session, "test")
     provide_postgres(session)
     provide(session, "pgbouncer", "pgbouncer", "/usr/sbin/pgbouncer")
-    session.run("python", "-m", "pytest", "-n", "2", "-m", "postgres and not slow", *session.posargs)
+    run_tests(session, "-m", f"postgres and not slow{GATE}", *session.posargs)
 
 
 @nox.session(python=OLDEST, requires=["build"])
@@ -218,7 +244,7 @@ def compat(session: nox.Session) -> None:
     with session.chdir(folder):
         session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", external=True, silent=True)
     env = {"NODE_PATH": str(folder.resolve() / "node_modules")}
-    session.run("python", "-m", "pytest", "tests/compat", "-m", "compat", *session.posargs, env=env)
+    session.run("python", "-m", "pytest", "tests/compat", "-m", f"compat{GATE}", *session.posargs, env=env)
 
 
 @nox.session(python=OLDEST, requires=["build"])
@@ -226,7 +252,7 @@ def compat(session: nox.Session) -> None:
 def telemetry(session: nox.Session, versions: str) -> None:
     """Test the client beside other instrumentation and through a collector; arguments go to pytest."""
     install(session, versions)
-    session.run("python", "-m", "pytest", "tests/telemetry", "-m", "telemetry", *session.posargs)
+    session.run("python", "-m", "pytest", "tests/telemetry", "-m", f"telemetry{GATE}", *session.posargs)
 
 
 @nox.session(requires=["build"])
@@ -237,7 +263,7 @@ def load(session: nox.Session) -> None:
     session.run("python", "benchmarks/cluster.py", *session.posargs, env={"PYTHONPATH": "."})
 
 
-@nox.session(requires=["suite"])
+@nox.session(requires=[f"suite-{OLDEST}"])
 def coverage(session: nox.Session) -> None:
     """Demand that the suite has covered every branch."""
     install(session, "coverage", package=False)

@@ -8,9 +8,10 @@ import signal
 from hypothesis import settings
 
 # How long an example takes does not make it wrong: a hang meets the time limit of its test.
-settings.register_profile("untimed", deadline=None)
-settings.register_profile("brief", deadline=None, max_examples=30)  # for suites that repeat another one
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
+settings.register_profile("gate", deadline=None, max_examples=50, derandomize=True)
+settings.register_profile("brief", deadline=None, max_examples=10, derandomize=True)  # repeats on other Pythons
+settings.register_profile("nightly", deadline=None, max_examples=200)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
 def pytest_configure():
