@@ -8,6 +8,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -43,32 +44,33 @@ def nested(depth: int) -> bytes:
     return inner
 
 
-BODIES: dict[str, bytes] = {
-    "a list of 40,001 runs": b'{"runs":[' + b"{}," * 40_000 + b"{}]}",
-    "a list of 40,001 sessions": b'{"sessions":[' + b'{"status":""},' * 40_000 + b'{"status":""}]}',
-    "a list of 40,001 sessions that fails at its end": b'{"sessions":[' + b'{"status":""},' * 40_000 + b"{}]}",
-    "a list of 40,001 prompts": b'{"prompts":[' + b'{"id":""},' * 40_000 + b"{}]}",
-    "a session with 500,000 parameters": b'{"status":"","params":[' + b"{}," * 500_000 + b"{}]}",
-    "a session with a thousand parameters of a thousand": (
+# Large, so each is made by the first test that wants it.
+BODIES: dict[str, Callable[[], bytes]] = {
+    "a list of 40,001 runs": lambda: b'{"runs":[' + b"{}," * 40_000 + b"{}]}",
+    "a list of 40,001 sessions": lambda: b'{"sessions":[' + b'{"status":""},' * 40_000 + b'{"status":""}]}',
+    "a list of 40,001 sessions that fails at its end": lambda: b'{"sessions":[' + b'{"status":""},' * 40_000 + b"{}]}",
+    "a list of 40,001 prompts": lambda: b'{"prompts":[' + b'{"id":""},' * 40_000 + b"{}]}",
+    "a session with 500,000 parameters": lambda: b'{"status":"","params":[' + b"{}," * 500_000 + b"{}]}",
+    "a session with a thousand parameters of a thousand": lambda: (
         b'{"status":"","params":[' + b",".join([PARAMETER % b",".join([b"{}"] * 900)] * 900) + b"]}"
     ),
-    "a run with an unreadable member at its end": b'{"id":"","status":"","params":['
-    + b'{"slug":"a"},' * 999
-    + b'{}],"timeout":"soon"}',
-    "parameters in parameters": b'{"status":"","params":[' + nested(5_000) + b"]}",
-    "arrays in arrays": b'{"output":' + b"[" * 2_000_000,
-    "objects in objects": b'{"output":' + b'{"a":' * 1_000_000,
-    "empty arrays": b'{"output":[' + b"[]," * 3_000_000 + b"0]}",
-    "numbers that take long to read": b'{"output":[' + b"1e300," * 1_000_000 + b"0]}",
-    "a few numbers that take long to read": b'{"output":[' + b"1e300," * 20_000 + b"0]}",
-    "one number of ten million digits": b'{"output":' + b"1" * 10_000_000 + b"}",
-    "numbers of four thousand digits": b'{"output":[' + (b"1" * 4_000 + b",") * 2_500 + b"0]}",
-    "a million different keys": b'{"status":"","paramValues":{'
-    + b",".join(b'"%x":0' % n for n in range(10**6))
-    + b"}}",
-    "one key a million times": b'{"status":"","status":' + b'"","status":' * 10**6 + b'""}',
-    "blanks": b'{"output":' + b" " * (20 * MIB) + b"0}",
-    "older names": b'{"status":"",' + b'"creatorID":"",' * 10**6 + b'"id":""}',
+    "a run with an unreadable member at its end": lambda: (
+        b'{"id":"","status":"","params":[' + b'{"slug":"a"},' * 999 + b'{}],"timeout":"soon"}'
+    ),
+    "parameters in parameters": lambda: b'{"status":"","params":[' + nested(5_000) + b"]}",
+    "arrays in arrays": lambda: b'{"output":' + b"[" * 2_000_000,
+    "objects in objects": lambda: b'{"output":' + b'{"a":' * 1_000_000,
+    "empty arrays": lambda: b'{"output":[' + b"[]," * 3_000_000 + b"0]}",
+    "numbers that take long to read": lambda: b'{"output":[' + b"1e300," * 1_000_000 + b"0]}",
+    "a few numbers that take long to read": lambda: b'{"output":[' + b"1e300," * 20_000 + b"0]}",
+    "one number of ten million digits": lambda: b'{"output":' + b"1" * 10_000_000 + b"}",
+    "numbers of four thousand digits": lambda: b'{"output":[' + (b"1" * 4_000 + b",") * 2_500 + b"0]}",
+    "a million different keys": lambda: (
+        b'{"status":"","paramValues":{' + b",".join(b'"%x":0' % n for n in range(10**6)) + b"}}"
+    ),
+    "one key a million times": lambda: b'{"status":"","status":' + b'"","status":' * 10**6 + b'""}',
+    "blanks": lambda: b'{"output":' + b" " * (20 * MIB) + b"0}",
+    "older names": lambda: b'{"status":"",' + b'"creatorID":"",' * 10**6 + b'"id":""}',
 }
 
 CALLS: list[Callable[[Any], Any]] = [
@@ -82,7 +84,15 @@ CALLS: list[Callable[[Any], Any]] = [
     lambda a: a.runbooks.execute(slug="hello"),
 ]
 
-packed = pytest.mark.parametrize("body", [pytest.param(gzip.compress(body), id=name) for name, body in BODIES.items()])
+
+@cache
+def packed_body(name: str) -> bytes:
+    return gzip.compress(BODIES[name]())
+
+
+@pytest.fixture(params=BODIES)
+def packed(request: pytest.FixtureRequest) -> bytes:
+    return packed_body(request.param)
 
 
 def answer(packed_body: bytes, status: str = "200 OK") -> bytes:
@@ -90,9 +100,8 @@ def answer(packed_body: bytes, status: str = "200 OK") -> bytes:
 
 
 @TIMED
-@packed
-def test_a_sync_call_is_over_by_its_deadline_whatever_the_reply(body: bytes) -> None:
-    with HostileServer(always(answer(body))) as server, client_of(server) as airplane:
+def test_a_sync_call_is_over_by_its_deadline_whatever_the_reply(packed: bytes) -> None:
+    with HostileServer(always(answer(packed))) as server, client_of(server) as airplane:
         for call in CALLS:
             started = time.monotonic()
             with contextlib.suppress(AirplaneError):
@@ -102,8 +111,7 @@ def test_a_sync_call_is_over_by_its_deadline_whatever_the_reply(body: bytes) -> 
 
 
 @TIMED
-@packed
-def test_an_async_call_is_over_by_its_deadline_and_holds_no_loop(body: bytes) -> None:
+def test_an_async_call_is_over_by_its_deadline_and_holds_no_loop(packed: bytes) -> None:
     async def scenario(origin: str) -> None:
         async with AsyncAirplane("tkn_test", base_url=f"{origin}/v0", timeout=1.0) as airplane:
             for call in CALLS:
@@ -114,7 +122,7 @@ def test_an_async_call_is_over_by_its_deadline_and_holds_no_loop(body: bytes) ->
                 if (elapsed := time.monotonic() - started) > 2.0 or await held > LONGEST_HOLD:
                     raise DeadlineMissed(f"{elapsed:.1f} s, {await held:.2f} s in one piece")
 
-    with HostileServer(always(answer(body))) as server:
+    with HostileServer(always(answer(packed))) as server:
         asyncio.run(scenario(server.origin))
 
 
@@ -138,9 +146,8 @@ def client_of(server: HostileServer) -> Airplane:
 
 
 @TIMED
-@packed
-def test_the_body_of_an_error_holds_nobody_up_either(body: bytes) -> None:
-    with HostileServer(always(answer(body, "404 Not Found"))) as server, client_of(server) as airplane:
+def test_the_body_of_an_error_holds_nobody_up_either(packed: bytes) -> None:
+    with HostileServer(always(answer(packed, "404 Not Found"))) as server, client_of(server) as airplane:
         started = time.monotonic()
         with pytest.raises(NotFound):
             airplane.runs.get("run1")
@@ -159,7 +166,7 @@ HEADERS = Headers({"content-type": "application/json"})
     ("body", "call", "problem"),
     [
         (
-            BODIES["a list of 40,001 runs"],
+            BODIES["a list of 40,001 runs"](),
             lambda a: a.runs.list_page(limit=2),
             r"`runs` has 40,001 items; at most 1,000",
         ),
@@ -179,8 +186,8 @@ HEADERS = Headers({"content-type": "application/json"})
             "`params` has 1,001 items",
         ),
         (b'{"output":[' + b"1e300," * 3_000 + b"1e400]}", lambda a: a.runs.get_outputs("run1"), "out of range"),
-        (BODIES["empty arrays"], lambda a: a.runs.get_outputs("run1"), "too many values"),
-        (BODIES["blanks"], lambda a: a.runs.get_outputs("run1"), "at most 16,777,216 are decoded"),
+        (BODIES["empty arrays"](), lambda a: a.runs.get_outputs("run1"), "too many values"),
+        (BODIES["blanks"](), lambda a: a.runs.get_outputs("run1"), "at most 16,777,216 are decoded"),
     ],
 )
 def test_what_is_too_large_is_refused_by_name_and_the_reply_is_kept(
