@@ -64,5 +64,6 @@ def test_what_is_nested_too_deeply_is_refused():
         value = [value]
 
     assert read(parameter("p", Any), value, "p") is value
-    with pytest.raises(Invalid, match="p: nested too deeply"):
+    # from Python 3.14 on, the size of the stack decides how deeply values are compared
+    with pytest.raises(Invalid, match=r"p: (nested too deeply|the value is not among the options)"):
         read(parameter("p", Annotated[Any, Field(options=[[1]])]), value, "p")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
@@ -267,8 +268,6 @@ def test_a_task_is_no_runbook_and_a_runbook_is_no_task(api):
         (b'{"paramValues": [1]}', "$.paramValues"),
         (b'{"resources": {"db": 1}}', "$.resources"),
         (b'{"slug": "\xff"}', "UTF-8"),
-        (b'{"paramValues": {"anything": ' + b"[" * 100_000, "nested too deeply"),
-        (b'{"unknown": ' + b"[" * 100_000, "nested too deeply"),
         (b'{"slug": "other", "paramValues": {"anything": ' + b"[" * 250 + b"]" * 250 + b"}}", "levels deep"),
     ],
 )
@@ -276,3 +275,11 @@ def test_a_broken_body_is_refused_and_says_where(api, body, message):
     answer = api.send("POST", "/runbooks/execute", body=body)
     assert answer.status == 400
     assert message in answer.error
+
+
+@pytest.mark.parametrize("start", [b'{"paramValues": {"anything": ', b'{"unknown": '])
+def test_a_body_nested_without_end_is_refused(api, start):
+    answer = api.send("POST", "/runbooks/execute", body=start + b"[" * 100_000)
+    assert answer.status == 400
+    # from Python 3.14 on, the size of the stack decides how deeply a body is read
+    assert re.search("nested too deeply|truncated", answer.error)
