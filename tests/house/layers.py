@@ -53,7 +53,6 @@ LAYERS = [
     "server.demo_async",
     "pytest_plugin",
 ]
-TOGETHER = {"server.authoring", "server.execution"}  # contexts drive executions, which begin with contexts
 # Programs of their own, which talk to the server as any user of the client does.
 DEMOS = {"server.demo", "server.demo_async"}
 

@@ -9,9 +9,9 @@ from .authoring.decorators import (
     runbook,
     task,
 )
+from .authoring.errors import PromptCancelled, PromptExpired, StepFailed
 from .authoring.fields import Field
 from .execution.executions import cancelled
-from .execution.signals import PromptCancelled, PromptExpired, StepFailed
 from .service.identity import User
 from .serving import RunbookServer, serve
 from .web.limits import Limits

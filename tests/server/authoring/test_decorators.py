@@ -129,9 +129,9 @@ def test_a_field_is_for_one_type_and_not_for_containers_of_containers():
 
 @pytest.mark.parametrize("slug", ["", "1a", "A", "a-b", "a" * 51, "ä", "_a"])
 def test_slugs_follow_the_rule(slug):
-    with pytest.raises(ValueError, match="no slug"):
+    with pytest.raises(ValueError, match="is not a slug"):
         runbook(slug=slug)(lambda context: None)
-    with pytest.raises(ValueError, match="no slug"):
+    with pytest.raises(ValueError, match="is not a slug"):
         parameter(slug, str)
 
 

@@ -344,7 +344,7 @@ def test_a_coroutine_functions_step_is_tried_again_too(api):
 
 def test_misuse_is_told(api):
     assert "cannot have steps or prompts of its own" in str(api.finishes("misuses", status="Failed"))
-    assert "coroutine functions are for" in str(api.finishes("coroutine_in_plain", status="Failed"))
+    assert "an async step needs an async runbook" in str(api.finishes("coroutine_in_plain", status="Failed"))
 
 
 def test_a_cancelled_prompt_is_raised_where_it_was_asked(api):

@@ -329,7 +329,7 @@ def test_arguments_that_are_not_json_are_left_out_of_the_run(api):
 @pytest.mark.parametrize(
     ("slug", "message"),
     [
-        ("nameless", "this step needs a name=, for a Nameless has none"),
+        ("nameless", "pass name= to this step: an object of type Nameless has no name"),
         ("nests", "step 'outer' failed: RuntimeError: step 'outer' cannot have steps or prompts of its own"),
         ("exits", "3"),
         ("exits_in_step", "step 'exit' failed: SystemExit: 3"),

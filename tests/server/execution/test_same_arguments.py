@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from airplane_runbooks.models import Reviewers
 from airplane_runbooks.server import AsyncContext, Context, Field, runbook
-from airplane_runbooks.server.authoring.calls import Call
+from airplane_runbooks.server.authoring.calls import StepCall
 from airplane_runbooks.server.execution import guard
 from airplane_runbooks.server.execution.digests import Digests, canonical
 from airplane_runbooks.server.secrets.vault import Vault
@@ -335,7 +335,7 @@ def test_keywords_with_the_names_of_other_parameters_hide_none():
 
     for function in (positional, many):
         name = next(iter(inspect.signature(function).parameters))
-        arguments = Call(function, (1,), {name: 2}, name=None, volatile=(), timeout=None, retries=0).arguments
+        arguments = StepCall(function, (1,), {name: 2}, name=None, volatile=(), timeout=None, retries=0).arguments
         assert list(arguments) == [name, f"**{name}"]
 
 

@@ -1,4 +1,4 @@
-"""The call of a step: its function, the arguments by name, and the step's own name."""
+"""The call of a step, taken from the arguments of `context.step`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ..execution.timeouts import HasTimeout, checked
 from ..logs import class_name
 from ..storage.encoding import text
+from .timeouts import HasTimeout, checked_timeout
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-class Call:
-    """One call of a function. Raises TypeError and ValueError for what makes no step.
+class StepCall:
+    """One call of a function as a step. Raises TypeError and ValueError for arguments that do not make a step.
 
     Attributes:
-        name: What the step is known by: the name given, else the function's.
-        task_id: ID of the task that is called, if it is one.
-        arguments: The arguments by the names of the function's parameters, those without a name by their position.
-        volatile: Names of those that may differ from one replay to the next.
+        function: The function with its arguments, ready to be called.
+        is_async: True if that call makes a coroutine.
+        name: Name of the step: the one given, else the function's.
+        task_id: ID of the task, if a task is called.
+        arguments: The arguments by the names of the function's parameters; those without a name by their position.
+        volatile: Names of the arguments that may differ on replay.
         timeout: Seconds for each attempt: those given, else the task's.
+        retries: Number of further attempts after the first.
     """
 
     def __init__(
@@ -32,42 +35,53 @@ class Call:
         kwargs: Mapping[str, Any],
         *,
         name: str | None,
-        volatile: Collection[str],
-        timeout: float | None,
         retries: int,
+        timeout: float | None,
+        volatile: Collection[str],
     ) -> None:
+        if not callable(function):
+            raise TypeError(f"a step needs a function to call, not an object of type {class_name(type(function))}")
+        self.function: Callable[[], Any] = partial(function, *args, **kwargs)
+        self.is_async = _is_async(function)
         while isinstance(function, partial):
             args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
             function = function.func
-        if not callable(function):
-            raise TypeError(f"a step calls a function, not an object of type {class_name(type(function))}")
         parameters = _parameters(function)
         self.name = _name(function, name)
-        self.task_id = _attribute(function, "id")
+        self.task_id = _text_attribute(function, "id")
         self.arguments = _by_name(parameters, args, kwargs)
         for argument in self.arguments:
             text(argument, f"the name of an argument of step {self.name!r}")
         given = {"name": (name, None), "volatile": (volatile, ()), "timeout": (timeout, None), "retries": (retries, 0)}
         _refuse_ambiguous(self.name, parameters, self.arguments, given)
         if not isinstance(retries, int) or retries < 0:
-            raise TypeError("retries= is a number of further attempts, 0 or more")
-        self.timeout = checked(function.timeout if timeout is None and isinstance(function, HasTimeout) else timeout)
+            raise TypeError("retries= must be an integer, 0 or more")
+        self.retries = retries
+        own_timeout = function.timeout if isinstance(function, HasTimeout) else None
+        self.timeout = checked_timeout(own_timeout if timeout is None else timeout)
         self.volatile = _checked_volatile(self.name, parameters, self.arguments, volatile)
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    try:
+        return inspect.iscoroutinefunction(inspect.unwrap(function))
+    except Exception:  # noqa: BLE001 - an object may raise anything when asked for its attributes
+        return False
 
 
 def _name(function: Callable[..., Any], name: str | None) -> str:
     if name is not None:
         name = text(name, "the name of a step")
-    known_as = name or _attribute(function, "slug") or _attribute(function, "__name__")
+    known_as = name or _text_attribute(function, "slug") or _text_attribute(function, "__name__")
     if known_as is None:
-        raise TypeError(f"this step needs a name=, for a {class_name(type(function))} has none")
+        raise TypeError(f"pass name= to this step: an object of type {class_name(type(function))} has no name")
     return text(known_as, "the name of a step")
 
 
-def _attribute(function: object, name: str) -> str | None:
+def _text_attribute(function: object, name: str) -> str | None:
     try:
         value = getattr(function, name, None)
-    except Exception:  # noqa: BLE001 - an object may raise what it likes, and its name is only a convenience
+    except Exception:  # noqa: BLE001 - an object may raise anything, and its name is only a convenience
         return None
     return str.__str__(value) if isinstance(value, str) and value else None
 
@@ -75,7 +89,7 @@ def _attribute(function: object, name: str) -> str | None:
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
-    except Exception:  # noqa: BLE001 - some of Python's own functions have none, and objects raise what they like
+    except Exception:  # noqa: BLE001 - some built-in functions have no signature, and objects may raise anything
         return {}
 
 
@@ -99,15 +113,15 @@ def _refuse_ambiguous(
     arguments: Mapping[str, Any],
     given: Mapping[str, tuple[Any, Any]],
 ) -> None:
-    """Refuse what the step takes for itself, and its function may have been meant to get."""
+    """Refuse an option of the step that may have been meant for a parameter of the function."""
     for option, (value, default) in given.items():
         parameter = parameters.get(option)
         if parameter is None or parameter.kind in _VARIADIC or option in arguments:
             continue
         if value != default or parameter.default is parameter.empty:
             raise TypeError(
-                f"step {step!r} calls a function with a parameter {option!r} of its own, and {option}= is for the "
-                f"step itself: pass the function's by position, or as functools.partial(function, {option}=...)"
+                f"{option}= is an option of the step, but the function of step {step!r} has a parameter {option!r} "
+                f"too: pass it by position, or as functools.partial(function, {option}=...)"
             )
 
 
@@ -119,10 +133,13 @@ def _checked_volatile(
         or not isinstance(volatile, Collection)
         or not all(isinstance(name, str) for name in volatile)
     ):
-        raise TypeError('volatile takes the names of arguments, as in volatile=("at",)')
+        raise TypeError('volatile= must be a collection of argument names, such as volatile=("at",)')
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     unknown = sorted(set(volatile) - parameters.keys() - arguments.keys())
     if unknown and not takes_any:
-        known = ", ".join(parameters) or "no arguments by name"
-        raise TypeError(f"volatile names {unknown[0]!r}, but step {step!r} calls a function that takes {known}")
+        known = ", ".join(parameters) or "none"
+        raise TypeError(
+            f"volatile= names {unknown[0]!r}, which the function of step {step!r} does not take "
+            f"(its parameters: {known})"
+        )
     return frozenset(volatile)

@@ -1,4 +1,4 @@
-"""Runbooks and tasks: plain functions with a slug and a parameter schema made of their signature."""
+"""Runbooks and tasks: functions with a slug, and a parameter schema made from their signature."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 import msgspec
 
 from ...models import Parameter
-from ..execution.timeouts import HasTimeout, checked
 from ..storage.encoding import text
 from ..storage.ids import stable_id
 from .code import Code
 from .contexts import AsyncContext, Context
 from .docstrings import parse
 from .fields import SLUG, member_reader, parameter
+from .timeouts import HasTimeout, checked_timeout
 from .values import read_all
 
 P = ParamSpec("P")
@@ -29,14 +29,14 @@ class Runnable(HasTimeout, Generic[P, R_co]):
 
     Attributes:
         function: The function.
-        slug: What callers name it by.
-        id: What callers may name it by instead, the same on every start of every server.
+        slug: Name by which callers execute it.
+        id: ID that callers may use instead. It is the same on every start of every server.
         name: Label for people.
-        description: The function's docstring, without what it says of the parameters.
+        description: The function's docstring, without the descriptions of parameters.
         parameters: The schema of its parameters, in the order of the signature.
-        is_async: Whether the function is a coroutine function.
-        timeout: How many seconds it may be executed; any number if None.
-        code: Digest of the code, with the version that stands for it if there is one.
+        is_async: True for a coroutine function.
+        timeout: Seconds of execution allowed; None means no limit.
+        code: Digest of the code, and the author's version if there is one.
     """
 
     prefix: typing.ClassVar[str]
@@ -59,7 +59,7 @@ class Runnable(HasTimeout, Generic[P, R_co]):
         self.description, self._descriptions = parse(inspect.getdoc(function) or "")
         self._readers: dict[str, Callable[[Any], Any]] = {}
         self.parameters = tuple(self._schema())
-        self.timeout = checked(timeout)
+        self.timeout = checked_timeout(timeout)
         self.code = Code.of(function, version)
         self.__wrapped__ = function
         self.__name__ = function.__name__
@@ -73,17 +73,20 @@ class Runnable(HasTimeout, Generic[P, R_co]):
         return f"<{type(self).__name__} {self.slug}>"
 
     def arguments(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Turn parameter values from JSON into the function's keyword arguments. Raises Invalid, naming the path."""
+        """Return the function's keyword arguments for parameter values in JSON. Raises Invalid, naming the path."""
         read = read_all(self.parameters, values, "paramValues")
         return {slug: self._readers[slug](value) for slug, value in read.items()}
 
     def _schema(self) -> Iterator[Parameter]:
         if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
-            raise TypeError(f"{self.slug}: a function is needed, not a generator")
+            raise TypeError(f"{self.slug}: a {_kind(type(self))} must be a plain or async function, not a generator")
         hints = typing.get_type_hints(self.function, include_extras=True)
         for argument in self._without_context(list(inspect.signature(self.function).parameters.values()), hints):
             if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
-                raise TypeError(f"{self.slug}: parameter {argument.name} has no place in a schema")
+                raise TypeError(
+                    f"{self.slug}: parameter {argument.name} must be an ordinary or keyword-only parameter, "
+                    "not positional-only, *args or **kwargs"
+                )
             default = None if argument.default is argument.empty else argument.default
             hint = hints.get(argument.name, Any)
             made = parameter(argument.name, hint, default, self._descriptions.get(argument.name, ""))
@@ -101,9 +104,9 @@ class Runbook(Runnable[P, R_co]):
     prefix = "rbk"
 
     def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:
-        context = AsyncContext if self.is_async else Context
+        context, kind = (AsyncContext, "an async") if self.is_async else (Context, "a plain")
         if not arguments or hints.get(arguments[0].name, context) is not context:
-            raise TypeError(f"{self.slug}: the first parameter of this runbook is its {context.__name__}")
+            raise TypeError(f"{self.slug}: the first parameter of {kind} runbook must be its {context.__name__}")
         return arguments[1:]
 
 
@@ -115,8 +118,14 @@ class Task(Runnable[P, R_co]):
 
 def _checked_slug(slug: str) -> str:
     if not SLUG.fullmatch(slug):
-        raise ValueError(f"{slug!r} is no slug: up to 50 lower-case letters, digits and underscores, a letter first")
+        raise ValueError(
+            f"{slug!r} is not a slug: use up to 50 lower-case letters, digits and underscores, a letter first"
+        )
     return slug
+
+
+def _kind(runnable: type[Runnable[..., Any]]) -> str:
+    return "runbook" if issubclass(runnable, Runbook) else "task"
 
 
 def _nullable(made: Parameter) -> Parameter:
@@ -145,12 +154,12 @@ def runbook(
     version: str | None = None,
     timeout: float | None = None,
 ) -> Any:
-    """Make a function, plain or a coroutine function, a runbook, with or without arguments.
+    """Make a plain or async function a runbook. The decorator is used with or without arguments.
 
-    `slug` is by default the function's name. A session that has begun goes on only with the code that it was started
-    with, or as long as `version` stays the same, if there is one. One that has been executed for `timeout` seconds,
-    without the time that humans take, fails (`Timeout`). Raises TypeError for a signature that no schema can
-    describe, ValueError for a bad slug or default.
+    `slug` is by default the function's name. A session continues only with the code that it was started with or, if
+    `version` is given, as long as that stays the same. A session fails (`Timeout`) after `timeout` seconds of
+    execution, without the time that humans take. Raises TypeError for a signature that a schema cannot describe,
+    ValueError for a bad slug or default.
     """
     if function is not None:
         return Runbook(function, slug=slug, name=name, id=id, version=version, timeout=timeout)
@@ -172,10 +181,10 @@ def task(
     id: str | None = None,
     timeout: float | None = None,
 ) -> Any:
-    """Make a function a task, with or without arguments.
+    """Make a plain or async function a task. The decorator is used with or without arguments.
 
-    A run that has not ended after `timeout` seconds fails (`Timeout`), as does an attempt of a step that is the task.
-    Raises as `runbook` does.
+    A run fails (`Timeout`) if it has not ended after `timeout` seconds, as does an attempt of a step that calls the
+    task. Raises as `runbook` does.
     """
     if function is not None:
         return Task(function, slug=slug, name=name, id=id, timeout=timeout)
@@ -186,14 +195,14 @@ RunnableT = TypeVar("RunnableT", bound=Runnable[..., Any])
 
 
 class Registry(Generic[RunnableT]):
-    """What can be executed, by ID and by slug. Raises ValueError if two share either."""
+    """Runbooks or tasks by ID and by slug. Raises ValueError if two share either."""
 
     def __init__(self, items: Iterable[RunnableT], kind: type[RunnableT]) -> None:
         self.by_id: dict[str, RunnableT] = {}
         self.by_slug: dict[str, RunnableT] = {}
         for item in items:
             if not isinstance(item, kind):
-                raise TypeError(f"{item!r} is no {kind.__name__}: decorate it with @{kind.__name__.lower()}")
+                raise TypeError(f"{item!r} is not a {_kind(kind)}: decorate it with @{_kind(kind)}")
             if item.id in self.by_id or item.slug in self.by_slug:
-                raise ValueError(f"{item.slug} is there twice")
+                raise ValueError(f"two {_kind(kind)}s have the slug {item.slug!r} or the ID {item.id!r}")
             self.by_id[item.id] = self.by_slug[item.slug] = item

@@ -84,7 +84,9 @@ def parameter(slug: str, annotation: Any, default: Any = None, description: str 
     does not fit.
     """
     if not SLUG.fullmatch(slug):
-        raise ValueError(f"{slug!r} is no slug: up to 50 lower-case letters, digits and underscores, a letter first")
+        raise ValueError(
+            f"{slug!r} is not a slug: use up to 50 lower-case letters, digits and underscores, a letter first"
+        )
     field, hint = _unpack(annotation)
     hint, optional = _strip_none(hint)
     made = _shape(hint, slug)

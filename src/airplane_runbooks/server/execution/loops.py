@@ -6,15 +6,26 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from ..logs import describe
 from .threads import Ended
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 _EXITS = (SystemExit, KeyboardInterrupt)  # end an event loop, whichever of its tasks raises them
 _PATIENCE = 0.05  # seconds between two cancellations of a task that does not let go
+
+
+def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, without an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]  # T
+    raise AssertionError("it was suspended")
 
 
 async def ended(awaitable: Awaitable[Any]) -> Ended:

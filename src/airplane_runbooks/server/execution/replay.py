@@ -12,15 +12,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from ...models import Parameter, Reviewers, RunStatus
-from ..authoring.calls import Call
+from ...models import Parameter, RunStatus
+from ..authoring.calls import StepCall
+from ..authoring.errors import PromptCancelled, PromptExpired, StepFailed
 from ..authoring.fields import shape
+from ..authoring.questions import Question
 from ..logs import original
 from ..observers.tracing import Tracing
 from ..secrets.masking import Secrets
@@ -49,10 +50,7 @@ from .signals import (
     EngineTrouble,
     Halt,
     Interrupted,
-    PromptCancelled,
-    PromptExpired,
     ReplayMismatch,
-    StepFailed,
     Stopped,
     Suspended,
 )
@@ -85,17 +83,6 @@ class Branch:
         self.position += 1
         self.enter()
         return ".".join(map(str, (*self.path, self.position)))
-
-
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prompt asks, of whom, and until when."""
-
-    description: str
-    parameters: tuple[Parameter, ...]
-    reviewers: Reviewers
-    confirm_text: str
-    cancel_text: str
-    expires_in: timedelta | None
 
 
 class Journal:
@@ -177,7 +164,7 @@ class Journal:
             self._opened[place] += 1
             return Branch(self, (*place, self._opened[place]), owner)
 
-    def step(self, branch: Branch, call: Call) -> Run:
+    def step(self, branch: Branch, call: StepCall) -> Run:
         """Return the run of the branch's next step, recorded or new. Raises Halt."""
         name = self.secrets.mask(call.name)
         arguments = {self.secrets.mask(argument): value for argument, value in call.arguments.items()}

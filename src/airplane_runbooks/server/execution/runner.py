@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any
 
 from ...models import RunStatus
-from ..authoring.contexts import AsyncContext, Context, run_at_once
+from ..authoring.contexts import AsyncContext, Context
 from ..authoring.decorators import Registry, Runbook, Task
+from ..authoring.errors import PromptCancelled
 from ..errors import Invalid
 from ..logs import describe
 from ..observers.tracing import Tracing
@@ -31,19 +32,20 @@ from ..storage.records import (
     Suspect,
 )
 from . import loops
+from .async_runtime import AsyncioRuntime
 from .executions import Execution, Executions, cancelled
 from .guard import apart, guarded, insist
-from .loops import cancel, ended
+from .loops import cancel, ended, run_blocking
 from .replay import Journal
 from .signals import (
     EngineTrouble,
     Halt,
     Interrupted,
-    PromptCancelled,
     ReplayMismatch,
     Stopped,
 )
 from .suspicion import Trials
+from .sync_runtime import SyncRuntime
 from .threads import Ended, Workers
 
 logger = logging.getLogger(__name__)
@@ -270,48 +272,48 @@ class Runner:
         if runbook.is_async:
             return self._go_along(_runner(journal), journal, runbook, arguments)
         journal.start(threading.get_ident())
-        return runbook.function(Context(journal, self._stopping), **arguments)
+        return runbook.function(Context(SyncRuntime(journal, self._stopping)), **arguments)
 
     def _go_along(
         self, runner: asyncio.Runner, journal: Journal, runbook: Runbook[..., Any], arguments: dict[str, Any]
     ) -> Any:
-        loop, context = runner.get_loop(), AsyncContext(journal, self._stopping)
+        loop, runtime = runner.get_loop(), AsyncioRuntime(journal, self._stopping)
 
         def interrupt() -> None:
             with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(context.interrupt)
+                loop.call_soon_threadsafe(runtime.interrupt)
 
         journal.execution.when_interrupted(interrupt)
 
         async def rest() -> None:
             journal.end(quiet=False)
-            await context.finish_steps()
+            await runtime.finish_steps()
 
         try:
-            return loops.run(runner, self._along(journal, context, runbook, arguments), rest).result()
+            return loops.run(runner, self._along(journal, runtime, runbook, arguments), rest).result()
         finally:
-            if context.given_up:  # nobody waits for those that would not let themselves be cancelled
+            if runtime.given_up:  # nobody waits for those that would not let themselves be cancelled
                 loop.set_exception_handler(_ignore)
                 loop.close()
             else:
                 loops.close(runner)
 
     async def _along(
-        self, journal: Journal, context: AsyncContext, runbook: Runbook[..., Any], arguments: dict[str, Any]
+        self, journal: Journal, runtime: AsyncioRuntime, runbook: Runbook[..., Any], arguments: dict[str, Any]
     ) -> Ended:
         """Go along a coroutine function until it ends, or until it must or can get no further."""
 
         async def main() -> Any:
             journal.start(asyncio.current_task())
-            return await runbook.function(context, **arguments)
+            return await runbook.function(AsyncContext(runtime), **arguments)
 
         task = asyncio.create_task(ended(main()))
-        quiet = asyncio.create_task(context.until_quiet())
+        quiet = asyncio.create_task(runtime.until_quiet())
         await asyncio.wait({task, quiet}, return_when=asyncio.FIRST_COMPLETED)
         quiet.cancel()
         journal.end(quiet=not task.done())
         await cancel(task)
-        await context.finish_steps()
+        await runtime.finish_steps()
         return task.result()
 
     def _finish(self, run: Run, outcome: Outcome) -> None:
@@ -319,7 +321,7 @@ class Runner:
             return self._stopping.wait(seconds)
 
         if (
-            run_at_once(insist(partial(self._store.finish, run.id, outcome, run.fencing_token), wait))
+            run_blocking(insist(partial(self._store.finish, run.id, outcome, run.fencing_token), wait))
             and not cancelled()
         ):
             self._tracing.ended(run, outcome)

@@ -1,4 +1,4 @@
-"""Time limits, as authors set them: none is there that nobody has set."""
+"""Attempts within their timeouts, on threads and in tasks."""
 
 from __future__ import annotations
 
@@ -23,23 +23,6 @@ class Timeout(Exception):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"it did not return within {seconds:g} seconds")
-
-
-class HasTimeout:
-    """Something that is given so many seconds of execution, or any number (None)."""
-
-    timeout: float | None = None
-
-
-def checked(timeout: float | None) -> float | None:
-    """Return a time limit in seconds. Raises TypeError for what is no number, ValueError for a bad one."""
-    if timeout is None:
-        return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise TypeError(f"timeout= is a number of seconds, not {type(timeout).__name__}")
-    if not 0 < timeout <= threading.TIMEOUT_MAX:
-        raise ValueError("timeout= is a positive number of seconds, or None for no limit")
-    return float(timeout)
 
 
 def is_over() -> bool:
