@@ -1,4 +1,4 @@
-"""The digest of a runbook's code, and the sessions that fit it. The suite runs this on every version of Python."""
+"""Digests of a runbook's code, and the sessions that can continue with it. Every version of Python runs this."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def book(tmp_path, body, version=None):
 
 
 def before(text):
-    """Digest a function as this package did before, with the words of the Python that runs this."""
+    """Digest a function as earlier versions of this package did, with this Python's `ast.dump`."""
     (tree,) = ast.parse(text).body
     text = ast.dump(tree.args) + "".join(map(ast.dump, tree.body[1:]))
     return blake2b(text.encode(errors="replace"), digest_size=8).hexdigest()
@@ -56,13 +56,13 @@ def test_the_digest_is_the_same_on_every_version_of_python(written):
     assert written.digest == DIGEST
 
 
-def test_what_earlier_versions_recorded_is_known_on_whichever_python_they_ran(written):
+def test_digests_of_earlier_versions_are_recognised(written):
     assert before(WRITTEN.read_text()) in written.older
     assert written.older >= set(DIGESTS_BEFORE.values())
     assert DIGESTS_BEFORE.get(sys.version_info[:2]) in {before(WRITTEN.read_text()), None}
     for source in written.older:
-        assert written.fits(source)
-        assert written.is_that_of(source)
+        assert written.can_continue(source)
+        assert written.is_same_as(source)
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_what_earlier_versions_recorded_is_known_on_whichever_python_they_ran(wr
         ("del a", "a"),
     ],
 )
-def test_an_edit_is_seen(tmp_path, here, there):
+def test_an_edit_changes_the_digest_of_code(tmp_path, here, there):
     one, other = (book(tmp_path, f" {text}") for text in (here, there))
     assert one.digest != other.digest
-    assert not other.fits(one.source)
+    assert not other.can_continue(one.source)
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_an_edit_is_seen(tmp_path, here, there):
         ("'''Doc.'''\n a(b)", "a(\n b,\n )"),
     ],
 )
-def test_another_way_to_write_the_same_is_none(tmp_path, here, there):
+def test_another_spelling_of_the_same_code_keeps_the_digest(tmp_path, here, there):
     one, other = (book(tmp_path, f" {text}") for text in (here, there))
     assert one.digest == other.digest
-    assert other.fits(one.source)
+    assert other.can_continue(one.source)
 
 
-def test_code_without_a_source_has_one_digest_on_every_version_as_well(tmp_path):
+def test_code_without_source_has_one_digest_on_every_python(tmp_path):
     names = {}
     exec(compile(UNREADABLE, "<nowhere>", "exec", dont_inherit=True), names)
     code = Code.of(names["made"], None)
@@ -121,29 +121,29 @@ def test_code_without_a_source_has_one_digest_on_every_version_as_well(tmp_path)
     assert Code.of(names["made"], None).digest != code.digest
 
 
-def test_a_version_stands_for_the_code(tmp_path):
+def test_a_version_takes_precedence_over_the_code(tmp_path):
     first, edited = book(tmp_path, " a", "1"), book(tmp_path, " b", "1")
-    assert edited.fits(first.source)
-    assert not edited.is_that_of(first.source)
-    assert not book(tmp_path, " a", "2").fits(first.source)
-    assert book(tmp_path, " a", "2").is_that_of(first.source)
+    assert edited.can_continue(first.source)
+    assert not edited.is_same_as(first.source)
+    assert not book(tmp_path, " a", "2").can_continue(first.source)
+    assert book(tmp_path, " a", "2").is_same_as(first.source)
 
 
-def test_a_version_that_is_new_lets_sessions_without_one_go_on(tmp_path):
-    assert book(tmp_path, " b", "1").fits(book(tmp_path, " a").source)
-    assert not book(tmp_path, " b").fits(book(tmp_path, " a", "1").source)
-    assert book(tmp_path, " a").fits(book(tmp_path, " a", "1").source)
+def test_a_new_version_continues_sessions_without_a_version(tmp_path):
+    assert book(tmp_path, " b", "1").can_continue(book(tmp_path, " a").source)
+    assert not book(tmp_path, " b").can_continue(book(tmp_path, " a", "1").source)
+    assert book(tmp_path, " a").can_continue(book(tmp_path, " a", "1").source)
 
 
-def test_a_version_that_was_recorded_earlier_is_known(tmp_path):
+def test_a_version_recorded_by_an_earlier_release_is_recognised(tmp_path):
     recorded = blake2b(b"version 1", digest_size=8).hexdigest()
-    assert book(tmp_path, " a", "1").fits(recorded)
-    assert not book(tmp_path, " a", "1").is_that_of(recorded)
-    assert not book(tmp_path, " a", "2").fits(recorded)
-    assert not book(tmp_path, " a").fits(recorded)
-    assert book(tmp_path, " a").fits("")
+    assert book(tmp_path, " a", "1").can_continue(recorded)
+    assert not book(tmp_path, " a", "1").is_same_as(recorded)
+    assert not book(tmp_path, " a", "2").can_continue(recorded)
+    assert not book(tmp_path, " a").can_continue(recorded)
+    assert book(tmp_path, " a").can_continue("")
 
 
-def test_a_version_is_short(tmp_path):
-    with pytest.raises(ValueError, match="version= has at most 200 characters"):
+def test_a_version_has_at_most_200_characters(tmp_path):
+    with pytest.raises(ValueError, match="version= must be at most 200 characters"):
         book(tmp_path, " a", "1" * 201)

@@ -25,14 +25,14 @@ def test_a_decorated_function_is_still_a_function():
     assert [one.slug for one in refund.parameters] == ["customer", "limit"]
 
 
-def test_what_the_function_does_not_say_the_decorator_does():
+def test_the_decorator_gives_names_that_the_function_does_not():
     made = runbook(slug="pay_back", name="Pay back", id="rbk1")(lambda context: None)
     assert (made.slug, made.name, made.id, made.description) == ("pay_back", "Pay back", "rbk1", "")
     assert isinstance(made, Runbook)
     assert task(slug="a_b")(lambda: None).name == "A b"
 
 
-def test_ids_are_the_same_on_every_start():
+def test_ids_of_runbooks_are_the_same_on_every_start():
     assert runbook(slug="a")(lambda context: None).id == runbook(slug="a")(lambda context: None).id
     assert runbook(slug="a")(lambda context: None).id != runbook(slug="b")(lambda context: None).id
 
@@ -83,7 +83,7 @@ def test_none_in_a_union_makes_a_parameter_optional(annotation):
     assert (made.type, made.constraints.optional) == (ParameterType.INTEGER, True)
 
 
-def test_a_field_says_the_rest():
+def test_a_field_adds_labels_options_and_defaults():
     made = parameter("size_of_it", Field(str, name="Size", description="How big", default="m", options=["s", "m"]))
     assert (made.name, made.desc, made.default) == ("Size", "How big", "m")
     assert made.constraints.options == [{"label": "s", "value": "s"}, {"label": "m", "value": "m"}]
@@ -97,7 +97,7 @@ def test_a_field_says_the_rest():
     "annotation",
     [bytes, object, int | str, list[bytes], dict[int, str], Literal[1, "a"], set[int], tuple[int], None, 1, Context],
 )
-def test_other_annotations_are_refused(annotation):
+def test_annotations_of_other_types_are_refused(annotation):
     with pytest.raises(TypeError):
         parameter("p", annotation)
 
@@ -119,7 +119,7 @@ def test_a_field_that_contradicts_itself_is_refused(field):
         parameter("p", field)
 
 
-def test_a_field_is_for_one_type_and_not_for_containers_of_containers():
+def test_a_field_is_neither_nested_nor_for_nested_containers():
     for inner in (Field(str, regex="a"), Annotated[str, "words"]):
         with pytest.raises(TypeError, match="another one"):
             parameter("p", Field(inner))
@@ -128,7 +128,7 @@ def test_a_field_is_for_one_type_and_not_for_containers_of_containers():
 
 
 @pytest.mark.parametrize("slug", ["", "1a", "A", "a-b", "a" * 51, "ä", "_a"])
-def test_slugs_follow_the_rule(slug):
+def test_a_slug_that_breaks_the_rule_is_refused(slug):
     with pytest.raises(ValueError, match="is not a slug"):
         runbook(slug=slug)(lambda context: None)
     with pytest.raises(ValueError, match="is not a slug"):
@@ -174,7 +174,7 @@ def test_signatures_without_a_schema_are_refused(function):
 
 
 @pytest.mark.parametrize("text", ["It's no Python", "x = 1", "def other(): ..."])
-def test_a_runbook_whose_file_holds_something_else_is_known_by_its_code(tmp_path, text):
+def test_a_runbook_whose_file_has_changed_is_known_by_its_code(tmp_path, text):
     page = tmp_path / "page.md"
     page.write_text(f"{text}\n" * 9)
 

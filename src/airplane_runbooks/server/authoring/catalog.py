@@ -1,4 +1,4 @@
-"""The code that a server has, as it knows it and as it tells other servers."""
+"""The code of the runbooks and tasks that a server has, and its announcement to other servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .decorators import Runbook, Task
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A runbook or a task with its code."""
+    """A runbook or task, with its code."""
 
     kind: RunKind
     id: str
@@ -27,7 +27,7 @@ class Catalog:
 
     @classmethod
     def of(cls, runbooks: Iterable[Runbook[..., object]], tasks: Iterable[Task[..., object]]) -> Catalog:
-        """Return the catalog of what is served."""
+        """Return the catalog of these runbooks and tasks."""
         return cls(
             [
                 *(Entry(RunKind.RUNBOOK, runbook.id, runbook.code) for runbook in runbooks),
@@ -37,19 +37,19 @@ class Catalog:
 
     @classmethod
     def read(cls, announced: bytes) -> Catalog:
-        """Read what another server has announced."""
+        """Read the announcement of another server."""
         return cls(msgspec.json.decode(announced, type=list[Entry]))
 
     def announcement(self) -> bytes:
-        """Write it for other servers."""
+        """Return the catalog as JSON, for other servers."""
         return msgspec.json.encode(list(self._entries.values()))
 
     def code(self, kind: RunKind, task_id: str) -> Code | None:
-        """Return the code of what is served, None if it is not."""
+        """Return the code of a runbook or task; None if this server does not have it."""
         entry = self._entries.get((kind, task_id))
         return None if entry is None else entry.code
 
     def has(self, kind: RunKind, task_id: str, source: str) -> bool:
-        """Whether a session or task that has begun with this code can go on here."""
+        """Tell whether this server has the code to continue a session or task that recorded `source`."""
         code = self.code(kind, task_id)
-        return code is not None and code.fits(source)
+        return code is not None and code.can_continue(source)

@@ -1,8 +1,8 @@
-"""Digests of code, the same on every version of Python, and whether a session fits the code that there is.
+"""Digests of code, which decide whether a session can continue with the code at hand.
 
-What is digested is the syntax tree, without comments, docstring and decorators. `ast.dump` says the same tree in other
-words from one version of Python to the next, so the words are ours. Its own, of Python 3.11 to 3.13, are what earlier
-versions of this package have digested; sessions of theirs are known by them.
+The digest covers the syntax tree without comments, docstring and decorators. It is the same on every version of
+Python: the output of `ast.dump` differs between versions, so the tree is written in a form of our own. Earlier
+versions of this package digested the output of `ast.dump` of Python 3.11 to 3.13; their sessions are recognised by it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-_CODE = "code "  # before a digest, tells it from those of earlier versions of this package
+_CODE = "code "  # before a digest; the digests of earlier versions of this package have no prefix
 _VERSION = " version "
 _LONGEST_VERSION = 200  # characters; it is part of an index
 
@@ -30,9 +30,9 @@ class Code(msgspec.Struct, frozen=True):
     """The code of one runbook.
 
     Attributes:
-        digest: Digest of what its author wrote.
-        version: What its author says instead, if anything.
-        older: What earlier versions of this package may have recorded for the same code.
+        digest: Digest of the source.
+        version: Version given by the author, which takes precedence over the digest.
+        older: Digests that earlier versions of this package may have recorded for the same code.
     """
 
     digest: str
@@ -41,26 +41,27 @@ class Code(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, function: Callable[..., Any], version: str | None) -> Code:
-        """Digest a function. Raises ValueError for a version that is too long."""
+        """Digest a function. Raises ValueError if the version is too long."""
         if version is not None and len(version) > _LONGEST_VERSION:
-            raise ValueError(f"version= has at most {_LONGEST_VERSION} characters")
+            raise ValueError(f"version= must be at most {_LONGEST_VERSION} characters long")
         if (tree := _definition(function)) is not None:
-            texts = {"".join(_texts(tree, dump.words)) for dump in _DUMPS}
-            return cls(_digest("".join(_texts(tree, _words))), version, frozenset(map(_digest, texts)))
+            older = {_written(tree, dump.write) for dump in _DUMPS}
+            return cls(_digest(_written(tree, _write)), version, frozenset(map(_digest, older)))
         code = function.__code__
         text = repr((code.co_names, code.co_varnames, [one for one in code.co_consts if isinstance(one, str | int)]))
-        return cls(_digest(ascii([sorted(one) for one in _vocabulary(code)])), version, frozenset({_digest(text)}))
+        names, constants = _names_and_constants(code)
+        return cls(_digest(ascii([sorted(names), sorted(constants)])), version, frozenset({_digest(text)}))
 
     @property
     def source(self) -> str:
-        """The digest that is recorded with a session."""
+        """Text that is recorded with a session: the digest, and the version if there is one."""
         return _CODE + self.digest + ("" if self.version is None else _VERSION + self.version)
 
-    def fits(self, source: str) -> bool:
-        """Whether a session goes on with this code that was started with what is recorded as `source`.
+    def can_continue(self, source: str) -> bool:
+        """Tell whether a session that recorded `source` can continue with this code.
 
-        So it does with the same code or version. It also does if it was started without a version, and there is one
-        now: whether an edit fits is its author's to judge then.
+        It can with the same code or the same version. It also can if it was started without a version and there is
+        one now: by giving a version, the author decides which edits are compatible.
         """
         if not source or source in self.older:
             return True
@@ -71,8 +72,8 @@ class Code(msgspec.Struct, frozen=True):
             return source == _digest(f"version {self.version}")
         return not has_version or version == self.version
 
-    def is_that_of(self, source: str) -> bool:
-        """Whether it is, to the letter, what is recorded as `source`."""
+    def is_same_as(self, source: str) -> bool:
+        """Tell whether `source` records exactly this code, whatever its version."""
         return source in self.older or source.removeprefix(_CODE).partition(_VERSION)[0] == self.digest
 
 
@@ -81,7 +82,7 @@ def _digest(text: str) -> str:
 
 
 def _definition(function: Callable[..., Any]) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    """Find a function's source; None if it was written at a prompt, made by code, or its file has changed since."""
+    """Return the syntax tree of a function; None if it has no file, or if its file has changed since the import."""
     try:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     except (OSError, SyntaxError, tokenize.TokenError, TypeError, ValueError):
@@ -91,14 +92,13 @@ def _definition(function: Callable[..., Any]) -> ast.FunctionDef | ast.AsyncFunc
     return None
 
 
-def _texts(tree: ast.FunctionDef | ast.AsyncFunctionDef, words: Callable[[object], str]) -> Iterator[str]:
+def _written(tree: ast.FunctionDef | ast.AsyncFunctionDef, write: Callable[[object], str]) -> str:
     body = tree.body[ast.get_docstring(tree, clean=False) is not None :]
-    yield words(tree.args)
-    yield from map(words, body)
+    return "".join(map(write, [tree.args, *body]))
 
 
-def _words(item: object) -> str:
-    """Write a part of a syntax tree: what is there and has a meaning, field by field."""
+def _write(item: object) -> str:
+    """Write a part of a syntax tree: its fields that are set and have a meaning."""
     match item:
         case ast.Constant(value=value):
             return (
@@ -108,20 +108,20 @@ def _words(item: object) -> str:
             return f"JoinedStr({', '.join(_pieces(values))})"
         case ast.AST():
             fields = ((name, getattr(item, name, None)) for name in item._fields if name not in _IGNORED)
-            said = [f"{name}={_words(value)}" for name, value in fields if value is not None and value != []]
-            return f"{type(item).__name__}({', '.join(said)})"
+            parts = [f"{name}={_write(value)}" for name, value in fields if value is not None and value != []]
+            return f"{type(item).__name__}({', '.join(parts)})"
         case list():
-            return f"[{', '.join(map(_words, item))}]"
+            return f"[{', '.join(map(_write, item))}]"
         case _:
             return _scalar(item)
 
 
 def _scalar(value: object) -> str:
-    return f"{type(value).__name__} {value!a}"  # `repr` writes characters as they are that it has come to know
+    return f"{type(value).__name__} {value!a}"  # ASCII: what `repr` escapes depends on the version of Unicode
 
 
 def _pieces(values: list[ast.expr]) -> Iterator[str]:
-    """Write what an f-string is made of. Versions differ in where they part its texts, and in empty ones."""
+    """Write the parts of an f-string. Versions of Python split its texts differently, and differ in empty ones."""
     text = ""
     for value in values:
         if isinstance(value, ast.Constant) and isinstance(value.value, str):
@@ -130,25 +130,25 @@ def _pieces(values: list[ast.expr]) -> Iterator[str]:
         if text:
             yield _scalar(text)
         text = ""
-        yield _words(value)
+        yield _write(value)
     if text:
         yield _scalar(text)
 
 
 class _Dump(NamedTuple):
-    """The output of `ast.dump` in one version of Python, and what that version's parser leaves in the tree."""
+    """Output of `ast.dump` in one version of Python, for the tree that its parser makes."""
 
     type_parameters: bool = True
     empty: bool = True
     blank_ends: bool = False  # an empty text at the end of a format in an f-string
 
-    def words(self, item: object) -> str:
+    def write(self, item: object) -> str:
         if isinstance(item, list):
-            return f"[{', '.join(map(self.words, item))}]"
+            return f"[{', '.join(map(self.write, item))}]"
         if not isinstance(item, ast.AST):
             return repr(item)
-        said = [f"{name}={self.words(value)}" for name, value in self._fields_of(item)]
-        return f"{type(item).__name__}({', '.join(said)})"
+        parts = [f"{name}={self.write(value)}" for name, value in self._fields_of(item)]
+        return f"{type(item).__name__}({', '.join(parts)})"
 
     def _fields_of(self, node: ast.AST) -> Iterator[tuple[str, object]]:
         values = {name: getattr(node, name) for name in node._fields if hasattr(node, name)}
@@ -179,16 +179,16 @@ _DUMPS = (
 )
 
 
-def _vocabulary(code: CodeType) -> tuple[set[str], set[str]]:
-    """Return the names and the constants in compiled code, where there is no source.
+def _names_and_constants(code: CodeType) -> tuple[set[str], set[str]]:
+    """Return the names and constants of compiled code that has no source.
 
-    Sets, because versions of Python differ in what they make a function of its own, and so in the order.
+    They are sets, because versions of Python differ in which parts become functions of their own, and so in the order.
     """
     names = {*code.co_names, *code.co_varnames, *code.co_cellvars, *code.co_freevars} - {".0"}
     constants = {_scalar(one) for one in code.co_consts if isinstance(one, str | int | float)}
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
-            more_names, more_constants = _vocabulary(inner)
+            more_names, more_constants = _names_and_constants(inner)
             names |= more_names
             constants |= more_constants
     return names, constants

@@ -46,7 +46,7 @@ class Holding:
         others: Sequence[Catalog] | None = None
         for kin in self._holds.unfinished():
             code = self._catalog.code(kin.kind, kin.task_id)
-            if code is not None and code.fits(kin.source):
+            if code is not None and code.can_continue(kin.source):
                 self._told.discard((kin.kind, kin.task_id, kin.source))
                 if kin.held:
                     self._holds.let_go(kin, code.digest)
@@ -95,4 +95,4 @@ def _have(catalogs: Sequence[Catalog], item: Kin | Run) -> bool:
 def _can(catalog: Catalog, run: Run) -> bool:
     """Whether a server can begin what is due: what has not begun yet fits any code."""
     code = catalog.code(run.kind, run.task_id)
-    return code is not None and (run.fencing_token == 0 or code.fits(run.source))
+    return code is not None and (run.fencing_token == 0 or code.can_continue(run.source))

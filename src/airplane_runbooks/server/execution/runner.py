@@ -227,7 +227,7 @@ class Runner:
 
     def _segment(self, journal: Journal, runbook: Runbook[..., Any], values: dict[str, Any]) -> bool:
         run = journal.root
-        if journal.has_history and not runbook.code.fits(run.source):
+        if journal.has_history and not runbook.code.can_continue(run.source):
             self._put_back(self._store, run)
             return False
         outcome = _outcome(journal, lambda: self._call(journal, runbook, values))
@@ -255,7 +255,7 @@ class Runner:
     def _differ(self, journal: Journal, runbook: Runbook[..., Any], mismatch: Halt) -> bool:
         """Fail a session that does not repeat what it did, unless other code did it: then another may yet go on."""
         run, failure = journal.root, journal.failure(mismatch)
-        if runbook.code.is_that_of(run.source):
+        if runbook.code.is_same_as(run.source):
             self._finish(run, Outcome.failed(failure))
         else:
             self._store.hold(run.id, run.fencing_token, other_way(runbook.code.digest, failure.message))
