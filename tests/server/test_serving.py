@@ -113,7 +113,7 @@ def test_a_server_that_closes_lets_the_running_step_end_and_starts_no_other():
     assert ENTERED.wait(10)
     closing = threading.Thread(target=server.close)
     closing.start()
-    eventually(server._backend._runner._stopping.is_set)
+    eventually(server._lifecycle._runner._stopping.is_set)
     assert closing.is_alive()
     LEAVE.set()
     closing.join()
@@ -160,7 +160,7 @@ def test_an_address_in_use_is_an_error_where_it_is_asked_for():
         other = RunbookServer([], port=port)
         with pytest.raises(OSError, match="in use"):
             other.start()
-        assert other._backend.stopping
+        assert other._lifecycle.stopping
 
 
 def test_another_thread_may_wait_for_the_end():

@@ -15,7 +15,7 @@ from tests.support.servers import PATIENCE
 
 def disguise(monkeypatch, server, **changes):
     """Let the store of a server show sessions (`session`) and prompts (`prompt`) otherwise than they are."""
-    store = server._backend.store
+    store = server._lifecycle.services.store
     for name, change in changes.items():
         one, several = getattr(store, name), getattr(store, f"{name}s")
         monkeypatch.setattr(store, name, lambda record_id, one=one, change=change: change(one(record_id)))

@@ -19,7 +19,7 @@ from airplane_runbooks.server.storage.idempotency import (
     LEASE,
     LIFETIME,
     Claim,
-    Reply,
+    StoredReply,
     busy,
     other_request,
 )
@@ -427,7 +427,7 @@ class _Entry(msgspec.Struct):
     seed: str
     since: float
     leased: float
-    reply: Reply | None = None
+    reply: StoredReply | None = None
 
 
 class MemoryKeys:
@@ -459,7 +459,7 @@ class MemoryKeys:
                 entry.leased = moment
             return Claim(entry.seed, entry.reply)
 
-    def settle(self, key: str, reply: Reply | None) -> None:
+    def settle(self, key: str, reply: StoredReply | None) -> None:
         """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
         with self._lock:
             if reply is not None:

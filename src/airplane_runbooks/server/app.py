@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from starlette.applications import Starlette
@@ -23,10 +24,13 @@ from .authoring.decorators import Registry, Runbook, Task
 from .engine.interface import Engine
 from .engine.local import LocalEngine
 from .errors import ApiError
+from .execution.runner import Runner
 from .observers.tracing import Tracing
 from .secrets.key_file import find_vault
-from .service.backend import Backend
+from .service import prompts
 from .service.identity import Users
+from .service.lifecycle import Lifecycle
+from .service.services import Services
 from .settings import Options, Settings
 from .web.api.command_line import COMMAND_LINE
 from .web.api.endpoint import (
@@ -85,7 +89,7 @@ def create_app(
     else:
         users.refuse_weak_keys("public_url says that others can reach the server")
     hosts = None if settings.allowed_hosts is None else allowed_host_names([*settings.allowed_hosts, *front.hosts])
-    return application(create_backend(runbooks, tasks, settings), users, settings, front, hosts)
+    return application(create_lifecycle(runbooks, tasks, settings), users, settings, front, hosts)
 
 
 def proxy_headers_of(settings: Settings) -> ProxyHeaders:
@@ -94,9 +98,9 @@ def proxy_headers_of(settings: Settings) -> ProxyHeaders:
     return ProxyHeaders(public, parse_proxies(settings.trusted_proxies))
 
 
-def create_backend(
+def create_lifecycle(
     runbooks: Iterable[Runbook[..., Any]], tasks: Iterable[Task[..., Any]], settings: Settings
-) -> Backend:
+) -> Lifecycle:
     """Return what is below the API: registries, database, store, engine. Raises as `create_app` does."""
     from .engine.holding import Holding
     from .engine.reconciler import Reconciler
@@ -123,23 +127,29 @@ def create_backend(
         catalog = Catalog.of(known[0].by_id.values(), known[1].by_id.values())
         engine = _engine(database, settings.workers, catalog)
         holding = Holding(Holds(database), engine, catalog)
-        return Backend(
-            *known,
+        runner = Runner(store, *known, tracing, vault=vault, workers=settings.workers, put_back=holding.put_back)
+        services = Services(
+            runbooks=known[0],
+            tasks=known[1],
+            environments=settings.environments,
             store=store,
             keys=keys,
             sign_outs=SqlSignOuts(database),
-            server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
             engine=engine,
-            reconciler=Reconciler(
-                store, engine, tracing, holding=holding, keep_ended=settings.keep_ended, keep_for=settings.keep_for
-            ),
-            holding=holding,
-            database=database,
-            tracing=tracing,
+            interrupt=runner.interrupt,
             vault=vault,
-            environments=settings.environments,
-            workers=settings.workers,
+            tracing=tracing,
+            server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
         )
+        reconciler = Reconciler(
+            store,
+            engine,
+            holding=holding,
+            expire=partial(prompts.expire, services),
+            keep_ended=settings.keep_ended,
+            keep_for=settings.keep_for,
+        )
+        return Lifecycle(services, runner=runner, reconciler=reconciler, database=database)
     except BaseException:
         database.close()
         raise
@@ -162,9 +172,9 @@ def _engine(database: Database, workers: int, catalog: Catalog) -> Engine:
 
 
 def application(
-    backend: Backend, users: Users, settings: Settings, front: ProxyHeaders, hosts: Collection[str] | None
+    lifecycle: Lifecycle, users: Users, settings: Settings, front: ProxyHeaders, hosts: Collection[str] | None
 ) -> Starlette:
-    """Return the ASGI application on top of a backend, which its lifespan opens and closes.
+    """Return the ASGI application on top of the services, whose lifecycle its lifespan opens and closes.
 
     `hosts` are the names that requests may mean, see `EdgeMiddleware`.
     """
@@ -173,21 +183,22 @@ def application(
     limits = settings.limits
     threads = RequestThreads(limits.max_calls)
     bodies = BodyReader(limits.max_calls, limits.body_timeout)
-    api = Api(backend, limits, threads, bodies)
+    api = Api(lifecycle, limits, threads, bodies)
     guesses = FailedLoginLimiter(by_address=front.knows_client_addresses)
+    context = PageContext(lifecycle.services, lifecycle.open, users, guesses)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        await asyncio.to_thread(backend.open)
+        await asyncio.to_thread(lifecycle.open)
         yield
-        await asyncio.to_thread(_close, threads, backend, settings.grace)
+        await asyncio.to_thread(_close, threads, lifecycle, settings.grace)
 
     app = Starlette(
         routes=[
-            *HealthProbes(backend, threads).routes,
+            *HealthProbes(lifecycle, threads).routes,
             Mount("/v0", app=_guarded(api, "/v0", {**OPERATIONS, **COMMAND_LINE}, users, guesses)),
             Mount("/ext/v0", app=_guarded(api, "/ext/v0", EXTENSIONS, users, guesses)),
-            *PageRoutes(PageContext(backend, users, guesses), limits, threads, bodies).routes,
+            *PageRoutes(context, limits, threads, bodies).routes,
         ],
         middleware=[Middleware(EdgeMiddleware, limits, front, hosts)],
         exception_handlers={ApiError: refuse, HTTPException: _refuse_route},
@@ -197,9 +208,9 @@ def application(
     return app
 
 
-def _close(threads: RequestThreads, backend: Backend, grace: float) -> None:
+def _close(threads: RequestThreads, lifecycle: Lifecycle, grace: float) -> None:
     threads.close()
-    backend.close(grace)
+    lifecycle.close(grace)
 
 
 def _guarded(

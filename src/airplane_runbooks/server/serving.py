@@ -19,7 +19,7 @@ from typing import Any, Self, Unpack
 
 import uvicorn
 
-from .app import application, create_backend, proxy_headers_of
+from .app import application, create_lifecycle, proxy_headers_of
 from .authoring.decorators import Runbook, Task
 from .service.identity import Users
 from .settings import FILE, Options, Settings
@@ -65,8 +65,8 @@ class RunbookServer:
         self._host = host
         self._port = port
         hosts = _allowed(host, front, settings.allowed_hosts)
-        self._backend = create_backend(runbooks, tasks, settings)
-        self._server = _Server(configure(application(self._backend, users, settings, front, hosts), settings.limits))
+        self._lifecycle = create_lifecycle(runbooks, tasks, settings)
+        self._server = _Server(configure(application(self._lifecycle, users, settings, front, hosts), settings.limits))
         self._thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
         self._ended = threading.Event()
@@ -94,12 +94,12 @@ class RunbookServer:
             listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
             self._listener = listener
             try:
-                self._backend.open()
+                self._lifecycle.open()
             except BaseException:
                 listener.close()
                 raise
         except BaseException:
-            self._backend.close(0)
+            self._lifecycle.close(0)
             raise
         self._port = listener.getsockname()[1]
         # no daemon: whoever starts a server closes it, and the interpreter waits for that
@@ -122,7 +122,7 @@ class RunbookServer:
         if self._forked:
             return
         self._server.should_exit = True
-        self._backend.stop()  # now, not only when the last call has been answered
+        self._lifecycle.stop()  # now, not only when the last call has been answered
         self.wait()
         if self._thread is not None:
             self._thread.join()

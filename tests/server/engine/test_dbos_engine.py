@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -16,18 +17,15 @@ from airplane_runbooks.server.engine import dbos as dbos_engine
 from airplane_runbooks.server.engine.dbos import DbosEngine, EngineInUse
 from airplane_runbooks.server.engine.reconciler import Reconciler
 from airplane_runbooks.server.errors import Closing
-from airplane_runbooks.server.observers.tracing import Tracing
+from airplane_runbooks.server.service import prompts
 from airplane_runbooks.server.storage.ids import new_id
 from airplane_runbooks.server.storage.records import Outcome, Run, RunKind
 from tests.support.engines import NothingHeld, Worker, wal_engine
+from tests.support.model_store import MemoryStore
 from tests.support.servers import eventually
+from tests.support.services import services_around
 
 pytestmark = pytest.mark.once
-
-try:
-    from tests.support.model_store import MemoryStore
-except ImportError:
-    from airplane_runbooks.server.memory import MemoryStore
 
 
 @pytest.fixture
@@ -364,7 +362,9 @@ def test_a_session_that_got_lost_between_store_and_engine_is_executed(opened):
         begun = store.begin(run_id, int(segment))
         return begun is None or not store.finish(run_id, Outcome.succeeded(b"1"), begun.fencing_token)
 
-    reconciler = Reconciler(store, opened(work), Tracing(), holding=NothingHeld(), keep_ended=10, keep_for=None)
+    engine = opened(work)
+    expire = partial(prompts.expire, services_around(store, engine))
+    reconciler = Reconciler(store, engine, holding=NothingHeld(), expire=expire, keep_ended=10, keep_for=None)
     reconciler.start()
     try:
         eventually(lambda: store.run(run.id).status is RunStatus.SUCCEEDED)

@@ -98,7 +98,7 @@ class TestAFileThat:
 def test_a_disk_that_is_full_is_told_and_forgotten_when_it_has_room_again(path, serving):
     server, api = serving(f"sqlite:///{path}")
     assert api.finishes("echo", {"text": "before"}) == "before"
-    engine = server._backend.store.database.sqlalchemy_engine
+    engine = server._lifecycle.services.store.database.sqlalchemy_engine
     full = []
 
     def limit(connection, *_):
@@ -116,7 +116,7 @@ def test_a_disk_that_is_full_is_told_and_forgotten_when_it_has_room_again(path, 
 @pytest.mark.once
 def test_a_file_that_must_not_be_written_any_more_is_told(path, serving):
     server, api = serving(f"sqlite:///{path}")
-    engine = server._backend.store.database.sqlalchemy_engine
+    engine = server._lifecycle.services.store.database.sqlalchemy_engine
 
     def forbid(connection, *_):
         connection.execute("PRAGMA query_only = ON")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.engine.local import LocalEngine
 from airplane_runbooks.server.engine.reconciler import Reconciler, jobs
 from airplane_runbooks.server.errors import Closing
-from airplane_runbooks.server.observers.tracing import Tracing
+from airplane_runbooks.server.service import prompts
 from airplane_runbooks.server.storage.ids import new_id, now
 from airplane_runbooks.server.storage.records import (
     Outcome,
@@ -20,12 +21,9 @@ from airplane_runbooks.server.storage.records import (
     Session,
 )
 from tests.support.engines import NothingHeld
+from tests.support.model_store import MemoryStore
 from tests.support.servers import eventually
-
-try:
-    from tests.support.model_store import MemoryStore
-except ImportError:
-    from airplane_runbooks.server.memory import MemoryStore
+from tests.support.services import services_around
 
 
 class Engine:
@@ -61,7 +59,8 @@ def reconciler(store, engine):
 
     def make(store=store, engine=engine, keep_ended=100, keep_for=None, interval=0.01):
         bounds = {"keep_ended": keep_ended, "keep_for": keep_for}
-        made.append(Reconciler(store, engine, Tracing(), holding=NothingHeld(), **bounds, interval=interval))
+        expire = partial(prompts.expire, services_around(store, engine))
+        made.append(Reconciler(store, engine, holding=NothingHeld(), expire=expire, **bounds, interval=interval))
         return made[-1]
 
     yield make

@@ -158,7 +158,7 @@ def test_a_session_that_has_not_begun_takes_whatever_code_there_is(url, compiled
     server = RunbookServer([book], database=url, api_key=KEY)
     with server:
         client = Client(server)
-        server._backend._engine.start = lambda job_id: None  # as if the server died before it got round to it
+        server._lifecycle.services.engine.start = lambda job_id: None  # as if the server died before it got round to it
         session_id = client.execute("book")
         client.close()
     with serving(url, compiled(["return 'new'"])) as api:
@@ -173,7 +173,7 @@ def test_a_task_that_is_not_served_any_more_waits_until_it_is(url, compiled):
     server = RunbookServer([], [task(lookup)], database=url, api_key=KEY)
     with server:
         client = Client(server)
-        server._backend._engine.start = lambda job_id: None
+        server._lifecycle.services.engine.start = lambda job_id: None
         run_id = client.post("/tasks/execute", {"slug": "lookup"}).json["runID"]
         client.close()
     with serving(url, compiled(OLD)) as api:

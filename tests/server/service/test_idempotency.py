@@ -18,7 +18,7 @@ from airplane_runbooks.server.storage.idempotency import (
     LEASE,
     LIFETIME,
     Claim,
-    Reply,
+    StoredReply,
 )
 from airplane_runbooks.server.storage.sql_idempotency import SqlKeys
 from airplane_runbooks.server.storage.tables import KEYS
@@ -229,9 +229,9 @@ class TestKeys:
         keys = make_keys(lambda: now[0])
         first = keys.claim("k", b"a")
         assert first.reply is None
-        keys.settle("k", Reply(200, b"first"))
+        keys.settle("k", StoredReply(200, b"first"))
         now[0] = LIFETIME - 1
-        assert keys.claim("k", b"a") == Claim(first.seed, Reply(200, b"first"))
+        assert keys.claim("k", b"a") == Claim(first.seed, StoredReply(200, b"first"))
         now[0] = LIFETIME
         later = keys.claim("k", b"b")
         assert later.reply is None
@@ -283,9 +283,9 @@ class TestKeys:
         keys.claim("k", b"a")
         now[0] = LEASE
         keys.claim("k", b"a")
-        keys.settle("k", Reply(200, b"second"))
+        keys.settle("k", StoredReply(200, b"second"))
         keys.settle("k", None)
-        assert keys.claim("k", b"a").reply == Reply(200, b"second")
+        assert keys.claim("k", b"a").reply == StoredReply(200, b"second")
 
     def test_of_many_who_claim_one_key_at_once_one_gets_it(self, make_keys):
         keys = make_keys(time.time)
@@ -319,15 +319,15 @@ class TestSqlKeys:
         seed = one.claim("k", b"a").seed
         with pytest.raises(KeyBusy):
             other.claim("k", b"a")
-        one.settle("k", Reply(201, b"\x00"))
-        assert other.claim("k", b"a") == Claim(seed, Reply(201, b"\x00"))
+        one.settle("k", StoredReply(201, b"\x00"))
+        assert other.claim("k", b"a") == Claim(seed, StoredReply(201, b"\x00"))
 
     def test_those_that_nobody_asks_for_any_more_are_cleaned_away(self, database):
         now = [1.0]
         keys = SqlKeys(database, lambda: now[0])
         for number in range(5):
             keys.claim(f"settled {number}", b"a")
-            keys.settle(f"settled {number}", Reply(200, b""))
+            keys.settle(f"settled {number}", StoredReply(200, b""))
             keys.claim(f"died {number}", b"a")
         now[0] = LIFETIME
         keys.claim("died 0", b"a")  # somebody has
@@ -349,7 +349,7 @@ class TestSqlKeys:
                 now[0] += seconds / calls
                 name = f"k{next(count)}"
                 keys.claim(name, b"a")
-                keys.settle(name, Reply(200, b""))
+                keys.settle(name, StoredReply(200, b""))
 
         claim(lifetime, 60)
         most = 0

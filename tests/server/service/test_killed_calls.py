@@ -12,21 +12,21 @@ from tests.support.servers import eventually
 from tests.support.supervised import supervised
 
 BOOKS = """
-    from airplane_runbooks.server import backend
+    from airplane_runbooks.server.service import sessions
 
     @runbook
     def counted(context: Context, number: int) -> int:
         return context.step(int, number, name="number")
 
-    execute = backend.Backend.execute_runbook
+    start = sessions.start
 
-    def slow(self, *args):
+    def slow(*args):
         if (FOLDER / "slow").exists():
             note("executing")
             time.sleep(60)
-        return execute(self, *args)
+        return start(*args)
 
-    backend.Backend.execute_runbook = slow
+    sessions.start = slow
     BOOKS = [counted]
 """
 

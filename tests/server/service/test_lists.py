@@ -61,7 +61,7 @@ def test_long_values_are_left_out_of_lists_and_shown_one_by_one(api):
 
 
 def test_they_are_not_even_read_from_the_database(api, server):
-    store = server._backend.store
+    store = server._lifecycle.services.store
     for run in [*store.runs(RunQuery()), *store.brief([run["id"] for run in api.get("/runs/list").json["runs"]])]:
         for held in (run.param_values, run.output, run.params, run.resources):
             assert len(held) <= LONGEST_LISTED

@@ -365,7 +365,7 @@ class TestReadiness:
     def test_a_server_is_ready_until_it_closes(self):
         with started() as (server, client):
             assert self.ready(client) == (200, "ready")
-            server._backend.stop()
+            server._lifecycle.stop()
             assert self.ready(client) == (503, "closing")
 
     def test_a_server_whose_store_fails_is_not_ready(self, monkeypatch):
@@ -373,7 +373,7 @@ class TestReadiness:
             raise ConnectionError
 
         with started() as (server, client):
-            monkeypatch.setattr(server._backend, "probe", fail)
+            monkeypatch.setattr(server._lifecycle, "probe", fail)
             assert self.ready(client) == (503, "store_unavailable")
             monkeypatch.undo()
             assert self.ready(client) == (200, "ready")
@@ -381,7 +381,7 @@ class TestReadiness:
     def test_a_good_answer_holds_for_a_second_however_often_it_is_asked_for(self, monkeypatch):
         asked = []
         with started() as (server, client):
-            monkeypatch.setattr(server._backend, "probe", lambda: asked.append(None))
+            monkeypatch.setattr(server._lifecycle, "probe", lambda: asked.append(None))
             moments = iter([0.0] * 4 + [health.FRESH] * 8)
             monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: next(moments)))
             assert [self.ready(client) for _ in range(5)] == [(200, "ready")] * 5
@@ -395,7 +395,7 @@ class TestReadiness:
             leave.wait(10)
 
         with started() as (server, client):
-            monkeypatch.setattr(server._backend, "probe", hang)
+            monkeypatch.setattr(server._lifecycle, "probe", hang)
             with ThreadPoolExecutor(20) as threads:
                 answers = {*threads.map(self.ready, [client] * 20)}
             assert answers == {(503, "store_unavailable")}

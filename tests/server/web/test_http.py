@@ -203,7 +203,7 @@ def test_calls_beyond_the_limit_are_put_off(monkeypatch):
 
     with RunbookServer([echo], limits=Limits(max_calls=2)) as server:
         api = Client(server)
-        monkeypatch.setattr(server._backend.store, "runs", stay)
+        monkeypatch.setattr(server._lifecycle.services.store, "runs", stay)
         waiting = [threading.Thread(target=api.get, args=("/runs/list",)) for _ in range(2)]
         for thread in waiting:
             thread.start()

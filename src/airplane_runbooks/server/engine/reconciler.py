@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 
 from ..errors import Conflict, Held, NotFound
 from ..logs import describe
-from ..observers.tracing import Tracing
 from ..storage.ids import now
 from ..storage.interface import Store
-from ..storage.records import Prompt, Run
+from ..storage.records import Run
 from .holding import Holding
 from .interface import Engine
 
@@ -34,17 +33,17 @@ class Reconciler:
         self,
         store: Store,
         engine: Engine,
-        tracing: Tracing,
         *,
         holding: Holding,
+        expire: Callable[[str], None],
         keep_ended: int,
         keep_for: timedelta | None,
         interval: float = 1.0,
     ) -> None:
         self._store = store
         self._engine = engine
-        self._tracing = tracing
         self._holding = holding
+        self._expire_prompt = expire
         self._keep_ended = keep_ended
         self._keep_for = keep_for
         self._interval = interval
@@ -95,20 +94,13 @@ class Reconciler:
     def _expire(self, moment: datetime) -> None:
         for prompt_id in self._store.overdue(moment, _BATCH):
             with suppress(Conflict, Held, NotFound):  # answered meanwhile, or expired or held by another server
-                go_on(self._store, self._engine, self._tracing, self._store.answer(prompt_id, None, None))
+                self._expire_prompt(prompt_id)
 
     def _drop(self, moment: datetime) -> None:
         before = None if self._keep_for is None else moment - self._keep_for
         for run in self._store.drop(self._keep_ended, before):
             for job_id in jobs(run):
                 self._engine.forget(job_id)
-
-
-def go_on(store: Store, engine: Engine, tracing: Tracing, prompt: Prompt) -> None:
-    """Let what has asked go on, now that its prompt has been answered, cancelled, or has expired."""
-    if root := store.run(prompt.root_id):
-        tracing.answered(root, prompt)
-        engine.wake(root.job_id)
 
 
 def jobs(run: Run) -> list[str]:

@@ -13,8 +13,8 @@ LIFETIME = 3600.0  # seconds from the first use of a key, as the API documents
 LEASE = 10.0  # seconds that a call is given; one that has not ended by then is taken for dead
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """An answer as it left the server."""
+class StoredReply(msgspec.Struct, frozen=True):
+    """Reply as it left the server, kept with its idempotency key."""
 
     status: int
     body: bytes
@@ -38,7 +38,7 @@ class Claim(msgspec.Struct, frozen=True):
     """
 
     seed: str
-    reply: Reply | None = None
+    reply: StoredReply | None = None
 
 
 class Keys(Protocol):
@@ -57,6 +57,6 @@ class Keys(Protocol):
         """
         ...
 
-    def settle(self, key: str, reply: Reply | None) -> None:
+    def settle(self, key: str, reply: StoredReply | None) -> None:
         """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
         ...

@@ -14,7 +14,7 @@ from .idempotency import (
     LEASE,
     LIFETIME,
     Claim,
-    Reply,
+    StoredReply,
     busy,
     other_request,
 )
@@ -80,7 +80,7 @@ class SqlKeys:
         if entry.key != key:
             connection.execute(_RENAME, names)
         if entry.status is not None:
-            return Claim(entry.seed, Reply(entry.status, entry.body))
+            return Claim(entry.seed, StoredReply(entry.status, entry.body))
         if abs(passed := moment - entry.leased) < LEASE:  # a clock may have been set back
             raise busy(LEASE - passed)
         connection.execute(_CHANGE, {"the_key": key, "leased": moment})
@@ -92,7 +92,7 @@ class SqlKeys:
         connection.execute(_END_LEASES)
 
     @writing
-    def settle(self, connection: Connection, key: str, reply: Reply | None) -> None:
+    def settle(self, connection: Connection, key: str, reply: StoredReply | None) -> None:
         """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
         if reply is None:
             connection.execute(_FREE, {"the_key": key})

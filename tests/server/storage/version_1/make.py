@@ -43,7 +43,7 @@ def main(database: str) -> None:
     api.post("/runs/cancel", {"id": api.runs(cancelling)[0]["id"]})
     api.reaches(cancelling, "Cancelling")
     pending = api.execute("refund", {"customer": "Linus"})
-    server._backend.keys.claim("an-unsettled-key", b"fingerprint")
+    server._lifecycle.services.keys.claim("an-unsettled-key", b"fingerprint")
     for session_id in (ended, waiting, secret, active, cancelling, pending):
         sys.stdout.write(f"{session_id} {api.session(session_id)['status']}\n")
     sys.stdout.flush()

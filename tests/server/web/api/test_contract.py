@@ -395,7 +395,7 @@ def test_a_call_that_failed_half_way_and_is_repeated_starts_one_session_all_the_
             raise problem
 
         with monkeypatch.context() as patch:
-            patch.setattr(server._backend._engine, "start", fail)
+            patch.setattr(server._lifecycle.services.engine, "start", fail)
             answer = execute()
             assert (answer.status, answer.headers["X-Airplane-Retryable"]) == (status, "true")
         assert len(api.get("/sessions/list").json["sessions"]) == 1

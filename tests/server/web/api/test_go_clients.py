@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, Field, Reviewers, RunbookServer, User, runbook, task
-from airplane_runbooks.server.storage.idempotency import Reply
+from airplane_runbooks.server.storage.idempotency import StoredReply
 from airplane_runbooks.server.web.api import generated_clients
 from airplane_runbooks.server.web.api.command_line import COMMAND_LINE
 from tests.support.servers import Client, eventually
@@ -466,7 +466,7 @@ def test_an_idempotency_key_works_across_clients(api, go):
 
 
 def test_a_stored_reply_is_written_for_the_client_that_asks():
-    stored = Reply(200, msgspec.json.encode({"output": 1, "runID": "run1"}))
+    stored = StoredReply(200, msgspec.json.encode({"output": 1, "runID": "run1"}))
     assert generated_clients.with_string_values(stored).body == b'{"output":{"output":"1"},"runID":"run1"}'
     assert stored.body == b'{"output":1,"runID":"run1"}'
 
@@ -480,7 +480,9 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_any_output_can_be_had_back_from_its_strings(output):
-    reply = generated_clients.with_string_values(Reply(200, msgspec.json.encode({"output": output, "outputs": output})))
+    reply = generated_clients.with_string_values(
+        StoredReply(200, msgspec.json.encode({"output": output, "outputs": output}))
+    )
     texts = msgspec.json.decode(reply.body, type=dict[str, Strings])
     assert texts["output"] == texts["outputs"]
     if isinstance(output, dict):

@@ -115,7 +115,7 @@ def asked(api, thing="this"):
 
 
 def store(server):
-    return server._backend.store
+    return server._lifecycle.services.store
 
 
 def test_the_list_shows_sessions_with_their_state_and_who_started_them(api, ada, server):
@@ -671,7 +671,7 @@ def test_a_fault_of_the_server_is_a_page_that_gives_nothing_away(api, ada, serve
     def broken(*_):
         raise RuntimeError("tkn_secret")
 
-    monkeypatch.setattr(server._backend, "sessions", broken)
+    monkeypatch.setattr(server._lifecycle.services.store, "sessions", broken)
     page = ada.get("/")
     assert (page.status, page.title) == (500, "An error")
     assert "tkn_secret" not in page.text + caplog.text

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from ...authoring.decorators import Runbook, Task
-from ...service.backend import Backend
+from ...service import catalog, prompts, runs, sessions
+from ...service.services import Services
 from ...storage.ids import TEAM, stable_id, stamp
 from ...storage.records import Run, RunKind
 from .handlers import (
@@ -18,22 +19,22 @@ from .handlers import (
 from .schemas import Json, parameters_json, timeout_json
 
 
-def get_task(backend: Backend, call: Call) -> Json:
+def get_task(services: Services, call: Call) -> Json:
     """Show a task that is served."""
-    backend.environment(environment(call))
-    return _task(backend, backend.task(_names(call, "slug", "id")))
+    catalog.find_environment(services, environment(call))
+    return _task(services, catalog.find_task(services, _names(call, "slug", "id")))
 
 
-def list_tasks(backend: Backend, call: Call) -> Json:
+def list_tasks(services: Services, call: Call) -> Json:
     """Show the tasks that are served."""
-    backend.environment(environment(call))
-    return {"tasks": [_task(backend, task) for task in backend.tasks]}
+    catalog.find_environment(services, environment(call))
+    return {"tasks": [_task(services, task) for task in catalog.tasks(services)]}
 
 
-def get_runbook(backend: Backend, call: Call) -> Json:
+def get_runbook(services: Services, call: Call) -> Json:
     """Show a runbook that is served."""
-    backend.environment(environment(call))
-    runbook = backend.runbook(_names(call, "runbookSlug", "id"))
+    catalog.find_environment(services, environment(call))
+    runbook = catalog.find_runbook(services, _names(call, "runbookSlug", "id"))
     return {
         "runbook": {
             "id": runbook.id,
@@ -45,25 +46,25 @@ def get_runbook(backend: Backend, call: Call) -> Json:
     }
 
 
-def list_blocks(backend: Backend, call: Call) -> Json:
+def list_blocks(services: Services, call: Call) -> Json:
     """Show the steps and prompts that a session has come to; a runbook's template has none, as code decides on them."""
     session_id = required(call, "sessionID")
-    if any(session_id == _template(runbook) for runbook in backend.runbooks):
+    if any(session_id == _template(runbook) for runbook in catalog.runbooks(services)):
         return {"blocks": []}
-    steps = backend.steps(backend.session(session_id).run_id)
-    held = backend.brief([step.id for step in steps])
-    return {"blocks": [_block(backend, held[step.id]) for step in steps if step.id in held]}
+    steps = services.store.outline(sessions.find(services, session_id).run_id)
+    held = {run.id: run for run in services.store.brief([step.id for step in steps])}
+    return {"blocks": [_block(services, held[step.id]) for step in steps if step.id in held]}
 
 
-def get_logs(backend: Backend, call: Call) -> Json:
+def get_logs(services: Services, call: Call) -> Json:
     """Show the log of a run, which is empty: nothing that runs write is kept."""
-    run = backend.run(required(call, "runID", "id"))
+    run = runs.find(services, required(call, "runID", "id"))
     return {"runID": run.id, "logs": [], "next_token": "", "prev_token": ""}
 
 
-def get_auth(backend: Backend, call: Call) -> Json:  # noqa: ARG001 - a handler
+def get_auth(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
     """Show who the key belongs to; the server's own belongs to nobody in particular."""
-    user = call.origin.user
+    user = call.caller.user
     known = {"id": user.id, "email": user.email, "name": user.name} if user.email else None
     return {"user": known, "team": {"id": TEAM, "name": "local"}}
 
@@ -83,8 +84,8 @@ def _names(call: Call, slug: str, id_: str) -> dict[str, str]:
     return {key: name for key, name in given.items() if name}
 
 
-def _task(backend: Backend, task: Task[..., object]) -> Json:
-    served_since = stamp(backend.since)
+def _task(services: Services, task: Task[..., object]) -> Json:
+    served_since = stamp(services.since)
     return {
         "taskID": task.id,
         "name": task.name,
@@ -103,8 +104,8 @@ def _template(runbook: Runbook[..., object]) -> str:
     return stable_id("ses", runbook.id)
 
 
-def _block(backend: Backend, run: Run) -> Json:
-    kind, config = ("form", _form(backend, run)) if run.kind is RunKind.PROMPT else ("task", _call(run))
+def _block(services: Services, run: Run) -> Json:
+    kind, config = ("form", _form(services, run)) if run.kind is RunKind.PROMPT else ("task", _call(run))
     return {"id": run.id, "kind": kind, "kindConfig": {kind: config}, "startCondition": "", "slug": run.slug}
 
 
@@ -112,8 +113,8 @@ def _call(run: Run) -> Json:
     return {"taskID": run.task_id, "paramValues": msgspec.Raw(run.param_values)}
 
 
-def _form(backend: Backend, run: Run) -> Json:
-    (prompt,) = backend.prompts(run.id)
+def _form(services: Services, run: Run) -> Json:
+    (prompt,) = prompts.of_run(services, run.id)
     return {
         "parameters": {"parameters": parameters_json(prompt.parameters)},
         "paramValues": msgspec.Raw(prompt.values),

@@ -21,9 +21,10 @@ from ...errors import (
     Unauthorized,
 )
 from ...logs import describe
-from ...service.backend import Backend, Origin
 from ...service.identity import User, Users
-from ...storage.idempotency import Reply
+from ...service.lifecycle import Lifecycle
+from ...service.services import Caller
+from ...storage.idempotency import StoredReply
 from ...storage.ids import new_seed
 from ..body import BodyReader, decompress
 from ..failed_logins import FailedLoginLimiter
@@ -93,8 +94,9 @@ def mark_known(scope: Scope) -> None:
 class Api:
     """Answers calls by means of handlers. Safe for any number of calls at a time, up to its limits."""
 
-    def __init__(self, backend: Backend, limits: Limits, threads: RequestThreads, bodies: BodyReader) -> None:
-        self._backend = backend
+    def __init__(self, lifecycle: Lifecycle, limits: Limits, threads: RequestThreads, bodies: BodyReader) -> None:
+        self._lifecycle = lifecycle
+        self._services = lifecycle.services
         self._limits = limits
         self._threads = threads
         self._bodies = bodies
@@ -110,13 +112,13 @@ class Api:
             except ClientDisconnect:
                 return Response(status_code=400)  # to nobody
             with self._threads.admit():
-                call = Call(read_query(request.scope["query_string"]), request.headers, body, Origin(user, new_seed()))
+                call = Call(read_query(request.scope["query_string"]), request.headers, body, Caller(user, new_seed()))
                 return respond(request, await self._threads.run(self._traced, method, path, handler, call))
 
         return endpoint
 
-    def _traced(self, method: str, path: str, handler: Handler, call: Call) -> Reply:
-        with self._backend.tracing.request(method, path, call.headers) as exchange:
+    def _traced(self, method: str, path: str, handler: Handler, call: Call) -> StoredReply:
+        with self._services.tracing.request(method, path, call.headers) as exchange:
             try:
                 reply = self._answer(method, path, handler, call)
             except ApiError as problem:
@@ -125,9 +127,9 @@ class Api:
             exchange.answered(reply.status)
             return reply
 
-    def _answer(self, method: str, path: str, handler: Handler, call: Call) -> Reply:
+    def _answer(self, method: str, path: str, handler: Handler, call: Call) -> StoredReply:
         try:
-            self._backend.open()
+            self._lifecycle.open()
             body = decompress(call.body, call.headers.get("content-encoding", ""), self._limits.max_body)
             call = call._replace(body=body)
             key = call.headers.get(KEY_HEADER) if method == "POST" else None
@@ -139,30 +141,30 @@ class Api:
             logger.error("%s %s: %s", method, path, describe(problem))  # noqa: TRY400 - see describe
             raise InternalError("internal_error", "the server failed to answer") from None
 
-    def _handle(self, handler: Handler, call: Call) -> Reply:
-        return Reply(200, msgspec.json.encode(handler(self._backend, call)))
+    def _handle(self, handler: Handler, call: Call) -> StoredReply:
+        return StoredReply(200, msgspec.json.encode(handler(self._services, call)))
 
-    def _handle_once(self, path: str, handler: Handler, call: Call, key: str) -> Reply:
+    def _handle_once(self, path: str, handler: Handler, call: Call, key: str) -> StoredReply:
         """Claim the key first: of two calls with one key, however close, only one gets as far as the handler.
 
         A call that has failed half-way keeps its claim, so that whoever repeats it makes the same IDs.
         """
         if len(key) > LONGEST_KEY:
             raise Invalid("invalid_idempotency_key", f"an idempotency key has at most {LONGEST_KEY} characters")
-        user, unkeyed = call.origin.user, _fingerprint(path, call)
-        fingerprint, *others = *self._backend.vault.digests("call", unkeyed), unkeyed
+        user, unkeyed = call.caller.user, _fingerprint(path, call)
+        fingerprint, *others = *self._services.vault.digests("call", unkeyed), unkeyed
         former_key, key = f"{_former_owner(user)}:{key}", f"{user.id}:{key}"
-        claim = self._backend.keys.claim(key, fingerprint, former_key=former_key, other_fingerprints=others)
+        claim = self._services.keys.claim(key, fingerprint, former_key=former_key, other_fingerprints=others)
         if claim.reply is not None:
             return claim.reply
-        origin = msgspec.structs.replace(call.origin, seed=claim.seed)
+        caller = msgspec.structs.replace(call.caller, seed=claim.seed)
         try:
-            reply = self._handle(handler, call._replace(origin=origin))
+            reply = self._handle(handler, call._replace(caller=caller))
         except ApiError as problem:
             if problem.status < 500:
-                self._backend.keys.settle(key, None)
+                self._services.keys.settle(key, None)
             raise
-        self._backend.keys.settle(key, reply)
+        self._services.keys.settle(key, reply)
         return reply
 
 
@@ -177,13 +179,13 @@ def _fingerprint(path: str, call: Call) -> bytes:
     return sha256(msgspec.json.encode([path, chosen]) + call.body).digest()
 
 
-def error_reply(status: int, code: str, message: str) -> Reply:
+def error_reply(status: int, code: str, message: str) -> StoredReply:
     """Write an error as the API does."""
     text = message.encode(errors="replace").decode()
-    return Reply(status, msgspec.json.encode({"error": text, "code": code}))
+    return StoredReply(status, msgspec.json.encode({"error": text, "code": code}))
 
 
-def respond(request: Request, reply: Reply, headers: Mapping[str, str] | None = None) -> Response:
+def respond(request: Request, reply: StoredReply, headers: Mapping[str, str] | None = None) -> Response:
     """Send a reply, with the idempotency key of a POST as its echo."""
     response = Response(reply.body, reply.status, {**_HEADERS, **(headers or {})}, "application/json")
     response.headers["Vary"] = "User-Agent"  # see `generated_clients`

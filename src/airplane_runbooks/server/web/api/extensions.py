@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from ...authoring.decorators import Runnable
-from ...errors import Conflict
-from ...service.backend import Backend
+from ...service import sessions
+from ...service.catalog import runbooks, tasks
+from ...service.services import Services
 from .handlers import (
     Call,
     Handler,
@@ -22,15 +23,10 @@ class CancelSessionBody(Body, rename="camel"):
     session_id: str | None = msgspec.field(default=None, name="sessionID")
 
 
-def cancel_session(backend: Backend, call: Call) -> Json:
+def cancel_session(services: Services, call: Call) -> Json:
     """Cancel a session."""
     body = read_body(call, CancelSessionBody)
-    session = backend.session(body.id or body.session_id or absent("id"))
-    try:
-        backend.cancel_run(session.run_id, call.origin)
-    except Conflict:
-        status = backend.session(session.id).status.value
-        raise Conflict("session_finished", f"the session has ended or been cancelled already: {status}") from None
+    sessions.cancel(services, body.id or body.session_id or absent("id"), call.caller)
     return {}
 
 
@@ -40,22 +36,22 @@ class FailSessionBody(CancelSessionBody, rename="camel"):
     reason: str | None = None
 
 
-def fail_session(backend: Backend, call: Call) -> Json:
+def fail_session(services: Services, call: Call) -> Json:
     """Fail a session that is held."""
     body = read_body(call, FailSessionBody)
-    session = backend.session(body.id or body.session_id or absent("id"))
-    backend.fail_session(session.id, body.reason or "an operator has failed the session while it was held", call.origin)
+    message = body.reason or "an operator has failed the session while it was held"
+    sessions.fail(services, body.id or body.session_id or absent("id"), message, call.caller)
     return {}
 
 
-def list_runbooks(backend: Backend, call: Call) -> Json:  # noqa: ARG001 - a handler
+def list_runbooks(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
     """Show the runbooks that are served."""
-    return {"runbooks": [_runnable(runbook) for runbook in backend.runbooks]}
+    return {"runbooks": [_runnable(runbook) for runbook in runbooks(services)]}
 
 
-def list_tasks(backend: Backend, call: Call) -> Json:  # noqa: ARG001 - a handler
+def list_tasks(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
     """Show the tasks that are served."""
-    return {"tasks": [_runnable(task) for task in backend.tasks]}
+    return {"tasks": [_runnable(task) for task in tasks(services)]}
 
 
 EXTENSIONS: dict[tuple[str, str], Handler] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ...storage.idempotency import Reply
+from ...storage.idempotency import StoredReply
 
 _USER_AGENT = "speakeasy-sdk/"  # what the generator has all its clients say, in whatever language
 
@@ -20,9 +20,9 @@ def is_generated_client(headers: Mapping[str, str]) -> bool:
     return headers.get("user-agent", "").startswith(_USER_AGENT)
 
 
-def with_string_values(reply: Reply) -> Reply:
+def with_string_values(reply: StoredReply) -> StoredReply:
     """Return a reply with JSON text in place of the values that are not strings; the rest stays as it is."""
-    return Reply(reply.status, msgspec.json.encode(_record(msgspec.json.decode(reply.body))))
+    return StoredReply(reply.status, msgspec.json.encode(_record(msgspec.json.decode(reply.body))))
 
 
 def _record(record: dict[str, Any]) -> dict[str, Any]:

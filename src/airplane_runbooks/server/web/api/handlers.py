@@ -10,7 +10,8 @@ import msgspec
 
 from ....models.base import decoder_of
 from ...errors import Invalid, NotFound
-from ...service.backend import Backend, Origin
+from ...service import prompts, runs, sessions
+from ...service.services import Caller, Services, StartRequest
 from ...storage.interface import MAX_PAGE, RunQuery, SessionQuery
 from ...storage.records import Prompt, Run, RunKind
 from .query import moment, number
@@ -34,43 +35,43 @@ _LAST_PAGE = 1_000_000_000
 
 
 class Call(NamedTuple):
-    """What arrived: the query and the headers (names in lower case), the body, decompressed, and its origin."""
+    """What arrived: the query and the headers (names in lower case), the body, decompressed, and its caller."""
 
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
-    origin: Origin
+    caller: Caller
 
 
-Handler = Callable[[Backend, Call], Any]
+Handler = Callable[[Services, Call], Any]
 
 
-def execute_runbook(backend: Backend, call: Call) -> Json:
+def execute_runbook(services: Services, call: Call) -> Json:
     """Start a session."""
     body = read_body(call, ExecuteBody)
-    session = backend.execute_runbook(_names(body), body.param_values or {}, environment(call, body), call.origin)
+    session = sessions.start(services, _request(call, body, body.param_values), call.caller)
     return {"sessionID": session.id}
 
 
-def execute_task(backend: Backend, call: Call) -> Json:
+def execute_task(services: Services, call: Call) -> Json:
     """Start a run of a task."""
     body = read_body(call, ExecuteBody)
-    return _start(backend, call, body, body.param_values)
+    return _start(services, call, body, body.param_values)
 
 
-def create_run(backend: Backend, call: Call) -> Json:
+def create_run(services: Services, call: Call) -> Json:
     """Start a run of a task, as the clients of 2021 do."""
     body = read_body(call, CreateRunBody)
-    return _start(backend, call, body, body.params or body.param_values)
+    return _start(services, call, body, body.params or body.param_values)
 
 
-def get_session(backend: Backend, call: Call) -> Json:
+def get_session(services: Services, call: Call) -> Json:
     """Show a session."""
-    session = backend.session(required(call, "id", "sessionID"))
-    return {**session_json(session), "held": _held(backend, session.run_id)}
+    session = sessions.find(services, required(call, "id", "sessionID"))
+    return {**session_json(session), "held": _held(services, session.run_id)}
 
 
-def list_sessions(backend: Backend, call: Call) -> Json:
+def list_sessions(services: Services, call: Call) -> Json:
     """Show a page of sessions."""
     query = SessionQuery(
         runbook_id=optional(call, "runbookID"),
@@ -79,21 +80,21 @@ def list_sessions(backend: Backend, call: Call) -> Json:
         limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
         page=number(call.query, "page", _LAST_PAGE),
     )
-    return {"sessions": [session_json(session) for session in backend.sessions(query)]}
+    return {"sessions": [session_json(session) for session in services.store.sessions(query)]}
 
 
-def get_run(backend: Backend, call: Call) -> Json:
+def get_run(services: Services, call: Call) -> Json:
     """Show a run: as it is, and once more in the member that the clients of 2021 and the command line read."""
-    run = _run(backend, backend.run(required(call, "id", "runID")))
+    run = _run(services, runs.find(services, required(call, "id", "runID")))
     return {**run, "run": run}
 
 
-def get_outputs(backend: Backend, call: Call) -> Json:
+def get_outputs(services: Services, call: Call) -> Json:
     """Show the output of a run."""
-    return outputs_json(backend.run(required(call, "id", "runID")))
+    return outputs_json(runs.find(services, required(call, "id", "runID")))
 
 
-def list_runs(backend: Backend, call: Call) -> Json:
+def list_runs(services: Services, call: Call) -> Json:
     """Show a page of runs."""
     query = RunQuery(
         task_id=optional(call, "taskID"),
@@ -105,38 +106,40 @@ def list_runs(backend: Backend, call: Call) -> Json:
         limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
         page=number(call.query, "page", _LAST_PAGE),
     )
-    return {"runs": [_run(backend, run) for run in backend.runs(query)]}
+    return {"runs": [_run(services, run) for run in services.store.runs(query)]}
 
 
-def cancel_run(backend: Backend, call: Call) -> Json:
+def cancel_run(services: Services, call: Call) -> Json:
     """Cancel a run."""
     body = read_body(call, CancelRunBody)
-    backend.cancel_run(body.run_id or body.id or absent("runID"), call.origin)
+    runs.cancel(services, body.run_id or body.id or absent("runID"), call.caller)
     return {}
 
 
-def get_prompt(backend: Backend, call: Call) -> Json:
+def get_prompt(services: Services, call: Call) -> Json:
     """Show a prompt."""
-    return {"prompt": _prompt(backend, backend.prompt(required(call, "id")))}
+    return {"prompt": _prompt(services, prompts.find(services, required(call, "id")))}
 
 
-def list_prompts(backend: Backend, call: Call) -> Json:
+def list_prompts(services: Services, call: Call) -> Json:
     """Show the prompts of a run."""
-    return {"prompts": [_prompt(backend, prompt) for prompt in backend.prompts(required(call, "runID", "id"))]}
+    return {
+        "prompts": [_prompt(services, prompt) for prompt in prompts.of_run(services, required(call, "runID", "id"))]
+    }
 
 
-def submit_prompt(backend: Backend, call: Call) -> Json:
+def submit_prompt(services: Services, call: Call) -> Json:
     """Answer a prompt."""
     body = read_body(call, PromptBody)
     prompt_id = body.id or absent("id")
-    backend.submit_prompt(prompt_id, body.values or {}, call.origin)
+    prompts.submit(services, prompt_id, body.values or {}, call.caller)
     return {"id": prompt_id}
 
 
-def cancel_prompt(backend: Backend, call: Call) -> Json:
+def cancel_prompt(services: Services, call: Call) -> Json:
     """Cancel a prompt."""
     prompt_id = read_body(call, PromptBody).id or absent("id")
-    backend.cancel_prompt(prompt_id, call.origin)
+    prompts.cancel(services, prompt_id, call.caller)
     return {"id": prompt_id}
 
 
@@ -157,23 +160,22 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
 }
 
 
-def _start(backend: Backend, call: Call, body: ExecuteBody, values: dict[str, Any] | None) -> Json:
-    resources = {alias: resource for alias, resource in (body.resources or {}).items() if resource}
-    run = backend.execute_task(_names(body), values or {}, environment(call, body), resources, call.origin)
+def _start(services: Services, call: Call, body: ExecuteBody, values: dict[str, Any] | None) -> Json:
+    run = runs.start(services, _request(call, body, values), call.caller)
     return {"runID": run.id, "isCached": False}
 
 
-def _run(backend: Backend, run: Run) -> Json:
+def _run(services: Services, run: Run) -> Json:
     waiting = run.kind is RunKind.PROMPT and not run.status.is_terminal
-    return run_json(run, waiting=waiting and any(prompt.is_open for prompt in backend.prompts(run.id)))
+    return run_json(run, waiting=waiting and any(prompt.is_open for prompt in prompts.of_run(services, run.id)))
 
 
-def _prompt(backend: Backend, prompt: Prompt) -> Json:
-    return {**prompt_json(prompt), "held": _held(backend, prompt.root_id) if prompt.is_open else None}
+def _prompt(services: Services, prompt: Prompt) -> Json:
+    return {**prompt_json(prompt), "held": _held(services, prompt.root_id) if prompt.is_open else None}
 
 
-def _held(backend: Backend, run_id: str) -> Json | None:
-    why = backend.why_held(run_id)
+def _held(services: Services, run_id: str) -> Json | None:
+    why = runs.why_held(services, run_id)
     return None if why is None else {"code": "code_changed", "message": why}
 
 
@@ -192,9 +194,14 @@ def read_body(call: Call, kind: type[BodyT]) -> BodyT:
         raise Invalid("invalid_json", f"the body is not JSON: {problem}") from None
 
 
-def _names(body: ExecuteBody) -> dict[str, str]:
+def _request(call: Call, body: ExecuteBody, values: dict[str, Any] | None) -> StartRequest:
     given = {"id": body.id or body.task_id, "slug": body.slug}
-    return {key: name for key, name in given.items() if name}
+    return StartRequest(
+        names={key: name for key, name in given.items() if name},
+        values=values or {},
+        env_slug=environment(call, body),
+        resources={alias: resource for alias, resource in (body.resources or {}).items() if resource},
+    )
 
 
 def environment(call: Call, body: Body | None = None) -> str | None:

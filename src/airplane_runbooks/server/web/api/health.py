@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...errors import ApiError, Closing, Unavailable
-from ...service.backend import Backend
-from ...storage.idempotency import Reply
+from ...service.lifecycle import Lifecycle
+from ...storage.idempotency import StoredReply
 from ..threads import RequestThreads
 from .endpoint import refuse, respond
 
@@ -23,8 +23,8 @@ FRESH = 1.0  # seconds for which a good answer holds: nobody needs a key to ask
 class HealthProbes:
     """The probes of one application. They need no key and tell nothing of what is served."""
 
-    def __init__(self, backend: Backend, threads: RequestThreads) -> None:
-        self._backend = backend
+    def __init__(self, lifecycle: Lifecycle, threads: RequestThreads) -> None:
+        self._lifecycle = lifecycle
         self._threads = threads
         self._look: asyncio.Task[None] | None = None
         self._well_at = -math.inf
@@ -39,7 +39,7 @@ class HealthProbes:
 
     async def live(self, request: Request) -> Response:
         """Answer, which says it all."""
-        return respond(request, Reply(200, b'{"status":"ok"}'))
+        return respond(request, StoredReply(200, b'{"status":"ok"}'))
 
     async def ready(self, request: Request) -> Response:
         """Answer 200 if calls can be answered: not while closing, with no worker left, or unable to write."""
@@ -47,17 +47,17 @@ class HealthProbes:
             await self._check()
         except ApiError as problem:
             return refuse(request, problem)
-        return respond(request, Reply(200, b'{"status":"ready"}'))
+        return respond(request, StoredReply(200, b'{"status":"ready"}'))
 
     async def _check(self) -> None:
-        if self._backend.stopping:
+        if self._lifecycle.stopping:
             raise Closing("closing", "the server is closing")
-        if not self._backend.has_workers:
+        if not self._lifecycle.has_workers:
             raise Unavailable("no_worker", "no worker is left: all have ended up with functions that never return")
         if time.monotonic() < self._well_at + FRESH:
             return
         if self._look is None or self._look.done():  # one at a time, however many ask: it may take for ever
-            self._look = asyncio.create_task(self._threads.run(self._backend.probe))
+            self._look = asyncio.create_task(self._threads.run(self._lifecycle.probe))
         look = self._look
         await asyncio.wait({look}, timeout=PATIENCE)
         if not look.done() or look.cancelled() or look.exception() is not None:

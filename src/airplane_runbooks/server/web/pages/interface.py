@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ...service.backend import Backend
 from ...service.identity import User, Users
+from ...service.services import Services
 from ..failed_logins import FailedLoginLimiter
 from .signing import SignIn
 
 
 class PageContext(NamedTuple):
-    """What all views of an application share."""
+    """What all views of an application share. `open` starts the background work before the first request."""
 
-    backend: Backend
+    services: Services
+    open: Callable[[], None]
     users: Users
     guesses: FailedLoginLimiter
 

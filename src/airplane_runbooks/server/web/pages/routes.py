@@ -135,14 +135,14 @@ class PageRoutes:
             return await self._threads.run(self._traced, path, known_only(view), request, visit, body)
 
     def _traced(self, path: str, view: View, request: Request, visit: PageRequest, body: bytes) -> Response:
-        with self._site.backend.tracing.request(request.method, path, request.headers) as exchange:
+        with self._site.services.tracing.request(request.method, path, request.headers) as exchange:
             response = self._answer(view, request, visit, body)
             exchange.answered(response.status_code)
             return response
 
     def _answer(self, view: View, request: Request, visit: PageRequest, body: bytes) -> Response:
         try:
-            self._site.backend.open()
+            self._site.open()
             visit = self._current(visit).posting(_parse(request, body))
             return self._respond(request, visit, view(self._site, visit))
         except ApiError as problem:
@@ -169,11 +169,11 @@ class PageRoutes:
 
     def _current(self, visit: PageRequest) -> PageRequest:
         """Return the same visit, by nobody if the sign-in has been ended."""
-        over = visit.sign_in is not None and self._site.backend.sign_outs.has(visit.sign_in.id)
+        over = visit.sign_in is not None and self._site.services.sign_outs.has(visit.sign_in.id)
         return visit._replace(sign_in=None) if over else visit
 
     def _cookie(self, request: Request) -> signing.Cookie:
-        return signing.cookie_for(self._site.backend.server_id, request.scope["scheme"], request.scope[BASE_PATH])
+        return signing.cookie_for(self._site.services.server_id, request.scope["scheme"], request.scope[BASE_PATH])
 
     def _respond(self, request: Request, visit: PageRequest, answer: PageResponse | Redirect) -> Response:
         base = request.scope[BASE_PATH]

@@ -10,8 +10,10 @@ import msgspec
 
 from ....models import Parameter, RunStatus, SessionStatus
 from ...secrets.masking import Secrets, masked_values
-from ...service.backend import Backend
+from ...service import prompts as prompt_service
+from ...service import runs
 from ...service.identity import Users
+from ...service.services import Services
 from ...storage.encoding import decode
 from ...storage.holds import why_held
 from ...storage.ids import now
@@ -120,17 +122,18 @@ def describe_parameters(session: Session) -> Sequence[tuple[str, DisplayValue]]:
     return _labelled(session.params, session.param_values)
 
 
-def describe_session(backend: Backend, users: Users, session: Session, page: int | None) -> SessionViewModel:
+def describe_session(services: Services, users: Users, session: Session, page: int | None) -> SessionViewModel:
     """Describe a session with a page of its steps, counted from 1; the last one, if no page is asked for."""
-    run = backend.run(session.run_id)
-    steps = sorted(backend.steps(run.id), key=lambda step: _place(step.position))
+    run = runs.find(services, session.run_id)
+    steps = sorted(services.store.outline(run.id), key=lambda step: _place(step.position))
     pages = max(-(-len(steps) // STEPS_ON_A_PAGE), 1)
     page = min(page or pages, pages)
     first = (page - 1) * STEPS_ON_A_PAGE
-    shown = backend.brief([one.id for one in steps[first : first + STEPS_ON_A_PAGE]])
+    listed = services.store.brief([one.id for one in steps[first : first + STEPS_ON_A_PAGE]])
+    shown = {one.id: one for one in listed}
     chosen = [shown[one.id] for one in steps[first : first + STEPS_ON_A_PAGE] if one.id in shown]
     open_runs = [one for one in steps if one.kind is RunKind.PROMPT and not one.status.is_terminal]
-    prompts = {one.id: prompt for one in chosen + open_runs for prompt in _prompts(backend, one)}
+    prompts = {one.id: prompt for one in chosen + open_runs for prompt in _prompts(services, one)}
     secrets = session_secrets(session, prompts.values())
     return SessionViewModel(
         id=session.id,
@@ -154,8 +157,8 @@ def describe_session(backend: Backend, users: Users, session: Session, page: int
     )
 
 
-def _prompts(backend: Backend, run: Run) -> Sequence[Prompt]:
-    return backend.prompts(run.id) if run.kind is RunKind.PROMPT else ()
+def _prompts(services: Services, run: Run) -> Sequence[Prompt]:
+    return prompt_service.of_run(services, run.id) if run.kind is RunKind.PROMPT else ()
 
 
 def _describe_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) -> StepViewModel:

@@ -9,7 +9,10 @@ from typing import Any
 
 from ....models import SessionStatus
 from ...errors import Conflict, Forbidden, Invalid
-from ...service.backend import Origin
+from ...service import prompts, runs
+from ...service import sessions as session_service
+from ...service.catalog import runbooks
+from ...service.services import Caller
 from ...storage.ids import API_USER, new_seed
 from ...storage.interface import SessionQuery
 from ...storage.records import Prompt
@@ -42,10 +45,10 @@ def sessions(site: PageContext, visit: PageRequest) -> PageResponse:
     runbook = visit.query.get("runbook", "")
     status = next((one for one in SessionStatus if one == visit.query.get("status")), None)
     query = SessionQuery(runbook_id=runbook or None, status=status, limit=_SESSIONS_ON_A_PAGE, page=page - 1)
-    found = site.backend.sessions(query)
+    found = site.services.store.sessions(query)
     values = {
         "sessions": [(session, site.users.name(session.created_by)) for session in found],
-        "runbooks": sorted(site.backend.runbook_names().items(), key=lambda item: item[1].lower()),
+        "runbooks": sorted(((one.id, one.name) for one in runbooks(site.services)), key=lambda item: item[1].lower()),
         "runbook": runbook,
         "statuses": list(SessionStatus),
         "status": status or "",
@@ -59,8 +62,8 @@ def sessions(site: PageContext, visit: PageRequest) -> PageResponse:
 
 def session(site: PageContext, visit: PageRequest) -> PageResponse:
     """Show a session."""
-    record = site.backend.session(visit.path["id"])
-    shown = describe_session(site.backend, site.users, record, _page(visit))
+    record = session_service.find(site.services, visit.path["id"])
+    shown = describe_session(site.services, site.users, record, _page(visit))
     is_live = visit.is_live and not shown.status.is_terminal
     values = {
         "session": shown,
@@ -74,15 +77,15 @@ def session(site: PageContext, visit: PageRequest) -> PageResponse:
 
 def end_session(site: PageContext, visit: PageRequest) -> Redirect:
     """Cancel or fail a session that is held, and show what has become of it."""
-    record = site.backend.session(visit.path["id"])
+    record = session_service.find(site.services, visit.path["id"])
     if not signing.has_form_token(visit.signed_in_user, record.id, visit.posted("token")):
         raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
-    origin = Origin(visit.signed_in_user, new_seed())
+    caller = Caller(visit.signed_in_user, new_seed())
     match visit.posted("action"):
         case "cancel":
-            site.backend.cancel_run(record.run_id, origin)
+            runs.cancel(site.services, record.run_id, caller)
         case "fail":
-            site.backend.fail_session(record.id, _FAILED, origin)
+            session_service.fail(site.services, record.id, _FAILED, caller)
         case _:
             raise Invalid("invalid_form", "The form does not say what to do.")
     return Redirect(f"/sessions/{record.id}")
@@ -90,41 +93,41 @@ def end_session(site: PageContext, visit: PageRequest) -> Redirect:
 
 def prompt(site: PageContext, visit: PageRequest) -> PageResponse:
     """Show a prompt: as a form, if it is open and the user may answer it."""
-    record = site.backend.prompt(visit.path["id"])
+    record = prompts.find(site.services, visit.path["id"])
     return _prompt(site, visit, record, forms.blank(record.parameters))
 
 
 def answer_prompt(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
     """Submit or cancel a prompt, and go to its session."""
-    record = site.backend.prompt(visit.path["id"])
+    record = prompts.find(site.services, visit.path["id"])
     if not signing.has_form_token(visit.signed_in_user, record.id, visit.posted("token")):
         text = "This form was not made for you, or it is out of date. Nothing was changed; open the prompt again."
         raise Forbidden("wrong_form", text)
-    origin = Origin(visit.signed_in_user, new_seed())
+    caller = Caller(visit.signed_in_user, new_seed())
     try:
         match visit.posted("action"):
             case "cancel":
-                site.backend.cancel_prompt(record.id, origin)
+                prompts.cancel(site.services, record.id, caller)
             case "submit":
-                if refused := _submit(site, visit, record, origin):
+                if refused := _submit(site, visit, record, caller):
                     return refused
             case _:
                 raise Invalid("invalid_form", "The form does not say what to do.")
     except Conflict:
-        return _prompt(site, visit, site.backend.prompt(record.id), (), status=409)
-    return Redirect(f"/sessions/{site.backend.run(record.run_id).session_id}")
+        return _prompt(site, visit, prompts.find(site.services, record.id), (), status=409)
+    return Redirect(f"/sessions/{runs.find(site.services, record.run_id).session_id}")
 
 
-def _submit(site: PageContext, visit: PageRequest, record: Prompt, origin: Origin) -> PageResponse | None:
+def _submit(site: PageContext, visit: PageRequest, record: Prompt, caller: Caller) -> PageResponse | None:
     """Submit what was typed, or return the form with what is wrong about it."""
-    site.backend.check_reviewer(record, origin.user)
-    if not record.is_open or record.is_late or site.backend.why_held(record.run_id):
-        site.backend.submit_prompt(record.id, {}, origin)
+    prompts.check_reviewer(site.services, record, caller.user)
+    if not record.is_open or record.is_late or runs.why_held(site.services, record.run_id):
+        prompts.submit(site.services, record.id, {}, caller)
     filled = forms.fill(record.parameters, visit.form)
     if filled.errors:
         return _prompt(site, visit, record, filled.fields, status=422)
     try:
-        site.backend.submit_prompt(record.id, filled.values, origin)
+        prompts.submit(site.services, record.id, filled.values, caller)
     except Invalid as problem:
         return _prompt(site, visit, record, filled.fields, status=422, problem=problem.message)
     return None
@@ -133,11 +136,11 @@ def _submit(site: PageContext, visit: PageRequest, record: Prompt, origin: Origi
 def _prompt(
     site: PageContext, visit: PageRequest, record: Prompt, fields: Any, *, status: int = 200, problem: str = ""
 ) -> PageResponse:
-    run = site.backend.run(record.run_id)
-    session = site.backend.session(run.session_id or "")
+    run = runs.find(site.services, record.run_id)
+    session = session_service.find(site.services, run.session_id or "")
     objection = ""
     try:
-        site.backend.check_reviewer(record, visit.signed_in_user)
+        prompts.check_reviewer(site.services, record, visit.signed_in_user)
     except Forbidden as refusal:
         objection = refusal.message
     values = {
@@ -149,7 +152,7 @@ def _prompt(
         "errors": [field for field in fields if field.error],
         "problem": problem,
         "objection": objection,
-        "held": site.backend.why_held(record.run_id) if record.is_open else None,
+        "held": runs.why_held(site.services, record.run_id) if record.is_open else None,
         "too_late": status == 409,
         "token": signing.form_token(visit.signed_in_user, record.id),
     }
@@ -190,7 +193,7 @@ def sign_out(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
     if not signing.has_form_token(visit.signed_in_user, "sign-out", visit.posted("token")):
         raise Forbidden("wrong_form", "This form was not made for you. You are still signed in.")
     _, sign_in, until = visit.current_sign_in
-    site.backend.sign_outs.add(sign_in, until, int(time.time()))
+    site.services.sign_outs.add(sign_in, until, int(time.time()))
     return Redirect("/sign-in", cookie="")
 
 

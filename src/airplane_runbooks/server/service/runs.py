@@ -1,0 +1,76 @@
+"""Runs: start those of tasks, show and cancel all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..authoring.decorators import Runbook, Task
+from ..authoring.values import fill, typed
+from ..secrets.masking import Secrets, hide_all
+from ..storage.holds import why_held as why_root_held
+from ..storage.records import Outcome, Run, RunKind
+from .catalog import find_environment, find_task, missing
+from .services import Caller, Services, StartRequest
+from .values import mask_and_seal
+
+
+def start(services: Services, request: StartRequest, caller: Caller) -> Run:
+    """Start a run of a task. Raises Invalid, NotFound, Closing."""
+    run = new_root_run(services, RunKind.TASK, find_task(services, request.names), request, caller)
+    run = replace(run, resources=dict(request.resources))
+    run = replace(run, trace_context=services.tracing.started(run))
+    services.store.add(run)
+    services.engine.start(run.job_id)
+    return run
+
+
+def find(services: Services, run_id: str) -> Run:
+    """Return a run. Raises NotFound."""
+    run = services.store.run(run_id)
+    if run is None:
+        raise missing("run", run_id)
+    return run
+
+
+def cancel(services: Services, run_id: str, caller: Caller) -> None:
+    """Cancel a run that has not ended, and with it the session it belongs to. Raises NotFound, Conflict."""
+    root = services.store.cancel(run_id, caller.id, caller.seed)
+    services.tracing.ended(root, Outcome.cancelled())
+    services.interrupt(root.id)
+    services.engine.cancel(root.job_id)
+
+
+def why_held(services: Services, run_id: str) -> str | None:
+    """Return why the session is held that a run belongs to, None if it is not. Raises NotFound."""
+    run = find(services, run_id)
+    return why_root_held(run if run.root_id is None else find(services, run.root_id))
+
+
+def new_root_run(
+    services: Services,
+    kind: RunKind,
+    item: Runbook[..., Any] | Task[..., Any],
+    request: StartRequest,
+    caller: Caller,
+) -> Run:
+    """Return the run of a runbook or task to be added to the store. Raises Invalid, NotFound."""
+    values = typed(item.parameters, request.values)
+    item.arguments(values)
+    filled = fill(item.parameters, values)
+    secrets = Secrets.of(item.parameters, filled)
+    shown, sealed = mask_and_seal(item.parameters, filled, secrets, services.vault, path="paramValues")
+    return Run(
+        id="run" + caller.seed,
+        kind=kind,
+        task_id=item.id,
+        slug=item.slug,
+        name=item.name,
+        param_values=shown,
+        sealed_values=sealed,
+        params=hide_all(item.parameters),
+        env_slug=find_environment(services, request.env_slug),
+        created_by=caller.id,
+        timeout=item.timeout,
+    )

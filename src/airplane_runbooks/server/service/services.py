@@ -1,0 +1,64 @@
+"""Everything that the use cases share: the store, the engine, the vault, and the code that is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..authoring.decorators import Registry, Runbook, Task
+from ..engine.interface import Engine
+from ..observers.tracing import Tracing
+from ..secrets.vault import Vault
+from ..storage.idempotency import Keys
+from ..storage.ids import now
+from ..storage.interface import Store
+from ..storage.sign_outs import SqlSignOuts
+from .identity import User
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """The user who makes a call, and the seed of all IDs that the call makes."""
+
+    user: User
+    seed: str
+
+    @property
+    def id(self) -> str:
+        """The ID of the user."""
+        return self.user.id
+
+
+class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Request to start a runbook or task, which `names` names by `id`, `slug` or both. `resources` are a task's."""
+
+    names: Mapping[str, str]
+    values: Mapping[str, Any]
+    env_slug: str | None = None
+    resources: Mapping[str, str] = {}
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """Dependencies of the use cases, which are functions in the modules of this package.
+
+    Attributes:
+        environments: Slugs of the environments served, any if None. The first of them, else `prod`, is the default.
+        interrupt: Makes this server's execution of a root run end soon, if there is one.
+        server_id: Tells this server's database from others.
+        since: Start of this server: the only date that runbooks and tasks have, being code.
+    """
+
+    runbooks: Registry[Runbook[..., Any]]
+    tasks: Registry[Task[..., Any]]
+    environments: Sequence[str] | None
+    store: Store
+    keys: Keys
+    sign_outs: SqlSignOuts
+    engine: Engine
+    interrupt: Callable[[str], None]
+    vault: Vault
+    tracing: Tracing
+    server_id: str
+    since: datetime = msgspec.field(default_factory=now)

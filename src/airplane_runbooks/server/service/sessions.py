@@ -1,0 +1,68 @@
+"""Sessions: start, show, cancel, fail."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ..errors import Conflict, Forbidden
+from ..storage.holds import why_held
+from ..storage.ids import API_USER
+from ..storage.records import (
+    Failure,
+    Outcome,
+    RunKind,
+    Session,
+)
+from . import runs
+from .catalog import find_runbook, missing
+from .services import Caller, Services, StartRequest
+
+
+def start(services: Services, request: StartRequest, caller: Caller) -> Session:
+    """Start a session of a runbook. Raises Invalid, NotFound, Closing."""
+    runbook = find_runbook(services, request.names)
+    run = runs.new_root_run(services, RunKind.RUNBOOK, runbook, request, caller)
+    session = Session(
+        id="ses" + caller.seed,
+        run_id=run.id,
+        runbook_id=runbook.id,
+        name=runbook.name,
+        param_values=run.param_values,
+        params=run.params,
+        created_by=caller.id,
+    )
+    run = replace(run, session_id=session.id, source=runbook.code.source)
+    run = replace(run, trace_context=services.tracing.started(run))
+    services.store.add(run, session)
+    services.engine.start(run.job_id)
+    return session
+
+
+def find(services: Services, session_id: str) -> Session:
+    """Return a session. Raises NotFound."""
+    session = services.store.session(session_id)
+    if session is None:
+        raise missing("session", session_id)
+    return session
+
+
+def cancel(services: Services, session_id: str, caller: Caller) -> None:
+    """Cancel a session that has not ended. Raises NotFound, Conflict."""
+    session = find(services, session_id)
+    try:
+        runs.cancel(services, session.run_id, caller)
+    except Conflict:
+        status = find(services, session_id).status.value
+        raise Conflict("session_finished", f"the session has ended or been cancelled already: {status}") from None
+
+
+def fail(services: Services, session_id: str, message: str, caller: Caller) -> None:
+    """Fail a session that is held, on behalf of the server's operator. Raises NotFound, Forbidden, Conflict."""
+    session = find(services, session_id)
+    if caller.id != API_USER:
+        raise Forbidden("operators_only", "this takes the server's own key")
+    run = runs.find(services, session.run_id)
+    outcome = Outcome.failed(Failure("CodeChanged", message))
+    if why_held(run) is None or not services.store.finish(run.id, outcome, run.fencing_token):
+        raise Conflict("session_not_held", "the session is not held, so nothing was changed")
+    services.tracing.ended(run, outcome)

@@ -1,0 +1,44 @@
+"""Parameter values and answers on their way into the store: with secrets masked, and sealed beside that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...models import Parameter
+from ..errors import Invalid
+from ..secrets.masking import MASK, Secrets
+from ..secrets.vault import Vault
+from ..storage.encoding import NotEncodable, decode, encode
+from ..storage.records import Run
+
+
+def secrets_of(root: Run, vault: Vault) -> Secrets:
+    """Return the secrets among the parameter values of a root run. Raises VaultError."""
+    if root.sealed_values is None:
+        return Secrets()
+    return Secrets.of(root.params, decode(vault.open(root.sealed_values)))
+
+
+def mask_and_seal(
+    parameters: Sequence[Parameter], values: Mapping[str, Any], secrets: Secrets, vault: Vault, *, path: str
+) -> tuple[bytes, bytes | None]:
+    """Encode values with the secrets masked, and sealed in full if masking has changed anything.
+
+    `path` names the values in errors. Raises Invalid, VaultError.
+    """
+    whole = _encoded(values, path)
+    hidden = {parameter.slug for parameter in parameters if parameter.secret}
+    masked = {
+        slug: MASK if slug in hidden and value is not None else secrets.mask_value(value)
+        for slug, value in values.items()
+    }
+    shown = _encoded(masked, path)
+    return shown, None if shown == whole else vault.seal(whole)
+
+
+def _encoded(values: Mapping[str, Any], path: str) -> bytes:
+    try:
+        return encode(dict(values))
+    except NotEncodable as problem:
+        raise Invalid("invalid_parameter", f"{path}: {problem}") from None

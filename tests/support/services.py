@@ -1,0 +1,24 @@
+"""Services around a store and an engine of a test's own."""
+
+from __future__ import annotations
+
+from airplane_runbooks.server.authoring.decorators import Registry, Runbook, Task
+from airplane_runbooks.server.observers.tracing import Tracing
+from airplane_runbooks.server.service.services import Services
+
+
+def services_around(store, engine):
+    """Return services that serve no code and have no vault."""
+    return Services(
+        runbooks=Registry((), Runbook),
+        tasks=Registry((), Task),
+        environments=None,
+        store=store,
+        keys=None,
+        sign_outs=None,
+        engine=engine,
+        interrupt=lambda run_id: None,
+        vault=None,
+        tracing=Tracing(),
+        server_id="test",
+    )
