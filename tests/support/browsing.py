@@ -25,7 +25,7 @@ def disguise(monkeypatch, server, **changes):
 
 
 def expired(prompt):
-    """Return a prompt as if its time had run out, though nobody has swept it up."""
+    """Return a prompt as if its time had run out, although the reconciler has not seen it yet."""
     return replace(prompt, expires_at=prompt.created_at)
 
 

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, to be killed and frozen, and what must be true whatever happens to them."""
+"""Servers in processes of their own, to be killed and frozen, and the invariants that must hold all the same."""
 
 from __future__ import annotations
 

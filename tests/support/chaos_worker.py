@@ -1,7 +1,7 @@
 """A server of its own process, whose steps write down each execution: `worker.py URL PORT JOURNAL`.
 
 The journal has one line for each execution of a step, written when it is done and about to be reported:
-`session step nonce`. The nonce is the step's output, so that whoever reads both knows which execution counted.
+`session step nonce`. The nonce is the step's output, so that a reader of both knows which execution counted.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def die() -> None:
 
 @runbook
 def poison(context: Context) -> None:
-    """Kill whatever executes it."""
+    """Kill the process that executes it."""
     context.step(die)
 
 

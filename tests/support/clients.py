@@ -80,7 +80,7 @@ def left_open() -> tuple[int, int]:
 
 
 class Model:
-    """What a server knows, to be changed at will, and the handler that answers from it.
+    """Model of a server that tests can change, with the handler that answers from it.
 
     Attributes:
         sessions: Sessions by ID.

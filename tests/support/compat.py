@@ -1,4 +1,4 @@
-"""What the official clients are made to talk to, and how their programs are run."""
+"""Server for the official clients, and a way to run their programs."""
 
 from __future__ import annotations
 

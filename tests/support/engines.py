@@ -1,4 +1,4 @@
-"""What the tests of the durable engine share: a database on disk, and engines in processes of their own."""
+"""Helpers of the tests of the durable engine: a database on disk, and engines in processes of their own."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Child:
 
 
 class Journal:
-    """What the children have worked on, and the files that keep them at it."""
+    """Log of the work of child processes, and the files that keep them busy."""
 
     def __init__(self, path):
         self.path = path

@@ -18,7 +18,7 @@ from tests.support.servers import eventually
 
 _SETTINGS = {
     "listen_addresses": "",
-    "fsync": "off",  # what a power cut would do to it is no part of these tests
+    "fsync": "off",  # these tests cut no power
     "shared_buffers": "32MB",
     "max_connections": "200",
     "deadlock_timeout": "100ms",
@@ -46,7 +46,7 @@ class Postgres:
         return self.url(name)
 
     def drop(self, url: str) -> None:
-        """Drop a database, whoever is connected."""
+        """Drop a database, connections included."""
         name = url.partition("?")[0].rpartition("/")[2]
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -98,7 +98,7 @@ def running():
     if binaries is None:
         pytest.skip("the programs of a PostgreSQL server (initdb, postgres) are not installed")
     pytest.importorskip("psycopg", reason="psycopg is not installed")
-    # where whoever runs it instead of root gets to, and not too deep for the name of a socket
+    # reachable for the user that runs it instead of root, and short enough for the name of a socket
     folder = Path(tempfile.mkdtemp(prefix="runbook-pg-", dir="/tmp" if os.geteuid() == 0 else None))
     try:
         owner = own(folder)
@@ -122,7 +122,7 @@ def _binaries() -> Path | None:
 
 
 def own(folder: Path) -> dict[str, object]:
-    """Give the folder to somebody else if this is root, as whom PostgreSQL refuses to run."""
+    """Give the folder to another user if this is root, as PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     names = {entry.pw_name: entry for entry in pwd.getpwall()}

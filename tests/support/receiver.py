@@ -45,7 +45,7 @@ class Received:
 
 
 class Receiver:
-    """Receives on loopback, inside of a `with` statement, whatever is exported to it.
+    """Receiver on loopback, inside of a `with` statement, of all that is exported to it.
 
     Attributes:
         spans: All spans so far.
@@ -171,7 +171,7 @@ def collecting(receiver: Receiver, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _reserved_port() -> Iterator[int]:
-    """Yield a port that nobody else gets meanwhile: it is bound, but not listened on, so that a child still can."""
+    """Yield a reserved port: it is bound but not listened on, so that only a child can."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))

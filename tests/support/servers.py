@@ -1,4 +1,4 @@
-"""What the tests of the server share: a bare HTTP client, and waiting without guessing how long."""
+"""Helpers of the tests of the server: a bare HTTP client, and waiting without guessing how long."""
 
 from __future__ import annotations
 

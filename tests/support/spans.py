@@ -39,7 +39,7 @@ def call(kind: str, act: Callable[[Any], Any], base_url: str, **options: Any) ->
 
 
 class Api:
-    """What a server has been asked so far.
+    """Requests that a server has received so far.
 
     Attributes:
         base_url: Where clients find it.

@@ -1,4 +1,4 @@
-"""What is said of tests that take the time."""
+"""Mark of tests that measure time."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def double(context: Context, number: int) -> int:
     return context.step(lambda: 2 * number, name="double")
 
 
-def test_the_fixture_starts_servers_and_closes_them_after_the_test(airplane_server):
+def test_the_fixture_starts_servers_and_closes_them_at_the_end(airplane_server):
     first, second = airplane_server(double), airplane_server(double, api_key="tkn_mine")
     assert first.base_url != second.base_url
     assert second.api_key == "tkn_mine"

@@ -1,4 +1,4 @@
-"""What either async transport raises is gone with the last reference to it."""
+"""Errors of the async transports are freed with the last reference to them."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ HEADERS = Headers({"content-type": "application/json"})
         (BODIES["blanks"](), lambda a: a.runs.get_outputs("run1"), "at most 16,777,216 are decoded"),
     ],
 )
-def test_what_is_too_large_is_refused_by_name_and_the_reply_is_kept(
+def test_a_part_that_is_too_large_is_refused_by_name(
     body: bytes, call: Callable[[Airplane], Any], problem: str
 ) -> None:
     with client(body) as airplane, pytest.raises(DecodeError, match=problem) as caught:
@@ -224,13 +224,13 @@ def test_large_outputs_of_ordinary_kinds_are_read_whole(output: Any) -> None:
         assert airplane.runs.get_outputs("run1").output == output
 
 
-def test_a_large_reply_to_a_call_without_a_deadline_is_read_whole() -> None:
+def test_a_call_without_a_deadline_reads_large_replies_whole() -> None:
     with client(json.dumps({"output": "x" * MIB}).encode(), timeout=None) as airplane:
         assert airplane.runs.get_outputs("run1").output == "x" * MIB
 
 
-def test_a_large_reply_that_cannot_be_read_in_time_ends_with_the_deadline() -> None:
-    """The walk looks at the clock itself: a sync call has nobody else to do so."""
+def test_a_reply_too_large_for_the_time_meets_the_deadline() -> None:
+    """The walk looks at the clock itself: a sync call has no timer."""
     run = (
         b'{"run":{"runID":"r","status":"","parameters":{"parameters":[' + b",".join([b'{"slug":"abc"}'] * 900) + b"]}}}"
     )

@@ -35,7 +35,7 @@ class Trickle:
         self.timeouts.append(seconds)
 
 
-def test_a_deadline_that_has_passed_ends_the_reading_without_a_system_call() -> None:
+def test_a_deadline_in_the_past_reads_nothing() -> None:
     sock = Trickle(b"HTTP/1.1 200 OK")
     with pytest.raises(TimeoutError):
         SocketReader(sock, time.monotonic() - 1, 100).head()
@@ -124,9 +124,7 @@ def test_a_length_that_could_be_read_in_two_ways_is_refused(headers: dict[str, s
         (200, {"content-length": "5"}, True),
     ],
 )
-def test_a_connection_is_not_kept_where_a_body_may_follow_that_must_not(
-    status: int, headers: dict[str, str], reusable: bool
-) -> None:
+def test_a_body_where_none_may_be_costs_the_connection(status: int, headers: dict[str, str], reusable: bool) -> None:
     assert is_reusable(Head("1", status, headers)) is reusable
 
 

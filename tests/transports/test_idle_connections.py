@@ -16,14 +16,14 @@ from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 
 
-def test_a_malformed_origin_is_no_connection_already_when_it_is_prepared() -> None:
+def test_preparing_a_malformed_origin_is_a_connect_error() -> None:
     transport = Urllib3Transport()
     with pytest.raises(ConnectError, match="no connection"):
         transport.prepare("http://[::1")
 
 
 @pytest.mark.parametrize("make", [Urllib3Transport, AiohttpTransport, ThreadedTransport])
-def test_idle_connections_of_an_origin_never_used_need_no_closing(make: Any) -> None:
+def test_closing_idle_connections_of_an_unused_origin_is_fine(make: Any) -> None:
     make().close_idle("http://api.test")
 
 

@@ -26,7 +26,7 @@ def test_a_request_interrupted_just_before_it_is_sent_is_not() -> None:
     assert fake.requests == []
 
 
-def test_a_connection_interrupted_just_before_it_is_used_is_given_up() -> None:
+def test_a_connection_interrupted_before_its_use_is_given_up() -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport(pool_size=1)
         await transport.send(request_to(origin), 5)
@@ -58,7 +58,7 @@ def test_an_interrupt_hits_no_socket_that_has_been_released() -> None:
         assert deadline.left == pytest.approx(0, abs=0.002)
 
 
-def test_an_interrupt_ends_a_wait_on_a_held_socket_and_may_come_twice() -> None:
+def test_an_interrupt_ends_a_wait_and_may_come_twice() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         deadline = InterruptibleDeadline(None)

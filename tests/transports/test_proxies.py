@@ -186,7 +186,7 @@ class TestProxyUnderTLS:
             assert proxy.connections == 2
             transport.close()
 
-    def test_a_handshake_that_drips_through_it_does_not_outlast_the_timeout(
+    def test_a_dripping_handshake_in_a_tunnel_meets_the_timeout(
         self, secured: ssl.SSLContext, trusting: ssl.SSLContext
     ) -> None:
         """Each byte is a whole record to the outer connection, but the inner one waits for all of its own."""
@@ -241,7 +241,7 @@ def test_plain_http_is_forwarded_with_the_whole_url() -> None:
     assert b"\r\nproxy-authorization: basic " in head
 
 
-def test_a_proxy_that_repeats_its_password_does_not_bring_it_into_an_error() -> None:
+def test_a_password_repeated_by_a_proxy_is_not_in_the_error() -> None:
     def script(peer: Peer) -> None:
         peer.send(reply(peer.read_request(), status="407 Proxy Authentication Required"))
 
@@ -272,7 +272,7 @@ def test_a_refused_tunnel_was_not_sent(status: str, transient: bool) -> None:
     assert not caught.value.maybe_processed
 
 
-def test_a_tunnel_through_which_the_proxy_speaks_first_is_not_used() -> None:
+def test_a_tunnel_in_which_the_proxy_speaks_first_is_refused() -> None:
     with HostileServer(always(b"HTTP/1.1 200 OK\r\n\r\n" + reply(b"evil"))) as proxy:
         transport = Urllib3Transport(proxy=f"http://localhost:{proxy.port}")
         with pytest.raises(ConnectError, match="before the server could"):
@@ -422,9 +422,7 @@ class TestChoice:
             monkeypatch.setenv(name, url)
         make(base_url)
 
-    def test_an_origin_that_a_middleware_has_chosen_is_refused_as_a_connection(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_bad_origin_from_a_middleware_is_a_connect_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.test")
         transport = Urllib3Transport()
         with pytest.raises(ConnectError, match="HTTP_PROXY") as caught:

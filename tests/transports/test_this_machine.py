@@ -1,4 +1,4 @@
-"""A name of this machine leads to this machine, whatever hosts files and resolvers make of it."""
+"""A name of this machine leads to this machine, in spite of hosts files and resolvers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost."])
-def test_a_name_of_this_machine_that_leads_elsewhere_is_not_connected_to(
+def test_a_loopback_name_that_leads_elsewhere_is_refused(
     send: Send, resolve_to: Callable[..., None], scheme: str, host: str
 ) -> None:
     resolve_to("192.0.2.1", "2001:db8::1")

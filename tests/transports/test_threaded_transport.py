@@ -177,7 +177,7 @@ def test_name_resolution_does_not_outlast_the_timeout(stuck_resolver: threading.
         asyncio.run(scenario(server.origin))
 
 
-def test_a_request_cancelled_during_name_resolution_is_never_sent(stuck_resolver: threading.Event) -> None:
+def test_a_request_cancelled_during_the_lookup_is_never_sent(stuck_resolver: threading.Event) -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport(pool_size=1)
         task = asyncio.create_task(transport.send(request_to(origin), 10))
@@ -212,7 +212,7 @@ def test_closing_does_not_wait_for_name_resolution_for_long(
         assert server.connections == 0
 
 
-def test_a_transport_that_cannot_be_interrupted_is_not_waited_for() -> None:
+def test_a_transport_without_interrupts_is_not_waited_for() -> None:
     slow = Slow()
 
     async def scenario() -> None:
@@ -321,7 +321,7 @@ def test_a_forked_child_has_threads_and_connections_of_its_own() -> None:
 
 
 def test_a_transport_that_forgets_its_threads_starts_new_ones() -> None:
-    """What a fork does to the child's transports, done here."""
+    """Reset transports as a fork does in the child."""
 
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport()

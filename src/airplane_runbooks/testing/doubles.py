@@ -126,4 +126,4 @@ class FakeClock:
         self.advance(seconds)
 
     def close(self) -> None:
-        """Do nothing: nobody is asleep."""
+        """Do nothing: no call sleeps on a fake clock."""

@@ -1,4 +1,4 @@
-"""The places of a connection pool."""
+"""Queue of a pool's connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ClientClosed
 
 
 class ConnectionQueue:
-    """What a pool keeps its connections in: the last one given back goes out first, and None is one yet to be made.
+    """Last-in, first-out queue of a pool's connections, in which None stands for one that has yet to be made.
 
     Stands in for `queue.LifoQueue`, which is several times the work, lets its waiters wait on when the pool is closed,
     and has a lock that a fork may copy while another thread holds it, so that the child never gets it.
@@ -19,7 +19,7 @@ class ConnectionQueue:
 
     def __init__(self, maxsize: int) -> None:  # noqa: ARG002  # the pool puts in as many as it has places
         self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._kept: deque[Any] = deque()  # who has taken a token finds something here, until there is one token more
+        self._kept: deque[Any] = deque()  # one item for each token; a token more means closed
 
     def put(self, item: Any, block: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002  # as urllib3 calls it
         """Give a connection back."""
@@ -32,7 +32,7 @@ class ConnectionQueue:
         try:
             return self._kept.pop()
         except IndexError:
-            self._tokens.put(None)  # for the next one who waits
+            self._tokens.put(None)  # for the next waiting thread
         if block:
             raise ClientClosed("the transport has been closed")
         raise queue.Empty
@@ -49,5 +49,5 @@ class ConnectionQueue:
             self.put(connection)
 
     def close(self) -> None:
-        """Turn away who waits, once all that is kept has been taken out."""
+        """Turn the waiting threads away, once all connections have been taken out."""
         self._tokens.put(None)

@@ -1,4 +1,4 @@
-"""The moment by which a request has to be through, for waiting, connecting, sending and reading together."""
+"""Deadline of a request: one moment for waiting, connecting, sending and reading together."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class Deadline(urllib3.Timeout):
         """Learn which socket, if any, is used from now on. Raises TimeoutError if the request has been interrupted."""
 
     def release(self) -> None:
-        """Learn that the socket is not used any more, before anybody else gets it."""
+        """Learn that the socket is no longer used, before another request gets it."""
 
 
 class InterruptibleDeadline(Deadline):
     """A deadline that another thread can bring forward: it passes, and what its socket is doing ends at once.
 
-    The socket is held by a descriptor of our own, which nobody else can close and which is gone before the connection
+    The socket is held by a descriptor of our own, which no other code can close and which is gone before the connection
     goes back to its pool. So an interrupt never meets another request, nor another file under the same number.
 
     Attributes:
@@ -85,7 +85,7 @@ class InterruptibleDeadline(Deadline):
             self._drop()
 
     def interrupt(self) -> None:
-        """End the request, whatever it is doing; name resolution alone goes on until it is through."""
+        """End the request in any state; name resolution alone cannot be interrupted."""
         with self._lock:
             self._is_interrupted = True
             self.at = monotonic()  # first: a socket that is shut down before it connects looks as if it had

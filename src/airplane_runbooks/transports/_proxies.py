@@ -1,4 +1,4 @@
-"""Which proxy, if any, stands between us and an origin, and what it is asked to do. Read once, for each transport."""
+"""Proxies between a transport and its origins. The settings are read once for each transport."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def not_local(host: str) -> ValueError:
 
 
 def needs_tls(origin: str, proxy: Proxy | None) -> bool:
-    """Whether TLS is spoken on the way to an origin."""
+    """Return True if the way to an origin needs TLS."""
     return origin.startswith("https:") or (proxy is not None and proxy.url.startswith("https:"))
 
 

@@ -1,4 +1,4 @@
-"""What transports have in common: a limit, and a fresh start in forked children."""
+"""Common ground of the transports: a limit, and a fresh start in forked children."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class ThreadedTransport:
 
     A request that finds all threads busy waits for its turn, first come, first served. One that is cancelled leaves the
     queue, or has its connection shut down, which frees its thread at once. Only two things keep a thread busy for
-    longer, though nobody waits for them: name resolution, and a transport other than Urllib3Transport, until its
+    longer, though no caller waits for them: name resolution, and a transport other than Urllib3Transport, until its
     timeout. The same transport serves any number of event loops. A forked child gets threads of its own.
 
     Args:
@@ -204,7 +204,7 @@ class _Job:
         self.deadline = InterruptibleDeadline(timeout)
         self.context = contextvars.copy_context()
         self.loop = asyncio.get_running_loop()
-        # The outcome is always a result, so that nobody complains of an exception that nobody wants any more.
+        # The outcome is always a result: asyncio would log an exception that was never retrieved.
         self.outcome: asyncio.Future[Outcome] = self.loop.create_future()
         self.timer: asyncio.TimerHandle | None = None
 
@@ -214,13 +214,13 @@ class _Job:
             self.timer = self.loop.call_later(self.deadline.left, expire, self)
 
     def stop_timer(self) -> None:
-        """Do not call it any more."""
+        """Cancel the timer."""
         if self.timer is not None:
             self.timer.cancel()
 
     def settle(self, outcome: Outcome) -> None:
         """End the job from any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop has been closed, so nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop has been closed, so no caller waits
             self.loop.call_soon_threadsafe(self.end, outcome)
 
     def end(self, outcome: Outcome) -> None:

@@ -181,7 +181,7 @@ def test_closing_from_another_loop_ends_the_requests_of_this_one() -> None:
         asyncio.run(transport.aclose())
 
 
-def test_a_loop_that_has_been_closed_is_not_asked_to_close_anything() -> None:
+def test_a_closed_loop_is_not_asked_to_close_connections() -> None:
     transport = AiohttpTransport()
 
     async def scenario(origin: str) -> None:
@@ -221,7 +221,7 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
 
 
 def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
-    """What a fork does to the child's transports, done here."""
+    """Reset transports as a fork does in the child."""
 
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport()

@@ -1,4 +1,4 @@
-"""What the connections of the transport on aiohttp do beyond the contract of transports."""
+"""Connections of the transport on aiohttp, beyond the contract of transports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airplane_runbooks.transports.aiohttp._connector import ConnectSpec, _secure
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 
 
-def test_an_attempt_is_one_attempt_although_its_connection_was_used_before() -> None:
+def test_a_reused_connection_does_not_cause_a_second_attempt() -> None:
     seen: list[bytes] = []
 
     def script(peer: Peer) -> None:
@@ -103,7 +103,7 @@ def test_a_connection_that_was_closed_at_once_sends_nothing() -> None:
     asyncio.run(scenario())
 
 
-def test_a_tunnel_that_is_closed_before_it_is_used_is_no_connection() -> None:
+def test_a_tunnel_closed_before_its_use_is_a_connect_error() -> None:
     async def scenario() -> None:
         with pytest.raises(ConnectionResetError, match="the proxy closed"):
             await _secured(HTTP11Connection(asyncio.get_running_loop()), ConnectSpec("https://api.test", None, None))

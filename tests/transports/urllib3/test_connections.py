@@ -1,4 +1,4 @@
-"""What the connections of the default transport do beyond the contract of transports."""
+"""Connections of the default transport, beyond the contract of transports."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_body_where_none_may_be_costs_the_connection(transport: Urllib3Transpo
         assert server.connections == 2
 
 
-def test_who_waits_for_a_connection_is_turned_away_when_the_transport_closes() -> None:
+def test_closing_turns_away_requests_that_wait_for_a_connection() -> None:
     transport = Urllib3Transport(pool_size=1)
     asked = threading.Event()
     errors: list[BaseException] = []
@@ -215,7 +215,7 @@ def test_a_host_that_no_url_can_have_is_no_connection(transport: Urllib3Transpor
     assert not caught.value.transient
 
 
-def test_what_goes_through_a_tls_proxy_minds_the_deadline_at_each_read() -> None:
+def test_each_read_through_a_tls_proxy_minds_the_deadline() -> None:
     wire: Any = types.SimpleNamespace(timeout=Deadline(-1))
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -251,7 +251,7 @@ def test_a_traceback_shows_no_key_that_the_server_repeats(transport: Urllib3Tran
 
 
 @pytest.mark.parametrize(("line", "version"), [(b"HTTP/1.1 200 OK", 11), (b"HTTP/1.0 200 OK", 10)])
-def test_who_wraps_urllib3s_method_gets_what_looks_like_its_responses(
+def test_wrappers_of_urlopen_get_an_object_like_a_response(
     monkeypatch: pytest.MonkeyPatch, transport: Urllib3Transport, line: bytes, version: int
 ) -> None:
     seen = []

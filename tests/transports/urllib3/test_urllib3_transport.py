@@ -83,7 +83,7 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
 
 
 def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
-    """What a fork does to the child's transports, done here."""
+    """Reset transports as a fork does in the child."""
     transport = Urllib3Transport()
     with HostileServer(always(reply())) as server:
         transport.send(request_to(server.origin), 10)
@@ -93,7 +93,7 @@ def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
     transport.close()
 
 
-def test_an_answer_is_taken_although_the_request_could_not_be_sent_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_taken_before_the_request_is_fully_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     send = socket.socket.sendall
 
     def break_off(*_: Any) -> None:
@@ -147,7 +147,7 @@ def test_a_name_without_addresses_is_no_connection(monkeypatch: pytest.MonkeyPat
         Urllib3Transport().send(request_to("http://localhost"), 10)
 
 
-def test_an_address_that_swallows_packets_does_not_outlast_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_drops_packets_meets_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener whose backlog is full drops further handshakes, as a firewall does."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

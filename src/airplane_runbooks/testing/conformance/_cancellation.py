@@ -74,7 +74,7 @@ class Cancellation(AsyncCase):
         [([], 20_000_000), ([Peer.read_request], 1), ([Peer.read_request, answer_half], 1)],
         ids=["sending", "waiting for the head", "reading the body"],
     )
-    def test_a_request_cancelled_on_its_way_gives_its_place_back_and_ends_its_connection(
+    def test_a_cancelled_request_frees_its_place_in_the_pool(
         self, run: Run, good: HostileServer, kind: str, actions: list[Callable[[Peer], object]], size: int
     ) -> None:
         server_side, client_side = tls("localhost")
@@ -123,7 +123,7 @@ class Cancellation(AsyncCase):
                 filler.connect_ex(dead.getsockname())
             run(scenario(dead.getsockname()[1]))
 
-    def test_a_request_cancelled_while_it_waits_for_its_turn_is_never_sent(self, run: Run) -> None:
+    def test_a_request_cancelled_in_the_queue_is_never_sent(self, run: Run) -> None:
         transport = self.make(pool_size=1)
         seen: list[bytes] = []
         asked, may_answer = threading.Semaphore(0), threading.Event()
@@ -152,7 +152,7 @@ class Cancellation(AsyncCase):
             run(scenario(server.origin))
         assert seen == [b"1", b"3"]
 
-    def test_requests_cancelled_at_any_moment_leave_no_answer_to_others(self, run: Run) -> None:
+    def test_cancelled_requests_leave_no_answer_to_others(self, run: Run) -> None:
         transport = self.make(pool_size=4)
         chance = random.Random(1)  # noqa: S311  # no secret
 

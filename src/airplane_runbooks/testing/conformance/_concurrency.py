@@ -21,7 +21,7 @@ def echo(peer: Peer) -> None:
 class Concurrency(AsyncCase):
     """Sends that share a transport."""
 
-    def test_many_requests_get_their_own_answers_over_few_connections(self, run: Run) -> None:
+    def test_many_requests_over_few_connections_get_their_answers(self, run: Run) -> None:
         transport = self.make(pool_size=8)
 
         async def one(origin: str, number: int) -> None:

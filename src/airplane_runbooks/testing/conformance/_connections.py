@@ -1,4 +1,4 @@
-"""How connections are made, kept, shared and given back."""
+"""Connections: made, kept, shared and given back."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Connections(Case):
             for _ in range(3):
                 assert transport.send(request_to(server.origin), 10).body == b"good"
 
-    def test_bytes_that_arrive_between_two_requests_close_the_connection(self, transport: Transport) -> None:
+    def test_bytes_between_two_requests_close_the_connection(self, transport: Transport) -> None:
         answered, late = threading.Event(), threading.Event()
 
         def script(peer: Peer) -> None:
@@ -78,7 +78,7 @@ class Connections(Case):
         ],
     )
     @pytest.mark.parametrize("status", ["200 OK", "429 Slow", "503 Down"])
-    def test_a_reply_to_another_request_is_refused_with_its_connection(
+    def test_a_reply_to_another_request_closes_the_connection(
         self, transport: Transport, body: bytes | None, key: str | None, echo: bytes, status: str
     ) -> None:
         headers = {} if key is None else {"idempotency-key": key}
@@ -100,7 +100,7 @@ class Connections(Case):
                 assert transport.send(request, 10).body == b"1"
             assert server.connections == 1
 
-    def test_a_success_without_the_key_is_refused_where_keys_are_repeated(self, transport: Transport) -> None:
+    def test_a_success_without_the_expected_key_is_refused(self, transport: Transport) -> None:
         def script(peer: Peer) -> None:
             peer.read_request()
             peer.send(reply(b"1", headers=b"Idempotency-Key: key-1\r\n"))

@@ -1,4 +1,4 @@
-"""What a well-behaved server gets and gives."""
+"""Exchanges with a well-behaved server."""
 
 from __future__ import annotations
 

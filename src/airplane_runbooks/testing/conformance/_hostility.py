@@ -15,7 +15,7 @@ from ._support import Case, finishes_within, request_to
 
 
 class Hostility(Case):
-    """What a server may do to hang, fill or fool its client."""
+    """Servers that try to hang, fill or fool their client."""
 
     @pytest.mark.parametrize(
         "script",
@@ -36,14 +36,14 @@ class Hostility(Case):
         with HostileServer(script) as server, finishes_within(0.5), pytest.raises(AttemptTimeout):
             transport.send(request_to(server.origin), 0.5)
 
-    def test_a_server_that_does_not_read_does_not_outlast_the_timeout(self, transport: Transport) -> None:
+    def test_a_server_that_does_not_read_meets_the_timeout(self, transport: Transport) -> None:
         with HostileServer(Peer.stay_silent) as server:
             request = request_to(server.origin, b"x" * 20_000_000)
             with finishes_within(0.5), pytest.raises(AttemptTimeout) as caught:
                 transport.send(request, 0.5)
         assert caught.value.sent is None
 
-    def test_a_handshake_that_does_not_end_does_not_outlast_the_timeout(self, transport: Transport) -> None:
+    def test_an_endless_handshake_meets_the_timeout(self, transport: Transport) -> None:
         with HostileServer(Peer.stay_silent) as server, finishes_within(0.5), pytest.raises(AttemptTimeout) as caught:
             transport.send(request_to(server.origin.replace("http:", "https:")), 0.5)
         assert caught.value.sent is False
@@ -55,7 +55,7 @@ class Hostility(Case):
                     transport.send(request_to(server.origin), timeout)
                 assert caught.value.sent is False
 
-    def test_a_head_that_is_hard_to_read_does_not_outlast_the_timeout(self, transport: Transport) -> None:
+    def test_a_head_that_is_hard_to_read_meets_the_timeout(self, transport: Transport) -> None:
         raw = reply(b"1", headers=b"x: a" + b" " * 60_000 + b"b\r\n")
         with finishes_within(1.0):
             assert self.exchange(transport, always(raw), 1.0).body == b"1"
@@ -65,7 +65,7 @@ class Hostility(Case):
         [after_request(Peer.reset), after_request(Peer.half_close, Peer.read_request)],
         ids=["reset", "half closed"],
     )
-    def test_a_connection_lost_after_the_request_leaves_open_whether_it_was_processed(
+    def test_a_connection_lost_after_sending_leaves_the_outcome_open(
         self, transport: Transport, script: Script
     ) -> None:
         with pytest.raises(ConnectionLost) as caught:
@@ -74,7 +74,7 @@ class Hostility(Case):
         assert caught.value.maybe_processed
 
     def test_a_connection_that_is_reset_at_once_is_an_error(self, transport: Transport) -> None:
-        """Which one depends on who is faster: the reset may arrive before or after the request has left."""
+        """The error depends on timing: the reset may arrive before or after the request has left."""
         with pytest.raises((ConnectError, ConnectionLost)):
             self.exchange(transport, Peer.reset)
 
@@ -150,9 +150,7 @@ class Hostility(Case):
                 tracemalloc.stop()
 
     @pytest.mark.parametrize("then", [Peer.read_request, Peer.stay_silent], ids=["reads on", "reads no further"])
-    def test_an_answer_that_comes_before_the_request_has_been_read_is_taken(
-        self, transport: Transport, then: Script
-    ) -> None:
+    def test_an_answer_before_the_end_of_the_request_is_taken(self, transport: Transport, then: Script) -> None:
         def script(peer: Peer) -> None:
             peer.sock.recv(100)
             peer.send(reply(b"too large", status="413 Too Large", headers=b"connection: close\r\n"))

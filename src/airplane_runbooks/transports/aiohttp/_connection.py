@@ -37,7 +37,7 @@ class Exchange:
     `key` is the idempotency key of the request.
 
     Attributes:
-        done: Is set at the end, whatever it is. It holds no result, for a traceback may show the repr of a future.
+        done: Is set at the end, success or failure. It holds no result: a traceback may show the repr of a future.
         is_sent: Whether the whole request has left.
     """
 
@@ -56,19 +56,19 @@ class Exchange:
 
     @property
     def is_in_step(self) -> bool:
-        """Whether the stream stands right behind the response."""
+        """True if the stream stands right behind the response."""
         return self._parser.is_in_step
 
     @property
     def is_clean(self) -> bool:
-        """Whether it has ended with a response after which another exchange may follow on the same connection."""
+        """True if another exchange may follow on the same connection."""
         if self._head is None or self._body is None:
             return False
         return self.is_sent and self.is_in_step and is_reusable(self._head, self._method)
 
     @property
     def is_echoed(self) -> bool:
-        """Whether the response repeats an idempotency key."""
+        """True if the response repeats an idempotency key."""
         return self._head is not None and IDEMPOTENCY_HEADER in self._head.headers
 
     def demand_echo(self) -> None:
@@ -148,7 +148,7 @@ class HTTP11Connection(ResponseHandler):
 
     @property
     def is_stale(self) -> bool:
-        """Whether the server has ended the connection, or sent what nobody asked for, since it was last used."""
+        """True if the server has ended the connection, or sent unrequested bytes, since it was last used."""
         return self._was_used and self._is_readable()
 
     async def carry(
@@ -194,12 +194,12 @@ class HTTP11Connection(ResponseHandler):
         exchange.is_sent = True
 
     def _is_readable(self) -> bool:
-        """Whether something, or the end of the stream, waits to be read; True, too, if there is no stream any more."""
+        """Return True if bytes or the end of the stream wait to be read, or the stream is gone."""
         sock = None if self.transport is None else self.transport.get_extra_info("socket")
         return sock is None or wait_for_read(sock, timeout=0)
 
     def data_received(self, data: bytes) -> None:
-        """Read on. What nobody asked for costs the connection."""
+        """Read on. Unrequested bytes cost the connection."""
         if self._exchange is not None:
             self._exchange.receive(data)
         elif self._was_used:
@@ -218,7 +218,7 @@ class HTTP11Connection(ResponseHandler):
             self._exchange.receive(b"")
 
     def _is_cut_off(self) -> bool:
-        """Whether a TLS stream has ended without a close alert (RFC 9112, section 9.8): an attacker can cause that."""
+        """Return True if a TLS stream has ended without a close alert (RFC 9112, section 9.8): an attacker can cause that."""
         stream = None if self.transport is None else self.transport.get_extra_info("ssl_object")
         try:
             return stream is not None and stream.read(1) != b""

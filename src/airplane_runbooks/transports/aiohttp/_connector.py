@@ -97,7 +97,7 @@ class _Resolver(ThreadedResolver):
 class _Opening(Exchange):
     """Exchange with a proxy that opens a tunnel. The bytes after the head of its answer belong to the server."""
 
-    def _read_body(self, head: Head) -> bytes:  # noqa: ARG002  # whatever it says
+    def _read_body(self, head: Head) -> bytes:  # noqa: ARG002  # it has no body
         return b""
 
 

@@ -153,7 +153,7 @@ _of_parents: list[object] = []
 
 
 class _Session:
-    """What belongs to one event loop.
+    """Connections and requests of one event loop.
 
     Attributes:
         timers: Those of the requests in flight. To bring one forward ends its request.
@@ -192,7 +192,7 @@ class _Session:
 
 
 class _OriginPool:
-    """How an origin is reached, on one event loop.
+    """Connections to one origin, on one event loop.
 
     Attributes:
         distrusted: How many times the connections that were idle have been found to be out of step.
@@ -247,7 +247,7 @@ class _Attempt:
         await http11.carry(exchange, request.method, target, fields, request.body)
 
     async def _connect(self, connector: Connector) -> Connection:
-        """Get a connection. Whatever goes wrong here happened before a byte of a request was sent."""
+        """Get a connection. An error here means that no byte of the request was sent."""
         try:
             while not self._may_use(_http11(connection := await connector.connect(self._pool.spec, [], _NO_TIMEOUT))):
                 connection.close()

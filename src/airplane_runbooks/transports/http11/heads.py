@@ -47,7 +47,7 @@ def render_head(method: str, target: str, headers: Mapping[str, str], length: in
 
 @functools.lru_cache(maxsize=256)
 def _may_start_lines(*names: str) -> bool:
-    """Whether these may stand at the start of a request's lines. The names of a client are always the same few."""
+    """Return True if these may start lines of a request. Cached, since a client always sends the same few names."""
     return all(map(is_header_name, names)) and not {name.lower() for name in names} & _FRAMING
 
 
@@ -71,7 +71,7 @@ def parse_head(data: bytes) -> Head | None:
 
 
 def is_reusable(head: Head, method: str = "GET") -> bool:
-    """Whether another response may follow this one on its connection (RFC 9112, section 9.3).
+    """Return True if another response may follow this one on its connection (RFC 9112, section 9.3).
 
     None may follow the failure of a POST: a second copy of it, come late, would say of the next that it failed, too.
     """

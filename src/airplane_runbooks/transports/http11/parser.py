@@ -62,7 +62,7 @@ class Parser:
 
     @property
     def is_in_step(self) -> bool:
-        """Whether the stream is open and stands right behind the response: more than that would be another's answer."""
+        """True if the stream is open and stands right behind the response: further bytes would be another answer."""
         return not self._data and not self._at_end
 
     def feed(self, data: bytes) -> None:
@@ -146,7 +146,7 @@ class Parser:
         return 0
 
     def _has(self, size: int) -> bool:
-        """Whether so many bytes are there; False if they have to arrive yet."""
+        """Return True if so many bytes are there, False if they have yet to arrive."""
         missing = size - len(self._data)
         if missing <= 0:
             return True

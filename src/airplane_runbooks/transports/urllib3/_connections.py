@@ -43,7 +43,7 @@ _FINAL = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] [2-9]")
 
 
 class Answer:
-    """A response as far as urllib3's pool looks at it, and those who wrap its methods to trace requests."""
+    """Response with the attributes that urllib3's pool reads, and instrumentation that wraps its methods."""
 
     __slots__ = ("_connection", "_pool", "body", "head", "headers", "retries", "status")
 
@@ -71,7 +71,7 @@ else:
 
 
 class _DeadlineConnection(_Base):
-    """What our connections do in place of http.client's: connect, send and receive before one deadline."""
+    """Mixin that replaces http.client's I/O: connect, send and receive before one deadline."""
 
     sock: Any
     timeout: Any  # the Deadline of the request that has the connection
@@ -86,7 +86,7 @@ class _DeadlineConnection(_Base):
         self._max_response_bytes = max_response_bytes
 
     def connect(self) -> None:
-        """Connect. Whatever goes wrong here happened before a byte of a request was sent."""
+        """Connect. An error here means that no byte of the request was sent."""
         try:
             super().connect()
         except TimeoutError as failure:
@@ -269,7 +269,7 @@ class HTTPSConnection(_DeadlineConnection, connection.HTTPSConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether the connection is open, and nothing has arrived on it that nobody asked for."""
+        """True if the connection is open, and no unrequested bytes have arrived on it."""
         return super().is_connected and not (isinstance(self.sock, SSLTransport) and self.sock.incoming.pending)
 
 

@@ -38,7 +38,7 @@ DEFAULT_POOL_SIZE = 32
 
 
 class _OriginPool(NamedTuple):
-    """How an origin is reached."""
+    """Connections to one origin."""
 
     connections: urllib3.HTTPConnectionPool
     queue: ConnectionQueue
