@@ -218,7 +218,7 @@ class HTTP11Connection(ResponseHandler):
             self._exchange.receive(b"")
 
     def _is_cut_off(self) -> bool:
-        """Return True if a TLS stream has ended without a close alert (RFC 9112, section 9.8): an attacker can cause that."""
+        """Return True if a TLS stream has ended without a close alert, as an attacker can cause (RFC 9112, 9.8)."""
         stream = None if self.transport is None else self.transport.get_extra_info("ssl_object")
         try:
             return stream is not None and stream.read(1) != b""
