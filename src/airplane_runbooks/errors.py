@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree of plain, picklable exceptions.
+"""All errors of the client, as one tree of plain exceptions that can be pickled.
 
     AirplaneError
     ├─ ConfigurationError      also a ValueError: an argument or setting that cannot work
@@ -14,9 +14,9 @@
     │  ├─ Conflict 409         Locked 423         RateLimited 429
     │  └─ ServerError 5xx
     ├─ DecodeError             the call succeeded, its reply could not be read; keeps the response
-    ├─ WaitTimeout             also a TimeoutError: what was waited for has not ended in time
-    ├─ SessionFailed           a session that was waited for has failed or been cancelled
-    ├─ RunFailed               the same of a run
+    ├─ WaitTimeout             also a TimeoutError: the session, run or prompt has not ended in time
+    ├─ SessionFailed           `wait` found that the session has failed or was cancelled
+    ├─ RunFailed               `wait` found that the run has failed or was cancelled
     ├─ ClientClosed            the client or its transport has been closed
     └─ MiddlewareSuspended     a middleware awaited something real in a sync client
 
@@ -53,10 +53,10 @@ class AirplaneError(Exception):
 
     Attributes:
         operation: Name of the operation, such as `runbooks.execute`; None outside a call.
-        attempts: How many attempts were begun; the last one may have found no time left to be sent in.
-        idempotency_key: The key that all attempts carried; repeat the call with it to be safe against doubling.
-        maybe_processed: Whether the server may have acted on the request although the call failed.
-        session_id: The session that was followed, or had been started before the failure, if any.
+        attempts: Number of attempts; there may have been no time left to send the last one.
+        idempotency_key: Key of all attempts. Repeat the call with it, so that nothing happens twice.
+        maybe_processed: True if the server may have acted on the request although the call failed.
+        session_id: ID of the session that the call followed or had started, if any.
     """
 
     operation: str | None = None

@@ -1,4 +1,4 @@
-"""What the user decides about retries and polling: policies, and the budget of a client. Data, not yet action."""
+"""Policies for retries and polling, and the retry budget of a client: data that the user chooses."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Predicate: TypeAlias = Callable[[RetryCallState], bool]
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """When to try again, and how long to wait before it.
+    """Rules for retries: which failures to repeat, how often, and after what wait.
 
     Any tenacity strategy plugs into `stop`, `wait` and `retry`. They run only after a failed attempt, and see the
-    response as the state's result, or the TransportError as its exception. Whatever they say, a request that is not
+    response as the state's result, or the TransportError as its exception. A request that is not
     safe to repeat is not repeated, and no wait goes past the deadline of the call. One that raises, or returns no wait
     of zero or more seconds, ends the call with a ConfigurationError whose cause is the failure of the last attempt.
 
@@ -33,8 +33,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             the same request, which is waited for until the deadline.
         initial_delay: Upper bound of the first wait, in seconds; it doubles with every attempt, and the wait is drawn
             evenly between zero and the bound. Ignored if `wait` is given.
-        max_delay: Where the bound stops growing, in seconds. Ignored if `wait` is given.
-        max_retry_after: Longest `Retry-After` that is waited for, in seconds; a longer one ends the call.
+        max_delay: Greatest bound, in seconds. Ignored if `wait` is given.
+        max_retry_after: Longest `Retry-After` to wait for, in seconds; a longer one ends the call.
         stop: Strategy that ends the attempts, such as `stop_after_delay(20) | stop_after_attempt(5)`.
         wait: Strategy for the seconds to wait, such as `wait_fixed(1)`. A server's `Retry-After` is a floor under it.
         retry: Predicate that replaces the built-in choice of failures worth a retry.
@@ -63,15 +63,15 @@ NO_RETRY = RetryPolicy(max_attempts=1)
 
 
 class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often to look at something that is waited for.
+    """Intervals at which a wait polls.
 
-    The time between two looks is drawn evenly between half a bound and the bound. The bound grows with every look that
-    brings nothing new, and falls back to its start with one that does. A server's `Retry-After` goes before all that.
+    The time between two polls is drawn evenly between half a bound and the bound. The bound grows with every poll that
+    brings nothing new, and is reset by one that does. A server's `Retry-After` takes precedence.
 
     Attributes:
         initial_delay: The bound after a change, in seconds.
-        max_delay: Where the bound stops growing, in seconds.
-        growth: Factor by which it grows.
+        max_delay: Greatest bound, in seconds.
+        growth: Factor by which the bound grows.
     """
 
     initial_delay: float = 0.1
@@ -107,7 +107,7 @@ class RetryBudget:
         return self._tokens
 
     def take(self) -> bool:
-        """Pay for a retry; False if the bucket does not hold enough."""
+        """Pay for a retry. Return False if the bucket does not hold enough."""
         with self._lock:
             if self._tokens < self.cost:
                 return False

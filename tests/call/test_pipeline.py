@@ -131,7 +131,7 @@ def test_a_stop_iteration_is_no_result():
 
 
 class Never:
-    """Something that is waited for in vain."""
+    """An awaitable that never ends."""
 
     def __await__(self):
         yield "never"

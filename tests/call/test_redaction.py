@@ -1,4 +1,4 @@
-"""Credentials are taken out of what a server says, by example."""
+"""Credentials are removed from the replies of servers, by example."""
 
 from __future__ import annotations
 

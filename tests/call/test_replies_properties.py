@@ -1,4 +1,4 @@
-"""Whatever a server says about itself is read as far as it goes, and never raises."""
+"""Error bodies and headers of any server are read as far as possible, and reading them never raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to wait for humans."""
+"""Costs of waiting for humans."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_ten_thousand_waiting_sessions_hold_next_to_nothing(tmp_path: Path) -> N
                 time.sleep(0.05)
 
         with ThreadPoolExecutor(8) as pool:
-            until_waiting(list(pool.map(start, range(200)))[-1])  # whatever is loaded once has been by now
+            until_waiting(list(pool.map(start, range(200)))[-1])  # all one-time imports are done by now
             before = memory(server)
             ids = list(pool.map(start, range(COUNT)))
             for session_id in ids[:: COUNT // 100]:

@@ -1,4 +1,4 @@
-"""The async client: the same chain on a loop, and what cancelling and closing leave behind, which is nothing."""
+"""The async client: the same chain on a loop, and nothing left behind by cancelling and closing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Stuck:
 
 
 async def cancelled(call: Awaitable[T], when: Callable[[], bool]) -> None:
-    """Start a call, cancel it when something is so, and demand that it ends by that."""
+    """Start a call, cancel it at a given state, and demand that it ends as cancelled."""
     task = asyncio.ensure_future(call)
     while not when():
         await asyncio.sleep(0)

@@ -48,7 +48,7 @@ def new_loop(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(params=[ThreadedTransport, AiohttpTransport])
 def run(request: pytest.FixtureRequest, new_loop: Any, server: tuple[str, str]) -> Callable[[Use], None]:
-    """Use a client, and demand that nothing of it is left when it is closed."""
+    """Use a client, and demand that it leaves nothing behind when it is closed."""
     base_url, api_key = server
 
     async def main(use: Use) -> None:

@@ -1,4 +1,4 @@
-"""The client as a whole: how it is built, cloned, extended and closed, and what it makes of odd replies."""
+"""The client as a whole: how it is built, cloned, extended and closed, and how it reads odd replies."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class TestCallOptions:
 
 
 class Recorder:
-    """A middleware that writes down when it is entered and left."""
+    """A middleware that records when it is entered and left."""
 
     def __init__(self, name: str, log: list[str]) -> None:
         self.name = name

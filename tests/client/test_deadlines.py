@@ -1,4 +1,4 @@
-"""`timeout` is a promise about the whole call, kept over real sockets and against servers that mean ill."""
+"""`timeout` is a promise about the whole call, kept over real sockets and against hostile servers."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_the_async_demo_stops_at_ctrl_c() -> None:
     with running(command, stderr=subprocess.PIPE) as demo:
         assert demo.stdout is not None
         assert demo.stdout.readline() == "executing 2000 runbooks\n"
-        time.sleep(1)  # to be in the middle of it
+        time.sleep(1)  # so that it is in the middle of its work
         demo.send_signal(signal.SIGINT)
         output, errors = demo.communicate(timeout=30)
         assert (output, errors, demo.returncode) == ("\ninterrupted: nothing is left running\n", "", 130)

@@ -57,7 +57,7 @@ def airplane(server: RunbookServer) -> Iterator[Airplane]:
 
 
 def eventually(look: Callable[[], T], fits: Callable[[T], bool]) -> T:
-    """Look until what is seen fits; fail after ten seconds."""
+    """Poll until the result fits; fail after ten seconds."""
     give_up = time.monotonic() + 10
     while not fits(seen := look()):
         assert time.monotonic() < give_up, f"still {seen!r}"

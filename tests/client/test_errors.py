@@ -114,7 +114,7 @@ def test_an_error_that_twice_made_the_journey_is_still_whole(journey):
 
 
 class Wrapped(APIError):
-    """An error of somebody who builds on the library, with arguments of its own."""
+    """An error of an SDK that builds on the library, with arguments of its own."""
 
     def __init__(self, service: str) -> None:
         super().__init__(500, f"{service} failed", code="wrapped")

@@ -1,4 +1,4 @@
-"""A thousand sessions at once, followed by one async client: nothing leaks, and nobody starves."""
+"""A thousand sessions at once, followed by one async client: nothing leaks, and no session starves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def server() -> Iterator[tuple[str, str]]:
 
 
 class Crowd:
-    """All sessions, and what their followers have seen."""
+    """All sessions, and the states that their followers have seen."""
 
     def __init__(self, airplane: AsyncAirplane, size: int) -> None:
         self.airplane = airplane
@@ -52,7 +52,7 @@ class Crowd:
         assert len(set(self.ids)) == self.size
 
     async def watch(self, seconds: float) -> None:
-        """Follow them all while nobody answers, each looking again as soon as it is its turn."""
+        """Follow them all without any answer, each polling again as soon as it is its turn."""
         eager = PollPolicy(initial_delay=0.1, max_delay=0.1)
 
         def count(session: Session, elapsed: float) -> None:
@@ -123,7 +123,7 @@ def test_following_takes_no_memory_that_it_does_not_give_back(
 
     tracemalloc.start()
     try:
-        assert asyncio.run(main()) < 100_000  # bytes: to keep what a look brings takes more than ten times as much
+        assert asyncio.run(main()) < 100_000  # bytes: keeping the results of polls takes more than ten times as much
     finally:
         tracemalloc.stop()
 

@@ -1,4 +1,4 @@
-"""Operations: the path, query and body of every endpoint, and what is refused before it is sent."""
+"""Operations: the path, query and body of every endpoint, and requests that are refused before they are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each operation of the client puts on the wire, and what it makes of the reply."""
+"""Request and reply of each operation of the client."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class TestEnvironments:
 
 
 class TestRefusals:
-    """What cannot work is refused before anything is sent."""
+    """Arguments that cannot work are refused before anything is sent."""
 
     @pytest.mark.parametrize(
         ("call", "word"),

@@ -1,4 +1,4 @@
-"""Options: how they are put over one another, and what they come to."""
+"""Options: how they override one another, and their results."""
 
 from __future__ import annotations
 

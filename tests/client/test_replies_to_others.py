@@ -102,7 +102,7 @@ class Doubling:
             with self.lock:
                 self.carried_out.append(request)
             fresh = self.answer(request)
-            peer.send(stale or fresh)  # from then on each reply is that of the request before
+            peer.send(stale or fresh)  # from then on each reply belongs to the request before
             stale = fresh
 
     def answer(self, request: bytes) -> bytes:
@@ -115,7 +115,7 @@ class Doubling:
 
 
 def is_right_or_refused(act: Callable[[], Any], expected: str) -> bool:
-    """Whether a reply was the right one; a refusal is fine, too, if it does not claim that nothing was done."""
+    """Tell whether a reply was right or refused, without the claim that nothing was done."""
     try:
         return bool(act() == expected)
     except (InvalidResponse, DecodeError) as error:

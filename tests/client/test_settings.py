@@ -1,4 +1,4 @@
-"""What the environment says, and what goes before it."""
+"""Settings from the environment, and the arguments that take precedence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an import costs, which way imports point, and what is public."""
+"""Costs and directions of imports, and the public names."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def loaded_by(statement: str, *, after: str) -> set[str]:
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    loaded = loaded_by("import airplane_runbooks", after="import msgspec")  # what msgspec needs varies by its version
+    loaded = loaded_by("import airplane_runbooks", after="import msgspec")  # the modules of msgspec vary by its version
 
     assert "airplane_runbooks.client" in loaded
     assert sorted(loaded & set(HEAVY)) == []

@@ -1,4 +1,4 @@
-"""When a call is repeated, when it is not, and how long it waits: on a clock that costs no time."""
+"""Repeated calls and the waits between them, on a fake clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads that decode for the first time, all at once: what msgspec builds lazily must not be seen half built."""
+"""Threads that decode for the first time, all at once: none may see a half-built plan of msgspec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models: immutable, forgiving towards servers of every age, and open to values to come."""
+"""Models: immutable, tolerant of servers of every age, and open to future values."""
 
 from __future__ import annotations
 

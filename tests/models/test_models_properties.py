@@ -34,7 +34,7 @@ REPLIES = [
     models.AnsweredPrompt,
 ]
 
-# Bytes that are no text, and documents deeper than the stack, fail in the decoder's own words; the client catches them.
+# Bytes that are not text, and documents deeper than the stack, raise the decoder's own errors; the client catches them.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 replies = st.sampled_from(REPLIES)

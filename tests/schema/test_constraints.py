@@ -1,4 +1,4 @@
-"""Options and regexes: what they allow, and what only the server can tell."""
+"""Options and regexes: the values that they allow, and those that only the server can judge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words in which parameter values are written, and refused."""
+"""Parameter values by example: their encoding, and the errors for the others."""
 
 from __future__ import annotations
 

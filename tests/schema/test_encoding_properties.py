@@ -1,4 +1,4 @@
-"""Whatever goes into `param_values` arrives as it is, or is refused with its exact place."""
+"""Values of `param_values` arrive as they are, or are refused with their exact path."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Point(NamedTuple):
 
 
 class Frozen(Mapping[str, Any]):
-    """A mapping that is no dict."""
+    """A mapping that is not a dict."""
 
     def __init__(self, items: Mapping[str, Any]) -> None:
         self._items = dict(items)
@@ -101,7 +101,7 @@ class Summer(tzinfo):
 
 
 def in_range(moment: datetime) -> bool:
-    """Whether a datetime exists in UTC, too."""
+    """Tell whether a datetime exists in UTC, too."""
     offset = moment.utcoffset()
     naive = moment.replace(tzinfo=None)
     first, last = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001

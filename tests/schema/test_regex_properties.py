@@ -1,4 +1,4 @@
-"""Where Python's `re` agrees with RE2 on what a pattern means, the linear matcher agrees with both."""
+"""The linear matcher agrees with Python's `re` and RE2 on the patterns on which these agree."""
 
 from __future__ import annotations
 

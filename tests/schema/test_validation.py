@@ -1,4 +1,4 @@
-"""What a schema makes of parameter values: Python values, or a refusal that names the place and hides the value."""
+"""Validation of parameter values: Python values, or an error that names the path and hides the value."""
 
 from __future__ import annotations
 

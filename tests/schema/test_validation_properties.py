@@ -92,7 +92,7 @@ def schemas(draw: st.DrawFn) -> tuple[ParameterSchema, dict[str, Any]]:
 
 
 def exact(value: Any) -> Any:
-    """Return what only values of the same types share, and times that are the same moment."""
+    """Return a form that is equal only for values of the same types, and for the same moments."""
     if isinstance(value, dict):
         return {key: exact(item) for key, item in value.items()}
     return [*map(exact, value)] if isinstance(value, list) else (type(value), value)

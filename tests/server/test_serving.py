@@ -228,7 +228,7 @@ def test_the_application_can_be_mounted_elsewhere():
     inner = create_app([asks], api_key="tkn_mine")
     app = Starlette(routes=[Mount("/airplane", app=inner)])
     listener = socket.create_server(("127.0.0.1", 0))
-    # Left to itself, uvicorn may make uvloop everybody's event loop.
+    # By default, uvicorn may install uvloop for the whole process.
     config = uvicorn.Config(app, loop="asyncio", log_config=None, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -53,7 +53,7 @@ OURS = "airplane_runbooks"
 
 
 class Observed:
-    """What the client and all other instrumentation of this process tell telemetry."""
+    """The spans and metrics of the client and of all other instrumentation of this process."""
 
     def __init__(self) -> None:
         self._exporter, self._reader = InMemorySpanExporter(), InMemoryMetricReader()

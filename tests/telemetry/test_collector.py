@@ -1,4 +1,4 @@
-"""What a call tells telemetry, read back behind the SDK's exporter and a real collector."""
+"""Spans and metrics of a call, read back behind the SDK's exporter and a real collector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the library says by the standard library's logging."""
+"""Log lines of the library."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ async def takes_no_next(request: Request, /) -> Response:
 
 
 class OwnClient(Airplane):
-    """A client that somebody extends."""
+    """A client that an SDK extends."""
 
     def hello(self) -> StartedSession:
         return self.runbooks.execute(slug="hello")

@@ -47,7 +47,7 @@ from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 
 
 class OwnClient(AsyncAirplane):
-    """A client that somebody extends."""
+    """A client that an SDK extends."""
 
     async def hello(self) -> StartedSession:
         return await self.runbooks.execute(slug="hello")

@@ -1,4 +1,4 @@
-"""What an author of runbooks writes, as a type checker sees it. Checked by mypy and pyright, never run.
+"""Runbooks of an author, as a type checker sees them. Checked by mypy and pyright, never run.
 
 Every ignored line must be an error to both, as in `api.py`.
 """

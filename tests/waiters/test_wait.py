@@ -382,7 +382,7 @@ def test_a_policy_of_ones_own_is_kept_to(make: Make) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_real_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of this is fake time: whoever sleeps for real is found out."""
+    """All of this is fake time: code that sleeps for real is found out."""
 
     def sleep(*_: object) -> None:
         raise AssertionError("slept for real")

@@ -1,6 +1,6 @@
 """Bounds on the size and the decoding time of a reply.
 
-msgspec holds the interpreter while it decodes, so nothing can end it: what takes too long must not be begun.
+msgspec holds the interpreter while it decodes and cannot be interrupted, so a slow decode must not be started.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MAX_ITEMS = 1_000  # of one list
 MAX_OBJECTS = 20_000  # read one by one, in one reply
 MAX_BYTES = 16 * 1024 * 1024
 
-# Nothing below so many bytes takes long enough to be weighed.
+# Smaller documents always decode fast enough.
 LIGHT = 8 * 1024
 _LONGEST = 50e6  # nanoseconds
 
@@ -28,15 +28,15 @@ _OTHERS = bytes(set(range(256)) - set(b",:[{eE"))
 _ALL_DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0000000000")
 _LONG_NUMBER = b"0" * 30
 _LONG_NUMBERS_MATTER = 256 * 1024  # bytes
-_MOST_STRINGS = 300_000  # so many take the time by themselves
+_MOST_STRINGS = 300_000  # a list of so many items takes up the time by itself
 
 
 class TooMuch(msgspec.ValidationError):
-    """A reply that holds more than is read of one."""
+    """A reply that exceeds a bound."""
 
 
 class OutOfTime(Exception):
-    """The time for the call was over before the reply had been read."""
+    """The deadline of the call passed before the reply was read."""
 
 
 def never() -> bool:
@@ -48,7 +48,7 @@ class Allowance:
     """Budget that is left for reading one reply.
 
     Attributes:
-        careful: Whether numbers may be such that only Python reads them in time.
+        careful: True if Python must read the numbers, because msgspec may take too long for them.
     """
 
     __slots__ = ("_is_late", "_left", "careful")
@@ -59,7 +59,7 @@ class Allowance:
         self._left = MAX_OBJECTS
 
     def spend(self) -> None:
-        """Count an object. Raises TooMuch, or OutOfTime once in a while."""
+        """Count an object. Raises TooMuch beyond the bound, and checks the deadline now and then (OutOfTime)."""
         self._left -= 1
         if self._left < 0:
             raise TooMuch(f"the reply holds more than {MAX_OBJECTS:,} objects")
@@ -68,20 +68,20 @@ class Allowance:
 
 
 def check_length(name: str, length: int) -> None:
-    """Raise TooMuch, naming the list, if it is longer than any list is."""
+    """Raise TooMuch, naming the list, if a list is too long."""
     if length > MAX_ITEMS:
         raise TooMuch(f"`{name}` has {length:,} items; at most {MAX_ITEMS:,} are read")
 
 
 def weigh(raw: bytes) -> bool:
-    """Raise TooMuch if decoding the document may take longer than 50 ms; return whether to be careful with numbers."""
+    """Raise TooMuch if decoding the document may take more than 50 ms. Return True if Python must read its numbers."""
     if len(raw) > MAX_BYTES:
         raise TooMuch(f"the body has {len(raw):,} bytes; at most {MAX_BYTES:,} are decoded")
     skeleton = raw.translate(None, _OTHERS)
     exponents = skeleton.count(b"e") + skeleton.count(b"E")
     if _nanoseconds(raw, skeleton, exponents, _long_digits(raw)) <= _LONGEST:
         return exponents > _MANY_EXPONENTS
-    # Text may be full of what looks like structure, so look again without it.
+    # Brackets and commas inside of strings were counted too, so count again without the strings.
     parts = raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"', 2 * _MOST_STRINGS)
     if len(parts) > 2 * _MOST_STRINGS:
         raise _too_long(raw)
@@ -93,7 +93,7 @@ def weigh(raw: bytes) -> bool:
 
 
 def _long_digits(text: bytes) -> int:
-    """Count the digits of numbers that are longer than those of computers."""
+    """Count the digits of numbers that do not fit a machine word."""
     if len(text) <= _LONG_NUMBERS_MATTER:
         return 0
     return text.translate(_ALL_DIGITS_ALIKE).count(_LONG_NUMBER) * len(_LONG_NUMBER)

@@ -12,16 +12,16 @@ import msgspec
 
 from ..schema.timestamps import in_utc
 
-# The ID of something that has just been made: whatever else a server says, it is lost without.
+# The ID of a new object. A reply without it is of no use.
 Identifier: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """Base of everything that a reply holds: immutable, and deaf to fields it does not know."""
+    """Base of all objects in replies: immutable. Unknown fields are ignored."""
 
 
 class Stamped(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """A model whose `datetime` fields are always aware and in UTC, whatever offset the server wrote."""
+    """A model whose `datetime` fields are aware and in UTC, even if the server wrote another offset."""
 
     def __post_init__(self) -> None:
         for name in stamp_names(type(self)):

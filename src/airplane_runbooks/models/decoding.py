@@ -1,4 +1,4 @@
-"""From reply bytes to models, by one plan for each model: msgspec in one pass, and a walk where that cannot read.
+"""Decode reply bytes into models. Each model has one plan: msgspec in one pass, else a walk in Python.
 
 Two generations of the API disagree on key names, on the spelling of timestamps and on whether an unset value is null,
 empty or absent. msgspec decodes a reply of today's form, its timestamps as text, whichever way they are spelled. Only
@@ -33,14 +33,14 @@ T = TypeVar("T")
 Reader = Callable[[Any, Allowance], Any]  # of a JSON value; raises msgspec.ValidationError
 
 _UNSET = (b"", b"null", b'""')
-_FIRST_INEXACT = 2**53  # from here on, one float stands for several integers
+_FIRST_INEXACT = 2**53  # above it, one float stands for several integers
 _KINDS = {dict: "object", list: "array", str: "str", bool: "bool", int: "int", float: "float", type(None): "null"}
 
 
 def decode(raw: bytes, model: type[T], is_late: Callable[[], bool] = never) -> T:
     """Decode a reply into `model`.
 
-    What is optional and cannot be read counts as not set. Raises msgspec.DecodeError when the bytes are not JSON,
+    Optional members that cannot be read count as not set. Raises msgspec.DecodeError when the bytes are not JSON,
     msgspec.ValidationError when something required is missing or cannot be read, and when the reply is larger than
     replies are. A long walk ends with OutOfTime once `is_late`.
     """
@@ -50,7 +50,7 @@ def decode(raw: bytes, model: type[T], is_late: Callable[[], bool] = never) -> T
     return plan.read(raw, allowance or Allowance(raw, is_late)) if result is None else result
 
 
-# raised for JSON that cannot be read; msgspec's own errors are ValueErrors only since 0.20
+# for unreadable JSON; msgspec's own errors are ValueErrors only since 0.20
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -77,7 +77,7 @@ class Plan(Protocol):
 
 @functools.cache
 def plan_of(model: Any) -> Plan:
-    """Return the plan of a model, made the first time."""
+    """Return the plan of a model, which the first call makes."""
     fields = msgspec.structs.fields(model)
     if len(fields) == 1 and (item := _stamped_in(fields[0].type)) is not None:
         return _Envelope(model, fields[0], item)
@@ -85,13 +85,13 @@ def plan_of(model: Any) -> Plan:
 
 
 def _stamped_in(hint: Any) -> type[Stamped] | None:
-    """Return the model that a reply holds one or many of, if it is one with timestamps."""
+    """Return the model of which a reply holds one or many, if that model has timestamps."""
     inner = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint
     return inner if isinstance(inner, type) and issubclass(inner, Stamped) else None
 
 
 class _Envelope:
-    """Reads a reply whose one member is an object, or a page of them: each on its own, so that none spoils the rest."""
+    """Reads a reply with one object or a page of them, each by itself, so that a bad one does not spoil the rest."""
 
     def __init__(self, model: type[Any], field: msgspec.structs.FieldInfo, item: type[Stamped]) -> None:
         self._build = model
@@ -102,7 +102,7 @@ class _Envelope:
         self._item = plan_of(item)
 
     def read_quickly(self, raw: Any) -> Any:  # noqa: ARG002 - the protocol's
-        """Return None: what is inside has plans of its own."""
+        """Return None: the objects inside have their own plans."""
         return None
 
     def read(self, raw: Any, allowance: Allowance) -> Any:
@@ -127,7 +127,7 @@ class _Envelope:
 
 
 class _Whole:
-    """Reads a document as a whole: the strict way, or the forgiving one."""
+    """Reads a document as a whole: strictly if possible, else by the tolerant walk."""
 
     def __init__(self, model: Any) -> None:
         self._walk = object_reader(model)
@@ -140,7 +140,7 @@ class _Whole:
         self._strict = decoder_of(self._form).decode
 
     def read_quickly(self, raw: Any) -> Any:
-        """Decode a document in today's form; None if it is another one, or large enough to hold too long a list."""
+        """Decode a document in today's form. Return None for others, and if a list may be too long."""
         return self._read_strictly(raw, self._strict)
 
     def read(self, raw: Any, allowance: Allowance) -> Any:
@@ -166,7 +166,7 @@ class _Whole:
 
 
 def _holds_lists(hint: Any) -> bool:
-    """Whether lists may be found in values of a type, other than in free ones."""
+    """Tell whether values of a type may hold lists, apart from free JSON."""
     if isinstance(hint, type) and issubclass(hint, Model):
         return any(_holds_lists(field.type) for field in msgspec.structs.fields(hint))
     return typing.get_origin(hint) is tuple
@@ -206,7 +206,7 @@ def _with_default(field: msgspec.structs.FieldInfo, hint: Any) -> tuple[str, Any
     return field.name, hint, msgspec.field(default_factory=field.default_factory)
 
 
-# The forgiving way.
+# The tolerant walk.
 
 
 class _Field(NamedTuple):
@@ -214,12 +214,12 @@ class _Field(NamedTuple):
 
     name: str
     key: str
-    older: tuple[str, ...]  # other keys that it has had
+    older: tuple[str, ...]  # older keys of the field
     read: Reader
     required: bool
 
     def find(self, content: dict[str, Any]) -> tuple[str, Any]:
-        """Return the key that a value stands under, and the value. Raises ValidationError if it must not be missing."""
+        """Return the key of a value, and the value. Raises ValidationError if a required one is missing."""
         keys = (self.key, *self.older)
         found = next((key for key in keys if content.get(key) is not None), None)
         if found is None and self.required:
@@ -260,7 +260,7 @@ def object_reader(model: Any) -> Reader:
 
 
 def _read_field(field: _Field, content: dict[str, Any], values: dict[str, Any], allowance: Allowance) -> None:
-    """Put a field's value beside those of the others, if it has one."""
+    """Add a field's value to those of the others, if it has one."""
     key, value = field.find(content)
     if value is None and not field.required:
         return
@@ -292,14 +292,14 @@ def _reader(hint: Any, name: str) -> Reader:
     if hint is int:
         return lambda value, _: _integer(value)
     if issubclass(hint, Model):
-        return lambda value, allowance: object_reader(hint)(value, allowance)  # noqa: PLW0108  # late: it may hold itself
+        return lambda value, allowance: object_reader(hint)(value, allowance)  # noqa: PLW0108  # late, because the model may contain itself
     if issubclass(hint, OpenEnum):
         return lambda value, _: hint(_expect(str, value))
     return lambda value, _: _expect(hint, value)
 
 
 def _list_reader(read: Reader, name: str) -> Reader:
-    """Return the reader of a list, bare or wrapped as `{"parameters": [...]}`. It leaves out what cannot be read."""
+    """Return the reader of a list, bare or wrapped as `{"parameters": [...]}`. It skips unreadable items."""
 
     def read_all(value: Any, allowance: Allowance) -> tuple[Any, ...]:
         if isinstance(value, dict) and isinstance(value.get("parameters"), list):

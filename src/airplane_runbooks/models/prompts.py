@@ -13,7 +13,7 @@ from .common import ParameterSchema
 
 
 class Reviewers(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """Who may answer: group slugs, users' e-mail addresses. Nobody listed means everybody who sees the run."""
+    """Groups (slugs) and users (e-mail addresses) that may answer. If both are empty, every user may."""
 
     groups: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Prompt(Stamped, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the prompt still waits for an answer."""
+        """True while the prompt waits for an answer."""
         return self.submitted_at is None and self.cancelled_at is None
 
 

@@ -1,4 +1,4 @@
-"""Runbooks: what can be executed."""
+"""Runbooks, and the sessions that executing them starts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ class ExecuteRunbook(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StartedSession(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """Reply of `runbooks.execute`: the session that has been started."""
+    """Reply of `runbooks.execute`: the new session."""
 
     session_id: Identifier = msgspec.field(name="sessionID")

@@ -20,7 +20,7 @@ class Label(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunConstraints(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """Which agents may execute a run."""
+    """Labels of the agents that may execute a run."""
 
     labels: tuple[Label, ...] = ()
 
@@ -28,7 +28,7 @@ class RunConstraints(Model, frozen=True, kw_only=True, omit_defaults=True):
 class Run(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     """One execution of a function. `session_id` is set when it is a step of a session; `timeout` is in seconds.
 
-    `is_waiting_for_user` tells whether a prompt of it is open; None from servers that do not say.
+    `is_waiting_for_user` is true while a prompt of the run is open, and None if the server does not say.
 
     Both shapes of the API decode into it: the flat one, and the older `{"run": {"runID": ..., ...}}`.
     """
@@ -87,7 +87,7 @@ class GetRun(Model, frozen=True, kw_only=True, omit_defaults=True):
 class ListRuns(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Query of `runs.list`. `since` and `until` bound the last update; `limit` is 1 to 50 items per page.
 
-    `session_id` is no part of the API: a server may know it, and one that does not ignores it.
+    `session_id` is not part of the API: some servers filter by it, the others ignore it.
     """
 
     session_id: str | None = msgspec.field(default=None, name="sessionID")
@@ -112,4 +112,4 @@ class CancelRun(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CancelledRun(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """Reply of `runs.cancel`: nothing is promised in it."""
+    """Reply of `runs.cancel`, which is empty."""

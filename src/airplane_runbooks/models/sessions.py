@@ -13,7 +13,7 @@ from .common import Parameter, ParameterSchema, Permission
 
 
 class Session(Stamped, frozen=True, kw_only=True, omit_defaults=True):
-    """One execution of a runbook. It carries no outputs: those belong to the runs of the session."""
+    """One execution of a runbook. Its outputs are those of its runs."""
 
     id: str = ""
     name: str = ""

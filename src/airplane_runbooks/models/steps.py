@@ -1,4 +1,4 @@
-"""Steps: what a session has done, as far as it has come."""
+"""Steps of a session, ended or running."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .runs import Run
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a session: a function that was run, or a question that a human was asked.
+    """One step of a session: a function call, or a prompt.
 
     Attributes:
-        run_id: ID of the run that the step is.
+        run_id: ID of the step's run.
         name: Name of the step.
         status: State of the step.
-        output: What the step has come to, any JSON value; None before its end. A failed step's output is an object
+        output: Result of the step, any JSON value; None before its end. A failed step's output is an object
             whose `error` holds the message, an answered prompt's the answer by parameter slug.
-        created_at: When it was called for.
-        started_at: When its execution began.
-        ended_at: When it ended; None before.
+        created_at: Time at which the runbook took the step.
+        started_at: Time at which its execution began.
+        ended_at: Time of its end; None before.
     """
 
     run_id: str
@@ -35,7 +35,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, run: Run, output: object) -> Step:
-        """Return the step that a run is, with the run's output."""
+        """Return a run as a step, with the run's output."""
         return cls(
             run_id=run.id,
             name=run.task_name or run.task_id or run.id,

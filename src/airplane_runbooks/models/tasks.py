@@ -21,7 +21,7 @@ class ExecuteTask(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StartedRun(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """Reply of `tasks.execute`: the run that has been started, or the cached one that was reused."""
+    """Reply of `tasks.execute`: the new run, or the cached one that was reused."""
 
     run_id: Identifier = msgspec.field(name="runID")
     is_cached: bool = False

@@ -1,4 +1,4 @@
-"""Descriptions of exceptions, however they are made: nothing here raises."""
+"""Descriptions of exceptions of any class. The functions here never raise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REPLACED = ("coroutine raised StopIteration",)
 
 
 def class_name(kind: type) -> str:
-    """Return a class's name, though its metaclass may have other ideas of it."""
+    """Return a class's name, even if its metaclass overrides it."""
     return _readable(type.__dict__["__name__"].__get__(kind))[:_LONGEST_NAME]
 
 
@@ -22,15 +22,15 @@ def kind_of(problem: BaseException) -> str:
 
 
 def message_of(problem: BaseException, mask: Callable[[str], str] = str) -> str:
-    """Return what an exception says, at most 10,000 characters of it.
+    """Return the message of an exception, at most 10,000 characters of it.
 
-    One without a message is known by its class, and one that cannot say anything by what it raised instead. `mask`
-    hides what must not be seen, before anything is cut off.
+    Without a message it returns the class, and if `str` raises, the class of what it raised. `mask`
+    hides secrets before the text is cut.
     """
     problem = original(problem)
     try:
         said = mask(_readable(str(problem)))
-    except BaseException as other:  # noqa: BLE001 - SystemExit, too: it was only asked for a text
+    except BaseException as other:  # noqa: BLE001 - SystemExit too: the exception was only asked for its text
         return f"(no message: asked for it, the exception raised {class_name(type(other))})"
     if len(said) > LONGEST_MESSAGE:
         return f"{said[:LONGEST_MESSAGE]}... ({len(said)} characters)"
@@ -38,7 +38,7 @@ def message_of(problem: BaseException, mask: Callable[[str], str] = str) -> str:
 
 
 def original(problem: BaseException) -> BaseException:
-    """Return what was raised, for Python puts a RuntimeError in place of a StopIteration that leaves a coroutine."""
+    """Return the exception itself: Python replaces a StopIteration that leaves a coroutine by a RuntimeError."""
     cause = problem.__cause__ if type(problem) is RuntimeError else None
     if cause is not None and issubclass(type(cause), StopIteration) and problem.args == _REPLACED:
         return cause
@@ -46,7 +46,7 @@ def original(problem: BaseException) -> BaseException:
 
 
 def describe(problem: BaseException) -> str:
-    """Say what was raised and where, without the message: it may hold parameter values."""
+    """Describe the class and place of an exception without its message, which may hold parameter values."""
     frame = cast("TracebackType | None", BaseException.__dict__["__traceback__"].__get__(problem))
     where = ""
     while frame is not None:

@@ -1,4 +1,4 @@
-"""How the server reads the values of parameters where the client would leave the decision to it."""
+"""Parameter values that the client leaves to the server to judge."""
 
 from __future__ import annotations
 

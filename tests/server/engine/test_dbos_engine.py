@@ -42,7 +42,7 @@ def database(url):
 
 @pytest.fixture
 def opened(database):
-    """Open engines one after the other; whatever is open is closed at the end, and nothing of it stays."""
+    """Open engines one after the other; all that are open are closed at the end, and nothing of it stays."""
     before = set(threading.enumerate())
     engines = []
 

@@ -204,7 +204,7 @@ def coroutine_in_plain(context: Context) -> None:
 
 @runbook
 async def forgets(context: AsyncContext) -> str:
-    """Start a branch and never wait for it."""
+    """Start a branch without waiting for it."""
     asyncio.create_task(context.step(nap, 0.05, "forgotten"))  # noqa: RUF006 - that is the test
     await asyncio.sleep(0)
     return "done"

@@ -278,7 +278,7 @@ def test_a_held_session_can_be_cancelled_by_anybody_and_failed_by_the_operator(u
 
 @contextmanager
 def browsing(api, key=KEY):
-    """Yield a function that asks for a page of somebody who has signed in."""
+    """Yield a function that requests a page as a signed-in user."""
     pool = urllib3.PoolManager()
     root = api.url.removesuffix("/v0")
     headers = {"Origin": root, "Sec-Fetch-Site": "same-origin"}
@@ -306,7 +306,7 @@ def test_the_pages_say_so_and_show_no_form(url, compiled):
     with serving(url, compiled(OLD)) as api, browsing(api) as ask:
         form = ask(f"/prompts/{prompt_id}")
         assert 'name="action"' in form.data.decode()
-    with serving(url, compiled(NEW)) as api, browsing(api) as ask:  # whoever has the form open learns it then
+    with serving(url, compiled(NEW)) as api, browsing(api) as ask:  # a reviewer who has the form open learns it then
         answer = ask(f"/prompts/{prompt_id}", token=token_of(form), action="submit", go="on")
         assert answer.status == 423
         assert api.session(session_id)["status"] == "Waiting"

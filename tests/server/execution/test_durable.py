@@ -1,4 +1,4 @@
-"""What a session survives, and what it does not: restarts, changes of its code, and time."""
+"""Sessions across restarts, changes of their code, and time."""
 
 from __future__ import annotations
 

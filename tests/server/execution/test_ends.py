@@ -213,7 +213,7 @@ def returns(context: Context, what: str) -> str:
 
 @runbook
 def takes(context: Context, what: str) -> str:
-    """Pass on what nobody can look into, and go on after a prompt."""
+    """Pass on an opaque value, and go on after a prompt."""
     return context.step(lambda *_: "taken", make(what), [make(what)], {"a": make(what)}, name="takes")
 
 

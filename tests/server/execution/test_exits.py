@@ -1,4 +1,4 @@
-"""A runbook that exits ends its session, and nothing else: not the server, and not with a word on standard error."""
+"""A runbook that exits ends its session, and not the server, and prints nothing to standard error."""
 
 from __future__ import annotations
 

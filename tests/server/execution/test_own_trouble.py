@@ -1,4 +1,4 @@
-"""The server's own trouble is never the outcome of a session: whatever its store raises, at whichever call."""
+"""The server's own trouble never ends a session: its store may raise anything, at any call."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def coroutine(context: AsyncContext, tag: str) -> list[str]:
 
 @runbook
 def careless(context: Context, tag: str) -> list[str]:
-    """Swallow whatever a step raises, as nobody should."""
+    """Swallow everything that a step raises, which is bad style."""
     done = []
     for name in ("one", "two"):
         try:
@@ -123,7 +123,7 @@ def database(request, tmp_path):
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    """Begin what was given back at once, not after seconds."""
+    """Start segments that were given back at once, not after seconds."""
     CALLS.clear()
     monkeypatch.setattr(reconciler, "GRACE", timedelta(0))
     for engine in (local, dbos_engine):

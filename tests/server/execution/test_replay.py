@@ -94,7 +94,7 @@ def shrinks(context: Context) -> str:
 
 @runbook
 def swallows(context: Context) -> int:
-    """Catch what it should let through."""
+    """Catch the pause, which it should let through."""
     for attempt in range(2):
         with suppress(BaseException):
             context.prompt("Go on?" if attempt == 0 else "Again?", go=bool)
@@ -112,7 +112,7 @@ def cautious(context: Context) -> None:
 
 @runbook
 def returns(context: Context, what: str) -> object:
-    """Return or pass on what JSON has no word for."""
+    """Return or pass on values that JSON cannot hold."""
     value = {"nan": float("nan"), "object": object(), "set": [{1: float("inf")}], "key": {(1, 2): 1}}[what]
     count(f"returns {what}")
     return context.step(lambda: value, name="make", retries=3)
@@ -149,7 +149,7 @@ def names(context: Context) -> list[str]:
 
 @runbook
 def opaque(context: Context) -> str:
-    """Pass an argument that is no JSON."""
+    """Pass an argument that JSON cannot hold."""
     return context.step(lambda secret, note: note, object(), "kept", name="opaque")
 
 

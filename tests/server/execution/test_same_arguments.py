@@ -61,7 +61,7 @@ async def hands_out(context: AsyncContext) -> list[str]:
 
 @runbook
 def varies(context: Context, how: str) -> str:
-    """Call a step with something else each time."""
+    """Call a step with another argument each time."""
     number = never_the_same()
     match how:
         case "position":
@@ -91,7 +91,7 @@ def keeps_secret(context: Context, token: Annotated[str, Field(secret=True)]) ->
 
 @runbook
 def may_vary(context: Context, how: str) -> list[str]:
-    """Call a step with something else each time, which is all right."""
+    """Call a step with another volatile argument each time."""
     number = never_the_same()
     match how:
         case "volatile":
@@ -275,7 +275,7 @@ def test_a_step_that_has_not_ended_takes_the_new_arguments_and_keeps_those(monke
 
 
 def test_steps_recorded_without_digests_are_not_compared(monkeypatch):
-    """As are those of older versions, and those made with a key that is not here any more."""
+    """Digests of older versions, and of keys that are gone, are not compared."""
     monkeypatch.setattr(Digests, "make", lambda *_: None)
     with served(varies) as api:
         session_id = api.execute("varies", {"how": "position"})

@@ -39,13 +39,13 @@ def stop(server):
 def insist(server):
     """End it by two signals, the second of which does not wait for anything."""
     server.process.send_signal(signal.SIGINT)
-    time.sleep(0.05)  # two signals at once would be one
+    time.sleep(0.05)  # two signals at the same time would count as one
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(30) in {0, 128 + signal.SIGINT}
 
 
 def lose_patience(server):
-    """Do what supervisors do that wait no longer than the server itself."""
+    """Stop it as a supervisor does that waits no longer than the server itself."""
     server.process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         server.process.wait(0.3)

@@ -1,4 +1,4 @@
-"""An execution that kills its server is found out by beginning the suspects alone."""
+"""An execution that kills its server is found by starting the suspects alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TestTrials:
 
     @pytest.fixture
     def entering(self, trials):
-        """Enter on a thread, and return what comes of it in time."""
+        """Enter on a thread, and return the outcome if it comes in time."""
         threads = []
 
         def enter(run_id, *, suspect=False):
@@ -52,7 +52,7 @@ class TestTrials:
             thread = threading.Thread(target=wait)
             threads.append(thread)
             thread.start()
-            thread.join(0.1)  # what waits would wait for ever
+            thread.join(0.1)  # a thread that waits would wait for ever
             return results
 
         yield enter

@@ -1,4 +1,4 @@
-"""Components behind OpenTelemetry's API may raise: no call, page or session fares any worse for it."""
+"""Components behind OpenTelemetry's API may raise: no call, page or session changes because of that."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Breaking(Sampler, SpanProcessor, TextMapPropagator):
 
 
 class Rubbish:
-    """A provider, and a tracer, that gives what is no span."""
+    """A provider and tracer whose spans are of a wrong type."""
 
     def get_tracer(self, *_: Any, **__: Any) -> Any:
         return self

@@ -1,4 +1,4 @@
-"""Fingerprints of calls and API keys in the database can be recognised, and not be found out by trying."""
+"""Fingerprints of calls and API keys in the database cannot be guessed by trying."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def body(pin):
 
 
 def former(pin):
-    """Return what version 1 of the database kept of a call, and of its key."""
+    """Return the records of a call and of its key in version 1 of the database."""
     chosen = msgspec.json.encode(["/v0/runbooks/execute", [None, None, None]])
     return f"{sha256(WEAK_KEY.encode()).hexdigest()[:16]}:k", sha256(chosen + body(pin)).digest()
 

@@ -1,4 +1,4 @@
-"""What is secret is seen by the runbook alone: not on the wire, on pages, in logs, in the database, or in spans."""
+"""Secrets are seen by the runbook alone: not in replies, pages, logs, the database or spans."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Secret = Annotated[str, Field(secret=True)]
 
 @runbook
 def guarded(context: Context, token: Secret, bad: bool = False) -> str:
-    """Carry two secrets about as carelessly as can be."""
+    """Use two secrets as carelessly as possible."""
     cookie = context.step(login, token, name=f"log in with {token}")
     answer = context.prompt(f"Is {token} right?", confirm_text="Yes", pin=Field(str, secret=True), copy=str)
     SEEN.append(cookie["session"])
@@ -216,7 +216,7 @@ SHAPES = [
 
 
 def traces(token: str) -> set[str]:
-    """Return what must not be found."""
+    """Return the texts that must not be found."""
     texts = {text for form in [token, *spread(token)] for text in ([form] if isinstance(form, str) else [])}
     lines = {line.strip() for line in token.splitlines()}
     encoded = {base64.b64encode(f"{'x' * n}{token}yyy".encode()).decode()[2 * n : -6] for n in range(3)}
@@ -262,7 +262,7 @@ Hushed = Annotated[str, Field(secret=True, regex="hush-[a-z]+|x", options=["hush
 
 @runbook
 def with_default(context: Context, token: Hushed = "hush-hush", short: Annotated[str, Field(secret=True)] = "x") -> int:
-    """Use what was left out."""
+    """Use parameters that were left out."""
     SEEN.append((token, short))
     answer = context.prompt("And?", pin=Field(str, secret=True, default="hush-pin", regex="hush-[a-z]+"))
     SEEN.append(answer["pin"])

@@ -330,7 +330,7 @@ class TestSqlKeys:
             keys.settle(f"settled {number}", StoredReply(200, b""))
             keys.claim(f"died {number}", b"a")
         now[0] = LIFETIME
-        keys.claim("died 0", b"a")  # somebody has
+        keys.claim("died 0", b"a")  # another caller has
         assert self.count(database) == 10
         now[0] += 1
         SqlKeys(database, lambda: now[0]).claim("new", b"a")

@@ -59,7 +59,7 @@ def test_calls_that_a_killed_server_has_begun_can_be_repeated_as_soon_as_it_is_b
             caller.join()
         server.start()
         replies = [execute(number) for number in range(4)]
-        if shared:  # other servers could be at it: so each waits for the rest of the lease
+        if shared:  # another server could be working on it, so each waits for the rest of the lease
             busy = [reply for reply in replies if reply.status == 409]
             assert all(reply.headers["X-Airplane-Retryable"] == "true" for reply in busy)
             assert all(1 <= int(reply.headers["Retry-After"]) <= 10 for reply in busy)

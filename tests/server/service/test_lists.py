@@ -1,4 +1,4 @@
-"""Lists stay small, whatever is in them."""
+"""Lists stay small, even if their items are large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts name who may answer, and the server holds everybody to it: over the API as well as on the pages."""
+"""Prompts name who may answer, and the server enforces it, on the API and the pages."""
 
 from __future__ import annotations
 

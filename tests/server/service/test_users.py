@@ -1,4 +1,4 @@
-"""Everybody has a key of their own, and what they do goes by their name."""
+"""Users have keys of their own, and act under their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every text comes back from every store as it went in, and is found by what it was, U+0000 included."""
+"""Every text comes back from every store as it went in, and can be searched for, U+0000 included."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_key_is_not_taken_for_another_one(postgres_database):
 
 @runbook
 def refunds(context: Context, name: str) -> str:
-    """Refund somebody, if a human agrees."""
+    """Refund a customer, if a human agrees."""
     context.step(str.upper, name, name=f"look {name} up")
     answer = context.prompt(f"Refund {name}?", confirm_text=f"Refund {name}", note=str)
     if answer["note"] == "fail":

@@ -50,7 +50,7 @@ BOOKS = """
 
 
 def ended(pid):
-    """Tell whether a process has ended; one that nobody has asked about since counts."""
+    """Tell whether a process has ended; a zombie counts."""
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text().rpartition(") ")[2][0] == "Z"
 

@@ -1,4 +1,4 @@
-"""Databases that older versions have left in the middle of their work are opened, upgraded and gone on with."""
+"""Databases that older versions left in the middle of their work are opened, upgraded and continued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database that would let a server down is refused at its start, with what to change."""
+"""A database that would fail a server later is refused at its start, with advice."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_role_that_may_not_make_tables_or_schemas(postgres, postgres_url, name
         RunbookServer([], database=url).start().close()
         connection.execute(f"REVOKE CREATE ON DATABASE {name} FROM {role}")
         connection.execute(f"REVOKE CREATE ON SCHEMA public FROM {role}")
-        RunbookServer([], database=url).start().close()  # all there is to make has been made
+        RunbookServer([], database=url).start().close()  # everything has been created
         connection.execute(f"DROP OWNED BY {role} CASCADE")
 
 

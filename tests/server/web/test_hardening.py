@@ -1,4 +1,4 @@
-"""What clients may do to a server that they mean no good, or that do not know better; over bare sockets."""
+"""Hostile and careless clients, over bare sockets."""
 
 from __future__ import annotations
 

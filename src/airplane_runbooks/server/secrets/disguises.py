@@ -1,7 +1,7 @@
-"""Spellings of a secret: the encodings by which programs put a text into another one. Pure.
+"""Spellings of a secret: encodings that programs use to put one text into another. Pure functions.
 
-They are those that the log maskers of CI systems know: parts, escapes, quotes, URLs, HTML, base64 and hexadecimal
-digits. What has been encrypted, compressed, hashed, cut in two or put into other letters cannot be found.
+They are those that log maskers of CI systems know: parts, escapes, quotes, URLs, HTML, base64 and hexadecimal
+digits. A secret that was encrypted, compressed, hashed, split or written in another case cannot be found.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from functools import partial
 from typing import TypeAlias
 from urllib.parse import quote, quote_plus
 
-SHORTEST = 4  # characters of what is looked for inside of texts; masking each "no" of a session would hide its sense
-LONGEST = 512  # characters of what is looked for in every encoding
+SHORTEST = 4  # characters; masking each "no" inside of texts would make a session unreadable
+LONGEST = 512  # characters of a secret that is searched for in every encoding
 
-_TWICE = 128  # characters of what is looked for in one encoding inside of another
-_LONGEST_WITH_LINES = 16 * 1024  # characters of what is looked for line by line as well
+_TWICE = 128  # characters of a secret that is searched for in one encoding inside of another
+_LONGEST_WITH_LINES = 16 * 1024  # characters of a line that is searched for by itself
 _LONGEST_NUMBER = 300  # characters
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE = str.maketrans("+/", "-_")
@@ -30,7 +30,7 @@ _DIGITS_OF_ESCAPES = re.compile(
 
 
 def _escaping(characters: str) -> Callable[[str], str]:
-    """Return what puts a backslash in front of characters of a class."""
+    """Return a function that puts a backslash in front of characters of a class."""
     return partial(re.compile(f"([{characters}])").sub, r"\\\1")
 
 
@@ -69,7 +69,7 @@ _ENCODINGS: tuple[_Encoding, ...] = (
     lambda text: quote(_utf8(text)),
     lambda text: quote(_utf8(text), safe="!'()*"),  # encodeURIComponent
     lambda text: quote(_utf8(text), safe="!#$&'()*+,/:;=?@"),  # encodeURI
-    lambda text: quote(_utf8(text), safe="!#$%&'()*+,/:;=?@[]~"),  # of what may be encoded already
+    lambda text: quote(_utf8(text), safe="!#$%&'()*+,/:;=?@[]~"),  # of texts that may be encoded already
     lambda text: quote_plus(_utf8(text), safe="/"),
     partial(html.escape, quote=False),
     lambda text: html.escape(text, quote=False).replace('"', "&quot;").replace("\n", "&#10;"),  # XML
@@ -80,7 +80,7 @@ _ENCODINGS: tuple[_Encoding, ...] = (
 
 
 def parts(secret: str) -> set[str]:
-    """Return the parts of a secret that give it away by themselves: all of it, each line, with and without a margin."""
+    """Return the parts of a secret to hide by themselves: all of it and each line, with and without margins."""
     whole = {secret, *(secret.splitlines() if len(secret) <= _LONGEST_WITH_LINES else ())}
     bare = {text.strip() for text in whole}
     found = whole | bare | {text.strip("\"'") for text in bare}
@@ -88,7 +88,7 @@ def parts(secret: str) -> set[str]:
 
 
 def disguises(part: str) -> set[str]:
-    """Return the texts that a part may be encoded as: in one encoding, or in one of the common ones around it."""
+    """Return the encodings of a part: each one alone, and each inside of a common one."""
     if part.isascii() and part.isalnum():
         return {part}
     if len(part) > LONGEST:
@@ -100,10 +100,10 @@ def disguises(part: str) -> set[str]:
 
 
 def in_base64(part: str) -> Iterator[tuple[str, str]]:
-    """Return a part in base64, at any place of what has been encoded: the digits that are its own, and a regex.
+    """Return a part in base64, at any offset of an encoded text: the digits that depend on the part alone, and a regex.
 
-    The regex stands for the digit behind them, which may hold bits of what follows as well. Of the digit before, the
-    part has but the highest bits of its first byte, which tell little.
+    The regex stands for the digit after them, which may hold bits of the following text as well. Of the digit before
+    them, the part has only the highest bits of its first byte, which reveal little.
     """
     data = part.encode(errors="surrogatepass")
     for before in range(3):

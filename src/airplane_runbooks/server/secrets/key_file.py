@@ -1,4 +1,4 @@
-"""Finds the encryption keys of a server: those given, or one in a file beside the database, for its owner alone."""
+"""The encryption keys of a server: the given ones, or one in a private file beside the database."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .vault import (
 )
 
 _OTHERS = 0o077
-_MOST = 1024  # bytes read of what should be a key of 44
+_MOST = 1024  # bytes to read of a file that should hold a key of 44
 
 
 def find_vault(encryption_key: str | None, database: Path | None, spare: Callable[[], bytes] | None = None) -> Vault:
-    """Return a vault with the keys given, else those from the environment, else one key for this database alone.
+    """Return a vault with the given keys, else those from the environment, else one key for this database alone.
 
-    Several keys stand side by side with commas between them. The key of a database file lies in a file beside it,
-    readable by its owner only, and is made when it is first needed; that of a database in memory is forgotten with it.
-    A database for several servers has none, but gives them a key for digests (`spare`): the other all of them must be
-    given. Raises VaultError for what is no key, and for a key file that is not to be trusted.
+    Several keys are separated by commas. The key of a database file is in a file beside it, readable by its owner only,
+    and is made when it is first needed; the key of a database in memory ends with it. A database for several servers
+    has none, but gives them a key for digests (`spare`); all of them must be given the other. Raises VaultError if a
+    key is invalid or a key file cannot be trusted.
     """
     text = encryption_key or os.environ.get(KEY_VARIABLE)
     if text:
@@ -39,7 +39,7 @@ def find_vault(encryption_key: str | None, database: Path | None, spare: Callabl
 
 
 class _OwnKey:
-    """The key of a database file, made when it is first needed. Raises VaultError at once for a bad one."""
+    """The key of a database file, made when it is first needed. Raises VaultError at once if it is bad."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(f"{database.name}.key")
@@ -54,7 +54,7 @@ class _OwnKey:
 
 def _read(path: Path) -> str:
     try:
-        # a pipe is not waited for
+        # do not wait for a pipe
         with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             _check(path, os.fstat(file.fileno()))
             text = file.read(_MOST).decode("ascii", "replace").strip()
@@ -65,14 +65,14 @@ def _read(path: Path) -> str:
     try:
         parse_key(text)
     except VaultError as problem:
-        raise VaultError(f"the key file {path} holds no whole key: {problem}") from None
+        raise VaultError(f"the key file {path} does not hold a whole key: {problem}") from None
     return text
 
 
 def _check(path: Path, found: os.stat_result) -> None:
-    """Refuse what others may read or have written. Windows keeps its permissions elsewhere."""
+    """Refuse a file that other users may read or have written. Windows keeps permissions elsewhere."""
     if not stat.S_ISREG(found.st_mode):
-        raise VaultError(f"the key file {path} is no file")
+        raise VaultError(f"the key file {path} is not a file")
     if os.name != "posix":
         return
     if found.st_uid not in (os.geteuid(), 0):
@@ -82,7 +82,7 @@ def _check(path: Path, found: os.stat_result) -> None:
 
 
 def _make(path: Path) -> None:
-    """Put a whole key there, or none; one that somebody else has put there meanwhile stays."""
+    """Write a whole key or none. A key that another process wrote meanwhile stays."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
@@ -90,7 +90,7 @@ def _make(path: Path) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(new_key().encode())
                 file.flush()
-                os.fsync(descriptor)  # what is sealed with it must not outlive it
+                os.fsync(descriptor)  # sealed values must not outlive their key
             _put(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -109,7 +109,7 @@ def _put(temporary: Path, path: Path) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Make the name of a new file last. Windows has no way to ask for it."""
+    """Make the name of a new file durable. Windows offers no way to do so."""
     if os.name == "posix":
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Masks in place of secrets, wherever somebody may look."""
+"""Masks in place of secrets, in everything that is shown, returned or logged."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .search import any_of
 
 MASK = "********"
 
-_SESSIONS = 64  # whose searches are kept
+_SESSIONS = 64  # sessions whose searches are kept
 _SHORTEST_LINE = 56  # digits of base64 that may be broken into lines
 
 
 class Secrets:
-    """The secret texts of one session: what must not be seen of it.
+    """The secret texts of one session.
 
-    Texts and numbers of four characters and more are masked wherever they stand, in all the disguises that are known;
-    shorter ones, and those of nothing but space, only where they are a whole value: an argument, a member or a result.
+    Texts and numbers of four characters and more are masked everywhere, in all known encodings;
+    shorter ones, and those of white space only, where they are a whole value: an argument, a member or a result.
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -48,7 +48,7 @@ class Secrets:
         return cls(texts)
 
     def add(self, other: Secrets) -> None:
-        """Take the texts of another one in, too."""
+        """Add the texts of another one."""
         self._texts |= other._texts
 
     def mask(self, text: str) -> str:
@@ -68,7 +68,7 @@ class Secrets:
         return document if masked == plain else msgspec.json.encode(masked)
 
     def mask_parameters(self, parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
-        """Return what may be seen of the fields of a prompt; `reveal` undoes it in the answers."""
+        """Return the fields of a prompt, masked. `reveal` undoes it in the answers."""
         return tuple(self._masked_parameter(hide(parameter)) for parameter in parameters)
 
     def _masked_parameter(self, parameter: Parameter) -> Parameter:
@@ -88,7 +88,7 @@ class Secrets:
         )
 
     def _masked_options(self, options: Any) -> Any:
-        """Return options with numbers on those that are secret, to tell them apart; None if they are no texts."""
+        """Return options with masked and numbered secret ones; None if the options are not texts."""
         if self.mask_value(options) == options:
             return options
         shown = []
@@ -106,7 +106,7 @@ class Secrets:
 
 
 class _Search:
-    """Finds texts in all their disguises, by one regex for all that are not too long for it."""
+    """Finds texts in all their encodings, by one regex for all that are not too long for it."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         texts = list(texts)
@@ -150,7 +150,7 @@ def _sequences(part: str) -> Iterator[Sequence[str]]:
 
 
 def _by_itself(number: str) -> Sequence[str]:
-    """Return a sequence of regexes for a number that is no part of a longer one."""
+    """Return a sequence of regexes for a number that is not part of a longer one."""
     first, *others = map(re.escape, number)
     return [first, r"(?<!\d.)", *others, r"(?!\d)"]
 
@@ -166,13 +166,13 @@ def _collect(value: Any, texts: set[str]) -> None:
 
 
 def masked_values(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with a mask in place of each secret one, whatever its length."""
+    """Return the values with a mask in place of each secret one, short ones included."""
     hidden = {parameter.slug for parameter in parameters if parameter.secret}
     return {slug: MASK if slug in hidden and value is not None else value for slug, value in values.items()}
 
 
 def hide(parameter: Parameter) -> Parameter:
-    """Return what may be seen of a parameter: of a secret one, nothing that its value may or will be."""
+    """Return a parameter without its default, options and regex if it is secret."""
     if not parameter.secret:
         return parameter
     return msgspec.structs.replace(
@@ -183,12 +183,12 @@ def hide(parameter: Parameter) -> Parameter:
 
 
 def hide_all(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
-    """Return what may be seen of parameters."""
+    """Return parameters, each as `hide` does."""
     return tuple(map(hide, parameters))
 
 
 def reveal(shown: Iterable[Parameter], asked: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an answer with the values that were asked for in place of those that were shown for them."""
+    """Return an answer in which masked options are replaced by the real ones."""
     revealed = dict(values)
     for mask, parameter in zip(shown, asked, strict=True):
         choices = zip(mask.constraints.options or (), parameter.constraints.options or (), strict=False)

@@ -1,4 +1,4 @@
-"""Finding any of many texts in one pass: a regex in which those that begin alike share their beginning."""
+"""A search for any of many texts in one pass, by a regex in which texts share their common beginnings."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def any_of(sequences: Iterable[Sequence[str]], room: int = _DEEPEST) -> str:
 
 
 def _shared(low: Sequence[str], high: Sequence[str]) -> int:
-    """Count what two sequences have in common at their beginning, and with them all that are sorted in between."""
+    """Count the regexes that two sequences, and all that are sorted between them, share at their beginning."""
     return next((n for n, (one, other) in enumerate(zip(low, high, strict=False)) if one != other), len(low))

@@ -1,4 +1,4 @@
-"""Secrets at rest: values sealed by a key that is not in the database, and digests that nobody can try out."""
+"""Secrets at rest: values sealed by a key outside of the database, and digests that cannot be guessed by trying."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class VaultError(Exception):
 
 
 class Vault:
-    """Seals and opens values (Fernet: AES-128-CBC with an HMAC-SHA256), and makes digests that nobody can try out.
+    """Seals and opens values (Fernet: AES-128-CBC with an HMAC-SHA256), and makes keyed digests.
 
     `keys` are Fernet keys, 32 random bytes in URL-safe base64: the first seals, all of them open, so that a new one can
-    be put in front of an old one. They are taken at the first use, which raises VaultError for what is no key. `spare`
-    gives the key of digests where there are none, and what it gave then counts when there are.
+    be put in front of an old one. The first use reads them, and raises VaultError if one is invalid. `spare`
+    returns the key of digests if there are none; digests made with it are still recognised when keys are added.
     """
 
     def __init__(self, keys: Iterable[str], spare: Callable[[], bytes] | None = None) -> None:
@@ -41,28 +41,28 @@ class Vault:
         return self._fernet().encrypt(plain)
 
     def open(self, sealed: bytes) -> bytes:
-        """Undo `seal`. Raises VaultError if no key fits, or if somebody has changed the sealed form."""
+        """Undo `seal`. Raises VaultError if no key fits, or if the sealed form was changed."""
         from cryptography.fernet import InvalidToken
 
         try:
             return self._fernet().decrypt(sealed)
         except InvalidToken:
-            raise VaultError("a secret value was sealed with an encryption key that is not here") from None
+            raise VaultError("a secret value was sealed with a key that this server does not have") from None
 
     def digest(self, purpose: str, data: bytes) -> bytes:
-        """Return what stands for data in the database: whoever has no key cannot find the data by trying all there are.
+        """Return a keyed digest of data for the database. Without the key, the data cannot be found by trying.
 
-        It is an HMAC-SHA256 behind four bytes that tell its key; the digests of one `purpose` say nothing about those
+        It is an HMAC-SHA256 after four bytes that name its key; the digests of one `purpose` reveal nothing about those
         of another. `matches` compares it. Raises VaultError.
         """
         return self.digests(purpose, data)[0]
 
     def digests(self, purpose: str, data: bytes) -> Sequence[bytes]:
-        """Return what `digest` makes of data with each of the keys. Raises VaultError."""
+        """Return the digests of data by each of the keys. Raises VaultError."""
         return [key_id + _digest(key, purpose, data) for key_id, key in self._known().items()]
 
     def matches(self, digest: bytes, purpose: str, data: bytes) -> bool | None:
-        """Tell whether a digest is that of these data; None if it was made with a key that is not here."""
+        """Tell whether a digest is that of these data; None if this server does not have its key."""
         key = self._known().get(digest[:_KEY_ID])
         return None if key is None else hmac.compare_digest(digest[_KEY_ID:], _digest(key, purpose, data))
 
@@ -104,7 +104,7 @@ def parse_key(key: str) -> bytes:
     try:
         parsed = b64decode(key, b"-_", validate=True)
         if len(parsed) != _KEY_LENGTH:
-            raise ValueError  # noqa: TRY301 - as for what is no base64 at all
+            raise ValueError  # noqa: TRY301 - handled like invalid base64
     except ValueError:
         raise VaultError(
             "an encryption key is 32 random bytes in URL-safe base64; make one by"

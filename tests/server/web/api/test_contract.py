@@ -1,4 +1,4 @@
-"""The corners of the wire format: what clients of any language may send, and what they get."""
+"""The corners of the wire format: requests of clients in any language, and their replies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
 @runbook
 def echo(context: Context, value: Any | None = None) -> Any:
-    """Return what came."""
+    """Return the response."""
     return value
 
 
@@ -384,7 +384,7 @@ def test_a_key_may_hold_whatever_a_header_may(api):
     ("problem", "status"), [(RuntimeError(), 500), (Closing("closing", ""), 503), (DatabaseUnavailable(), 503)]
 )
 def test_a_call_that_failed_half_way_and_is_repeated_starts_one_session_all_the_same(monkeypatch, problem, status):
-    """The store has it, the engine has failed: nobody but the server can know, so the key stays taken."""
+    """The store has it, the engine has failed: only the server can know, so the key stays taken."""
     with RunbookServer([echo]) as server:
         api = Client(server)
 

@@ -253,7 +253,7 @@ class CommandLineRun(msgspec.Struct, rename="camel"):
 
 @runbook
 def greet(context: Context, name: str, tone: Literal["warm", "cold"] = "warm") -> dict[str, str]:
-    """Greet somebody, if a human agrees."""
+    """Greet a customer, if a human agrees."""
     context.step(spell, name)
     answer = context.prompt(
         "Really?",

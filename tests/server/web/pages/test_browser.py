@@ -92,7 +92,7 @@ def fails(context: Context) -> None:
 
 @runbook
 def for_others(context: Context) -> None:
-    """Ask somebody else."""
+    """Ask another user."""
     context.prompt("Others only", reviewers=Reviewers(users=("nobody@example.com",)), sure=bool)
 
 

@@ -392,7 +392,7 @@ def test_the_cookie_is_out_of_reach_and_does_not_hold_the_key(stranger):
 
 @contextmanager
 def under_uvicorn(app, **options):
-    """Serve an application as somebody else's server would, and yield its URL."""
+    """Serve an application by a server of another project, and yield its URL."""
     config = uvicorn.Config(
         app, port=0, loop="asyncio", log_config=None, log_level="warning", lifespan="off", **options
     )
@@ -406,7 +406,7 @@ def under_uvicorn(app, **options):
 
 
 async def close(app):
-    """Run the end of an application that nobody runs the lifespan of."""
+    """Run the end of an application whose lifespan is not run."""
     async with app.router.lifespan_context(app):
         pass
 
