@@ -31,7 +31,8 @@ from .errors import (
 from .http import AsyncTransport, Headers, Reply, Request, Response, Transport
 from .options import CallOptions, Secret, Settings
 from .policy import NO_RETRY, PollPolicy, RetryBudget, RetryPolicy
-from .schema.encoding import ConfigVar, ParamValue, Upload
+from .schema.encoding import ParamValue
+from .schema.types.references import ConfigVar, Upload
 from .version import __version__
 from .waiters.follow import (
     CANCEL,

@@ -12,7 +12,8 @@ import msgspec
 from . import models
 from .errors import ConfigurationError
 from .models.decoding import never
-from .schema.encoding import encode_params, utc_text
+from .schema.encoding import encode_params
+from .schema.timestamps import utc_text
 
 RequestT = TypeVar("RequestT", bound=models.Model)
 ReplyT = TypeVar("ReplyT", bound=models.Model)

@@ -9,7 +9,7 @@ import msgspec
 
 from ..schema.encoding import ParamValue
 from ..schema.enums import Component, ParameterType
-from ..schema.validation import validate
+from ..schema.reading import validate
 from .base import Model
 from .enums import Role
 

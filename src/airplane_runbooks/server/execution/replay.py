@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from ...models import Parameter, RunStatus
+from ...schema.problems import NotEncodable
 from ..authoring.calls import StepCall
 from ..authoring.errors import PromptCancelled, PromptExpired, StepFailed
 from ..authoring.fields import shape
@@ -28,7 +29,6 @@ from ..secrets.masking import Secrets
 from ..secrets.vault import Vault
 from ..storage.encoding import (
     EMPTY,
-    NotEncodable,
     decode,
     encode,
     encode_members,

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from ...models import RunStatus
+from ...schema.problems import NotEncodable
 from ..authoring.contexts import AsyncContext, Context
 from ..authoring.decorators import Registry, Runbook, Task
 from ..authoring.errors import PromptCancelled
@@ -21,7 +22,7 @@ from ..logs import describe
 from ..observers.tracing import Tracing
 from ..secrets.masking import Secrets
 from ..secrets.vault import Vault, VaultError
-from ..storage.encoding import NotEncodable, decode
+from ..storage.encoding import decode
 from ..storage.holds import other_way
 from ..storage.interface import Store
 from ..storage.records import (

@@ -7,7 +7,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..authoring.decorators import Runbook, Task
-from ..authoring.values import fill, typed
 from ..secrets.masking import Secrets, hide_all
 from ..storage.holds import why_held as why_root_held
 from ..storage.records import Outcome, Run, RunKind
@@ -56,9 +55,7 @@ def new_root_run(
     caller: Caller,
 ) -> Run:
     """Return the run of a runbook or task to be added to the store. Raises Invalid, NotFound."""
-    values = typed(item.parameters, request.values)
-    item.arguments(values)
-    filled = fill(item.parameters, values)
+    filled = item.check(request.values).json
     secrets = Secrets.of(item.parameters, filled)
     shown, sealed = mask_and_seal(item.parameters, filled, secrets, services.vault, path="paramValues")
     return Run(
