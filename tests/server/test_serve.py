@@ -75,7 +75,7 @@ def is_open(host, port):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_server_after_the_running_step_with_status_0(number):
+def test_a_signal_ends_serve_after_the_running_step(number):
     with serving(AIRPLANE_API_KEY="") as process:
         url, key = address(process), shown_key(process)
         assert key.startswith("tkn_")
@@ -108,7 +108,7 @@ def test_a_key_from_the_environment_is_not_shown():
         assert process.returncode == 0
 
 
-def test_a_signal_before_the_server_is_up_ends_it_as_well():
+def test_a_signal_during_the_start_ends_serve_as_well():
     with serving(AIRPLANE_API_KEY="tkn_mine", PREPARE="0.5") as process:
         assert process.stdout.readline() == "preparing\n"
         process.send_signal(signal.SIGINT)
@@ -117,7 +117,7 @@ def test_a_signal_before_the_server_is_up_ends_it_as_well():
         assert err.count("\n") == 1
 
 
-def test_a_port_in_use_is_said_in_the_last_line():
+def test_a_port_in_use_is_named_in_the_last_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with serving(port) as process:
@@ -126,7 +126,7 @@ def test_a_port_in_use_is_said_in_the_last_line():
     assert re.fullmatch(rf"OSError: .*[Aa]ddress already in use.*{port}.*", err.splitlines()[-1])
 
 
-def test_serve_is_for_the_main_thread():
+def test_serve_needs_the_main_thread():
     problems = []
 
     def run():
@@ -141,7 +141,7 @@ def test_serve_is_for_the_main_thread():
     assert "main thread" in str(problems[0])
 
 
-def test_serve_refuses_what_the_server_refuses_and_leaves_signals_alone(monkeypatch):
+def test_serve_with_invalid_options_leaves_signals_alone(monkeypatch):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.delenv("AIRPLANE_API_KEY", raising=False)
     with pytest.raises(ValueError, match="choose an api_key"):
