@@ -37,7 +37,6 @@ PENDING: tuple[str, ...] = (
     "src/airplane_runbooks/schema/",
     "src/airplane_runbooks/server/app.py",
     "src/airplane_runbooks/server/authoring/",
-    "src/airplane_runbooks/server/demo_async.py",
     "src/airplane_runbooks/server/engine/",
     "src/airplane_runbooks/server/execution/",
     "src/airplane_runbooks/server/service/",

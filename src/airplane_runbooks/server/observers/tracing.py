@@ -1,4 +1,4 @@
-"""Spans of the server, by the OpenTelemetry API alone.
+"""Spans of the server. It needs the OpenTelemetry API alone.
 
 A session outlives the processes that execute it, so no span stays open for it. What starts a session is a span of its
 own, below the client's; its context is kept with the session, and all that happens later stands below it, in whichever
