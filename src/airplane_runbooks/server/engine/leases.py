@@ -1,6 +1,6 @@
 """Membership of the servers on one PostgreSQL database: each has a lease that it renews as long as it runs.
 
-A lock would reveal dead servers, but not frozen ones, which keep theirs. A lease ends by itself, by the database's clock.
+A lock would reveal dead servers, but not frozen ones, which keep theirs. A lease ends by the clock of the database.
 Its holder may wake up and continue without harm: it renews its lease, and the store refuses its late results, since
 their fencing tokens are stale.
 """
