@@ -97,8 +97,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(base, **given)
 
 
-class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """Checked options with everything computed that all calls with them share."""
+class RenderedOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked options of calls, with their request headers built once for all of these calls."""
 
     timeout: float | None
     attempt_timeout: float | None
@@ -109,7 +109,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     post_headers: Headers
 
 
-def resolve(options: CallOptions, user_agent: str) -> Resolved:
+def render(options: CallOptions, user_agent: str) -> RenderedOptions:
     """Check options and fill in the defaults. Raises ConfigurationError naming the option that cannot work."""
     headers = Fields({"user-agent": user_agent, "accept": "application/json", "accept-encoding": "gzip"})
     key = options.idempotency_key or None
@@ -123,7 +123,7 @@ def resolve(options: CallOptions, user_agent: str) -> Resolved:
             raise ConfigurationError(f"{name!r} cannot name a header")
     headers.update((name.lower(), value) for name, value in (options.headers or {}).items())
     _check_headers(Fields({**headers, "idempotency-key": key or ""}))
-    return Resolved(
+    return RenderedOptions(
         timeout=_seconds("timeout", options.timeout, DEFAULT_TIMEOUT),
         attempt_timeout=_seconds("attempt_timeout", options.attempt_timeout, DEFAULT_ATTEMPT_TIMEOUT),
         retry=options.retry or RetryPolicy(),

@@ -120,7 +120,7 @@ def test_the_key_shows_nowhere_when_a_call_fails(
         "metrics": metrics.get_metrics_data().to_json(),  # type: ignore[union-attr]
         "client": f"{airplane!r} {vars(airplane)}",
         "transport": f"{transport!r} {transport.requests!r}",
-        "chain": repr(airplane._core._chain),
+        "chain": repr(airplane._runner.core._chain),
     }
     if isinstance(error, AirplaneError):
         places["pickle"] = pickle.dumps(error).decode("latin-1")

@@ -13,6 +13,7 @@ PACKAGE = Path(airplane_runbooks.__file__).parent
 # The layers, lowest first. A module imports from lower layers only, and from its own if it is a package.
 LAYERS = [
     "version",
+    "clock",
     "policy",
     "http",
     "errors",
@@ -20,16 +21,12 @@ LAYERS = [
     "models",
     "operations",
     "options",
-    "_call.clock",
-    "_call.redaction",
-    "_call.replies",
-    "_call.pipeline",
+    "_responses",
     "telemetry",
     "middleware",
     "transports",
-    "waiters.scope",
-    "_call",
     "waiters",
+    "_call",
     "resources",
     "client",
     "",  # the package itself: its public names

@@ -9,15 +9,15 @@ from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._call.clock import Clock
-from .._call.pipeline import Next
-from .._call.replies import is_transient, retry_after, status_error
+from .._responses.reading import is_transient, retry_after, status_error
+from ..clock import Clock
 from ..errors import APIError, ConfigurationError, DeadlineExceeded, TransportError
 from ..http import CallState, Request, Response
 from ..policy import RetryBudget, RetryPolicy
 from ..telemetry.guard import type_name
 from ..telemetry.log import logger
 from .idempotency import KEY_LIFETIME
+from .interface import Next
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

@@ -47,7 +47,7 @@ class Runbooks(Resource):
             NotFound: There is no such runbook.
         """
         request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
-        return self._client.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id)).data
+        return self._runner.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id)).data
 
     def execute_and_wait(
         self,
@@ -98,7 +98,7 @@ class Runbooks(Resource):
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return self._client._compose("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
+        return self._runner.run_operation("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
 
 
 class AsyncRunbooks(AsyncResource):
@@ -134,7 +134,7 @@ class AsyncRunbooks(AsyncResource):
             NotFound: There is no such runbook.
         """
         request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
-        return (await self._client.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id))).data
+        return (await self._runner.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id))).data
 
     async def execute_and_wait(
         self,
@@ -185,4 +185,4 @@ class AsyncRunbooks(AsyncResource):
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return await self._client._compose("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
+        return await self._runner.run_operation("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))

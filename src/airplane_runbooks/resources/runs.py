@@ -26,7 +26,7 @@ class Runs(Resource):
         Raises:
             NotFound: There is no such run.
         """
-        return self._client.call(GET_RUN, GetRun(id=id), options=options).data
+        return self._runner.call(GET_RUN, GetRun(id=id), options=options).data
 
     def get_outputs(self, id: str, *, options: CallOptions | None = None) -> RunOutputs:
         """Return the output of a run. A failed run's output is an object whose `error` holds the message.
@@ -34,7 +34,7 @@ class Runs(Resource):
         Raises:
             NotFound: There is no such run.
         """
-        return self._client.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options).data
+        return self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options).data
 
     def cancel(self, id: str, *, options: CallOptions | None = None) -> None:
         """Cancel a run that has not ended.
@@ -43,7 +43,7 @@ class Runs(Resource):
             NotFound: There is no such run.
             Conflict: The run has ended.
         """
-        self._client.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
+        self._runner.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
 
     def list(
         self,
@@ -99,7 +99,7 @@ class Runs(Resource):
             options: Options of this call.
         """
         request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
-        return self._client.call(LIST_RUNS, request, options=options).data.runs
+        return self._runner.call(LIST_RUNS, request, options=options).data.runs
 
     def wait(
         self,
@@ -137,7 +137,7 @@ class Runs(Resource):
             on_progress=on_progress,
             raise_on_failure=raise_on_failure,
         )
-        return self._client._compose("runs.wait", steps, options)
+        return self._runner.run_operation("runs.wait", steps, options)
 
 
 class AsyncRuns(AsyncResource):
@@ -151,7 +151,7 @@ class AsyncRuns(AsyncResource):
         Raises:
             NotFound: There is no such run.
         """
-        return (await self._client.call(GET_RUN, GetRun(id=id), options=options)).data
+        return (await self._runner.call(GET_RUN, GetRun(id=id), options=options)).data
 
     async def get_outputs(self, id: str, *, options: CallOptions | None = None) -> RunOutputs:
         """Return the output of a run. A failed run's output is an object whose `error` holds the message.
@@ -159,7 +159,7 @@ class AsyncRuns(AsyncResource):
         Raises:
             NotFound: There is no such run.
         """
-        return (await self._client.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options)).data
+        return (await self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options)).data
 
     async def cancel(self, id: str, *, options: CallOptions | None = None) -> None:
         """Cancel a run that has not ended.
@@ -168,7 +168,7 @@ class AsyncRuns(AsyncResource):
             NotFound: There is no such run.
             Conflict: The run has ended.
         """
-        await self._client.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
+        await self._runner.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
 
     def list(
         self,
@@ -224,7 +224,7 @@ class AsyncRuns(AsyncResource):
             options: Options of this call.
         """
         request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
-        return (await self._client.call(LIST_RUNS, request, options=options)).data.runs
+        return (await self._runner.call(LIST_RUNS, request, options=options)).data.runs
 
     async def wait(
         self,
@@ -262,4 +262,4 @@ class AsyncRuns(AsyncResource):
             on_progress=on_progress,
             raise_on_failure=raise_on_failure,
         )
-        return await self._client._compose("runs.wait", steps, options)
+        return await self._runner.run_operation("runs.wait", steps, options)

@@ -33,7 +33,7 @@ class Sessions(Resource):
         Raises:
             NotFound: There is no such session.
         """
-        return self._client.call(GET_SESSION, GetSession(id=id), options=options).data
+        return self._runner.call(GET_SESSION, GetSession(id=id), options=options).data
 
     def list(
         self,
@@ -86,7 +86,7 @@ class Sessions(Resource):
         request = ListSessions(
             runbook_id=runbook_id, updated_after=updated_after, updated_before=updated_before, limit=limit, page=page
         )
-        return self._client.call(LIST_SESSIONS, request, options=options).data.sessions
+        return self._runner.call(LIST_SESSIONS, request, options=options).data.sessions
 
     def runs(self, id: str, *, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
@@ -97,7 +97,7 @@ class Sessions(Resource):
         Raises:
             NotFound: There is no such session.
         """
-        return self._client._compose("sessions.runs", partial(session_runs, session_id=id), options)
+        return self._runner.run_operation("sessions.runs", partial(session_runs, session_id=id), options)
 
     def prompts(self, id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
         """Return the open prompts of a session, the oldest first. What `runs` says of its cost holds here too.
@@ -105,7 +105,7 @@ class Sessions(Resource):
         Raises:
             NotFound: There is no such session.
         """
-        return self._client._compose("sessions.prompts", partial(session_prompts, session_id=id), options)
+        return self._runner.run_operation("sessions.prompts", partial(session_prompts, session_id=id), options)
 
     def steps(self, id: str, *, options: CallOptions | None = None) -> tuple[Step, ...]:
         """Return the steps of a session that runs or has ended, the oldest first, with their outputs.
@@ -115,7 +115,7 @@ class Sessions(Resource):
         Raises:
             NotFound: There is no such session.
         """
-        return self._client._compose("sessions.steps", partial(session_steps, session_id=id), options)
+        return self._runner.run_operation("sessions.steps", partial(session_steps, session_id=id), options)
 
     def wait(
         self,
@@ -159,7 +159,7 @@ class Sessions(Resource):
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return self._client._compose("sessions.wait", steps, options)
+        return self._runner.run_operation("sessions.wait", steps, options)
 
 
 class AsyncSessions(AsyncResource):
@@ -173,7 +173,7 @@ class AsyncSessions(AsyncResource):
         Raises:
             NotFound: There is no such session.
         """
-        return (await self._client.call(GET_SESSION, GetSession(id=id), options=options)).data
+        return (await self._runner.call(GET_SESSION, GetSession(id=id), options=options)).data
 
     def list(
         self,
@@ -226,7 +226,7 @@ class AsyncSessions(AsyncResource):
         request = ListSessions(
             runbook_id=runbook_id, updated_after=updated_after, updated_before=updated_before, limit=limit, page=page
         )
-        return (await self._client.call(LIST_SESSIONS, request, options=options)).data.sessions
+        return (await self._runner.call(LIST_SESSIONS, request, options=options)).data.sessions
 
     async def runs(self, id: str, *, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
@@ -237,7 +237,7 @@ class AsyncSessions(AsyncResource):
         Raises:
             NotFound: There is no such session.
         """
-        return await self._client._compose("sessions.runs", partial(session_runs, session_id=id), options)
+        return await self._runner.run_operation("sessions.runs", partial(session_runs, session_id=id), options)
 
     async def prompts(self, id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
         """Return the open prompts of a session, the oldest first. What `runs` says of its cost holds here too.
@@ -245,7 +245,7 @@ class AsyncSessions(AsyncResource):
         Raises:
             NotFound: There is no such session.
         """
-        return await self._client._compose("sessions.prompts", partial(session_prompts, session_id=id), options)
+        return await self._runner.run_operation("sessions.prompts", partial(session_prompts, session_id=id), options)
 
     async def steps(self, id: str, *, options: CallOptions | None = None) -> tuple[Step, ...]:
         """Return the steps of a session that runs or has ended, the oldest first, with their outputs.
@@ -255,7 +255,7 @@ class AsyncSessions(AsyncResource):
         Raises:
             NotFound: There is no such session.
         """
-        return await self._client._compose("sessions.steps", partial(session_steps, session_id=id), options)
+        return await self._runner.run_operation("sessions.steps", partial(session_steps, session_id=id), options)
 
     async def wait(
         self,
@@ -299,4 +299,4 @@ class AsyncSessions(AsyncResource):
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return await self._client._compose("sessions.wait", steps, options)
+        return await self._runner.run_operation("sessions.wait", steps, options)

@@ -52,7 +52,7 @@ class Tasks(Resource):
             resources={} if resources is None else resources,
             allow_cached_max_age=allow_cached_max_age,
         )
-        return self._client.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id)).data
+        return self._runner.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id)).data
 
 
 class AsyncTasks(AsyncResource):
@@ -96,5 +96,5 @@ class AsyncTasks(AsyncResource):
             resources={} if resources is None else resources,
             allow_cached_max_age=allow_cached_max_age,
         )
-        reply = await self._client.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id))
+        reply = await self._runner.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id))
         return reply.data

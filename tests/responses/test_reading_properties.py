@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airplane_runbooks import APIError, Headers, Response, ServerError
-from airplane_runbooks._call.replies import read_error, retry_after, status_error
+from airplane_runbooks._responses.reading import read_error, retry_after, status_error
 from airplane_runbooks.errors import error_class, escape_controls
 
 WALL = 1_700_000_000.0

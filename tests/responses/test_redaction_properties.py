@@ -14,7 +14,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airplane_runbooks._call.redaction import MASK, Redactor, redactor_of
+from airplane_runbooks._responses.redaction import MASK, Redactor, redactor_of
 from airplane_runbooks.http import Headers, Response
 
 # What a header carries, with all that JSON, URLs and HTML escape; no blank at its ends, which servers drop.

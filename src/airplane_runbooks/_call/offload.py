@@ -1,4 +1,4 @@
-"""Work that an event loop must not wait for, on a thread that lives as long as it does."""
+"""Decoding of large bodies without blocking an event loop."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from ..models.decoding import OutOfTime
 T = TypeVar("T")
 
 
-async def call_aside(function: Callable[[], T], seconds: float | None) -> T:
-    """Return what a function returns on a thread of its own.
+async def call_in_thread(function: Callable[[], T], seconds: float | None) -> T:
+    """Return the result of a function, called in a thread of its own: the loop's executor may be busy for ever.
 
-    Raises OutOfTime after so many seconds; the thread is left to itself then, so the function must come to an end.
-    The loop's own executor may be full of work that never ends.
+    Raises OutOfTime after this many seconds. The thread is not stopped then, so the function must end by itself.
     """
     executor = ThreadPoolExecutor(1, "airplane-runbooks-decode")
     try:
         work = executor.submit(function)
-    except RuntimeError:  # no more threads can be had
+    except RuntimeError:  # the process cannot start another thread
         return function()
     try:
         return await asyncio.wait_for(asyncio.wrap_future(work), seconds)

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airplane_runbooks._call.aside import call_aside
+from airplane_runbooks._call.offload import call_in_thread
 from airplane_runbooks.models.decoding import OutOfTime
 
 
 def test_a_function_is_called_on_another_thread() -> None:
-    assert asyncio.run(call_aside(threading.get_ident, None)) != threading.get_ident()
+    assert asyncio.run(call_in_thread(threading.get_ident, None)) != threading.get_ident()
 
 
 def test_nobody_waits_for_a_function_beyond_its_time() -> None:
@@ -21,7 +21,7 @@ def test_nobody_waits_for_a_function_beyond_its_time() -> None:
 
     async def scenario() -> None:
         with pytest.raises(OutOfTime):
-            await call_aside(release.wait, 0.05)
+            await call_in_thread(release.wait, 0.05)
         release.set()
 
     asyncio.run(scenario())
@@ -33,4 +33,4 @@ def test_a_function_is_called_here_if_there_are_no_more_threads(monkeypatch: pyt
 
     monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
 
-    assert asyncio.run(call_aside(threading.get_ident, 1.0)) == threading.get_ident()
+    assert asyncio.run(call_in_thread(threading.get_ident, 1.0)) == threading.get_ident()

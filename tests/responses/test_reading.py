@@ -22,7 +22,7 @@ from airplane_runbooks import (
     ServerError,
     Unauthorized,
 )
-from airplane_runbooks._call.replies import (
+from airplane_runbooks._responses.reading import (
     read_error,
     request_id,
     retry_after,

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from airplane_runbooks import AirplaneError, ConfigurationError, ConnectError, Headers, Response
-from airplane_runbooks._call.redaction import (
+from airplane_runbooks._responses.redaction import (
     DROPPED,
     MASK,
     Redactor,
