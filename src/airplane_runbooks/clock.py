@@ -1,4 +1,4 @@
-"""Time, as the chain sees it: replaced by a fake one in tests."""
+"""Clocks of the clients. Tests replace them by a fake one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Clock(Protocol):
         ...
 
     def close(self) -> None:
-        """Wake everybody who sleeps, now and later."""
+        """Wake all sleepers, present and future."""
         ...
 
 
@@ -48,7 +48,7 @@ class BlockingClock:
 
 
 class AsyncioClock:
-    """The system's clock for async clients. Closing it, from whatever thread, cuts sleeps short."""
+    """The system's clock for async clients. Closing it, from any thread, cuts sleeps short."""
 
     def __init__(self) -> None:
         self._closed = False
@@ -58,7 +58,7 @@ class AsyncioClock:
 
     async def sleep(self, seconds: float, /) -> None:
         """Suspend the task."""
-        import asyncio  # late, for those who import this package without building an async client
+        import asyncio  # late: services that import this package without building an async client do not need it
 
         if self._closed:
             return

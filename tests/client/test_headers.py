@@ -35,7 +35,13 @@ RESERVED = ["Host", "Content-Length", "Transfer-Encoding", "Connection", "X-Airp
 def request(**headers: str) -> ClientRequest:
     call = CallState(started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
     return ClientRequest(
-        method="GET", origin="https://h", target="/v0/runs/get?id=r", headers=Headers(headers), body=None, call=call
+        method="GET",
+        origin="https://h",
+        target="/v0/runs/get?id=r",
+        headers=Headers(headers),
+        body=None,
+        call=call,
+        operation="runs.get",
     )
 
 

@@ -243,7 +243,7 @@ def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
     client = Either(kind, FakeTransport([OK, OK]))
     client(execute)
     called: list[str] = []
-    ours = ("opentelemetry", "airplane_runbooks.telemetry", "airplane_runbooks.telemetry.client")
+    ours = ("opentelemetry", "airplane_runbooks.telemetry", "airplane_runbooks.middleware.tracing")
 
     def note(frame: Any, event: str, _: Any) -> None:
         if event == "call" and frame.f_globals.get("__name__", "").startswith(ours):

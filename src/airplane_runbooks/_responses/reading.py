@@ -1,4 +1,4 @@
-"""Reading what a response says about itself: errors, waits, IDs. Never raises, whatever a server sends."""
+"""Reading errors, waits and IDs from responses. Nothing here raises: a server may send anything."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..models.decoding import UNREADABLE, decode_any
 
 _MAX_MESSAGE = 2000
 _MAX_EXCERPT = 200
-_MAX_PAGE = 64 * 1024  # of a page, how much is looked through for its text
+_MAX_PAGE = 64 * 1024  # bytes of a page that are searched for text
 
 
 def status_error(response: Response) -> APIError:
-    """Build the typed error of a response that is not 2xx. Bodies of any shape are read as far as they go."""
+    """Build the typed error of a response that is not 2xx, from as much of its body as can be read."""
     message, code = read_error(response.body)
     return error_class(response.status)(
         response.status,
@@ -35,9 +35,8 @@ def status_error(response: Response) -> APIError:
 def read_error(body: bytes) -> tuple[str | None, str | None]:
     """Return the message and the code of an error body, each None if there is none.
 
-    The API's own form is `{"error": ..., "code": ...}`. What stands between us and it answers in forms of its own:
-    problem details (RFC 9457), nested errors, lists of them, pages in HTML, plain text. Of those without a known form,
-    the text itself is shown, shortened.
+    The API's own form is `{"error": ..., "code": ...}`. Proxies and gateways answer in other forms: problem details
+    (RFC 9457), nested errors, lists of errors, HTML, plain text. The start of a body of unknown form is the message.
     """
     try:
         content = decode_any(body)
@@ -72,7 +71,7 @@ def _code(content: Any) -> str | None:
 
 
 def _says_anything(content: Any) -> bool:
-    """Whether a list or object of an unknown form has a member with a value."""
+    """Tell whether a list or object of unknown form has a member with a value."""
     return any(content.values() if isinstance(content, dict) else content)
 
 
@@ -81,7 +80,7 @@ def _text(value: Any) -> str | None:
 
 
 def _text_of_page(body: bytes) -> str:
-    """Return what a human would read of a body in plain text or HTML."""
+    """Return the visible text of a body in plain text or HTML."""
     shown, *pieces = body[:_MAX_PAGE].decode("utf-8", "replace").split("<")
     hidden = None
     for piece in pieces:
@@ -102,7 +101,7 @@ _UNSEEN = frozenset({"script", "style"})
 
 
 def _excerpt(text: str) -> str | None:
-    """Return the start of a text; None if nobody could read it."""
+    """Return the start of a text; None if it has no letters or digits."""
     text = " ".join(text[:_MAX_PAGE].split())
     if not any(letter.isalnum() for letter in text):
         return None
@@ -147,8 +146,8 @@ def _seconds_until(date: str, wall: float | None) -> float:
 
 
 def is_transient(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether a response other than 2xx may turn out better another time: by the server's own word, or by our table."""
-    word = headers.get("x-airplane-retryable", "").lower()
-    if word in ("true", "false"):
-        return word == "true"
+    """Tell whether another attempt may succeed: by the server's own header, or else by the status."""
+    retryable = headers.get("x-airplane-retryable", "").lower()
+    if retryable in ("true", "false"):
+        return retryable == "true"
     return status == 429 or (status >= 500 and status != 501)

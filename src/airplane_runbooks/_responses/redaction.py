@@ -1,9 +1,9 @@
-"""Takes the credentials of a call out of everything that a server says: for errors, spans, logs and what is pickled.
+"""Removes the credentials of a call from everything that goes into errors, spans, logs and pickles.
 
-A careless or hostile server repeats what it was sent, and may spell it in any way that something later turns back:
-JSON's escapes, percent-encoding, entities of HTML, base64. So what is searched is each text and all that decoders make
-of it; where only a decoded form shows a credential, that form is kept, with the credential masked. What cannot be
-searched within bounds is dropped.
+A careless or hostile server repeats what it was sent, and may spell it in any way that a reader later decodes: JSON's
+escapes, percent-encoding, HTML entities, base64. So each text is searched in all of its decoded forms. If only a
+decoded form shows a credential, that form is kept, with the credential masked. A text that cannot be searched within
+bounds is dropped.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from ..http import (
 
 MASK = "[api key]"
 
-# Stands for a text that is too long, or nested too deep, to be searched.
+# Replaces a text that is too long, or nested too deep, to be searched.
 DROPPED = "[dropped: too much to search for credentials]"
 
 _PACKAGE = __name__.partition(".")[0]
 _SHORT = 8  # shorter keys are masked as whole words only, or they would blot out parts of ordinary words
 _LONGEST = 4 * 1024 * 1024  # characters of a text
-_MOST_DECODED = 512 * 1024  # characters that are decoded: of the worst text, that is a fifth of a second
+_MOST_DECODED = 512 * 1024  # characters that are decoded: a fifth of a second for the worst text
 _MOST_FORMS = 64
 
 _BACKSLASH = re.compile(
@@ -64,15 +64,15 @@ def _without_percents(text: str) -> str:
 
 
 def _without_nulls(text: str) -> str:
-    return text.replace("\0", "")  # which UTF-16 and UTF-32 put between the letters of ASCII
+    return text.replace("\0", "")  # UTF-16 and UTF-32 put them between ASCII letters
 
 
 _DECODERS = (_without_backslashes, _without_percents, html.unescape, _without_nulls)
-_MARKS = ("\\", "%", "&", "\0")  # without any of which no decoder changes anything
+_MARKS = ("\\", "%", "&", "\0")  # decoders leave a text without any of these unchanged
 
 
 class Redactor:
-    """Masks some secrets in whatever it is given. Its repr shows nothing of them."""
+    """Masks secrets in texts, bodies, data and exceptions. Its repr does not show them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         patterns: list[str] = []
@@ -94,7 +94,7 @@ class Redactor:
         return "<Redactor>"
 
     def text(self, text: str) -> str:
-        """Return a text without the secrets, decoded as far as it takes to mask them."""
+        """Return a text without the secrets, decoded as far as masking them requires."""
         if not self._needles:
             return text
         if len(text) > _LONGEST:
@@ -119,7 +119,7 @@ class Redactor:
 
     def _masked(self, text: str) -> str:
         folded = text.lower()
-        # Looking for whole strings is many times faster than the pattern, and finds nothing nearly always.
+        # Searching for plain strings is many times faster than the pattern, and almost never finds one.
         return self._pattern.sub(MASK, text) if any(needle in folded for needle in self._needles) else text
 
     def data(self, data: bytes) -> bytes:
@@ -173,7 +173,7 @@ class Redactor:
         if clean == value or type(value) is str:
             return clean
         try:
-            return type(value)(clean)  # an open enum's, with what a server has made up
+            return type(value)(clean)  # an open enum, with a value that the server made up
         except ValueError:
             return clean
 
@@ -187,9 +187,9 @@ class Redactor:
         return value
 
     def error(self, error: BaseException) -> None:
-        """Take the secrets out of an exception, its notes, and those that led to it, in place.
+        """Remove the secrets from an exception, its notes, its causes and its contexts, in place.
 
-        An exception that keeps a secret where it cannot be changed is cut off from those that it led to.
+        A cause or context that keeps a secret where it cannot be changed is unlinked.
         """
         waiting, seen = [error], {id(error)}
         while self._needles and waiting:
@@ -222,7 +222,7 @@ class Redactor:
 
     def _still_shows(self, error: BaseException) -> bool:
         if isinstance(error, UnicodeError):
-            return True  # it holds all that was to be encoded or decoded
+            return True  # it holds the whole text or body that could not be encoded or decoded
         try:
             shown = f"{error} {error!r}"
         except Exception:  # noqa: BLE001  # of the user's own making
@@ -231,9 +231,9 @@ class Redactor:
 
 
 def empty_frames(error: BaseException) -> None:
-    """Drop the local variables of our own frames that an exception and those that led to it have come through.
+    """Clear the local variables of our own frames in the tracebacks of an exception, its causes and its contexts.
 
-    They hold what earlier calls of the same operation have returned, as it came.
+    They hold the replies of earlier calls of the same operation, which may repeat credentials.
     """
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -245,12 +245,12 @@ def empty_frames(error: BaseException) -> None:
         waiting += [current.__cause__, current.__context__]
         for frame, _ in traceback.walk_tb(current.__traceback__):
             if frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-                with contextlib.suppress(RuntimeError):  # it has not ended yet
+                with contextlib.suppress(RuntimeError):  # the frame is still running
                     frame.clear()
 
 
 def _is_compressed(data: bytes) -> bool:
-    """Whether zlib would make something of a body: its content coding was left out, and it cannot be searched."""
+    """Tell whether a body is still compressed, because its Content-Encoding was omitted: it cannot be searched then."""
     try:
         return bool(zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(data, 1))
     except zlib.error:
@@ -265,11 +265,11 @@ def _as_bytes(text: str) -> bytes:
 
 
 def _encodings(secret: bytes) -> Iterator[str]:
-    """Yield the secret in hexadecimal, and what base64 makes of it wherever in a longer text it begins."""
+    """Yield the secret in hexadecimal, and in base64 at each offset that it may have in a longer text."""
     yield secret.hex()
     for before in range(3):
         bits = 8 * before, 8 * (before + len(secret))
-        inner = slice(-(-bits[0] // 6), bits[1] // 6)  # the rest depends on the neighbours
+        inner = slice(-(-bits[0] // 6), bits[1] // 6)  # the first and last characters depend on the neighbours
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             yield encode(bytes(before) + secret).decode()[inner]
 
@@ -280,12 +280,12 @@ def _redactor(secrets: frozenset[str]) -> Redactor:
 
 
 def redactor_of(sent: Iterable[Headers]) -> Redactor:
-    """Return what takes the credentials out of which requests were sent with these headers."""
+    """Return the redactor of the credentials in these request headers."""
     return _redactor(secrets_in(sent))
 
 
 def secrets_in(sent: Iterable[Headers]) -> frozenset[str]:
-    """Return the credentials in the headers of requests."""
+    """Return the credentials in request headers."""
     return frozenset(
         secret
         for headers in sent
@@ -302,5 +302,5 @@ def _secrets_of(name: str, value: str) -> list[str]:
         found = [pair.partition("=")[2].strip() for pair in value.split(";")]
     else:
         found = [value, value.rpartition(" ")[2]]  # with the scheme, such as Bearer, and without
-    # Which part of these is secret, nobody can tell: a short one may be a word like any other.
+    # Any part of these may be the secret. A short part may be an ordinary word.
     return [secret for secret in found if len(secret) >= _SHORT]

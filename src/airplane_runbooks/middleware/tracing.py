@@ -18,7 +18,8 @@ from ..telemetry.attributes import Result, redact_url, without_credentials
 from ..telemetry.client import ClientTelemetry
 from ..telemetry.extra import read
 from ..telemetry.guard import type_name
-from ..telemetry.spans import SUPPRESS_HTTP, Attributes, Value
+from ..telemetry.spans import SUPPRESS_HTTP
+from ..telemetry.values import Attributes, Value
 from .interface import Next
 
 _CLIENT = SpanKind.CLIENT  # looking up a member of an enumeration takes time

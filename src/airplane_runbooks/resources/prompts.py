@@ -68,14 +68,14 @@ class Prompts(Resource):
         on_progress: Callable[[Prompt, float], object] | None = None,
         options: CallOptions | None = None,
     ) -> Prompt:
-        """Wait for a prompt to be answered or cancelled, and return it. The ID is all it takes to wait again.
+        """Wait for a prompt to be answered or cancelled, and return it. To wait again, its ID is enough.
 
         Args:
             id: The prompt's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh prompt and the seconds since the start.
-            options: Options of each look; its `timeout` is that of one look.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh prompt and the seconds since the start.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             WaitTimeout: The prompt is still open.
@@ -142,14 +142,14 @@ class AsyncPrompts(AsyncResource):
         on_progress: Callable[[Prompt, float], object] | None = None,
         options: CallOptions | None = None,
     ) -> Prompt:
-        """Wait for a prompt to be answered or cancelled, and return it. The ID is all it takes to wait again.
+        """Wait for a prompt to be answered or cancelled, and return it. To wait again, its ID is enough.
 
         Args:
             id: The prompt's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh prompt and the seconds since the start.
-            options: Options of each look; its `timeout` is that of one look.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh prompt and the seconds since the start.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             WaitTimeout: The prompt is still open.

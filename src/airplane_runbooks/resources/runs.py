@@ -21,7 +21,7 @@ class Runs(Resource):
     __slots__ = ()
 
     def get(self, id: str, *, options: CallOptions | None = None) -> Run:
-        """Return a run as it stands. Never raises because the run has failed: that is data.
+        """Return a run. A run that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such run.
@@ -55,11 +55,11 @@ class Runs(Resource):
         page_size: int | None = None,
         options: CallOptions | None = None,
     ) -> Iterator[Run]:
-        """Yield runs over all pages, each page being fetched when it is reached, and none of them twice.
+        """Yield runs over all pages, each one once. A page is fetched when it is reached.
 
         Args:
             task_id: Only runs of this task.
-            task_slug: The same by slug.
+            task_slug: Only runs of the task with this slug.
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             page_size: Runs per page, 1 to 50.
@@ -91,7 +91,7 @@ class Runs(Resource):
 
         Args:
             task_id: Only runs of this task.
-            task_slug: The same by slug.
+            task_slug: Only runs of the task with this slug.
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             limit: Runs per page, 1 to 50; the server's default is 50.
@@ -111,21 +111,21 @@ class Runs(Resource):
         raise_on_failure: bool = True,
         options: CallOptions | None = None,
     ) -> Run:
-        """Wait for a run to end, and return it. The ID is all it takes to wait again.
+        """Wait for a run to end, and return it. To wait again, its ID is enough.
 
-        Failures that may pass do not end it, and a state that this version does not know counts as running.
+        Failures that may pass do not end the wait. A status that this version does not know counts as running.
 
         Args:
             id: The run's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh run and the seconds since the start.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh run and the seconds since the start.
             raise_on_failure: Whether to raise if the run has failed or been cancelled.
-            options: Options of each look; its `timeout` is that of one look.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             RunFailed: The run has failed or been cancelled; the error carries it.
-            WaitTimeout: The run goes on.
+            WaitTimeout: The run has not ended in time.
             ConfigurationError: The timeout is neither positive and finite nor None.
             NotFound: There is no such run.
         """
@@ -146,7 +146,7 @@ class AsyncRuns(AsyncResource):
     __slots__ = ()
 
     async def get(self, id: str, *, options: CallOptions | None = None) -> Run:
-        """Return a run as it stands. Never raises because the run has failed: that is data.
+        """Return a run. A run that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such run.
@@ -180,11 +180,11 @@ class AsyncRuns(AsyncResource):
         page_size: int | None = None,
         options: CallOptions | None = None,
     ) -> AsyncIterator[Run]:
-        """Yield runs over all pages, each page being fetched when it is reached, and none of them twice.
+        """Yield runs over all pages, each one once. A page is fetched when it is reached.
 
         Args:
             task_id: Only runs of this task.
-            task_slug: The same by slug.
+            task_slug: Only runs of the task with this slug.
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             page_size: Runs per page, 1 to 50.
@@ -216,7 +216,7 @@ class AsyncRuns(AsyncResource):
 
         Args:
             task_id: Only runs of this task.
-            task_slug: The same by slug.
+            task_slug: Only runs of the task with this slug.
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             limit: Runs per page, 1 to 50; the server's default is 50.
@@ -236,21 +236,21 @@ class AsyncRuns(AsyncResource):
         raise_on_failure: bool = True,
         options: CallOptions | None = None,
     ) -> Run:
-        """Wait for a run to end, and return it. The ID is all it takes to wait again.
+        """Wait for a run to end, and return it. To wait again, its ID is enough.
 
-        Failures that may pass do not end it, and a state that this version does not know counts as running.
+        Failures that may pass do not end the wait. A status that this version does not know counts as running.
 
         Args:
             id: The run's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh run and the seconds since the start.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh run and the seconds since the start.
             raise_on_failure: Whether to raise if the run has failed or been cancelled.
-            options: Options of each look; its `timeout` is that of one look.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             RunFailed: The run has failed or been cancelled; the error carries it.
-            WaitTimeout: The run goes on.
+            WaitTimeout: The run has not ended in time.
             ConfigurationError: The timeout is neither positive and finite nor None.
             NotFound: There is no such run.
         """

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from .._responses.redaction import redactor_of
 from ..http import Headers
 from ..options import BaseURL
-from .spans import Attributes, Value
+from .values import Attributes, Value
 
 _CACHED = 256  # results of attempts whose attributes are kept
 

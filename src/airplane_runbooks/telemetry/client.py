@@ -20,7 +20,8 @@ from .extra import ExtraAttributes
 from .guard import Guard, type_name
 from .log import logger
 from .metrics import PROVIDER_MODULE, Durations
-from .spans import Tracer, Value
+from .spans import Tracer
+from .values import Value
 
 SCOPE = "airplane_runbooks"
 

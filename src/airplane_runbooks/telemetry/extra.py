@@ -15,7 +15,7 @@ from ..http import (
     is_credential_header,
     is_header_name,
 )
-from .spans import Value
+from .values import Value
 
 T = TypeVar("T")
 

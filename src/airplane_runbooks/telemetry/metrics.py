@@ -6,7 +6,8 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 
 from .guard import Guard
-from .spans import SCHEMA_URL, Attributes
+from .spans import SCHEMA_URL
+from .values import Attributes
 
 ATTEMPT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 CALL_BUCKETS = (*ATTEMPT_BUCKETS, 30, 60, 120)

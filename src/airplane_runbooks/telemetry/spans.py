@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
@@ -11,11 +11,9 @@ from opentelemetry.propagators.textmap import Setter, TextMapPropagator
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 
 from .guard import Guard
+from .values import Attributes
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
-
-Value = str | int | list[str]
-Attributes = Mapping[str, Value]
 
 # All instrumentations share these private names of the API, by which each can silence the others. If OpenTelemetry
 # removes them, the fallback keys have no effect.
