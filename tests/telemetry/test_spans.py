@@ -117,14 +117,15 @@ class Connected(Observed):
         super().__init__(kind, base_url=base_url, retry=ONCE)
 
     def execute(self) -> Any:
-        client = type(self.client)("tkn_test", transport=self._new(), **self.options)
-        if not isinstance(client, AsyncAirplane):
-            with client:
-                return execute(client)
+        transport = self._new()
+        self.client._transport = transport
+        if not isinstance(self.client, AsyncAirplane):
+            with self.client:
+                return execute(self.client)
 
         async def main() -> None:
-            async with client:
-                await execute(client)
+            async with self.client:
+                await execute(self.client)
 
         return asyncio.run(main())
 

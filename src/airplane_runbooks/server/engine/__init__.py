@@ -1,1 +1,1 @@
-"""Engines, which decide when, and on which thread or machine, segments are executed."""
+"""When, and on which thread or machine, segments are executed."""

@@ -1,7 +1,7 @@
-"""Keeps DBOS from unpickling rows.
+"""Keeps DBOS from unpickling what it reads.
 
-Each row of DBOS's tables names its own serialization, regardless of the application's serializer. So a writer of
-the database could make the servers on it execute any code. This package writes JSON only.
+Each row of DBOS's tables names its own serialization, whatever the serializer of the application is: so whoever may
+write to the database could have any code executed by the servers on it. This package writes JSON alone.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class PickleRefused(Exception):
 
 def forbid() -> None:
     """Refuse every pickle, on all threads of this process. Idempotent."""
-    # patched on the class, since DBOS makes more instances than one
+    # of the class: DBOS has one instance for rows that ask for it, and makes more
     DefaultSerializer.deserialize = _refuse  # type: ignore[method-assign, assignment]
 
 
 def allow() -> None:
-    """Let DBOS read pickles again, for other uses by the application."""
+    """Let DBOS read pickles again, for what else the application uses it for."""
     DefaultSerializer.deserialize = _read  # type: ignore[method-assign]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..authoring.decorators import Runbook, Task
+from ..authoring.values import fill, typed
 from ..secrets.masking import Secrets, hide_all
 from ..storage.holds import why_held as why_root_held
 from ..storage.records import Outcome, Run, RunKind
@@ -19,8 +20,9 @@ def start(services: Services, request: StartRequest, caller: Caller) -> Run:
     """Start a run of a task. Raises Invalid, NotFound, Closing."""
     run = new_root_run(services, RunKind.TASK, find_task(services, request.names), request, caller)
     run = replace(run, resources=dict(request.resources))
-    run = replace(run, trace_context=services.tracing.started(run))
+    run = replace(run, trace_context=services.emitter.starting(run))
     services.store.add(run)
+    services.emitter.started(run)
     services.engine.start(run.job_id)
     return run
 
@@ -36,7 +38,7 @@ def find(services: Services, run_id: str) -> Run:
 def cancel(services: Services, run_id: str, caller: Caller) -> None:
     """Cancel a run that has not ended, and with it the session it belongs to. Raises NotFound, Conflict."""
     root = services.store.cancel(run_id, caller.id, caller.seed)
-    services.tracing.ended(root, Outcome.cancelled())
+    services.emitter.ended(root, Outcome.cancelled(), caller.id)
     services.interrupt(root.id)
     services.engine.cancel(root.job_id)
 
@@ -55,7 +57,9 @@ def new_root_run(
     caller: Caller,
 ) -> Run:
     """Return the run of a runbook or task to be added to the store. Raises Invalid, NotFound."""
-    filled = item.check(request.values).json
+    values = typed(item.parameters, request.values)
+    item.arguments(values)
+    filled = fill(item.parameters, values)
     secrets = Secrets.of(item.parameters, filled)
     shown, sealed = mask_and_seal(item.parameters, filled, secrets, services.vault, path="paramValues")
     return Run(
