@@ -111,7 +111,9 @@ def run_tests(
     session: nox.Session, *words: str, command: tuple[str, ...] = ("python", "-m", "pytest"), profile: str = "gate"
 ) -> None:
     """Run pytest in several processes. `profile` tells how many examples Hypothesis tries."""
-    session.run(*command, *SIDE_BY_SIDE, *words, env={"HYPOTHESIS_PROFILE": "nightly" if NIGHTLY else profile})
+    if NIGHTLY:
+        profile, words = "nightly", ("-o", "timeout=900", *words)  # more examples take longer
+    session.run(*command, *SIDE_BY_SIDE, *words, env={"HYPOTHESIS_PROFILE": profile})
 
 
 def provide(session: nox.Session, package: str, *programs: str) -> None:
@@ -205,7 +207,7 @@ def browser(session: nox.Session) -> None:
     """Test the pages in a real Chromium; arguments go to pytest."""
     install(session, "browser")
     provide(session, "chromium", "chromium", "google-chrome")
-    session.run("python", "-m", "pytest", "-m", f"browser{GATE}", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", f"browser{GATE}", *(session.posargs or ["tests/server/web"]))
 
 
 @nox.session(requires=["build"])
@@ -229,7 +231,7 @@ def cluster(session: nox.Session) -> None:
     install(session, "test")
     provide_postgres(session)
     provide(session, "pgbouncer", "pgbouncer", "/usr/sbin/pgbouncer")
-    run_tests(session, "-m", f"postgres and not slow{GATE}", *session.posargs)
+    run_tests(session, "-m", f"postgres and not slow{GATE}", *(session.posargs or ("tests/server", "tests/chaos")))
 
 
 @nox.session(python=OLDEST, requires=["build"])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -22,6 +22,7 @@ from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.call.test_redaction_properties import SPELLINGS, keys, shows
+from tests.support.examples import examples
 from tests.support.tracebacks import traceback_of
 
 # What stands in a header must be visible, and one line.
@@ -143,7 +144,7 @@ marked = keys.map("~^{}".format)
 
 
 @given(marked, st.tuples(*map(st.sampled_from, (LINES, sorted(PLACES), sorted(ACTS)))))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@examples(1, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_reply_brings_the_key_into_sight(
     observed: Observed, caplog: pytest.LogCaptureFixture, key: str, case: tuple[str, str, str]
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -16,6 +15,7 @@ from airplane_runbooks import Airplane, AsyncAirplane, ConfigurationError, Reque
 from airplane_runbooks.models import Run, RunStatus
 from airplane_runbooks.testing import FakeTransport, json_response
 from airplane_runbooks.waiters.paging import Pages
+from tests.support.examples import examples
 
 
 class Listing(RuleBasedStateMachine):
@@ -103,7 +103,7 @@ class Listing(RuleBasedStateMachine):
 
 
 TestListing = Listing.TestCase
-TestListing.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+TestListing.settings = examples(1.5, stateful_step_count=20)
 
 
 def runs(*ids: str) -> list[Run]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -14,6 +14,7 @@ from airplane_runbooks import CANCEL, NO_RETRY, PollPolicy, Request, Response, W
 from airplane_runbooks.testing import FakeTransport, json_response
 from airplane_runbooks.waiters.wait import LONGEST_PATIENCE, SHORTEST_DELAY, next_look
 from tests.support.clients import Either, Model
+from tests.support.examples import examples
 
 SECONDS = st.floats(0.001, 100)
 POLICIES = st.builds(
@@ -156,4 +157,4 @@ def json_response_with(response: Response, retry_after: float) -> Response:
 
 
 TestWaiting = Waiting.TestCase
-TestWaiting.settings = settings(max_examples=150, stateful_step_count=15, deadline=None)
+TestWaiting.settings = examples(1.5, stateful_step_count=15)

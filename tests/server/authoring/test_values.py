@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, runbook
@@ -17,6 +17,7 @@ from airplane_runbooks.server.storage.encoding import (
 )
 from airplane_runbooks.server.storage.ids import new_id, stamp
 from airplane_runbooks.server.storage.records import error_output
+from tests.support.examples import examples
 from tests.support.servers import served
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -40,7 +41,7 @@ def api():
         yield client
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(1, suppress_health_check=[HealthCheck.too_slow])
 @given(value=JSON)
 @example(value={"": [0, -0.0, 1e308, 5e-324, 2**64, -(2**63) - 1, "\0", "\U0010ffff", {"a": {}}]})
 @example(value=[[]] * 3)

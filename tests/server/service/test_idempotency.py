@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, runbook, task
@@ -22,6 +22,7 @@ from airplane_runbooks.server.storage.idempotency import (
 )
 from airplane_runbooks.server.storage.sql_idempotency import SqlKeys
 from airplane_runbooks.server.storage.tables import KEYS
+from tests.support.examples import examples
 from tests.support.model_store import MemoryKeys
 from tests.support.servers import Client, eventually, served
 
@@ -127,7 +128,7 @@ def test_a_key_on_a_read_has_no_effect(api):
     assert "Idempotency-Key" not in answer.headers
 
 
-@settings(max_examples=8, deadline=None)
+@examples(0.16)
 @given(names=st.lists(st.uuids().map(str), min_size=1, max_size=3, unique=True), callers=st.integers(2, 12))
 def test_threads_that_share_a_key_start_one_session(api, names, callers):
     barrier = threading.Barrier(callers * len(names))

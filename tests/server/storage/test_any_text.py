@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from airplane_runbooks.models import Reviewers
@@ -25,6 +25,7 @@ from airplane_runbooks.server.storage.records import (
 from airplane_runbooks.server.storage.sql_idempotency import SqlKeys
 from airplane_runbooks.server.storage.sql_store import SqlStore
 from airplane_runbooks.server.storage.tables import on_postgres
+from tests.support.examples import examples
 from tests.support.model_store import MemoryStore
 from tests.support.servers import served
 
@@ -57,7 +58,7 @@ def store(request, tmp_path_factory):
         database.close()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(0.4, suppress_health_check=[HealthCheck.too_slow])
 @given(text=TEXTS, other=TEXTS)
 @example(text=NUL, other="Refund J\ufffdoe?")
 @example(text="\0", other="\ufdd00")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -36,6 +36,7 @@ from airplane_runbooks.server.storage.records import (
 from airplane_runbooks.server.storage.sql_store import SqlStore
 from airplane_runbooks.server.storage.tables import RUNS
 from tests.support import model_store
+from tests.support.examples import examples
 from tests.support.model_store import MemoryStore
 
 pytestmark = pytest.mark.once
@@ -265,15 +266,15 @@ class Stores(RuleBasedStateMachine):
             self.both("prompts", prompt_id[1:])
 
 
-def drive(open_database: Callable[[], Database], examples: int) -> None:
+def drive(open_database: Callable[[], Database], times: float) -> None:
     machine = type("Machine", (Stores,), {"open_database": staticmethod(open_database)})
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-    small = settings(max_examples=examples, stateful_step_count=50, deadline=None, suppress_health_check=checks)
+    small = examples(times, stateful_step_count=50, suppress_health_check=checks)
     run_state_machine_as_test(machine, settings=small)
 
 
 def test_the_store_in_memory_does_as_the_model_does() -> None:
-    drive(lambda: Database("sqlite://"), 40)
+    drive(lambda: Database("sqlite://"), 0.4)
 
 
 @pytest.mark.postgres
@@ -286,7 +287,7 @@ def test_the_store_on_postgresql_does_as_the_model_does(postgres_url: str) -> No
             connection.execute(sa.delete(RUNS))
         return database
 
-    drive(emptied, 10)
+    drive(emptied, 0.1)
 
 
 def test_every_outcome_is_an_end() -> None:

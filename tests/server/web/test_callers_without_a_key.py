@@ -61,7 +61,7 @@ LENGTH = "Content-Length: 100"
 FORM = "Content-Type: application/x-www-form-urlencoded"
 
 
-@pytest.mark.parametrize("framing", [LENGTH, "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("framing", [LENGTH, pytest.param("Transfer-Encoding: chunked", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     "path", ["/sign-in", "/sign-out", "/prompts/pmt1", "/nope", "/v0/nope", "/v0/runbooks/execute", "/ext/v0/nope"]
 )
@@ -133,7 +133,12 @@ with RunbookServer([], api_key="{KEY}") as server:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read as on Linux")
 @pytest.mark.parametrize(
     ("path", "chunked"),
-    [("/prompts/x", False), ("/prompts/x", True), ("/sign-in", True), ("/v0/runbooks/execute", False)],
+    [
+        pytest.param("/prompts/x", False, marks=pytest.mark.nightly),
+        ("/prompts/x", True),
+        pytest.param("/sign-in", True, marks=pytest.mark.nightly),
+        ("/v0/runbooks/execute", False),
+    ],
 )
 def test_large_bodies_without_a_key_are_refused_by_the_head_and_cost_no_memory(path, chunked):
     size, part = 8 * 1024 * 1024, b"x" * 65536

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import urllib3
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, RunbookServer, runbook, task
@@ -19,6 +19,7 @@ from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.storage import sql_idempotency
 from airplane_runbooks.server.storage.errors import DatabaseUnavailable
 from airplane_runbooks.server.web.api.handlers import OPERATIONS
+from tests.support.examples import examples
 from tests.support.servers import Client, eventually, served
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
@@ -175,7 +176,7 @@ def test_what_no_parameter_can_hold_is_a_bad_request(api, value):
     assert post(api, b'{"slug": "echo", "paramValues": {"value": ' + value + b"}}").status == 400
 
 
-@settings(max_examples=150, deadline=None)
+@examples(1.5)
 @given(
     path=st.sampled_from([path for method, path in OPERATIONS if method == "POST"]),
     body=st.one_of(
@@ -201,7 +202,7 @@ def test_no_body_whatever_makes_the_server_fail(api, path, body):
     assert answer.status in (400, 404, 409)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(1)
 @given(
     path=st.sampled_from([path for method, path in OPERATIONS if method == "GET"]),
     query=st.dictionaries(

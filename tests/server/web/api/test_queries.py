@@ -8,7 +8,7 @@ import json
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, RunbookServer, runbook
@@ -16,6 +16,7 @@ from airplane_runbooks.server.web.api.command_line import COMMAND_LINE
 from airplane_runbooks.server.web.api.extensions import EXTENSIONS
 from airplane_runbooks.server.web.api.handlers import OPERATIONS
 from tests.support.browsing import Browser
+from tests.support.examples import examples
 from tests.support.servers import Client
 
 pytestmark = pytest.mark.once
@@ -87,7 +88,7 @@ BYTES = st.binary(max_size=12).map(lambda data: "".join(f"%{byte:02x}" for byte 
 QUERIES = st.lists(st.tuples(st.sampled_from(NAMES) | TEXTS.map(escaped), TEXTS.map(escaped) | BYTES), max_size=4).map(
     lambda pairs: "&".join(f"{name}={value}" for name, value in pairs)
 )
-OFTEN = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OFTEN = examples(2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @OFTEN
