@@ -390,7 +390,7 @@ def test_nothing_sticks_out_at_a_width_of_320_pixels(api, chromium, root):
         assert fits(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
 def test_axe_finds_nothing_to_mend(api, chromium, root, scheme):
     axe = pytest.importorskip(
         "axe_playwright_python", reason="axe-playwright-python, which brings axe, is not installed"
