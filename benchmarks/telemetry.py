@@ -29,10 +29,10 @@ from airplane_runbooks import (
     Secret,
 )
 from airplane_runbooks._call import core
-from airplane_runbooks._call.core import leaf
+from airplane_runbooks._call.link import transport_link
 from airplane_runbooks._call.pipeline import compose
-from airplane_runbooks.middleware import chain
-from airplane_runbooks.telemetry.spans import Unwatched
+from airplane_runbooks.middleware.chain import layers
+from airplane_runbooks.telemetry.client import IdleSpan
 
 BLOCK = 200
 OK = Response(status=200, headers=Headers(), body=b'{"sessionID":"ses1"}', http_version="1.1")
@@ -68,13 +68,13 @@ def execute(airplane: Airplane) -> Calls:
 
 def without_telemetry() -> Calls:
     airplane, secret = client(), Secret("tkn_benchmark")
-    clock = airplane._core.clock
-    *layers, _ = chain(lambda: secret, clock, budget=RetryBudget(), attempt_span=Any)
-    airplane._core._chain = compose(layers, leaf(airplane._carry, clock))
+    made = airplane._runner.core
+    *without_span, _ = layers(lambda: secret, made.clock, budget=RetryBudget(), attempt_span=Any)
+    made._chain = compose(without_span, transport_link(Null(), made.clock))
     execute_all = execute(airplane)
-    span = Unwatched()
+    span = IdleSpan()
 
-    def nothing(*_: object) -> Unwatched:
+    def nothing(*_: object) -> IdleSpan:
         return span
 
     def calls(count: int) -> None:

@@ -1,6 +1,5 @@
 """Typed client of the Airplane v0 API: execute runbooks, follow their sessions, answer their prompts."""
 
-from ._call.pipeline import Middleware, Next
 from .client import Airplane, AsyncAirplane
 from .errors import (
     AirplaneError,
@@ -29,9 +28,11 @@ from .errors import (
     WaitTimeout,
 )
 from .http import AsyncTransport, Headers, Reply, Request, Response, Transport
+from .middleware import Middleware, Next
 from .options import CallOptions, Secret, Settings
 from .policy import NO_RETRY, PollPolicy, RetryBudget, RetryPolicy
-from .schema.encoding import ConfigVar, ParamValue, Upload
+from .schema.encoding import ParamValue
+from .schema.types.references import ConfigVar, Upload
 from .version import __version__
 from .waiters.follow import (
     CANCEL,

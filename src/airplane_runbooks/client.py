@@ -1,34 +1,31 @@
-"""The clients: a transport, the chain composed around it, and the resources on top."""
+"""The clients: a transport, the chain of middleware around it, and the resources on top."""
 
 from __future__ import annotations
 
 import copy
-import functools
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from ._call.clock import AsyncioClock, BlockingClock, Clock
-from ._call.pipeline import Middleware, compose, run_blocking
+from ._call.runner import AsyncRunner, BlockingRunner, call_inline
+from .clock import AsyncioClock, BlockingClock, Clock
 from .errors import ConfigurationError
-from .http import AsyncTransport, Fields, Reply, Request, Response, Transport
+from .http import AsyncTransport, Fields, Reply, Transport
+from .middleware import Middleware, Next
 from .operations import Operation, ReplyT, RequestT
 from .options import (
     DEFAULT_BASE_URL,
     ApiKey,
     BaseURL,
     CallOptions,
-    Resolved,
     Secret,
     Settings,
     as_secret_source,
     parse_base_url,
-    resolve,
 )
 from .policy import RetryBudget, RetryPolicy
 from .resources.prompts import AsyncPrompts, Prompts
@@ -36,29 +33,30 @@ from .resources.runbooks import AsyncRunbooks, Runbooks
 from .resources.runs import AsyncRuns, Runs
 from .resources.sessions import AsyncSessions, Sessions
 from .resources.tasks import AsyncTasks, Tasks
+from .telemetry.extra import ExtraAttributes
 from .version import __version__
-from .waiters.scope import Composite
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.trace import TracerProvider
-else:
-    MeterProvider = TextMapPropagator = TracerProvider = Any  # for those who read annotations; loaded with a client
 
-T = TypeVar("T")
+    from ._call.core import Core, Offload
+else:
+    # Keeps `get_type_hints` working; loaded with a client.
+    MeterProvider = TextMapPropagator = TracerProvider = Core = Offload = Any
+
 TransportT = TypeVar("TransportT")
+RunnerT = TypeVar("RunnerT", BlockingRunner, AsyncRunner)
 
 USER_AGENT = f"airplane-runbooks/{__version__} python/{platform.python_version()}"
 
-# How many sets of options a client remembers the computed form of: environments, mostly.
-_REMEMBERED = 64
 
+class _Client(ABC, Generic[TransportT, RunnerT]):
+    """Construction and options of both clients."""
 
-class _Client(ABC, Generic[TransportT]):
-    """What the clients have in common: how they are built and cloned, and what their options come to."""
-
-    _base: BaseURL | None = None  # a traceback may show a client that was never built
+    _base: BaseURL | None = None  # a traceback may show a client whose construction has failed
+    _runner: RunnerT
 
     def __init__(
         self,
@@ -87,7 +85,7 @@ class _Client(ABC, Generic[TransportT]):
             source = as_secret_source(_given_or(api_key, settings := Settings.from_env()))
         finally:
             del api_key  # a traceback that shows local variables must not show this one
-        headers = _discreet(headers)
+        headers = _with_hidden_values(headers)
         base = parse_base_url(
             base_url or settings.base_url or DEFAULT_BASE_URL, allow_insecure_http=allow_insecure_http
         )
@@ -101,51 +99,37 @@ class _Client(ABC, Generic[TransportT]):
             env_slug=env_slug,
             env_id=env_id,
         )
-        # Imported here for the sake of those who import this package without building a client.
-        from ._call.core import Core, leaf
-        from .middleware import chain
-        from .telemetry.attributes import OptIn
-        from .telemetry.instruments import Telemetry
-        from .telemetry.spans import AttemptSpan
+        extra = ExtraAttributes.parse(opt_in_attributes)
+        from ._call.build import build_core  # late: services that import this without a client need none of it
 
-        opt_in = OptIn.parse(opt_in_attributes)
         clock = self._default_clock() if clock is None else clock
-        self._transport = self._default_transport() if transport is None else transport
-        if (prepare := getattr(self._transport, "prepare", None)) is not None:
+        transport = self._default_transport() if transport is None else transport
+        if (prepare := getattr(transport, "prepare", None)) is not None:
             prepare(base.origin)
-        telemetry = Telemetry(
+        core = build_core(
             base,
-            version=__version__,
+            source,
+            clock,
+            self._link(transport, clock),
+            offload=self._offload(),
+            close_idle=getattr(transport, "close_idle", None),
+            retry_budget=RetryBudget() if retry_budget is UNSET else retry_budget,
+            middleware=middleware,
+            attempt_middleware=attempt_middleware,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
             propagator=propagator,
-            opt_in=opt_in,
-        )
-        layers = chain(
-            source,
-            clock,
-            budget=RetryBudget() if retry_budget is UNSET else retry_budget,
-            attempt_span=AttemptSpan(telemetry, suppress_http_instrumentation=suppress_http_instrumentation),
-            per_call=middleware,
-            per_attempt=attempt_middleware,
+            suppress_http_instrumentation=suppress_http_instrumentation,
+            extra_attributes=extra,
         )
         self._base = base
         self._clock = clock
-        close_idle = getattr(self._transport, "close_idle", None)
-        send = compose(layers, leaf(self._carry, clock))
-        self._core = Core(base, send, clock, telemetry, aside=self._aside, close_idle=close_idle)
-        self._use(options)
-
-    def _use(self, options: CallOptions) -> None:
-        """Take options over, and compute once what all calls with them share."""
-        self._options = options
-        self._resolved = resolve(options, USER_AGENT)
-        self._remember = functools.lru_cache(maxsize=_REMEMBERED)(self._resolve)
-        self._bind()
+        self._transport = transport
+        self._use(core, options)
 
     @abstractmethod
-    def _bind(self) -> None:
-        """Make the resources."""
+    def _use(self, core: Core, options: CallOptions) -> None:
+        """Make the runner with these options, and the resources on it."""
         ...
 
     @abstractmethod
@@ -155,23 +139,14 @@ class _Client(ABC, Generic[TransportT]):
     def _default_transport(self) -> TransportT: ...
 
     @abstractmethod
-    async def _carry(self, request: Request, timeout: float | None) -> Response: ...
-
-    @abstractmethod
-    async def _aside(self, function: Callable[[], T], seconds: float | None) -> T:
-        """Call a function where it holds nobody up but the caller. Raises OutOfTime."""
+    def _link(self, transport: TransportT, clock: Clock) -> Next:
+        """Return the innermost link of the chain."""
         ...
 
-    def _resolve(self, options: CallOptions) -> Resolved:
-        return resolve(options.over(self._options), USER_AGENT)
-
-    def _resolved_for(self, options: CallOptions | None) -> Resolved:
-        if options is None:
-            return self._resolved
-        if options.headers is UNSET and options.idempotency_key is UNSET:
-            with suppress(TypeError):  # a strategy of the user's for retries need not be hashable
-                return self._remember(options)
-        return self._resolve(options)
+    @abstractmethod
+    def _offload(self) -> Offload:
+        """Return the function that decodes large bodies."""
+        ...
 
     def with_options(
         self,
@@ -183,12 +158,12 @@ class _Client(ABC, Generic[TransportT]):
         env_slug: str | UnsetType | None = UNSET,
         env_id: str | UnsetType | None = UNSET,
     ) -> Self:
-        """Return a client with these options put over its own, on the same transport, chain and retry budget.
+        """Return a client with these options over its own. It shares the transport, the chain and the retry budget.
 
         Closing either closes both.
         """
         clone = copy.copy(self)
-        headers = _discreet(headers)
+        headers = _with_hidden_values(headers)
         changes = CallOptions(
             timeout=timeout,
             attempt_timeout=attempt_timeout,
@@ -197,7 +172,7 @@ class _Client(ABC, Generic[TransportT]):
             env_slug=env_slug,
             env_id=env_id,
         )
-        clone._use(changes.over(self._options))  # noqa: SLF001  # of our own class
+        clone._use(self._runner.core, changes.over(self._runner.options))  # noqa: SLF001  # of our own class
         return clone
 
     def __repr__(self) -> str:
@@ -205,10 +180,10 @@ class _Client(ABC, Generic[TransportT]):
         return f"{name}(base_url={self._base.url!r})" if self._base else f"<{name}, not built>"
 
 
-class Airplane(_Client[Transport]):
+class Airplane(_Client[Transport, BlockingRunner]):
     """Client of the Airplane v0 API. Threads may share it; one client per process and key is enough.
 
-    Explicit arguments go before the environment (AIRPLANE_API_KEY, AIRPLANE_API_HOST, AIRPLANE_ENV_SLUG,
+    Explicit arguments take precedence over the environment (AIRPLANE_API_KEY, AIRPLANE_API_HOST, AIRPLANE_ENV_SLUG,
     AIRPLANE_ENV_ID), which is read once, here.
 
     Args:
@@ -221,30 +196,31 @@ class Airplane(_Client[Transport]):
         retry: When to try again.
         retry_budget: Bound on the share of retries over all calls; None sets no bound.
         headers: Further headers of all requests.
-        transport: What carries the requests; the client closes it. `Urllib3Transport()` by default.
+        transport: Carries the requests; the client closes it. `Urllib3Transport()` by default.
         middleware: Layers around each call, the first one outermost.
         attempt_middleware: Layers around each attempt, inside of the retries.
-        tracer_provider: Where spans go; the global provider by default.
-        meter_provider: Where metrics go; the global provider by default.
-        propagator: What writes trace headers; the global propagator by default.
+        tracer_provider: Receives spans; the global provider by default.
+        meter_provider: Receives metrics; the global provider by default.
+        propagator: Writes trace headers; the global propagator by default.
         suppress_http_instrumentation: Keep other instrumentation from tracing our requests a second time.
-        opt_in_attributes: What the spans of attempts are to show besides, by the names that the HTTP conventions have
-            for it: `url.template` (which also makes it part of the span's name and of the metric), `url.scheme`,
+        opt_in_attributes: Names of further attributes for the spans of attempts, from the HTTP conventions:
+            `url.template` (it also becomes part of the span's name and of the metric), `url.scheme`,
             `user_agent.original`, `http.request.body.size`, `http.response.body.size`, and any
             `http.request.header.<name>` or `http.response.header.<name>`.
-        allow_insecure_http: Allow plain http to other machines, which shows the key to the network.
+        allow_insecure_http: Allow plain http to other machines, which sends the key over the network in the clear.
         clock: Source of time, for tests.
 
     Raises:
         ConfigurationError: If there is no key, or an argument cannot work.
     """
 
-    def _bind(self) -> None:
-        self.runbooks = Runbooks(self)
-        self.sessions = Sessions(self)
-        self.runs = Runs(self)
-        self.tasks = Tasks(self)
-        self.prompts = Prompts(self)
+    def _use(self, core: Core, options: CallOptions) -> None:
+        self._runner = runner = BlockingRunner(core, options, USER_AGENT)
+        self.runbooks = Runbooks(runner)
+        self.sessions = Sessions(runner)
+        self.runs = Runs(runner)
+        self.tasks = Tasks(runner)
+        self.prompts = Prompts(runner)
 
     def _default_clock(self) -> Clock:
         return BlockingClock()
@@ -254,11 +230,13 @@ class Airplane(_Client[Transport]):
 
         return Urllib3Transport()
 
-    async def _carry(self, request: Request, timeout: float | None) -> Response:
-        return self._transport.send(request, timeout)
+    def _link(self, transport: Transport, clock: Clock) -> Next:
+        from ._call.link import transport_link
 
-    async def _aside(self, function: Callable[[], T], seconds: float | None) -> T:  # noqa: ARG002 - there is no loop to hold up
-        return function()
+        return transport_link(transport, clock)
+
+    def _offload(self) -> Offload:
+        return call_inline
 
     def call(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
@@ -267,15 +245,12 @@ class Airplane(_Client[Transport]):
 
         Raises:
             ConfigurationError: The request or an option cannot work; nothing was sent.
-            APIError: The server answered with an error; the class tells which.
+            APIError: The server answered with an error status; each has a class.
             TransportError: No response came back, and no attempt was left.
             DeadlineExceeded: The time for the call is used up.
             DecodeError: The call succeeded, but its reply cannot be read.
         """
-        return run_blocking(self._core.call(operation, request, self._resolved_for(options)))
-
-    def _compose(self, name: str, steps: Callable[[Composite], Awaitable[T]], options: CallOptions | None) -> T:
-        return run_blocking(self._core.compose(name, steps, self._resolved_for(options)))
+        return self._runner.call(operation, request, options=options)
 
     def close(self) -> None:
         """Close the transport, and cut waits between attempts short. Closing twice is fine."""
@@ -291,24 +266,25 @@ class Airplane(_Client[Transport]):
         self.close()
 
 
-class AsyncAirplane(_Client[AsyncTransport]):
+class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
     """Client of the Airplane v0 API for asyncio. Tasks may share it; one client per process and key is enough.
 
-    It takes the arguments of `Airplane`, with an async transport; by default that is a `ThreadedTransport`, urllib3 on
-    a few threads of its own. `AiohttpTransport` carries more requests at a time. What both clients have does the same.
+    It takes the arguments of `Airplane`, with an async transport: a `ThreadedTransport` by default, which is urllib3 on
+    a few threads of its own. `AiohttpTransport` carries more requests at a time. Methods behave as those of `Airplane`.
 
     A cancelled call leaves nothing behind and is not tried again.
     """
 
-    def _bind(self) -> None:
+    def _use(self, core: Core, options: CallOptions) -> None:
         from .middleware.retry import preload
 
         preload()
-        self.runbooks = AsyncRunbooks(self)
-        self.sessions = AsyncSessions(self)
-        self.runs = AsyncRuns(self)
-        self.tasks = AsyncTasks(self)
-        self.prompts = AsyncPrompts(self)
+        self._runner = runner = AsyncRunner(core, options, USER_AGENT)
+        self.runbooks = AsyncRunbooks(runner)
+        self.sessions = AsyncSessions(runner)
+        self.runs = AsyncRuns(runner)
+        self.tasks = AsyncTasks(runner)
+        self.prompts = AsyncPrompts(runner)
 
     def _default_clock(self) -> Clock:
         return AsyncioClock()
@@ -318,13 +294,15 @@ class AsyncAirplane(_Client[AsyncTransport]):
 
         return ThreadedTransport()
 
-    async def _carry(self, request: Request, timeout: float | None) -> Response:
-        return await self._transport.send(request, timeout)
+    def _link(self, transport: AsyncTransport, clock: Clock) -> Next:
+        from ._call.link import async_transport_link
 
-    async def _aside(self, function: Callable[[], T], seconds: float | None) -> T:
-        from ._call.aside import call_aside
+        return async_transport_link(transport, clock)
 
-        return await call_aside(function, seconds)
+    def _offload(self) -> Offload:
+        from ._call.offload import call_in_thread
+
+        return call_in_thread
 
     async def call(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
@@ -333,15 +311,12 @@ class AsyncAirplane(_Client[AsyncTransport]):
 
         Raises:
             ConfigurationError: The request or an option cannot work; nothing was sent.
-            APIError: The server answered with an error; the class tells which.
+            APIError: The server answered with an error status; each has a class.
             TransportError: No response came back, and no attempt was left.
             DeadlineExceeded: The time for the call is used up.
             DecodeError: The call succeeded, but its reply cannot be read.
         """
-        return await self._core.call(operation, request, self._resolved_for(options))
-
-    async def _compose(self, name: str, steps: Callable[[Composite], Awaitable[T]], options: CallOptions | None) -> T:
-        return await self._core.compose(name, steps, self._resolved_for(options))
+        return await self._runner.call(operation, request, options=options)
 
     async def aclose(self) -> None:
         """Close the transport, and cut waits between attempts short. Closing twice is fine."""
@@ -357,8 +332,8 @@ class AsyncAirplane(_Client[AsyncTransport]):
         await self.aclose()
 
 
-def _discreet(headers: Mapping[str, str] | UnsetType) -> Mapping[str, str] | UnsetType:
-    """Return headers whose repr, in a traceback that shows local variables, does not show credentials."""
+def _with_hidden_values(headers: Mapping[str, str] | UnsetType) -> Mapping[str, str] | UnsetType:
+    """Return headers whose repr hides the values: a traceback may show local variables."""
     return Fields(headers) if isinstance(headers, Mapping) else headers
 
 

@@ -7,7 +7,7 @@
     │  ├─ ConnectError         DNS, refused, TLS, proxy, no free connection: surely not sent
     │  ├─ AttemptTimeout       one attempt ran out of time
     │  ├─ ConnectionLost       reset, disconnected, body cut short
-    │  └─ InvalidResponse      not HTTP, over a limit, or the answer to another request
+    │  └─ InvalidResponse      not HTTP, over a limit, or a reply to another request
     ├─ DeadlineExceeded        also a TimeoutError: the time for the whole call is used up
     ├─ APIError                the server answered with an error status
     │  ├─ BadRequest 400       Unauthorized 401   Forbidden 403   NotFound 404
@@ -33,11 +33,11 @@ from .http import Headers, Response
 if TYPE_CHECKING:  # models raise errors, and errors only name models
     from .models import Prompt, Run, Session
 else:
-    Prompt = Run = Session = Any  # for those who read annotations
+    Prompt = Run = Session = Any  # keeps `get_type_hints` working
 
 
-# What could rewrite a terminal, a log or the order of its words: C0, C1, bidirectional controls, other ends of lines,
-# and halves of surrogate pairs, which cannot be written out at all.
+# Characters that could rewrite a terminal, a log or the order of its words: C0, C1, bidirectional controls and other
+# ends of lines; and halves of surrogate pairs, which cannot be encoded.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -65,7 +65,7 @@ class AirplaneError(Exception):
     maybe_processed: bool = False
     session_id: str | None = None
 
-    def __init__(self, *args: object) -> None:  # which Python cannot tell of its own exceptions
+    def __init__(self, *args: object) -> None:  # gives `inspect.signature` one, as built-in exceptions have none
         super().__init__(*args)
 
     def __str__(self) -> str:
@@ -77,20 +77,20 @@ class AirplaneError(Exception):
 
 def _restore(cls: type[AirplaneError], args: tuple[Any, ...], state: dict[str, Any]) -> AirplaneError:
     error = cls.__new__(cls, *args)
-    error.args = args  # which an OSError, as a TimeoutError is, leaves to its __init__
+    error.args = args  # an OSError, such as a TimeoutError, sets them only in __init__
     error.__dict__.update(state)
     return error
 
 
 class ConfigurationError(AirplaneError, ValueError):
-    """An argument or setting that cannot work. Nothing was sent, unless a strategy for retries is what failed."""
+    """An argument or setting that cannot work. Nothing was sent, unless a retry strategy failed after an attempt."""
 
 
 class ParamValueError(AirplaneError, ValueError):
     """A value that cannot be sent unchanged. Nothing was sent.
 
     Attributes:
-        path: Where the value sits, such as `param_values.rows[3].at`.
+        path: Path of the value, such as `param_values.rows[3].at`.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -103,7 +103,7 @@ class TransportError(AirplaneError):
 
     Attributes:
         sent: False if no byte of the request can have reached the server; None if that is unknown.
-        transient: Whether another attempt may fare better.
+        transient: Whether another attempt may succeed.
         status: HTTP status of the response that broke off, if its head had arrived.
     """
 
@@ -117,7 +117,7 @@ class TransportError(AirplaneError):
 
 
 class ConnectError(TransportError):
-    """No connection could be had, so nothing was sent. Not transient if the server's certificate is the reason."""
+    """No connection was available, so nothing was sent. Not transient if the server's certificate is the reason."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message, sent=False, transient=transient)
@@ -132,7 +132,7 @@ class ConnectionLost(TransportError):
 
 
 class InvalidResponse(TransportError):
-    """The server's bytes are no acceptable response: malformed, over a limit, undecodable, or to another request.
+    """The response is malformed, over a limit, undecodable, or a reply to another request.
 
     Only the last is transient: the next attempt is made on another connection.
     """
@@ -165,8 +165,8 @@ class APIError(AirplaneError):
         request_id: The server's ID of the request, if it sent one.
         retry_after: Seconds from the `Retry-After` header, if any.
         headers: Response headers.
-        body: Response body as it came, but for credentials that were sent: JSON with them is written anew without
-            them, and what cannot be searched for them, being compressed or of megabytes, is left out.
+        body: Response body without the credentials that were sent. JSON that repeats them is encoded again without
+            them. A body that cannot be searched, since it is compressed or has megabytes, is left out.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ class DecodeError(AirplaneError):
     """The server accepted the call, but its reply could not be read.
 
     Attributes:
-        response: The response as it came, but for credentials.
+        response: The response, without the credentials that were sent.
     """
 
     def __init__(self, message: str, response: Response) -> None:
@@ -237,7 +237,7 @@ class DecodeError(AirplaneError):
 
 
 class WaitTimeout(AirplaneError, TimeoutError):
-    """What was waited for goes on; waiting for it can be taken up again from its ID.
+    """The session, run or prompt has not ended in time. Its ID is enough to wait for it again.
 
     Attributes:
         last: The object as it was last seen; None if it never was.

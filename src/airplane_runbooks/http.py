@@ -1,10 +1,10 @@
-"""What travels between the layers: requests, responses, headers, and the two transport protocols."""
+"""Requests, responses and headers, as the layers pass them on, and the two transport protocols."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 API_KEY_HEADER = "x-airplane-api-key"
 
-# What the API's clients send to say who they are, and what HTTP has for it; and whatever else is named like that.
+# Headers by which clients of the API and of HTTP identify themselves, and all others with such names.
 _CREDENTIALS = re.compile(
     r"(?:proxy-)?authorization|(?:set-)?cookie2?|(?:.+-)?(?:api-?key|token|secret|password|credentials?|jwt)"
 )
@@ -30,17 +30,17 @@ _SHOWN = frozenset(
 
 
 def is_header_name(name: str) -> bool:
-    """Whether `name` may name a header (RFC 9110, section 5.6.2)."""
+    """Tell whether `name` may name a header (RFC 9110, section 5.6.2)."""
     return _NAME.fullmatch(name) is not None
 
 
 def is_header_value(value: str) -> bool:
-    """Whether `value` holds only visible ASCII, spaces and tabs: nothing that could start another header."""
+    """Tell whether `value` holds only visible ASCII, spaces and tabs: nothing that could start another header."""
     return _VALUE.fullmatch(value) is not None
 
 
 def is_credential_header(name: str) -> bool:
-    """Whether a header, in whatever case and with hyphens or underscores, holds a key, token, password or cookie."""
+    """Tell whether a header holds a key, token, password or cookie. Case, hyphens and underscores do not matter."""
     return _CREDENTIALS.fullmatch(name.lower().replace("_", "-")) is not None
 
 
@@ -48,16 +48,16 @@ IDEMPOTENCY_HEADER = "idempotency-key"
 
 
 def is_echo(echo: str, key: str | None) -> bool:
-    """Whether a reply's `Idempotency-Key` is that of the request; a proxy may have doubled it."""
+    """Tell whether a reply's `Idempotency-Key` is that of the request; a proxy may have doubled it."""
     sent = None if key is None else key.strip()
     return echo == sent or all(part.strip() == sent for part in echo.split(","))
 
 
 class Fields(dict[str, str]):
-    """Headers on their way through frames that a traceback may show with all their local variables."""
+    """Mutable headers whose repr hides the values: a traceback may show the local variables of a frame."""
 
     def copy(self) -> Fields:
-        """Return a copy that is as discreet."""
+        """Return a copy that hides its values, too."""
         return Fields(self)
 
     def __repr__(self) -> str:
@@ -115,14 +115,20 @@ class Headers(Mapping[str, str]):
 
 
 class CallState(msgspec.Struct, kw_only=True, eq=False):
-    """What one call, with all its attempts, has come to. The only mutable thing in the chain.
+    """State that all attempts of one call share. Nothing else in the chain is mutable.
 
-    Times are readings of the client's monotonic clock, in seconds. `waits` counts the attempts that were answered with
-    the word that an earlier one is still being carried out. `sent` has the headers of the attempts, with the
-    credentials that a server may repeat.
+    Attributes:
+        started: Start of the call, as a reading of the client's monotonic clock in seconds.
+        deadline: Reading at which the time for the call is used up; None without a limit.
+        attempt_timeout: Seconds for one attempt.
+        retry: When to try again.
+        idempotency_key: Key that all attempts carry.
+        attempts: Number of attempts so far.
+        maybe_sent: Whether the server may have acted on an attempt.
+        waits: Number of attempts that the server answered by saying that an earlier one is still in progress.
+        sent: Headers of the attempts. They hold the credentials that a server may repeat.
     """
 
-    operation: str
     started: float
     deadline: float | None
     attempt_timeout: float | None
@@ -134,13 +140,23 @@ class CallState(msgspec.Struct, kw_only=True, eq=False):
     sent: tuple[Headers, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<CallState {self.operation} attempts={self.attempts}>"
+        return f"<CallState attempts={self.attempts}>"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One HTTP request. `origin` is scheme, host and port; `target` the path with its query.
+    """One HTTP request.
 
-    `attempt` counts from 1. `call` is shared by all attempts of a call.
+    A test of a transport or a middleware can build its own. A middleware changes the request that it was given, by
+    `with_header` or `msgspec.structs.replace`: a new one does not belong to the call, and no further layer takes it.
+
+    Attributes:
+        method: GET or POST.
+        origin: Scheme, host and port.
+        target: Path with its query.
+        headers: Request headers.
+        body: JSON body; None for a GET.
+        operation: Name of the operation that the request belongs to, such as `runbooks.execute`.
+        attempt: Number of the attempt, from 1.
     """
 
     method: str
@@ -148,7 +164,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     target: str
     headers: Headers
     body: bytes | None
-    call: CallState
+    operation: str = ""
     attempt: int = 1
 
     @property
@@ -162,11 +178,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.target.partition("?")[0]
 
     @property
-    def operation(self) -> str:
-        """Name of the operation that the request belongs to."""
-        return self.call.operation
+    def call(self) -> CallState:
+        """State of the call that the request belongs to. Only requests that a client has made have one."""
+        raise AttributeError(
+            "this Request does not belong to a call: middleware must pass on the one given, or a copy of it"
+        )
 
-    def with_header(self, name: str, value: str) -> Request:
+    def with_header(self, name: str, value: str) -> Self:
         """Return a copy of the request in which header `name` has this value.
 
         Raises ValueError, without showing the value, if the header could break out of its line.
@@ -176,24 +194,32 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             raise ValueError(f"header {name!r} has a character that headers cannot carry")
         return self.with_headers(self.headers.with_header(name, value))
 
-    def with_headers(self, headers: Headers) -> Request:
+    def with_headers(self, headers: Headers) -> Self:
         """Return a copy of the request with these headers, which must have been checked."""
-        return Request(
-            method=self.method,
-            origin=self.origin,
-            target=self.target,
-            headers=headers,
-            body=self.body,
-            call=self.call,
-            attempt=self.attempt,
-        )
+        return msgspec.structs.replace(self, headers=headers)
 
-    def next_attempt(self) -> Request:
+    def next_attempt(self) -> Self:
         """Return the same request, counted as the next attempt."""
         return msgspec.structs.replace(self, attempt=self.attempt + 1)
 
+    def add_credentials(self, headers: Headers) -> None:
+        """Report further headers that are sent with credentials, such as a proxy's.
+
+        The client removes these from errors, spans and logs, should the server repeat them.
+        """
+
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url} attempt={self.attempt}>"
+
+
+class ClientRequest(Request, frozen=True, kw_only=True, eq=False):
+    """A request that a client has made. Its state is shared by all attempts of the call."""
+
+    call: CallState
+
+    def add_credentials(self, headers: Headers) -> None:
+        """Report further headers that are sent with credentials, such as a proxy's."""
+        self.call.sent += (headers,)
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -209,7 +235,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is 2xx."""
+        """True if the status is 2xx."""
         return 200 <= self.status < 300
 
     def __repr__(self) -> str:
@@ -217,13 +243,13 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Reply(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A reply with everything around it.
+    """Reply of one call: the decoded body with the response that it came in.
 
     Attributes:
         data: The decoded body.
-        response: The response as it came.
+        response: The response itself.
         request_id: The server's ID of the request, if it sent one.
-        attempts: How many requests were made.
+        attempts: Number of requests.
         elapsed: Seconds for the whole call.
         idempotency_key: The key that all attempts carried; None for reads.
     """
@@ -237,18 +263,20 @@ class Reply(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Transport(Protocol):
-    """Carries one attempt: no retry, no redirect, no judgement of the status. Safe to share between threads.
+    """Carries one attempt, without retries or redirects, and returns every status. Threads may share one.
 
     `send` returns or raises within `timeout` seconds of wall time, waiting for a connection, connecting and reading the
     body included; None means no limit. It raises only TransportError, or ClientClosed after `close`. The body comes
-    back decoded, and never larger than the transport's limit. Whatever ends a send, its connection is given back.
+    back decoded, and never larger than the transport's limit. However a send ends, its connection is given back.
 
-    What answers another request is not returned: bytes that arrive before a request has gone out close its connection,
-    and a reply with another `Idempotency-Key` than the request's is an InvalidResponse, and the end of its connection.
+    A reply to another request is never returned. Bytes that arrive before a request has gone out close the connection.
+    A reply whose `Idempotency-Key` differs from the request's raises InvalidResponse and closes the connection.
 
-    A transport may have further methods. A client calls `prepare(origin)` once, when it is built, for what the first
-    request would otherwise have to do, such as reading the trust store; and `close_idle(origin)` when a reply has
-    turned out to answer another request, so that no connection is used again on which more of them may follow.
+    A transport that sends credentials of its own, such as a proxy's, reports them by `request.add_credentials`.
+
+    Two more methods are optional. A client calls `prepare(origin)` once, when it is built, for work that would slow the
+    first request down, such as reading the trust store. It calls `close_idle(origin)` after a reply to another request:
+    more of these may follow on the connections that are idle.
     """
 
     def send(self, request: Request, timeout: float | None, /) -> Response:

@@ -1,4 +1,4 @@
-"""Every endpoint of the API as one constant: its name, verb, path, and the types of its request and reply."""
+"""Every endpoint of the API as one constant: its name, method, path, and the types of its request and reply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import msgspec
 from . import models
 from .errors import ConfigurationError
 from .models.decoding import never
-from .schema.encoding import encode_params, utc_text
+from .schema.encoding import encode_params
+from .schema.timestamps import utc_text
 
 RequestT = TypeVar("RequestT", bound=models.Model)
 ReplyT = TypeVar("ReplyT", bound=models.Model)
@@ -32,11 +33,11 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
         path: Path below the base URL.
         request: Type of the query of a GET, of the body of a POST.
         reply: Type of the body of a 2xx response.
-        needs: Fields of the request of which one at least must be given.
-        values: Fields of free JSON values, which our own rules encode.
-        env_in_query: Whether older servers are told the environment by `?envSlug=`.
-        is_by_id: Whether it reads one object, which its reply is or has, by the ID of the request.
-        acknowledge: Makes the reply out of the request, where a status of 2xx says it all; then no body is read.
+        needs: Fields of the request of which at least one must be given.
+        values: Fields that hold JSON values, which are encoded by the rules for parameter values.
+        env_in_query: Whether the environment is also sent as `?envSlug=`, for older servers.
+        is_by_id: Whether it reads one object by its ID, so that the reply must be about that ID.
+        acknowledge: Makes the reply from the request if a status of 2xx says everything; no body is read then.
     """
 
     name: str
@@ -51,12 +52,12 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
     acknowledge: Callable[[RequestT], ReplyT] | None = None
 
     def check(self, request: RequestT) -> None:
-        """Raise ConfigurationError, naming the field, if the request is of no use."""
+        """Raise ConfigurationError, naming the fields, if the request lacks one that it needs."""
         if self.needs and not any(getattr(request, name) for name in self.needs):
             raise ConfigurationError(f"{self.name} needs {' or '.join(self.needs)}")
 
     def target(self, request: RequestT, env_slug: str | None) -> str:
-        """Return the path with its query. Raises ConfigurationError for what a query cannot say."""
+        """Return the path with its query. Raises ConfigurationError for a value that a query cannot hold."""
         pairs = _query(self.name, request) if self.method == "GET" else []
         if env_slug is not None and self.env_in_query:
             pairs.append(("envSlug", env_slug))
@@ -78,10 +79,10 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
             raise self._not_text() from None
 
     def _not_text(self) -> ConfigurationError:
-        return ConfigurationError(f"{self.name}: a string has a lone surrogate, which is not text")
+        return ConfigurationError(f"{self.name}: a string has a lone surrogate, which cannot be encoded")
 
     def answers(self, request: RequestT, data: ReplyT) -> bool:
-        """Whether a reply is about what was asked for, as far as one can tell: not all servers repeat the ID."""
+        """Tell whether a reply is about the requested object. True if it has no ID: some servers omit it."""
         found: str = getattr(getattr(data, "prompt", data), "id", "")
         return not found or found == getattr(request, "id", found)
 

@@ -1,4 +1,4 @@
-"""Settings of a client and of a single call, and how they are put over one another."""
+"""Settings of a client and of a single call, and their precedence."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DEFAULT_BASE_URL = "https://api.airplane.dev/v0"
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_ATTEMPT_TIMEOUT = 30.0
 
-# Ten years, in seconds. Whatever is longer is no limit, and no sum to trouble the system's timers with.
+# Ten years, in seconds. A longer timeout counts as none: it would overflow the timers of some systems.
 _LONGEST = 315_360_000
 
 
 class Secret:
-    """A string that does not show itself: not in its repr, not in a format, not in a pickle."""
+    """A string that is hidden in its repr and in formatted text, and that cannot be pickled."""
 
     __slots__ = ("_value",)
 
@@ -44,7 +44,7 @@ class Secret:
         return "Secret(***)"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not to be pickled or copied")
+        raise TypeError("a Secret cannot be pickled or copied")
 
 
 def _secret_problem(value: object) -> str | None:
@@ -61,16 +61,16 @@ ApiKey = str | Callable[[], str]
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of one call, put over those of its client. What is not set is inherited; None means "no limit".
+    """Options of one call. They take precedence over the client's; an option that is not set is inherited.
 
     Attributes:
-        timeout: Seconds for the whole call: attempts, waits between them, and bodies.
-        attempt_timeout: Seconds for one attempt.
+        timeout: Seconds for the whole call: attempts, waits between them, and bodies. None sets no limit.
+        attempt_timeout: Seconds for one attempt. None sets no limit.
         retry: When to try again; `NO_RETRY` never does.
         headers: Further request headers.
         idempotency_key: Key to send instead of a new one, to repeat an earlier call safely.
-        env_slug: Environment, by slug. Naming one here drops the client's, also the one named by ID.
-        env_id: Environment, by ID. Likewise.
+        env_slug: Environment, by slug. It replaces the client's environment, by slug and by ID.
+        env_id: Environment, by ID. It replaces the client's environment, by slug and by ID.
     """
 
     timeout: float | UnsetType | None = UNSET
@@ -83,10 +83,10 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if isinstance(self.headers, Mapping):
-            msgspec.structs.force_setattr(self, "headers", Fields(self.headers))  # the repr is not to show credentials
+            msgspec.structs.force_setattr(self, "headers", Fields(self.headers))  # hides credentials in the repr
 
     def over(self, base: CallOptions) -> CallOptions:
-        """Return these options put over `base`; headers are merged."""
+        """Return these options with those of `base` where none is set; headers are merged."""
         given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
         if not given:
             return base
@@ -97,8 +97,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(base, **given)
 
 
-class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """Checked options with everything computed that all calls with them share."""
+class RenderedOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked options of calls, with their request headers built once for all of these calls."""
 
     timeout: float | None
     attempt_timeout: float | None
@@ -109,7 +109,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     post_headers: Headers
 
 
-def resolve(options: CallOptions, user_agent: str) -> Resolved:
+def render(options: CallOptions, user_agent: str) -> RenderedOptions:
     """Check options and fill in the defaults. Raises ConfigurationError naming the option that cannot work."""
     headers = Fields({"user-agent": user_agent, "accept": "application/json", "accept-encoding": "gzip"})
     key = options.idempotency_key or None
@@ -123,7 +123,7 @@ def resolve(options: CallOptions, user_agent: str) -> Resolved:
             raise ConfigurationError(f"{name!r} cannot name a header")
     headers.update((name.lower(), value) for name, value in (options.headers or {}).items())
     _check_headers(Fields({**headers, "idempotency-key": key or ""}))
-    return Resolved(
+    return RenderedOptions(
         timeout=_seconds("timeout", options.timeout, DEFAULT_TIMEOUT),
         attempt_timeout=_seconds("attempt_timeout", options.attempt_timeout, DEFAULT_ATTEMPT_TIMEOUT),
         retry=options.retry or RetryPolicy(),
@@ -134,7 +134,7 @@ def resolve(options: CallOptions, user_agent: str) -> Resolved:
     )
 
 
-# These frame the message or name its sender; a caller who sets them breaks the one or the other.
+# The library sets these: they frame the message, or name its sender.
 _RESERVED = frozenset({"connection", "content-length", "host", "transfer-encoding", "x-airplane-api-key"})
 
 
@@ -155,7 +155,7 @@ def _seconds(name: str, value: float | UnsetType | None, default: float) -> floa
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the environment says. An explicit argument goes before it, a default comes after."""
+    """Settings from environment variables. Explicit arguments take precedence over them."""
 
     api_key: Secret | None = None
     base_url: str | None = None
@@ -193,15 +193,15 @@ def _base_url_of(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can only mean this machine: `localhost`, ::1, or an address in 127.0.0.0/8, written in full.
+    """Tell whether a host can only mean this machine: `localhost`, ::1, or an address in 127.0.0.0/8, written in full.
 
-    Names below `.localhost` and other spellings, such as 127.1, do not count: resolvers differ on what they mean.
+    Names below `.localhost` and other spellings, such as 127.1, do not count: resolvers differ on their meaning.
     """
     return host.lower().removesuffix(".") == "localhost" or _is_loopback_address(host)
 
 
 def is_address_of(host: str, address: str) -> bool:
-    """Whether a connection for `host` may lead to `address`: `localhost` may be looked up, and lead anywhere."""
+    """Tell whether a connection for `host` may lead to `address`: a resolver may send `localhost` anywhere."""
     return not is_loopback(host) or _is_loopback_address(address)
 
 
@@ -221,7 +221,7 @@ _HOST = re.compile(r"[\w.:-]+")
 
 
 class BaseURL(msgspec.Struct, frozen=True):
-    """A checked base URL: where to connect, and what stands before every path."""
+    """A checked base URL: the origin, and the path before every other path."""
 
     origin: str
     path: str
@@ -240,7 +240,7 @@ def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        # Its own words are not for us: they repeat whatever stands where a host or port should.
+        # The original message is not shown: it repeats the text in place of the host or port, which may be a secret.
         raise ConfigurationError("base_url is not a URL: its host or port is malformed") from None
     if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not _VISIBLE.fullmatch(url):
         raise ConfigurationError("base_url must be an absolute http or https URL in ASCII, such as " + DEFAULT_BASE_URL)

@@ -12,7 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 else:
-    RetryCallState = Any  # for those who read annotations; tenacity is loaded once an attempt has failed
+    RetryCallState = Any  # keeps `get_type_hints` working; tenacity is loaded once an attempt has failed
 
 Stop: TypeAlias = Callable[[RetryCallState], bool]
 Wait: TypeAlias = Callable[[RetryCallState], float]
@@ -29,8 +29,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         max_attempts: Attempts in all, the first one included. Ignored if `stop` is given. Unless it is 1, attempts
-            that the server answers with a 409 and `X-Airplane-Retryable: true` do not count: it is still at work on
-            the same request, which is waited for until the deadline.
+            that the server answers with a 409 and `X-Airplane-Retryable: true` do not count: it is still working on
+            the same request, and the client waits for that until the deadline.
         initial_delay: Upper bound of the first wait, in seconds; it doubles with every attempt, and the wait is drawn
             evenly between zero and the bound. Ignored if `wait` is given.
         max_delay: Greatest bound, in seconds. Ignored if `wait` is given.

@@ -10,14 +10,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from airplane_runbooks import AirplaneError, Headers, MiddlewareSuspended, Request, Response, RetryPolicy
+from airplane_runbooks import AirplaneError, Headers, MiddlewareSuspended, Request, Response
 from airplane_runbooks._call.pipeline import compose, run_blocking
-from airplane_runbooks.http import CallState
 
 
 def request() -> Request:
-    call = CallState(operation="runs.get", started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
-    return Request(method="GET", origin="https://h", target="/", headers=Headers(), body=None, call=call)
+    return Request(method="GET", origin="https://h", target="/", headers=Headers(), body=None)
 
 
 OK = Response(status=200, headers=Headers(), body=b"")

@@ -27,7 +27,7 @@ from airplane_runbooks import (
     RetryPolicy,
     SessionFailed,
 )
-from airplane_runbooks._call.clock import AsyncioClock
+from airplane_runbooks.clock import AsyncioClock
 from airplane_runbooks.models import GetSession
 from airplane_runbooks.operations import GET_SESSION
 from airplane_runbooks.testing import FakeClock, FakeTransport, json_response

@@ -41,20 +41,23 @@ def server() -> Iterator[tuple[str, str]]:
 Use = Callable[[AsyncAirplane], Coroutine[Any, Any, None]]
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def new_loop(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture(params=[ThreadedTransport, AiohttpTransport])
-def run(request: pytest.FixtureRequest, new_loop: Any, server: tuple[str, str]) -> Callable[[Use], None]:
+@pytest.fixture(
+    params=[
+        pytest.param((ThreadedTransport, asyncio.new_event_loop), id="threaded-asyncio"),
+        pytest.param((ThreadedTransport, uvloop.new_event_loop), id="threaded-uvloop", marks=pytest.mark.nightly),
+        pytest.param((AiohttpTransport, asyncio.new_event_loop), id="aiohttp-asyncio", marks=pytest.mark.nightly),
+        pytest.param((AiohttpTransport, uvloop.new_event_loop), id="aiohttp-uvloop"),
+    ]
+)
+def run(request: pytest.FixtureRequest, server: tuple[str, str]) -> Callable[[Use], None]:
     """Use a client, and demand that it leaves nothing behind when it is closed."""
     base_url, api_key = server
+    make, new_loop = request.param
 
     async def main(use: Use) -> None:
         for step in (warm_up, use):
             before = left_open()
-            transport: AsyncTransport = request.param()
+            transport: AsyncTransport = make()
             async with AsyncAirplane(api_key, base_url=base_url, transport=transport) as airplane:
                 await step(airplane)
             assert asyncio.all_tasks() == {asyncio.current_task()}

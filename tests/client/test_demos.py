@@ -43,7 +43,9 @@ def test_the_demo_ends_with_its_input() -> None:
     assert "interrupted: nothing is left running" in done.stdout
 
 
-@pytest.mark.parametrize("transport", [[], ["--aiohttp"]], ids=["threaded", "aiohttp"])
+@pytest.mark.parametrize(
+    "transport", [pytest.param([], id="threaded", marks=pytest.mark.nightly), pytest.param(["--aiohttp"], id="aiohttp")]
+)
 def test_the_async_demo_runs_two_hundred_sessions_at_once(transport: list[str]) -> None:
     done = run(f"{DEMO}_async", *transport)
     assert done.returncode == 0

@@ -8,11 +8,11 @@ import traceback
 
 import pytest
 
-from airplane_runbooks import Airplane, CallOptions, ConfigurationError, Headers, Request, Response, RetryPolicy
-from airplane_runbooks.http import CallState, Reply
+from airplane_runbooks import Airplane, CallOptions, ConfigurationError, Headers, Response, RetryPolicy
+from airplane_runbooks.http import CallState, ClientRequest, Reply
 from airplane_runbooks.models import GetRun
 from airplane_runbooks.operations import GET_RUN
-from airplane_runbooks.options import resolve
+from airplane_runbooks.options import render
 from airplane_runbooks.testing import FakeTransport
 
 BREAKOUTS = [
@@ -32,10 +32,16 @@ BAD_NAMES = ["", " ", "a b", "a:b", "a\n", "naïve", "a(b)", "X-\N{KELVIN SIGN}e
 RESERVED = ["Host", "Content-Length", "Transfer-Encoding", "Connection", "X-Airplane-API-Key", "x-airplane-api-key"]
 
 
-def request(**headers: str) -> Request:
-    call = CallState(operation="runs.get", started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
-    return Request(
-        method="GET", origin="https://h", target="/v0/runs/get?id=r", headers=Headers(headers), body=None, call=call
+def request(**headers: str) -> ClientRequest:
+    call = CallState(started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
+    return ClientRequest(
+        method="GET",
+        origin="https://h",
+        target="/v0/runs/get?id=r",
+        headers=Headers(headers),
+        body=None,
+        call=call,
+        operation="runs.get",
     )
 
 
@@ -115,7 +121,7 @@ def test_requests_and_responses_show_no_headers_and_no_bodies():
     response = Response(status=201, headers=Headers({"Set-Cookie": "secret"}), body=b"secret")
 
     assert repr(request(cookie="secret")) == "<Request GET https://h/v0/runs/get?id=r attempt=1>"
-    assert repr(request().call) == "<CallState runs.get attempts=0>"
+    assert repr(request().call) == "<CallState attempts=0>"
     assert repr(response) == "<Response 201, 6 bytes>"
     assert "secret" not in repr(
         Reply(data=None, response=response, request_id=None, attempts=1, elapsed=0.1, idempotency_key=None)
@@ -165,7 +171,7 @@ def test_no_option_can_break_out_of_its_header(value, option):
     options = CallOptions(**{option: {"X-A": value} if option == "headers" else value})
 
     with pytest.raises(ConfigurationError, match="has a character that headers cannot carry") as refused:
-        resolve(options, "agent")
+        render(options, "agent")
 
     assert value not in str(refused.value)
 
@@ -173,19 +179,19 @@ def test_no_option_can_break_out_of_its_header(value, option):
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_options_take_no_header_name_that_is_no_token(name):
     with pytest.raises(ConfigurationError, match="cannot name a header"):
-        resolve(CallOptions(headers={name: "1"}), "agent")
+        render(CallOptions(headers={name: "1"}), "agent")
 
 
 @pytest.mark.parametrize("value", [1, None, b"1"])
 def test_options_take_no_header_value_that_is_no_text(value):
     with pytest.raises(ConfigurationError, match="the value of header 'x-a'"):
-        resolve(CallOptions(headers={"X-A": value}), "agent")
+        render(CallOptions(headers={"X-A": value}), "agent")
 
 
 @pytest.mark.parametrize("name", RESERVED)
 def test_headers_that_frame_the_message_or_name_its_sender_are_reserved(name):
     with pytest.raises(ConfigurationError, match=f"'{name.lower()}' is set by the library"):
-        resolve(CallOptions(headers={name: "1"}), "agent")
+        render(CallOptions(headers={name: "1"}), "agent")
 
 
 @pytest.mark.parametrize("options", [{"headers": {"Host": "evil"}}, {"headers": {"a": "b\n"}}, {"env_slug": "a\n"}])

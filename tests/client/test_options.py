@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET
 
 from airplane_runbooks import NO_RETRY, CallOptions, ConfigurationError, RetryPolicy
-from airplane_runbooks.options import DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_TIMEOUT, resolve
+from airplane_runbooks.options import DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_TIMEOUT, render
 
 CLIENT = CallOptions(
     timeout=10,
@@ -22,7 +22,7 @@ CLIENT = CallOptions(
 
 def test_nothing_over_options_changes_nothing():
     assert CallOptions().over(CLIENT) is CLIENT
-    assert resolve(CLIENT.over(CallOptions()), "agent") == resolve(CLIENT, "agent")
+    assert render(CLIENT.over(CallOptions()), "agent") == render(CLIENT, "agent")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_is_set_goes_before_what_is_below_it_and_the_rest_is_inherited(name
     assert getattr(merged, name) == value
     others = set(CallOptions.__struct_fields__) - {name, "env_slug", "env_id"}
     assert all(getattr(merged, other) == getattr(CLIENT, other) for other in others)
-    assert resolve(merged, "agent").env_slug == "prod"
+    assert render(merged, "agent").env_slug == "prod"
 
 
 def test_headers_are_merged():
@@ -64,7 +64,7 @@ def test_headers_are_merged():
     ],
 )
 def test_naming_an_environment_drops_both_names_of_the_one_below(over, slug, id):
-    merged = resolve(over.over(CallOptions(env_slug="prod", env_id="env1")), "agent")
+    merged = render(over.over(CallOptions(env_slug="prod", env_id="env1")), "agent")
 
     assert merged.env_slug == slug
     for headers in (merged.get_headers, merged.post_headers):
@@ -73,24 +73,24 @@ def test_naming_an_environment_drops_both_names_of_the_one_below(over, slug, id)
 
 
 def test_defaults_are_filled_in():
-    resolved = resolve(CallOptions(), "agent/1")
+    rendered = render(CallOptions(), "agent/1")
 
-    assert (resolved.timeout, resolved.attempt_timeout) == (DEFAULT_TIMEOUT, DEFAULT_ATTEMPT_TIMEOUT) == (60, 30)
-    assert resolved.retry == RetryPolicy()
-    assert resolved.idempotency_key is resolved.env_slug is None
-    assert resolved.get_headers == {"user-agent": "agent/1", "accept": "application/json", "accept-encoding": "gzip"}
-    assert resolved.post_headers == {**resolved.get_headers, "content-type": "application/json"}
+    assert (rendered.timeout, rendered.attempt_timeout) == (DEFAULT_TIMEOUT, DEFAULT_ATTEMPT_TIMEOUT) == (60, 30)
+    assert rendered.retry == RetryPolicy()
+    assert rendered.idempotency_key is rendered.env_slug is None
+    assert rendered.get_headers == {"user-agent": "agent/1", "accept": "application/json", "accept-encoding": "gzip"}
+    assert rendered.post_headers == {**rendered.get_headers, "content-type": "application/json"}
 
 
 def test_the_retry_policy_of_the_options_is_used():
-    assert resolve(CallOptions(retry=NO_RETRY), "agent").retry is NO_RETRY
+    assert render(CallOptions(retry=NO_RETRY), "agent").retry is NO_RETRY
 
 
 def test_a_caller_may_replace_the_headers_that_describe_it():
-    resolved = resolve(CallOptions(headers={"User-Agent": "mine", "Accept-Encoding": "identity"}), "agent")
+    rendered = render(CallOptions(headers={"User-Agent": "mine", "Accept-Encoding": "identity"}), "agent")
 
-    assert resolved.get_headers["user-agent"] == "mine"
-    assert resolved.post_headers["accept-encoding"] == "identity"
+    assert rendered.get_headers["user-agent"] == "mine"
+    assert rendered.post_headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_caller_may_replace_the_headers_that_describe_it():
     ],
 )
 def test_an_idempotency_key_is_an_option_or_a_header(options, key):
-    assert resolve(options, "agent").idempotency_key == key
+    assert render(options, "agent").idempotency_key == key
 
 
 @pytest.mark.parametrize("name", ["timeout", "attempt_timeout"])
@@ -113,14 +113,14 @@ def test_an_idempotency_key_is_an_option_or_a_header(options, key):
     [(1, 1.0), (0.001, 0.001), (None, None), (math.inf, None), (10**400, None), (1e300, None), (86400, 86400.0)],
 )
 def test_a_time_is_a_number_of_seconds_or_none(name, value, seconds):
-    assert getattr(resolve(CallOptions(**{name: value}), "agent"), name) == seconds
+    assert getattr(render(CallOptions(**{name: value}), "agent"), name) == seconds
 
 
 @pytest.mark.parametrize("name", ["timeout", "attempt_timeout"])
 @pytest.mark.parametrize("value", [0, -1, -0.0, math.nan, -math.inf, "5", b"5", [5], 1j])
 def test_a_time_that_cannot_work_is_refused_by_name(name, value):
     with pytest.raises(ConfigurationError, match=f"^{name} must be a positive number of seconds or None, not "):
-        resolve(CallOptions(**{name: value}), "agent")
+        render(CallOptions(**{name: value}), "agent")
 
 
 def test_options_without_headers_can_key_a_cache():

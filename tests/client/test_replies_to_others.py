@@ -66,7 +66,7 @@ GETS: dict[str, tuple[Callable[[Any], Any], Callable[[str], Any]]] = {
 def test_a_get_of_one_thing_takes_no_reply_about_another(kind: str, what: str) -> None:
     act, form = GETS[what]
     either = Either(kind, FakeTransport([json_response(form("a2"))]))
-    with pytest.raises(InvalidResponse, match=f"{what}s.get: the reply is about something else"):
+    with pytest.raises(InvalidResponse, match=f"{what}s.get: the reply is about another object"):
         either(act)
 
 

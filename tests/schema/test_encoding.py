@@ -21,7 +21,8 @@ from airplane_runbooks import (
     Upload,
 )
 from airplane_runbooks.schema import encoding
-from airplane_runbooks.schema.encoding import encode_params, utc_text
+from airplane_runbooks.schema.encoding import encode_params
+from airplane_runbooks.schema.timestamps import utc_text
 from airplane_runbooks.testing import FakeTransport
 
 
@@ -131,7 +132,7 @@ class Form(dict[str, Any]):
 
 
 def test_a_key_that_stands_twice_is_refused_rather_than_dropped():
-    with pytest.raises(ParamValueError, match=r"^param_values: the key 'a' stands twice"):
+    with pytest.raises(ParamValueError, match=r"^param_values: the key 'a' appears twice"):
         encode_params(Form())
 
 

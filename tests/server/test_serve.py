@@ -54,16 +54,13 @@ def address(process):
     return re.fullmatch(r"Serving at (http://127\.0\.0\.1:\d+/v0) until Ctrl-C\n", line)[1]
 
 
-def shown_events(err):
-    """Return the names of the events on the console, which shows nothing else."""
-    return [
-        re.fullmatch(r"[0-9-]+ [0-9:,]+ INFO ([a-z ]+) runbook=one_step session_id=.*", line)[1]
-        for line in err.splitlines()
-    ]
-
-
 def shown_key(process):
     return process.stderr.readline().split()[-1]
+
+
+def rest(process):
+    """Return what it writes from now on and the exit status. `communicate` would lose what has been read ahead."""
+    return process.stdout.read(), process.stderr.read(), process.wait()
 
 
 def call(url, key, slug="one_step"):
@@ -78,16 +75,14 @@ def is_open(host, port):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_server_after_the_running_step_with_status_0(number):
+def test_a_signal_ends_serve_after_the_running_step(number):
     with serving(AIRPLANE_API_KEY="") as process:
         url, key = address(process), shown_key(process)
         assert key.startswith("tkn_")
         assert call(url, key) == 200
         assert process.stdout.readline() == "entered\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
-        assert (out, process.returncode) == ("left\nreturned\n", 0)
-        assert shown_events(err) == ["session started", "step ended", "session ended"]
+        assert rest(process) == ("left\nreturned\n", "", 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -101,8 +96,7 @@ def test_a_second_signal_ends_the_process_at_once(number):
         while is_open(host, int(port)):  # until the first signal has been taken
             time.sleep(0.01)
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
-        assert (out, shown_events(err), process.returncode) == ("", ["session started"], 128 + number)
+        assert rest(process) == ("", "", 128 + number)
 
 
 def test_a_key_from_the_environment_is_not_shown():
@@ -114,7 +108,7 @@ def test_a_key_from_the_environment_is_not_shown():
         assert process.returncode == 0
 
 
-def test_a_signal_before_the_server_is_up_ends_it_as_well():
+def test_a_signal_during_the_start_ends_serve_as_well():
     with serving(AIRPLANE_API_KEY="tkn_mine", PREPARE="0.5") as process:
         assert process.stdout.readline() == "preparing\n"
         process.send_signal(signal.SIGINT)
@@ -123,7 +117,7 @@ def test_a_signal_before_the_server_is_up_ends_it_as_well():
         assert err.count("\n") == 1
 
 
-def test_a_port_in_use_is_said_in_the_last_line():
+def test_a_port_in_use_is_named_in_the_last_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with serving(port) as process:
@@ -132,7 +126,7 @@ def test_a_port_in_use_is_said_in_the_last_line():
     assert re.fullmatch(rf"OSError: .*[Aa]ddress already in use.*{port}.*", err.splitlines()[-1])
 
 
-def test_serve_is_for_the_main_thread():
+def test_serve_needs_the_main_thread():
     problems = []
 
     def run():
@@ -147,7 +141,7 @@ def test_serve_is_for_the_main_thread():
     assert "main thread" in str(problems[0])
 
 
-def test_serve_refuses_what_the_server_refuses_and_leaves_signals_alone(monkeypatch):
+def test_serve_with_invalid_options_leaves_signals_alone(monkeypatch):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.delenv("AIRPLANE_API_KEY", raising=False)
     with pytest.raises(ValueError, match="choose an api_key"):

@@ -76,7 +76,7 @@ def closing_time(server):
     return time.monotonic() - began
 
 
-def test_a_server_answers_inside_the_with_statement_and_not_after_it():
+def test_a_server_answers_only_inside_its_with_statement():
     with RunbookServer([asks]) as server:
         parts = urlsplit(server.base_url)
         assert (parts.scheme, parts.hostname, parts.path) == ("http", "127.0.0.1", "/v0")
@@ -88,7 +88,7 @@ def test_a_server_answers_inside_the_with_statement_and_not_after_it():
     server.close()
 
 
-def test_servers_stand_beside_one_another():
+def test_two_servers_run_in_one_process():
     with served(asks) as one, served(asks) as other:
         assert one.url != other.url
         one.execute("asks")
@@ -96,7 +96,7 @@ def test_servers_stand_beside_one_another():
         assert other.send("GET", "/sessions/list", headers=one.headers).status == 401
 
 
-def test_a_server_closes_at_once_while_clients_keep_connections_and_sessions_wait():
+def test_a_server_closes_at_once_with_idle_connections():
     server = RunbookServer([asks]).start()
     clients = [Client(server) for _ in range(5)]
     for client in clients:
@@ -106,7 +106,7 @@ def test_a_server_closes_at_once_while_clients_keep_connections_and_sessions_wai
         client.close()
 
 
-def test_a_server_that_closes_lets_the_running_step_end_and_starts_no_other():
+def test_a_closing_server_finishes_only_the_running_step():
     server = RunbookServer([two_steps]).start()
     client = Client(server)
     client.execute("two_steps")
@@ -121,7 +121,7 @@ def test_a_server_that_closes_lets_the_running_step_end_and_starts_no_other():
     assert CALLS == []
 
 
-def test_a_step_that_does_not_end_is_left_behind_after_the_grace(caplog):
+def test_a_step_that_does_not_end_is_left_after_the_grace(caplog):
     server = RunbookServer([two_steps], grace=0.1).start()
     client = Client(server)
     client.execute("two_steps")
@@ -133,7 +133,7 @@ def test_a_step_that_does_not_end_is_left_behind_after_the_grace(caplog):
     client.close()
 
 
-def test_a_server_does_not_wait_for_the_next_attempt_of_a_step():
+def test_a_closing_server_waits_for_no_further_attempt():
     server = RunbookServer([keeps_failing]).start()
     client = Client(server)
     client.execute("keeps_failing")
@@ -142,7 +142,7 @@ def test_a_server_does_not_wait_for_the_next_attempt_of_a_step():
     client.close()
 
 
-def test_a_server_starts_once():
+def test_a_server_starts_only_once():
     server = RunbookServer([])
     with pytest.raises(RuntimeError, match="not been started"):
         _ = server.base_url
@@ -154,7 +154,7 @@ def test_closing_a_server_that_never_started_does_nothing():
     RunbookServer([]).close()
 
 
-def test_an_address_in_use_is_an_error_where_it_is_asked_for():
+def test_an_address_in_use_is_an_error_of_the_start():
     with RunbookServer([]) as server:
         port = urlsplit(server.base_url).port
         other = RunbookServer([], port=port)
@@ -163,7 +163,7 @@ def test_an_address_in_use_is_an_error_where_it_is_asked_for():
         assert other._lifecycle.stopping
 
 
-def test_another_thread_may_wait_for_the_end():
+def test_another_thread_waits_for_the_end_of_a_server():
     server = RunbookServer([]).start()
     thread = threading.Thread(target=server.wait)
     thread.start()
@@ -173,31 +173,31 @@ def test_another_thread_may_wait_for_the_end():
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_loopback_needs_no_key_of_yours(host):
+def test_a_server_on_loopback_makes_its_own_key(host):
     assert _is_loopback(host)
     RunbookServer([], host=host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
-def test_other_interfaces_need_a_key_of_yours(host):
+def test_a_server_on_other_interfaces_needs_a_key(host):
     with pytest.raises(ValueError, match="choose an api_key"):
         RunbookServer([], host=host)
     RunbookServer([], host=host, api_key="tkn_5d41402abc4b2a76")
 
 
-def test_ipv6_is_written_in_brackets():
+def test_the_base_url_has_ipv6_in_brackets():
     with contextlib.suppress(OSError), served(host="::1") as client:
         assert client.url.startswith("http://[::1]:")
         assert client.get("/sessions/list").status == 200
 
 
 @pytest.mark.parametrize("key", ["", " ", "tkn ü", "a\nb", " a"])
-def test_a_key_that_no_header_carries_is_refused(key):
+def test_an_api_key_that_no_header_can_carry_is_refused(key):
     with pytest.raises(ValueError, match="API key"):
         RunbookServer([], api_key=key)
 
 
-def test_nonsense_is_refused_before_the_start():
+def test_invalid_arguments_are_refused_before_the_start():
     with pytest.raises(TypeError, match="decorate it"):
         RunbookServer([lambda context: None])
     with pytest.raises(ValueError, match="twice"):
@@ -208,7 +208,7 @@ def test_nonsense_is_refused_before_the_start():
         RunbookServer([asks], workers=0)
 
 
-def test_the_oldest_ended_sessions_are_forgotten():
+def test_the_oldest_ended_sessions_are_deleted():
     @runbook
     def quick(context: Context) -> None:
         context.step(len, "x")
@@ -224,7 +224,7 @@ def test_the_oldest_ended_sessions_are_forgotten():
         assert len(gone) == 3
 
 
-def test_the_application_can_be_mounted_elsewhere():
+def test_the_application_can_be_mounted_below_a_path():
     inner = create_app([asks], api_key="tkn_mine")
     app = Starlette(routes=[Mount("/airplane", app=inner)])
     listener = socket.create_server(("127.0.0.1", 0))
@@ -279,7 +279,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-def test_an_interrupt_at_the_keyboard_closes_the_server_after_the_running_step():
+def test_ctrl_c_closes_the_server_after_the_running_step():
     with running([sys.executable, "-c", INTERRUPTED]) as process:
         assert process.stdout.readline() == "entered\n"
         process.send_signal(signal.SIGINT)

@@ -36,7 +36,8 @@ class Observed(Either):
         self.reader = InMemoryMetricReader()
         transport = answers if isinstance(answers, FakeTransport) else FakeTransport(answers)
         providers = {"tracer_provider": self.provider, "meter_provider": MeterProvider([self.reader])}
-        super().__init__(kind, transport, **{"base_url": BASE_URL, **providers, **options})
+        self.options: dict[str, Any] = {"base_url": BASE_URL, **providers, **options}
+        super().__init__(kind, transport, **self.options)
 
     def execute(self) -> Any:
         return self(execute)

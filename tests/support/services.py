@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from airplane_runbooks.server.authoring.decorators import Registry, Runbook, Task
-from airplane_runbooks.server.observers.dispatch import Dispatcher
-from airplane_runbooks.server.observers.emitter import Emitter
+from airplane_runbooks.server.observers.tracing import Tracing
 from airplane_runbooks.server.service.services import Services
 
 
@@ -20,6 +19,6 @@ def services_around(store, engine):
         engine=engine,
         interrupt=lambda run_id: None,
         vault=None,
-        emitter=Emitter(Dispatcher([])),
+        tracing=Tracing(),
         server_id="test",
     )

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind
 
 import airplane_runbooks
 from airplane_runbooks import ConfigurationError, Next, Request, Response, RetryPolicy, ServerError
-from airplane_runbooks.telemetry.instruments import redact_url
+from airplane_runbooks.telemetry.attributes import redact_url
 from airplane_runbooks.testing import json_response
 from tests.support.observed import (
     ATTEMPTS,

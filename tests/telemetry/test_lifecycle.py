@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from airplane_runbooks import SessionFailed
-from airplane_runbooks.telemetry import instruments
+from airplane_runbooks.telemetry import client as client_telemetry
 from airplane_runbooks.testing import FakeTransport, json_response
 from tests.support.clients import Either, Model
 from tests.support.observed import (
@@ -243,7 +243,7 @@ def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
     client = Either(kind, FakeTransport([OK, OK]))
     client(execute)
     called: list[str] = []
-    ours = ("opentelemetry", "airplane_runbooks.telemetry", "airplane_runbooks.telemetry.spans")
+    ours = ("opentelemetry", "airplane_runbooks.telemetry", "airplane_runbooks.middleware.tracing")
 
     def note(frame: Any, event: str, _: Any) -> None:
         if event == "call" and frame.f_globals.get("__name__", "").startswith(ours):
@@ -262,10 +262,10 @@ def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
 def test_25_should_the_api_keep_its_providers_elsewhere_its_stand_ins_are_asked(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instruments, "trace", SimpleNamespace(**{**vars(trace), "_TRACER_PROVIDER": object()}))
+    monkeypatch.setattr(client_telemetry, "trace", SimpleNamespace(**{**vars(trace), "_TRACER_PROVIDER": object()}))
     client = Either(kind, FakeTransport([OK, OK]))
     assert [client(execute).session_id for _ in range(2)] == ["ses1", "ses1"]
-    assert not client.client._core._telemetry.is_idle()
+    assert not client.client._runner.core.telemetry.is_idle()
 
 
 def test_34_nothing_of_the_sdk_is_imported(kind: str) -> None:

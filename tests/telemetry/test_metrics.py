@@ -96,5 +96,5 @@ def test_what_is_kept_of_attempts_has_a_bound(make: Make) -> None:
     seen = make([OK] * 600, attempt_middleware=[elsewhere])
     for _ in range(600):
         seen.execute()
-    assert len(seen.client._core._telemetry.attempts) <= 256
+    assert len(seen.client._runner.core.telemetry.attempts) <= 256
     assert len(seen.points(ATTEMPTS)) == 600

@@ -117,15 +117,14 @@ class Connected(Observed):
         super().__init__(kind, base_url=base_url, retry=ONCE)
 
     def execute(self) -> Any:
-        transport = self._new()
-        self.client._transport = transport
-        if not isinstance(self.client, AsyncAirplane):
-            with self.client:
-                return execute(self.client)
+        client = type(self.client)("tkn_test", transport=self._new(), **self.options)
+        if not isinstance(client, AsyncAirplane):
+            with client:
+                return execute(client)
 
         async def main() -> None:
-            async with self.client:
-                await execute(self.client)
+            async with client:
+                await execute(client)
 
         return asyncio.run(main())
 

@@ -21,7 +21,7 @@ from airplane_runbooks import NO_RETRY, Airplane, AirplaneError, AsyncAirplane, 
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
-from tests.call.test_redaction_properties import SPELLINGS, keys, shows
+from tests.responses.test_redaction_properties import SPELLINGS, keys, shows
 from tests.support.examples import examples
 from tests.support.tracebacks import traceback_of
 

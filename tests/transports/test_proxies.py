@@ -21,7 +21,7 @@ from airplane_runbooks import (
     ConnectError,
     ConnectionLost,
 )
-from airplane_runbooks._call.redaction import redactor_of
+from airplane_runbooks._responses.redaction import redactor_of
 from airplane_runbooks.testing import FakeTransport
 from airplane_runbooks.testing.conformance import KEY, finishes_within, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from airplane_runbooks import Airplane, AsyncAirplane, ConfigurationError, Request, Response
 from airplane_runbooks.models import Run, RunStatus
 from airplane_runbooks.testing import FakeTransport, json_response
-from airplane_runbooks.waiters.paging import Pages
+from airplane_runbooks.waiters.paging import PageCursor
 from tests.support.examples import examples
 
 
@@ -111,7 +111,7 @@ def runs(*ids: str) -> list[Run]:
 
 
 def test_a_page_that_is_not_full_is_the_last_one() -> None:
-    pages = Pages(2)
+    pages = PageCursor(2)
     assert [run.id for run in pages.take(runs("a", "b"))] == ["a", "b"]
     assert (pages.number, pages.at_end) == (1, False)
     assert [run.id for run in pages.take(runs("c"))] == ["c"]
@@ -119,14 +119,14 @@ def test_a_page_that_is_not_full_is_the_last_one() -> None:
 
 
 def test_an_empty_page_ends_a_list_that_has_shrunk() -> None:
-    pages = Pages(1)
+    pages = PageCursor(1)
     assert list(pages.take(runs("a"))) == runs("a")
     assert list(pages.take(runs())) == []
     assert pages.at_end
 
 
 def test_items_pushed_back_by_new_ones_are_passed_over() -> None:
-    pages = Pages(2)
+    pages = PageCursor(2)
     list(pages.take(runs("b", "a")))
     assert list(pages.take(runs("b", "a"))) == []
     assert not pages.at_end
@@ -134,11 +134,11 @@ def test_items_pushed_back_by_new_ones_are_passed_over() -> None:
 
 
 def test_an_item_twice_on_one_page_comes_once() -> None:
-    assert len(list(Pages(3).take(runs("a", "a", "b")))) == 2
+    assert len(list(PageCursor(3).take(runs("a", "a", "b")))) == 2
 
 
 def test_items_without_an_id_all_come() -> None:
-    pages = Pages(2)
+    pages = PageCursor(2)
     assert len(list(pages.take(runs("", "")))) == 2
     assert len(list(pages.take(runs("", "")))) == 2
     assert not pages.at_end

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from airplane_runbooks import CANCEL, NO_RETRY, PollPolicy, Request, Response, WaitTimeout
 from airplane_runbooks.testing import FakeTransport, json_response
-from airplane_runbooks.waiters.wait import LONGEST_PATIENCE, SHORTEST_DELAY, next_look
+from airplane_runbooks.waiters.schedule import LONGEST_RETRY_AFTER, SHORTEST_DELAY, next_poll
 from tests.support.clients import Either, Model
 from tests.support.examples import examples
 
@@ -27,10 +27,10 @@ DRAWS = st.floats(0, 1, exclude_max=True)
 
 
 @given(POLICIES, st.integers(0, 10**6), st.none() | st.floats(0, 1e6), st.none() | st.floats(-10, 1e6), DRAWS)
-def test_the_next_look_is_neither_too_soon_nor_too_late(
+def test_the_next_poll_is_neither_too_soon_nor_too_late(
     policy: PollPolicy, quiet: int, asked: float | None, left: float | None, draw: float
 ) -> None:
-    delay = next_look(policy, quiet, asked=asked, left=left, draw=draw)
+    delay = next_poll(policy, quiet, retry_after=asked, left=left, draw=draw)
     if delay is None:
         assert left is not None
         assert left <= 2 * SHORTEST_DELAY if asked is None else left <= max(asked * 1.1, SHORTEST_DELAY)
@@ -38,7 +38,7 @@ def test_the_next_look_is_neither_too_soon_nor_too_late(
     assert delay >= SHORTEST_DELAY
     assert left is None or delay < left
     if asked is not None:
-        heard = min(asked, LONGEST_PATIENCE)
+        heard = min(asked, LONGEST_RETRY_AFTER)
         assert heard <= delay <= max(heard * 1.1, SHORTEST_DELAY)
     else:
         assert delay <= max(policy.max_delay, SHORTEST_DELAY)
@@ -46,7 +46,7 @@ def test_the_next_look_is_neither_too_soon_nor_too_late(
 
 @given(POLICIES, st.integers(0, 50), DRAWS)
 def test_the_intervals_grow_up_to_their_bound(policy: PollPolicy, quiet: int, draw: float) -> None:
-    now, later = (next_look(policy, count, asked=None, left=None, draw=draw) for count in (quiet, quiet + 1))
+    now, later = (next_poll(policy, count, retry_after=None, left=None, draw=draw) for count in (quiet, quiet + 1))
     assert now is not None
     assert later is not None
     assert now <= later
@@ -55,7 +55,7 @@ def test_the_intervals_grow_up_to_their_bound(policy: PollPolicy, quiet: int, dr
 @given(POLICIES, SECONDS, DRAWS)
 def test_looks_go_on_until_shortly_before_the_deadline(policy: PollPolicy, timeout: float, draw: float) -> None:
     left, looks = timeout, 0
-    while (delay := next_look(policy, looks, asked=None, left=left, draw=draw)) is not None:
+    while (delay := next_poll(policy, looks, retry_after=None, left=left, draw=draw)) is not None:
         left -= delay
         looks += 1
     assert 0 <= left <= max(2 * SHORTEST_DELAY, timeout * 0.26)

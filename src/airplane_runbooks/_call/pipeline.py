@@ -1,31 +1,15 @@
-"""The middleware chain: written once as coroutines, awaited by the async client, stepped by the sync one."""
+"""The middleware chain: written once as coroutines, awaited by the async client, stepped by the sync client."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator
+from typing import Any, TypeVar
 
 from ..errors import MiddlewareSuspended
 from ..http import Request, Response
+from ..middleware import Middleware, Next
 
 T = TypeVar("T")
-
-Next = Callable[[Request], Awaitable[Response]]
-
-
-class Middleware(Protocol):
-    """A layer around the rest of the chain.
-
-    It may change the request, call `call_next` any number of times, and look at or replace the response. Every HTTP
-    status comes back as a response; failures without one are raised as TransportError. One instance serves all calls of
-    a client, from all its threads, so what belongs to one call must not be kept on it.
-
-    In a sync client it must not await anything that really suspends, `call_next` aside.
-    """
-
-    async def __call__(self, request: Request, call_next: Next, /) -> Response:
-        """Handle one request."""
-        ...
 
 
 def compose(middleware: Iterable[Middleware], send: Next) -> Next:
@@ -43,9 +27,9 @@ def _bind(layer: Middleware, call_next: Next) -> Next:
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends to its end.
+    """Run a coroutine that never suspends, and return its result.
 
-    Raises MiddlewareSuspended, naming the place, if it does suspend; the coroutine is closed then.
+    If it does suspend, it is closed, and MiddlewareSuspended names the place.
     """
     try:
         coroutine.send(None)
@@ -54,11 +38,11 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     places = " -> ".join(_suspended(coroutine))
     coroutine.close()
-    raise MiddlewareSuspended(f"a sync client cannot wait for what suspends here: {places}; use AsyncAirplane for it")
+    raise MiddlewareSuspended(f"a sync client cannot await {places}, which suspends; use AsyncAirplane")
 
 
 def _suspended(coroutine: Coroutine[Any, Any, Any]) -> Iterator[str]:
-    """Name the coroutines that wait for one another, the outermost first."""
+    """Yield the names of the coroutines that wait for one another, the outermost first."""
     place: Any = coroutine
     while hasattr(place, "cr_await"):
         yield place.__qualname__

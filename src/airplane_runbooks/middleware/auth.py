@@ -1,22 +1,22 @@
-"""Puts the API key on every attempt."""
+"""Adds the API key to every attempt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from .._call.pipeline import Next
 from ..http import API_KEY_HEADER, Request, Response
 from ..options import Secret
+from .interface import Next
 
 
 class Auth:
-    """Ask for the key anew for each attempt, so that it can be rotated while a call is retried."""
+    """Asks for the key anew for each attempt, so that it can be rotated while a call is retried."""
 
     def __init__(self, source: Callable[[], Secret]) -> None:
         self._source = source
 
     async def __call__(self, request: Request, call_next: Next, /) -> Response:
-        """Send the request with the key, and leave word of what must not be shown."""
+        """Send the request with the key, and report the key as a credential."""
         # The key itself is never bound to a local name: a traceback may show those.
         headers = request.headers.merged({API_KEY_HEADER: self._source().reveal()})
         request.call.sent += (headers,)

@@ -1,18 +1,18 @@
-"""Gives every POST one key, kept over all attempts, by which the server knows a repetition."""
+"""Gives every POST a key that all of its attempts share: the server recognises a repetition by it."""
 
 from __future__ import annotations
 
 import os
 
-from .._call.pipeline import Next
 from ..http import IDEMPOTENCY_HEADER, Request, Response
+from .interface import Next
 
-# For how long a server promises to recognise a key, in seconds.
+# Seconds for which a server promises to recognise a key.
 KEY_LIFETIME = 3600.0
 
 
 class Idempotency:
-    """Mint the key in front of the retry loop; the caller's own key wins."""
+    """Makes the key before the retry loop. A key of the caller's own takes precedence."""
 
     async def __call__(self, request: Request, call_next: Next, /) -> Response:
         """Send the request with its key."""

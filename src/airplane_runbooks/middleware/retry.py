@@ -1,4 +1,4 @@
-"""Tries again. tenacity supplies the strategies; the loop is ours, and costs nothing until an attempt has failed."""
+"""Retries. tenacity supplies the strategies; the loop is ours, and costs nothing until an attempt has failed."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._call.clock import Clock
-from .._call.pipeline import Next
-from .._call.replies import is_transient, retry_after, status_error
+from .._responses.reading import is_transient, retry_after, status_error
+from ..clock import Clock
 from ..errors import APIError, ConfigurationError, DeadlineExceeded, TransportError
 from ..http import CallState, Request, Response
 from ..policy import RetryBudget, RetryPolicy
 from ..telemetry.guard import type_name
 from ..telemetry.log import logger
 from .idempotency import KEY_LIFETIME
+from .interface import Next
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 else:
-    RetryCallState = Any  # for those who read annotations; tenacity is loaded once an attempt has failed
+    RetryCallState = Any  # keeps `get_type_hints` working; tenacity is loaded once an attempt has failed
 
 Outcome = Response | TransportError
 T = TypeVar("T")
 
-_LONGEST_DELAY = 315_360_000.0  # ten years: no sum to trouble the system's timers with
+_LONGEST_DELAY = 315_360_000.0  # ten years: longer delays overflow the timers of some systems
 
 
 class GiveUp(Enum):
-    """Why no further attempt is made. The value completes a sentence."""
+    """Reasons to make no further attempt. The value completes a sentence."""
 
-    PERMANENT = "the failure is not one that a repetition can cure"
+    PERMANENT = "another attempt would fail in the same way"
     UNSAFE = "a repetition could do the work twice"
     RETRY_AFTER = "the server asks for a longer wait than the policy allows"
     ATTEMPTS = "the policy allows no further attempt"
@@ -42,7 +42,7 @@ class GiveUp(Enum):
 
 
 class Retry:
-    """Repeat a request while its policy, its deadline and the client's budget allow it."""
+    """Repeats a request while its policy, its deadline and the client's budget allow it."""
 
     def __init__(self, budget: RetryBudget | None, clock: Clock) -> None:
         self._budget = budget
@@ -72,7 +72,7 @@ class Retry:
             request = request.next_attempt()
 
     def _advance(self, state: RetryCallState | None, request: Request, outcome: Outcome) -> RetryCallState:
-        """Tell tenacity's state of the outcome, in our clock's time. This is where tenacity is first touched."""
+        """Return tenacity's state with this outcome, in our clock's time. tenacity is first loaded here."""
         if state is None:
             state = new_state(request.call.retry, request.call.started)
         else:
@@ -103,9 +103,9 @@ class Retry:
 
 
 def next_delay(state: RetryCallState, request: Request, outcome: Outcome, *, now: float, wall: float) -> float | GiveUp:
-    """Decide what follows a failed attempt: seconds to wait before the next one, or why there is none.
+    """Return the seconds to wait before the next attempt, or the reason to make none.
 
-    Pure but for the jitter: `now` is monotonic time, `wall` time since the epoch. The order of the rules is tenacity's:
+    Pure except for the jitter: `now` is monotonic time, `wall` time since the epoch. The rules have tenacity's order:
     predicate, wait, stop (some stops look at the upcoming wait).
     """
     call = request.call
@@ -118,7 +118,7 @@ def next_delay(state: RetryCallState, request: Request, outcome: Outcome, *, now
         return GiveUp.RETRY_AFTER
     in_progress = is_in_progress(request, outcome)
     delay = _asked("wait", state.retry_object.wait, state, _seconds)
-    # How long the work under way may still take, the server knows best: it is not asked more seldom than it says.
+    # The server knows best how long the work in progress may take: it is asked again when it says.
     delay = asked if in_progress and asked else min(max(delay, asked or 0.0), _LONGEST_DELAY)
     if not is_resend_safe(request, outcome, now + delay):
         return GiveUp.UNSAFE
@@ -131,7 +131,7 @@ def next_delay(state: RetryCallState, request: Request, outcome: Outcome, *, now
 
 
 def is_retryable(state: RetryCallState, outcome: Outcome, policy: RetryPolicy) -> bool:
-    """Whether the failure is worth another attempt: by the user's predicate if there is one."""
+    """Tell whether the failure is worth another attempt: by the user's predicate if there is one."""
     if policy.retry is not None:
         return _asked("retry", policy.retry, state, bool)
     if isinstance(outcome, TransportError):
@@ -140,7 +140,7 @@ def is_retryable(state: RetryCallState, outcome: Outcome, policy: RetryPolicy) -
 
 
 def is_in_progress(request: Request, outcome: Outcome) -> bool:
-    """Whether the server is still at work on this very request, which an earlier attempt has brought it."""
+    """Tell whether the server is still working on this request, which it got from an earlier attempt."""
     if not isinstance(outcome, Response) or outcome.status != 409 or request.method == "GET":
         return False
     return outcome.headers.get("x-airplane-retryable", "").lower() == "true"
@@ -160,7 +160,7 @@ class _BrokenStrategy(Exception):
 
 
 def _asked(name: str, strategy: Callable[[RetryCallState], Any], state: RetryCallState, read: Callable[[Any], T]) -> T:
-    """Ask one of the user's strategies. Raises _BrokenStrategy if it raises, or answers with something unreadable."""
+    """Call one of the user's strategies. Raises _BrokenStrategy if it raises, or if `read` refuses its result."""
     try:
         return read(strategy(state))
     except Exception as problem:
@@ -174,15 +174,15 @@ def _seconds(value: object) -> float:
 
 
 def describe(problem: BaseException) -> str:
-    """Return the kind and the text of an exception that may be unable to tell it."""
+    """Return the class and the message of an exception whose `__str__` may raise."""
     try:
         return f"{type_name(problem)}: {problem}"
-    except Exception:  # noqa: BLE001  # of the user's own making
+    except Exception:  # noqa: BLE001  # user code
         return type_name(problem)
 
 
 def is_resend_safe(request: Request, outcome: Outcome, at: float) -> bool:
-    """Whether sending the request again at time `at` cannot do its work twice."""
+    """Tell whether the request can be sent again at time `at` without doing its work twice."""
     if request.method == "GET" or not maybe_sent(request, outcome):
         return True
     call = request.call
@@ -190,14 +190,14 @@ def is_resend_safe(request: Request, outcome: Outcome, at: float) -> bool:
 
 
 def maybe_sent(request: Request, outcome: Outcome) -> bool:
-    """Whether the server may have acted on the request: unless it was refused or surely never left."""
+    """Tell whether the server may have acted on the request. False if it was refused, or surely not sent."""
     if isinstance(outcome, Response):
         return outcome.status >= 500 or is_in_progress(request, outcome)
     return outcome.sent is not False
 
 
 def new_state(policy: RetryPolicy, started: float) -> RetryCallState:
-    """Return tenacity's state for one call. Its `Retrying` is never shared: it is not safe to."""
+    """Return tenacity's state for one call. Its `Retrying` is never shared, for that is not safe."""
     import tenacity
 
     wait = tenacity.wait_random_exponential(multiplier=policy.initial_delay, max=policy.max_delay)
@@ -209,13 +209,13 @@ def new_state(policy: RetryPolicy, started: float) -> RetryCallState:
 
 
 def preload() -> None:
-    """Import what is otherwise imported at the first failure: reading files there would block an event loop."""
+    """Import the modules that are otherwise imported at the first failure: that would block an event loop."""
     import_module("tenacity")
     import_module("email.utils")
 
 
 def _conclude(verdict: GiveUp, outcome: Outcome) -> Response:
-    """End the call: hand the last response on, or raise."""
+    """Return the last response, or raise the last failure."""
     if verdict is GiveUp.DEADLINE:
         failure = _failure(outcome)
         raise DeadlineExceeded(
@@ -234,7 +234,7 @@ def _failure(outcome: Outcome) -> APIError | TransportError:
 
 
 def _log_retry(request: Request, outcome: Outcome, delay: float) -> None:
-    """Say that there will be another attempt: not a warning, for nothing has failed yet."""
+    """Log that another attempt follows. It is not a warning, since the call has not failed."""
     if logger.isEnabledFor(logging.INFO):
         if isinstance(outcome, Response):
             what = error_type = str(outcome.status)

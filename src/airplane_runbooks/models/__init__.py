@@ -1,18 +1,11 @@
 """Requests and replies of every endpoint, as immutable structs with open enums."""
 
-from ..schema.enums import (
-    Component,
-    OpenEnum,
-    ParameterType,
-    Role,
-    RunStatus,
-    Runtime,
-    SessionStatus,
-)
+from ..schema.enums import Component, OpenEnum, ParameterType
 from ..schema.timestamps import parse_timestamp
 from .base import Model, Stamped
 from .common import Constraints, Parameter, ParameterSchema, Permission
 from .decoding import decode
+from .enums import Role, RunStatus, Runtime, SessionStatus
 from .prompts import (
     AnsweredPrompt,
     CancelPrompt,

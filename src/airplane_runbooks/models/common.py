@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from ..schema.encoding import ParamValue
-from ..schema.enums import Component, ParameterType, Role
-from ..schema.validation import validate
+from ..schema.enums import Component, ParameterType
+from ..schema.reading import validate
 from .base import Model
+from .enums import Role
 
 
 class Constraints(Model, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ..schema.enums import RunStatus, Runtime
 from .base import Model, Stamped
 from .common import Parameter, ParameterSchema, Permission
+from .enums import RunStatus, Runtime
 
 
 class Label(Model, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from ..schema.enums import SessionStatus
 from .base import Model, Stamped
 from .common import Parameter, ParameterSchema, Permission
+from .enums import SessionStatus
 
 
 class Session(Stamped, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..schema.enums import RunStatus
+from .enums import RunStatus
 from .runs import Run
 
 

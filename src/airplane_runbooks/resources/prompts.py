@@ -25,7 +25,7 @@ class Prompts(Resource):
         Raises:
             NotFound: There is no such prompt.
         """
-        return self._client.call(GET_PROMPT, GetPrompt(id=id), options=options).data.prompt
+        return self._runner.call(GET_PROMPT, GetPrompt(id=id), options=options).data.prompt
 
     def list(self, run_id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
         """Return the prompts of a run.
@@ -33,7 +33,7 @@ class Prompts(Resource):
         Raises:
             NotFound: There is no such run.
         """
-        return self._client.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options=options).data.prompts
+        return self._runner.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options=options).data.prompts
 
     def submit(
         self, id: str, *, values: Mapping[str, Any] | None = None, options: CallOptions | None = None
@@ -46,7 +46,7 @@ class Prompts(Resource):
             NotFound: There is no such prompt.
             ParamValueError: A value cannot be sent as it is; the message names its path.
         """
-        return self._client.call(
+        return self._runner.call(
             SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options=options
         ).data
 
@@ -57,7 +57,7 @@ class Prompts(Resource):
             Conflict: The prompt has been answered or cancelled already.
             NotFound: There is no such prompt.
         """
-        return self._client.call(CANCEL_PROMPT, CancelPrompt(id=id), options=options).data
+        return self._runner.call(CANCEL_PROMPT, CancelPrompt(id=id), options=options).data
 
     def wait(
         self,
@@ -68,14 +68,14 @@ class Prompts(Resource):
         on_progress: Callable[[Prompt, float], object] | None = None,
         options: CallOptions | None = None,
     ) -> Prompt:
-        """Wait for a prompt to be answered or cancelled, and return it. The ID is all it takes to wait again.
+        """Wait for a prompt to be answered or cancelled, and return it. To wait again, its ID is enough.
 
         Args:
             id: The prompt's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh prompt and the seconds since the start.
-            options: Options of each look; its `timeout` is that of one look.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh prompt and the seconds since the start.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             WaitTimeout: The prompt is still open.
@@ -83,7 +83,7 @@ class Prompts(Resource):
             NotFound: There is no such prompt.
         """
         steps = partial(wait_for_prompt, prompt_id=id, timeout=timeout, poll=poll, on_progress=on_progress)
-        return self._client._compose("prompts.wait", steps, options)
+        return self._runner.run_operation("prompts.wait", steps, options)
 
 
 class AsyncPrompts(AsyncResource):
@@ -97,7 +97,7 @@ class AsyncPrompts(AsyncResource):
         Raises:
             NotFound: There is no such prompt.
         """
-        return (await self._client.call(GET_PROMPT, GetPrompt(id=id), options=options)).data.prompt
+        return (await self._runner.call(GET_PROMPT, GetPrompt(id=id), options=options)).data.prompt
 
     async def list(self, run_id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
         """Return the prompts of a run.
@@ -105,7 +105,7 @@ class AsyncPrompts(AsyncResource):
         Raises:
             NotFound: There is no such run.
         """
-        return (await self._client.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options=options)).data.prompts
+        return (await self._runner.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options=options)).data.prompts
 
     async def submit(
         self, id: str, *, values: Mapping[str, Any] | None = None, options: CallOptions | None = None
@@ -119,7 +119,7 @@ class AsyncPrompts(AsyncResource):
             ParamValueError: A value cannot be sent as it is; the message names its path.
         """
         return (
-            await self._client.call(
+            await self._runner.call(
                 SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options=options
             )
         ).data
@@ -131,7 +131,7 @@ class AsyncPrompts(AsyncResource):
             Conflict: The prompt has been answered or cancelled already.
             NotFound: There is no such prompt.
         """
-        return (await self._client.call(CANCEL_PROMPT, CancelPrompt(id=id), options=options)).data
+        return (await self._runner.call(CANCEL_PROMPT, CancelPrompt(id=id), options=options)).data
 
     async def wait(
         self,
@@ -142,14 +142,14 @@ class AsyncPrompts(AsyncResource):
         on_progress: Callable[[Prompt, float], object] | None = None,
         options: CallOptions | None = None,
     ) -> Prompt:
-        """Wait for a prompt to be answered or cancelled, and return it. The ID is all it takes to wait again.
+        """Wait for a prompt to be answered or cancelled, and return it. To wait again, its ID is enough.
 
         Args:
             id: The prompt's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh prompt and the seconds since the start.
-            options: Options of each look; its `timeout` is that of one look.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh prompt and the seconds since the start.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             WaitTimeout: The prompt is still open.
@@ -157,4 +157,4 @@ class AsyncPrompts(AsyncResource):
             NotFound: There is no such prompt.
         """
         steps = partial(wait_for_prompt, prompt_id=id, timeout=timeout, poll=poll, on_progress=on_progress)
-        return await self._client._compose("prompts.wait", steps, options)
+        return await self._runner.run_operation("prompts.wait", steps, options)

@@ -15,7 +15,7 @@ from ._base import AsyncResource, Resource, in_env
 
 
 class Runbooks(Resource):
-    """Executes runbooks, and waits for what comes of it."""
+    """Executes runbooks, and waits for their sessions."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ class Runbooks(Resource):
             slug: The runbook's slug.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             env_slug: Environment to execute in, instead of the client's.
-            env_id: The same by ID.
+            env_id: Environment to execute in, by ID.
             options: Options of this call.
 
         Raises:
@@ -47,7 +47,7 @@ class Runbooks(Resource):
             NotFound: There is no such runbook.
         """
         request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
-        return self._client.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id)).data
+        return self._runner.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id)).data
 
     def execute_and_wait(
         self,
@@ -64,28 +64,28 @@ class Runbooks(Resource):
         raise_on_failure: bool = True,
         options: CallOptions | None = None,
     ) -> Session:
-        """Execute a runbook, wait for its session to end, and return that: `execute` and `sessions.wait` in one.
+        """Execute a runbook, wait for its session to end, and return the session: `execute` and `sessions.wait` in one.
 
-        Once the session has been started, every error tells its ID (`session_id`), and the idempotency key with which
-        a repetition leads to the same session.
+        Once the session has started, every error has its ID (`session_id`) and the idempotency key. A repetition with
+        that key leads to the same session.
 
         Args:
-            timeout: Seconds for all of it; None waits for ever.
+            timeout: Seconds for the start and the wait; None waits for ever.
             id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
             slug: The runbook's slug.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             env_slug: Environment to execute in, instead of the client's.
-            env_id: The same by ID.
-            poll: How often to look at the session.
-            on_progress: As of `sessions.wait`.
-            on_prompt: As of `sessions.wait`.
+            env_id: Environment to execute in, by ID.
+            poll: How often to poll the session.
+            on_progress: See `sessions.wait`.
+            on_prompt: See `sessions.wait`.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
-            options: Options of each call; its `timeout` is that of one call, its `idempotency_key` is for the start.
+            options: Options of each call; `timeout` is that of one call, `idempotency_key` is for the start.
 
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
-            WaitTimeout: The session goes on.
-            ConfigurationError: Neither `id` nor `slug` is given, or the timeout is not one.
+            WaitTimeout: The session has not ended in time.
+            ConfigurationError: Neither `id` nor `slug` is given, or the timeout is not positive and finite, nor None.
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
@@ -98,11 +98,11 @@ class Runbooks(Resource):
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return self._client._compose("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
+        return self._runner.run_operation("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
 
 
 class AsyncRunbooks(AsyncResource):
-    """Executes runbooks, and waits for what comes of it."""
+    """Executes runbooks, and waits for their sessions."""
 
     __slots__ = ()
 
@@ -125,7 +125,7 @@ class AsyncRunbooks(AsyncResource):
             slug: The runbook's slug.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             env_slug: Environment to execute in, instead of the client's.
-            env_id: The same by ID.
+            env_id: Environment to execute in, by ID.
             options: Options of this call.
 
         Raises:
@@ -134,7 +134,7 @@ class AsyncRunbooks(AsyncResource):
             NotFound: There is no such runbook.
         """
         request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
-        return (await self._client.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id))).data
+        return (await self._runner.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id))).data
 
     async def execute_and_wait(
         self,
@@ -151,28 +151,28 @@ class AsyncRunbooks(AsyncResource):
         raise_on_failure: bool = True,
         options: CallOptions | None = None,
     ) -> Session:
-        """Execute a runbook, wait for its session to end, and return that: `execute` and `sessions.wait` in one.
+        """Execute a runbook, wait for its session to end, and return the session: `execute` and `sessions.wait` in one.
 
-        Once the session has been started, every error tells its ID (`session_id`), and the idempotency key with which
-        a repetition leads to the same session.
+        Once the session has started, every error has its ID (`session_id`) and the idempotency key. A repetition with
+        that key leads to the same session.
 
         Args:
-            timeout: Seconds for all of it; None waits for ever.
+            timeout: Seconds for the start and the wait; None waits for ever.
             id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
             slug: The runbook's slug.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             env_slug: Environment to execute in, instead of the client's.
-            env_id: The same by ID.
-            poll: How often to look at the session.
-            on_progress: As of `sessions.wait`.
-            on_prompt: As of `sessions.wait`.
+            env_id: Environment to execute in, by ID.
+            poll: How often to poll the session.
+            on_progress: See `sessions.wait`.
+            on_prompt: See `sessions.wait`.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
-            options: Options of each call; its `timeout` is that of one call, its `idempotency_key` is for the start.
+            options: Options of each call; `timeout` is that of one call, `idempotency_key` is for the start.
 
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
-            WaitTimeout: The session goes on.
-            ConfigurationError: Neither `id` nor `slug` is given, or the timeout is not one.
+            WaitTimeout: The session has not ended in time.
+            ConfigurationError: Neither `id` nor `slug` is given, or the timeout is not positive and finite, nor None.
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
@@ -185,4 +185,4 @@ class AsyncRunbooks(AsyncResource):
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return await self._client._compose("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
+        return await self._runner.run_operation("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))

@@ -21,12 +21,12 @@ class Runs(Resource):
     __slots__ = ()
 
     def get(self, id: str, *, options: CallOptions | None = None) -> Run:
-        """Return a run as it stands. Never raises because the run has failed: that is data.
+        """Return a run. A run that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such run.
         """
-        return self._client.call(GET_RUN, GetRun(id=id), options=options).data
+        return self._runner.call(GET_RUN, GetRun(id=id), options=options).data
 
     def get_outputs(self, id: str, *, options: CallOptions | None = None) -> RunOutputs:
         """Return the output of a run. A failed run's output is an object whose `error` holds the message.
@@ -34,7 +34,7 @@ class Runs(Resource):
         Raises:
             NotFound: There is no such run.
         """
-        return self._client.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options).data
+        return self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options).data
 
     def cancel(self, id: str, *, options: CallOptions | None = None) -> None:
         """Cancel a run that has not ended.
@@ -43,7 +43,7 @@ class Runs(Resource):
             NotFound: There is no such run.
             Conflict: The run has ended.
         """
-        self._client.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
+        self._runner.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
 
     def list(
         self,
@@ -55,11 +55,11 @@ class Runs(Resource):
         page_size: int | None = None,
         options: CallOptions | None = None,
     ) -> Iterator[Run]:
-        """Yield runs over all pages, each page being fetched when it is reached, and none of them twice.
+        """Yield runs over all pages, each one once. A page is fetched when it is reached.
 
         Args:
             task_id: Only runs of this task.
-            task_slug: The same by slug.
+            task_slug: Only runs of the task with this slug.
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             page_size: Runs per page, 1 to 50.
@@ -91,7 +91,7 @@ class Runs(Resource):
 
         Args:
             task_id: Only runs of this task.
-            task_slug: The same by slug.
+            task_slug: Only runs of the task with this slug.
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             limit: Runs per page, 1 to 50; the server's default is 50.
@@ -99,7 +99,7 @@ class Runs(Resource):
             options: Options of this call.
         """
         request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
-        return self._client.call(LIST_RUNS, request, options=options).data.runs
+        return self._runner.call(LIST_RUNS, request, options=options).data.runs
 
     def wait(
         self,
@@ -111,21 +111,21 @@ class Runs(Resource):
         raise_on_failure: bool = True,
         options: CallOptions | None = None,
     ) -> Run:
-        """Wait for a run to end, and return it. The ID is all it takes to wait again.
+        """Wait for a run to end, and return it. To wait again, its ID is enough.
 
-        Failures that may pass do not end it, and a state that this version does not know counts as running.
+        Failures that may pass do not end the wait. A status that this version does not know counts as running.
 
         Args:
             id: The run's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh run and the seconds since the start.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh run and the seconds since the start.
             raise_on_failure: Whether to raise if the run has failed or been cancelled.
-            options: Options of each look; its `timeout` is that of one look.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             RunFailed: The run has failed or been cancelled; the error carries it.
-            WaitTimeout: The run goes on.
+            WaitTimeout: The run has not ended in time.
             ConfigurationError: The timeout is neither positive and finite nor None.
             NotFound: There is no such run.
         """
@@ -137,7 +137,7 @@ class Runs(Resource):
             on_progress=on_progress,
             raise_on_failure=raise_on_failure,
         )
-        return self._client._compose("runs.wait", steps, options)
+        return self._runner.run_operation("runs.wait", steps, options)
 
 
 class AsyncRuns(AsyncResource):
@@ -146,12 +146,12 @@ class AsyncRuns(AsyncResource):
     __slots__ = ()
 
     async def get(self, id: str, *, options: CallOptions | None = None) -> Run:
-        """Return a run as it stands. Never raises because the run has failed: that is data.
+        """Return a run. A run that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such run.
         """
-        return (await self._client.call(GET_RUN, GetRun(id=id), options=options)).data
+        return (await self._runner.call(GET_RUN, GetRun(id=id), options=options)).data
 
     async def get_outputs(self, id: str, *, options: CallOptions | None = None) -> RunOutputs:
         """Return the output of a run. A failed run's output is an object whose `error` holds the message.
@@ -159,7 +159,7 @@ class AsyncRuns(AsyncResource):
         Raises:
             NotFound: There is no such run.
         """
-        return (await self._client.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options)).data
+        return (await self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options)).data
 
     async def cancel(self, id: str, *, options: CallOptions | None = None) -> None:
         """Cancel a run that has not ended.
@@ -168,7 +168,7 @@ class AsyncRuns(AsyncResource):
             NotFound: There is no such run.
             Conflict: The run has ended.
         """
-        await self._client.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
+        await self._runner.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
 
     def list(
         self,
@@ -180,11 +180,11 @@ class AsyncRuns(AsyncResource):
         page_size: int | None = None,
         options: CallOptions | None = None,
     ) -> AsyncIterator[Run]:
-        """Yield runs over all pages, each page being fetched when it is reached, and none of them twice.
+        """Yield runs over all pages, each one once. A page is fetched when it is reached.
 
         Args:
             task_id: Only runs of this task.
-            task_slug: The same by slug.
+            task_slug: Only runs of the task with this slug.
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             page_size: Runs per page, 1 to 50.
@@ -216,7 +216,7 @@ class AsyncRuns(AsyncResource):
 
         Args:
             task_id: Only runs of this task.
-            task_slug: The same by slug.
+            task_slug: Only runs of the task with this slug.
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             limit: Runs per page, 1 to 50; the server's default is 50.
@@ -224,7 +224,7 @@ class AsyncRuns(AsyncResource):
             options: Options of this call.
         """
         request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
-        return (await self._client.call(LIST_RUNS, request, options=options)).data.runs
+        return (await self._runner.call(LIST_RUNS, request, options=options)).data.runs
 
     async def wait(
         self,
@@ -236,21 +236,21 @@ class AsyncRuns(AsyncResource):
         raise_on_failure: bool = True,
         options: CallOptions | None = None,
     ) -> Run:
-        """Wait for a run to end, and return it. The ID is all it takes to wait again.
+        """Wait for a run to end, and return it. To wait again, its ID is enough.
 
-        Failures that may pass do not end it, and a state that this version does not know counts as running.
+        Failures that may pass do not end the wait. A status that this version does not know counts as running.
 
         Args:
             id: The run's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh run and the seconds since the start.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh run and the seconds since the start.
             raise_on_failure: Whether to raise if the run has failed or been cancelled.
-            options: Options of each look; its `timeout` is that of one look.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             RunFailed: The run has failed or been cancelled; the error carries it.
-            WaitTimeout: The run goes on.
+            WaitTimeout: The run has not ended in time.
             ConfigurationError: The timeout is neither positive and finite nor None.
             NotFound: There is no such run.
         """
@@ -262,4 +262,4 @@ class AsyncRuns(AsyncResource):
             on_progress=on_progress,
             raise_on_failure=raise_on_failure,
         )
-        return await self._client._compose("runs.wait", steps, options)
+        return await self._runner.run_operation("runs.wait", steps, options)

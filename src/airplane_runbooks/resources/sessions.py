@@ -28,12 +28,12 @@ class Sessions(Resource):
     __slots__ = ()
 
     def get(self, id: str, *, options: CallOptions | None = None) -> Session:
-        """Return a session as it stands. Never raises because the session has failed: that is data.
+        """Return a session. A session that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such session.
         """
-        return self._client.call(GET_SESSION, GetSession(id=id), options=options).data
+        return self._runner.call(GET_SESSION, GetSession(id=id), options=options).data
 
     def list(
         self,
@@ -44,7 +44,7 @@ class Sessions(Resource):
         page_size: int | None = None,
         options: CallOptions | None = None,
     ) -> Iterator[Session]:
-        """Yield sessions over all pages, each page being fetched when it is reached, and none of them twice.
+        """Yield sessions over all pages, each one once. A page is fetched when it is reached.
 
         Args:
             runbook_id: Only sessions of this runbook.
@@ -86,26 +86,26 @@ class Sessions(Resource):
         request = ListSessions(
             runbook_id=runbook_id, updated_after=updated_after, updated_before=updated_before, limit=limit, page=page
         )
-        return self._client.call(LIST_SESSIONS, request, options=options).data.sessions
+        return self._runner.call(LIST_SESSIONS, request, options=options).data.sessions
 
     def runs(self, id: str, *, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
 
-        The API lists runs by time only, so this reads every run since the session's creation from a server that does
-        not know better. The limit of time is that of one call for all the reading.
+        The API lists runs by time only, so this reads every run since the session's creation, unless the server filters
+        by session. The timeout of one call holds for all pages together.
 
         Raises:
             NotFound: There is no such session.
         """
-        return self._client._compose("sessions.runs", partial(session_runs, session_id=id), options)
+        return self._runner.run_operation("sessions.runs", partial(session_runs, session_id=id), options)
 
     def prompts(self, id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
-        """Return the open prompts of a session, the oldest first. What `runs` says of its cost holds here too.
+        """Return the open prompts of a session, the oldest first, at the same cost as `runs`.
 
         Raises:
             NotFound: There is no such session.
         """
-        return self._client._compose("sessions.prompts", partial(session_prompts, session_id=id), options)
+        return self._runner.run_operation("sessions.prompts", partial(session_prompts, session_id=id), options)
 
     def steps(self, id: str, *, options: CallOptions | None = None) -> tuple[Step, ...]:
         """Return the steps of a session that runs or has ended, the oldest first, with their outputs.
@@ -115,7 +115,7 @@ class Sessions(Resource):
         Raises:
             NotFound: There is no such session.
         """
-        return self._client._compose("sessions.steps", partial(session_steps, session_id=id), options)
+        return self._runner.run_operation("sessions.steps", partial(session_steps, session_id=id), options)
 
     def wait(
         self,
@@ -128,24 +128,24 @@ class Sessions(Resource):
         raise_on_failure: bool = True,
         options: CallOptions | None = None,
     ) -> Session:
-        """Wait for a session to end, and return it. The ID is all it takes to wait again.
+        """Wait for a session to end, and return it. To wait again, its ID is enough.
 
-        Failures that may pass do not end it, and a state that this version does not know counts as running.
+        Failures that may pass do not end the wait. A status that this version does not know counts as running.
 
         Args:
             id: The session's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh session and the seconds since the start.
-            on_prompt: Called once for each new prompt of the session with the prompt and its schema. The mapping that
-                it returns is checked against the schema and submitted, `CANCEL` cancels the prompt, None leaves it to
-                others. Its own time counts, but is not cut short.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh session and the seconds since the start.
+            on_prompt: Called once for each new prompt of the session, with the prompt and its schema. A mapping that it
+                returns is checked against the schema and submitted, `CANCEL` cancels the prompt, None leaves it to
+                others. Its own time counts towards the timeout, but is not cut short.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
-            options: Options of each look; its `timeout` is that of one look.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
-            WaitTimeout: The session goes on.
+            WaitTimeout: The session has not ended in time.
             ParamValueError: An answer does not fit the prompt's schema; the message names the field.
             ConfigurationError: The timeout is neither positive and finite nor None.
             NotFound: There is no such session.
@@ -159,7 +159,7 @@ class Sessions(Resource):
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return self._client._compose("sessions.wait", steps, options)
+        return self._runner.run_operation("sessions.wait", steps, options)
 
 
 class AsyncSessions(AsyncResource):
@@ -168,12 +168,12 @@ class AsyncSessions(AsyncResource):
     __slots__ = ()
 
     async def get(self, id: str, *, options: CallOptions | None = None) -> Session:
-        """Return a session as it stands. Never raises because the session has failed: that is data.
+        """Return a session. A session that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such session.
         """
-        return (await self._client.call(GET_SESSION, GetSession(id=id), options=options)).data
+        return (await self._runner.call(GET_SESSION, GetSession(id=id), options=options)).data
 
     def list(
         self,
@@ -184,7 +184,7 @@ class AsyncSessions(AsyncResource):
         page_size: int | None = None,
         options: CallOptions | None = None,
     ) -> AsyncIterator[Session]:
-        """Yield sessions over all pages, each page being fetched when it is reached, and none of them twice.
+        """Yield sessions over all pages, each one once. A page is fetched when it is reached.
 
         Args:
             runbook_id: Only sessions of this runbook.
@@ -226,26 +226,26 @@ class AsyncSessions(AsyncResource):
         request = ListSessions(
             runbook_id=runbook_id, updated_after=updated_after, updated_before=updated_before, limit=limit, page=page
         )
-        return (await self._client.call(LIST_SESSIONS, request, options=options)).data.sessions
+        return (await self._runner.call(LIST_SESSIONS, request, options=options)).data.sessions
 
     async def runs(self, id: str, *, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
 
-        The API lists runs by time only, so this reads every run since the session's creation from a server that does
-        not know better. The limit of time is that of one call for all the reading.
+        The API lists runs by time only, so this reads every run since the session's creation, unless the server filters
+        by session. The timeout of one call holds for all pages together.
 
         Raises:
             NotFound: There is no such session.
         """
-        return await self._client._compose("sessions.runs", partial(session_runs, session_id=id), options)
+        return await self._runner.run_operation("sessions.runs", partial(session_runs, session_id=id), options)
 
     async def prompts(self, id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
-        """Return the open prompts of a session, the oldest first. What `runs` says of its cost holds here too.
+        """Return the open prompts of a session, the oldest first, at the same cost as `runs`.
 
         Raises:
             NotFound: There is no such session.
         """
-        return await self._client._compose("sessions.prompts", partial(session_prompts, session_id=id), options)
+        return await self._runner.run_operation("sessions.prompts", partial(session_prompts, session_id=id), options)
 
     async def steps(self, id: str, *, options: CallOptions | None = None) -> tuple[Step, ...]:
         """Return the steps of a session that runs or has ended, the oldest first, with their outputs.
@@ -255,7 +255,7 @@ class AsyncSessions(AsyncResource):
         Raises:
             NotFound: There is no such session.
         """
-        return await self._client._compose("sessions.steps", partial(session_steps, session_id=id), options)
+        return await self._runner.run_operation("sessions.steps", partial(session_steps, session_id=id), options)
 
     async def wait(
         self,
@@ -268,24 +268,24 @@ class AsyncSessions(AsyncResource):
         raise_on_failure: bool = True,
         options: CallOptions | None = None,
     ) -> Session:
-        """Wait for a session to end, and return it. The ID is all it takes to wait again.
+        """Wait for a session to end, and return it. To wait again, its ID is enough.
 
-        Failures that may pass do not end it, and a state that this version does not know counts as running.
+        Failures that may pass do not end the wait. A status that this version does not know counts as running.
 
         Args:
             id: The session's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to look.
-            on_progress: Called at each look with the fresh session and the seconds since the start.
-            on_prompt: Called once for each new prompt of the session with the prompt and its schema. The mapping that
-                it returns is checked against the schema and submitted, `CANCEL` cancels the prompt, None leaves it to
-                others. Its own time counts, but is not cut short.
+            poll: How often to poll.
+            on_progress: Called after each poll with the fresh session and the seconds since the start.
+            on_prompt: Called once for each new prompt of the session, with the prompt and its schema. A mapping that it
+                returns is checked against the schema and submitted, `CANCEL` cancels the prompt, None leaves it to
+                others. Its own time counts towards the timeout, but is not cut short.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
-            options: Options of each look; its `timeout` is that of one look.
+            options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
-            WaitTimeout: The session goes on.
+            WaitTimeout: The session has not ended in time.
             ParamValueError: An answer does not fit the prompt's schema; the message names the field.
             ConfigurationError: The timeout is neither positive and finite nor None.
             NotFound: There is no such session.
@@ -299,4 +299,4 @@ class AsyncSessions(AsyncResource):
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return await self._client._compose("sessions.wait", steps, options)
+        return await self._runner.run_operation("sessions.wait", steps, options)

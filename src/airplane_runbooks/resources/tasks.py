@@ -37,7 +37,7 @@ class Tasks(Resource):
             resources: Resource IDs by the aliases that the task uses.
             allow_cached_max_age: Reuse a run of the same values not older than this, in seconds (0 to 172800).
             env_slug: Environment to execute in, instead of the client's.
-            env_id: The same by ID.
+            env_id: Environment to execute in, by ID.
             options: Options of this call.
 
         Raises:
@@ -52,7 +52,7 @@ class Tasks(Resource):
             resources={} if resources is None else resources,
             allow_cached_max_age=allow_cached_max_age,
         )
-        return self._client.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id)).data
+        return self._runner.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id)).data
 
 
 class AsyncTasks(AsyncResource):
@@ -81,7 +81,7 @@ class AsyncTasks(AsyncResource):
             resources: Resource IDs by the aliases that the task uses.
             allow_cached_max_age: Reuse a run of the same values not older than this, in seconds (0 to 172800).
             env_slug: Environment to execute in, instead of the client's.
-            env_id: The same by ID.
+            env_id: Environment to execute in, by ID.
             options: Options of this call.
 
         Raises:
@@ -96,5 +96,5 @@ class AsyncTasks(AsyncResource):
             resources={} if resources is None else resources,
             allow_cached_max_age=allow_cached_max_age,
         )
-        reply = await self._client.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id))
+        reply = await self._runner.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id))
         return reply.data

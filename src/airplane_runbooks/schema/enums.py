@@ -1,4 +1,4 @@
-"""Enums that stay open: a value that a newer server invents decodes, compares and encodes like any other."""
+"""Open enums: a value that a newer server invents decodes, compares and encodes like any other."""
 
 from __future__ import annotations
 
@@ -27,48 +27,6 @@ class OpenEnum(StrEnum):
         return f"{type(self).__name__}({self.value!r})"
 
 
-_TERMINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
-
-
-class Status(OpenEnum):
-    """State of something that runs and comes to an end."""
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether it has ended. A value that this version does not know counts as still running."""
-        return self.value in _TERMINAL
-
-
-class SessionStatus(Status):
-    """State of a session. Only the last three are final; `WAITING` means that a human is asked."""
-
-    PENDING = "Pending"
-    ACTIVE = "Active"
-    WAITING = "Waiting"
-    CANCELLING = "Cancelling"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-
-
-class RunStatus(Status):
-    """State of a run. There is no waiting state: a run that asks a human stays `ACTIVE`."""
-
-    NOT_STARTED = "NotStarted"
-    QUEUED = "Queued"
-    ACTIVE = "Active"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-
-
-class Runtime(OpenEnum):
-    """What executes a run."""
-
-    STANDARD = "standard"
-    WORKFLOW = "workflow"
-
-
 class ParameterType(OpenEnum):
     """Type of a parameter: the union of what the API's description and its clients have used."""
 
@@ -93,25 +51,3 @@ class Component(OpenEnum):
     DEFAULT = ""
     EDITOR_SQL = "editor-sql"
     TEXTAREA = "textarea"
-
-
-class Role(OpenEnum):
-    """Role that a permission grants."""
-
-    TEAM_ADMIN = "team_admin"
-    TEAM_DEVELOPER = "team_developer"
-    TASK_VIEWER = "task_viewer"
-    TASK_REQUESTER = "task_requester"
-    TASK_EXECUTER = "task_executer"
-    TASK_ADMIN = "task_admin"
-    RUN_VIEWER = "run_viewer"
-    RUNBOOK_VIEWER = "runbook_viewer"
-    RUNBOOK_REQUESTER = "runbook_requester"
-    RUNBOOK_EXECUTER = "runbook_executer"
-    RUNBOOK_ADMIN = "runbook_admin"
-    SESSION_VIEWER = "session_viewer"
-    SESSION_EXECUTER = "session_executer"
-    SESSION_ADMIN = "session_admin"
-    RESOURCE_USER = "resource_user"
-    DEPLOY_CREATOR = "deploy_creator"
-    GROUP_ADMIN = "group_admin"

@@ -59,6 +59,16 @@ def in_utc(moment: datetime) -> datetime:
         raise _out_of_range() from None
 
 
+def utc_text(value: datetime) -> str:
+    """Write an aware datetime in UTC with a literal `Z`. Raises ValueError, with the reason, if it has no such form."""
+    if value.utcoffset() is None:
+        raise ValueError("is a datetime without a time zone")
+    try:
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    except OverflowError:
+        raise ValueError("is a datetime outside of the years 1 to 9999 in UTC") from None
+
+
 def _spelled_out(text: str) -> datetime:
     found = _SPELLED.fullmatch(text)
     if found is None:

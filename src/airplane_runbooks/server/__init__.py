@@ -11,7 +11,6 @@ from .authoring.decorators import (
 )
 from .authoring.errors import PromptCancelled, PromptExpired, StepFailed
 from .authoring.fields import Field
-from .events import EnclosingObserver, Event, Observer
 from .execution.executions import cancelled
 from .service.identity import User
 from .serving import RunbookServer, serve
@@ -20,11 +19,8 @@ from .web.limits import Limits
 __all__ = [
     "AsyncContext",
     "Context",
-    "EnclosingObserver",
-    "Event",
     "Field",
     "Limits",
-    "Observer",
     "PromptCancelled",
     "PromptExpired",
     "Reviewers",

@@ -59,7 +59,7 @@ def refund(context: Context, customer: str, limit_cents: int = 50_000) -> str:
 
 
 class Reporter:
-    """Prints what is new at every look at a session."""
+    """Prints the news of a session at every poll."""
 
     def __init__(self, airplane: Airplane) -> None:
         self._airplane = airplane

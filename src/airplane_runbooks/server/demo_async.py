@@ -25,7 +25,7 @@ async def follow(airplane: AsyncAirplane, number: int, answered: Counter[str]) -
     """Execute one refund and wait for its end."""
 
     async def answer(prompt: Prompt, schema: ParameterSchema) -> dict[str, Any]:
-        await asyncio.sleep(0)  # where a handler would ask somebody, without holding up the others
+        await asyncio.sleep(0)  # a handler would ask a colleague here, without holding up the others
         answered[prompt.id] += 1
         return answer_by_itself(schema)
 
@@ -38,7 +38,7 @@ async def follow(airplane: AsyncAirplane, number: int, answered: Counter[str]) -
 
 
 async def run(server: RunbookServer, count: int, transport: AsyncTransport | None) -> int:
-    """Run so many sessions at once, print what came of them, and return the exit status."""
+    """Run so many sessions at once, print their statuses, and return the exit status."""
     print(f"executing {count} runbooks", flush=True)
     answered: Counter[str] = Counter()
     started = time.perf_counter()

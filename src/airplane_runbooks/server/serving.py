@@ -1,4 +1,4 @@
-"""Serves the application over HTTP from a thread of this process."""
+"""HTTP server of an application, on a thread of this process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from typing import Any, Self, Unpack
 
 import uvicorn
 
-from .app import application, create_lifecycle, proxy_headers_of
+from .app import create_lifecycle, create_proxy_headers
 from .authoring.decorators import Runbook, Task
-from .observers.logging import console
 from .service.identity import Users
 from .settings import FILE, Options, Settings
 from .storage.forking import cut, keep_from_children
+from .web.application import create_application
 from .web.edge import allowed_host_names
 from .web.protocol import OutOfDescriptors, configure
 from .web.proxies import ProxyHeaders
@@ -33,14 +33,14 @@ from .web.proxies import ProxyHeaders
 class RunbookServer:
     """An HTTP server of runbooks and tasks, running between `start` and `close`, or inside a `with` statement.
 
-    By default it listens on the loopback interface, on a free port, with a key of its own making. Any other interface
-    demands an `api_key` of yours, of 16 characters or more, as does a `public_url`; several are all valid, so that one
-    can take the place of another. Requests must name the server in their Host header: on loopback by its address, as
-    `localhost` or by one of `allowed_hosts`; elsewhere, `allowed_hosts=None` lets any name pass. Closing waits at most
-    `grace` seconds for running steps; waiting sessions hold nothing. The other arguments are those of `create_app`.
+    By default it listens on the loopback interface, on a free port, and makes its own API key. On any other interface,
+    and with a `public_url`, an `api_key` of at least 16 characters is required. Several keys are all valid, so that one
+    can replace another. The Host header of requests must name the server: on loopback by its address, as `localhost`
+    or by one of `allowed_hosts`; on other interfaces, `allowed_hosts=None` accepts any name. `close` waits at most
+    `grace` seconds for running steps; waiting sessions need no wait. The other arguments are those of `create_app`.
 
     Attributes:
-        api_key: The key that clients must send, the first one of several.
+        api_key: Key that clients must send, the first one of several.
     """
 
     def __init__(
@@ -54,20 +54,28 @@ class RunbookServer:
         **options: Unpack[Options],
     ) -> None:
         settings = Settings(**options)
-        front = proxy_headers_of(settings)
-        why = _why_reachable(host, front)
-        if api_key is None and why:
-            raise ValueError(f"{why}: choose an api_key")
+        proxy_headers = create_proxy_headers(settings)
+        reason = _why_reachable(host, proxy_headers)
+        if api_key is None and reason:
+            raise ValueError(f"{reason}: choose an api_key")
         keys = [f"tkn_{secrets.token_hex(18)}"] if api_key is None else api_key
         users = Users(keys, settings.users)
-        if why:
-            users.refuse_weak_keys(why)
+        if reason:
+            users.refuse_weak_keys(reason)
         self.api_key = keys if isinstance(keys, str) else keys[0]
         self._host = host
         self._port = port
-        hosts = _allowed(host, front, settings.allowed_hosts)
+        hosts = _allowed_hosts(host, proxy_headers, settings.allowed_hosts)
         self._lifecycle = create_lifecycle(runbooks, tasks, settings)
-        self._server = _Server(configure(application(self._lifecycle, users, settings, front, hosts), settings.limits))
+        app = create_application(
+            self._lifecycle,
+            users,
+            limits=settings.limits,
+            proxy_headers=proxy_headers,
+            hosts=hosts,
+            grace=settings.grace,
+        )
+        self._server = _UvicornServer(configure(app, settings.limits))
         self._thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
         self._ended = threading.Event()
@@ -77,7 +85,7 @@ class RunbookServer:
 
     @property
     def base_url(self) -> str:
-        """The URL that clients take, version path included. Raises RuntimeError before the start."""
+        """URL for clients, version path included. Raises RuntimeError before the start."""
         if self._thread is None:
             raise RuntimeError("the server has not been started")
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -86,7 +94,7 @@ class RunbookServer:
     def start(self) -> Self:
         """Listen, and return once requests are answered.
 
-        Raises OSError if the address is not to be had, EngineInUse if another durable server runs in this process.
+        Raises OSError if the address cannot be used, EngineInUse if another durable server runs in this process.
         """
         if self._thread is not None:
             raise RuntimeError("a server starts only once")
@@ -103,7 +111,7 @@ class RunbookServer:
             self._lifecycle.close(0)
             raise
         self._port = listener.getsockname()[1]
-        # no daemon: whoever starts a server closes it, and the interpreter waits for that
+        # not a daemon: the caller has to close the server, and the interpreter waits for that
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="runbook-server")
         self._thread.start()
         self._server.settled.wait()
@@ -119,17 +127,17 @@ class RunbookServer:
             self._ended.wait()
 
     def close(self) -> None:
-        """Stop listening, finish the calls being answered, end every session at its next step. Idempotent."""
+        """Stop listening, finish the requests being answered, stop every session at its next step. Idempotent."""
         if self._forked:
             return
         self._server.should_exit = True
-        self._lifecycle.stop()  # now, not only when the last call has been answered
+        self._lifecycle.stop()  # at once, before the last request has been answered
         self.wait()
         if self._thread is not None:
             self._thread.join()
 
     def in_child(self) -> None:
-        """Leave the server to the parent: in a forked child, `close` does nothing."""
+        """Leave the server to the parent process: in a forked child, `close` does nothing."""
         self._forked = True
         if self._listener is not None:
             cut([self._listener.fileno(), *self._server.descriptors()])
@@ -165,40 +173,36 @@ def serve(
     api_key: str | Sequence[str] | None = None,
     **options: Unpack[Options],
 ) -> None:
-    """Serve until SIGINT or SIGTERM, and return once all has come to a good end.
+    """Serve until SIGINT or SIGTERM, and return once the server has closed.
 
-    The first signal closes the server as `RunbookServer.close` does, a second one ends the process at once, with 128
-    plus the signal's number as its status. The key is `api_key`, else the environment's `AIRPLANE_API_KEY`, else a new
-    one, which is shown on stderr. The other options are those of `RunbookServer`. Raises RuntimeError outside of the
-    main thread, OSError if the address is not to be had, and whatever `RunbookServer` raises.
+    The first signal closes the server as `RunbookServer.close` does. A second one ends the process at once, with 128
+    plus the signal's number as its status. The key is `api_key`, else the environment variable `AIRPLANE_API_KEY`, else
+    a new one, which is written to stderr. The other options are those of `RunbookServer`. Raises RuntimeError outside
+    of the main thread, OSError if the address cannot be used, and the errors of `RunbookServer`.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("serve waits for signals, which only the main thread gets: use RunbookServer here")
+        raise RuntimeError("serve waits for signals, which only the main thread receives: use RunbookServer here")
     options.setdefault("database", FILE)
     key = api_key or os.environ.get("AIRPLANE_API_KEY") or None
     stops: SimpleQueue[int] = SimpleQueue()
-    with (
-        _handling(stops),
-        console(),
-        RunbookServer(runbooks, tasks, host=host, port=port, api_key=key, **options) as server,
-    ):
+    with _handling(stops), RunbookServer(runbooks, tasks, host=host, port=port, api_key=key, **options) as server:
         _announce(server, show_key=key is None)
         stops.get()
 
 
 @contextmanager
 def _handling(stops: SimpleQueue[int]) -> Generator[None]:
-    """Put the first signal to stop into a queue, and let the second one be the end."""
+    """Put the first signal to stop into a queue, and end the process at the second one."""
     signals, owner = itertools.count(), os.getpid()
 
     def handle(number: int, _: FrameType | None) -> None:
-        if os.getpid() != owner:  # in a forked child, which ends as any other process
+        if os.getpid() != owner:  # in a forked child, which ends like any other process
             signal.signal(number, before[signal.Signals(number)])
             os.kill(os.getpid(), number)
             return
         if next(signals):
             os._exit(128 + number)
-        stops.put(number)  # one of the few things that are safe wherever the signal has interrupted the thread
+        stops.put(number)  # SimpleQueue.put is reentrant, hence safe in a signal handler
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -223,32 +227,32 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _why_reachable(host: str, front: ProxyHeaders) -> str:
-    """Say why others can reach a server, empty if they cannot."""
+def _why_reachable(host: str, proxy_headers: ProxyHeaders) -> str:
+    """Return the reason why others can reach a server, empty if they cannot."""
     if not _is_loopback(host):
         return f"{host} can be reached by others"
-    return "" if front.public is None else "public_url says that others can reach the server"
+    return "" if proxy_headers.public is None else "public_url says that others can reach the server"
 
 
-def _allowed(host: str, front: ProxyHeaders, names: Sequence[str] | None) -> frozenset[str] | None:
+def _allowed_hosts(host: str, proxy_headers: ProxyHeaders, names: Sequence[str] | None) -> frozenset[str] | None:
     if names is None and not _is_loopback(host):
         return None
     return (
         allowed_host_names(names)
         if isinstance(names, str)
-        else allowed_host_names((host, *front.hosts, *(names or ())))
+        else allowed_host_names((host, *proxy_headers.hosts, *(names or ())))
     )
 
 
-class _Server(uvicorn.Server):
-    """Tells another thread when the start is over, well or badly."""
+class _UvicornServer(uvicorn.Server):
+    """Server that tells another thread when its start has succeeded or failed."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.settled = threading.Event()
 
     def descriptors(self) -> list[int]:
-        """Return those of the open connections."""
+        """Return the file descriptors of the open connections."""
         transports = [connection.transport for connection in self.server_state.connections]
         return [transport.get_extra_info("socket").fileno() for transport in transports]
 
@@ -259,6 +263,6 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets=sockets)
-        for connection in list(self.server_state.connections):  # whose clients do not take what is left for them
+        for connection in list(self.server_state.connections):  # their clients do not read the rest of their replies
             connection.transport.abort()
         await asyncio.sleep(0)

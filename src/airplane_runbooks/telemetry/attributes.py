@@ -1,94 +1,104 @@
-"""Attributes that the conventions for HTTP spans leave to the user's choice."""
+"""Attributes of the client's spans and metrics, by the stable HTTP conventions and `airplane.*` for our own.
+
+Most depend on few things, so they are built once and cached.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from functools import partial
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import msgspec
+from .._responses.redaction import redactor_of
+from ..http import Headers
+from ..options import BaseURL
+from .values import Attributes, Value
 
-from ..errors import ConfigurationError
-from ..http import (
-    Request,
-    Response,
-    is_credential_header,
-    is_header_name,
+_CACHED = 256  # results of attempts whose attributes are kept
+
+# Result of an attempt: status, HTTP version, error type.
+Result = tuple[int | None, str | None, str | None]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SENSITIVE_QUERY = frozenset(
+    {"AWSAccessKeyId", "Signature", "X-Amz-Credential", "X-Amz-Security-Token", "X-Amz-Signature"}
+    | {"X-Goog-Signature", "sig"}
 )
 
-T = TypeVar("T")
 
-Value = str | int | list[str]
+class ServerAttributes:
+    """Attributes of servers, by origin: mostly the client's own, unless a middleware sends a request elsewhere."""
 
-_DIGITS = 19  # of numbers that need more than 63 bits, which is what exporters have for them
+    def __init__(self, base: BaseURL) -> None:
+        self._origin = base.origin
+        self._own: Attributes = {"server.address": base.host, "server.port": base.port}
 
-
-def _content_length(response: Response) -> int | None:
-    """Return the size of the body as it was sent, where that is known: a response is kept decoded."""
-    length = response.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and len(length) < _DIGITS:
-        return int(length)
-    return None if "content-encoding" in response.headers else len(response.body)
-
-
-_OF_REQUEST: dict[str, Callable[[Request], Value | None]] = {
-    "http.request.body.size": lambda request: None if request.body is None else len(request.body),
-    "url.scheme": lambda request: request.origin.partition(":")[0],
-    "url.template": lambda request: request.path,
-    "user_agent.original": lambda request: request.headers.get("user-agent"),
-}
-_OF_RESPONSE: dict[str, Callable[[Response], Value | None]] = {"http.response.body.size": _content_length}
-
-_REQUEST_HEADER, _RESPONSE_HEADER = "http.request.header.", "http.response.header."
+    def of(self, origin: str) -> Attributes:
+        """Return the attributes of a server; none if the origin is malformed, which the transport will report."""
+        if origin == self._origin:
+            return self._own
+        try:
+            parts = urlsplit(origin)
+            return {"server.address": parts.hostname or "", "server.port": parts.port or _DEFAULT_PORTS[parts.scheme]}
+        except (KeyError, ValueError):
+            return {}
 
 
-class OptIn(msgspec.Struct, frozen=True):
-    """What a client's attempts tell beyond what every attempt does."""
+class CallAttributes(dict[str, Attributes]):
+    """The attributes of each operation, by its name."""
 
-    template: bool = False
-    of_request: tuple[tuple[str, Callable[[Request], Value | None]], ...] = ()
-    of_response: tuple[tuple[str, Callable[[Response], Value | None]], ...] = ()
+    def __init__(self, server: Attributes) -> None:
+        super().__init__()
+        self._server = server
 
-    @classmethod
-    def parse(cls, names: Collection[str]) -> OptIn:
-        """Read the names of attributes. Raises ConfigurationError for one that is unknown, or holds credentials."""
-        if isinstance(names, str):
-            raise ConfigurationError("opt_in_attributes is a collection of names, not one string")
-        of_request, of_response = dict(_OF_REQUEST), dict(_OF_RESPONSE)
-        for name in names:
-            if not isinstance(name, str):
-                raise ConfigurationError(f"opt_in_attributes: {name!r} is no name")
-            if (header := _header(name, _REQUEST_HEADER)) is not None:
-                of_request[name] = partial(_values, header)
-            elif (header := _header(name, _RESPONSE_HEADER)) is not None:
-                of_response[name] = partial(_values, header)
-            elif name not in of_request and name not in of_response:
-                raise ConfigurationError(f"opt_in_attributes: {name!r} is none of those that can be added")
-        wanted = sorted(set(names))
-        return cls(
-            template="url.template" in wanted,
-            of_request=tuple((name, of_request[name]) for name in wanted if name in of_request),
-            of_response=tuple((name, of_response[name]) for name in wanted if name in of_response),
-        )
+    def __missing__(self, operation: str) -> Attributes:
+        attributes = self[operation] = {"airplane.operation.name": operation, **self._server}
+        return attributes
 
 
-def _header(name: str, prefix: str) -> str | None:
-    """Return the header that an attribute is of, None for other attributes."""
-    if not name.startswith(prefix):
-        return None
-    header = name.removeprefix(prefix)
-    if is_credential_header(header):
-        raise ConfigurationError(f"opt_in_attributes: {name!r} would show credentials")
-    if not is_header_name(header) or header != header.lower():
-        raise ConfigurationError(f"opt_in_attributes: {name!r} does not end with the name of a header in lower case")
-    return header
+class AttemptAttributes(dict[tuple[str, str, str | None, Result], tuple[Attributes, Attributes]]):
+    """The attributes of an attempt's metric, and those of them that describe its result.
+
+    The key is the attempt's method, origin, URL template (None if it is not wanted) and result.
+    """
+
+    def __init__(self, server: Callable[[str], Attributes]) -> None:
+        super().__init__()
+        self._server = server
+
+    def __missing__(self, key: tuple[str, str, str | None, Result]) -> tuple[Attributes, Attributes]:
+        method, origin, template, result = key
+        names = ("http.response.status_code", "network.protocol.version", "error.type")
+        of_result = {name: value for name, value in zip(names, result, strict=True) if value is not None}
+        metric: dict[str, Value] = {"http.request.method": method, **self._server(origin), **of_result}
+        if template is not None:
+            metric["url.template"] = template
+        if len(self) >= _CACHED:
+            self.clear()
+        self[key] = metric, of_result
+        return metric, of_result
 
 
-def _values(header: str, message: Request | Response) -> list[str] | None:
-    value = message.headers.get(header)
-    return None if value is None else [value]
+def without_credentials(sent: Iterable[Headers], found: Attributes) -> Attributes:
+    """Return attributes without the credentials that were sent, should a server or a URL repeat them."""
+    redact = redactor_of(sent).text
+    return {
+        name: redact(value)
+        if isinstance(value, str)
+        else list(map(redact, value))
+        if isinstance(value, list)
+        else value
+        for name, value in found.items()
+    }
 
 
-def read(readers: Iterable[tuple[str, Callable[[T], Value | None]]], source: T) -> dict[str, Value]:
-    """Return the attributes that the readers find."""
-    return {name: value for name, reader in readers if (value := reader(source)) is not None}
+def redact_url(url: str) -> str:
+    """Return a URL without user info, and without the values of query parameters known to hold credentials."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if mark and "@" in host:
+        url = f"{scheme}://REDACTED:REDACTED@{host.rpartition('@')[2]}{slash}{path}"
+    base, mark, query = url.partition("?")
+    if not mark or _SENSITIVE_QUERY.isdisjoint(pair.partition("=")[0] for pair in query.split("&")):
+        return url
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return f"{base}?{urlencode([(key, 'REDACTED' if key in _SENSITIVE_QUERY else value) for key, value in pairs])}"

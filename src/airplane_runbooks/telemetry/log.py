@@ -1,4 +1,4 @@
-"""The library's logger. It says nothing where nobody has asked for it."""
+"""The library's logger. It is silent unless the application configures logging."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Operations that need several API calls: waiting, following, paging."""
+"""Operations that need several API calls: reading whole lists, following sessions, and waiting for an end."""

@@ -1,4 +1,4 @@
-"""Lists that come in pages: which page to fetch next, and when to stop. Decided once, for both clients."""
+"""Lists in pages: which page to fetch next, and when to stop, decided once for both clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..operations import MAX_PAGE_SIZE
 
 
 class Identified(Protocol):
-    """What a page holds."""
+    """An item of a page."""
 
     @property
     def id(self) -> str:
@@ -20,16 +20,16 @@ class Identified(Protocol):
 ItemT = TypeVar("ItemT", bound=Identified)
 
 
-class Pages:
-    """The way through a list of which the API tells neither the length nor which page is the last: one not full is.
+class PageCursor:
+    """Position in a list. The API reports no total; a short page is the last one.
 
-    The list may change meanwhile. New items push others onto pages to come, so an item may arrive again: it is
-    passed over. One that is taken away may pull another onto a page that has been read, where it is missed; only a
-    filter that leaves the changing part out helps against that.
+    The list may change meanwhile. New items push others onto later pages, so an item may arrive again: it is skipped.
+    A removed item may pull another onto a page that has been read, so that item is missed. Only a filter that excludes
+    the changing part helps against that.
 
     Attributes:
         number: Number of the next page, from 0.
-        at_end: Whether there is none.
+        at_end: True after the last page.
     """
 
     def __init__(self, size: int | None) -> None:
@@ -37,23 +37,22 @@ class Pages:
         self.at_end = False
         self._size = size or MAX_PAGE_SIZE
         self._seen: set[str] = set()
-        self._fruitful = 0
-        self._fruitless = 0
+        self._fresh_pages = 0
+        self._stale_pages = 0
 
     def take(self, items: Sequence[ItemT]) -> Iterator[ItemT]:
-        """Take a page's items, and return an iterator over those that are new."""
+        """Take the items of the next page, and return an iterator over the new ones."""
         fresh = [item for item in items if self._is_new(item.id)]
-        self._fruitful += bool(fresh)
-        self._fruitless = 0 if fresh else self._fruitless + 1
-        # New items can push at most as many known pages onto us as we have read. More means that the server does not
-        # heed the page's number.
-        self.at_end = len(items) < self._size or self._fruitless > self._fruitful
+        self._fresh_pages += bool(fresh)
+        self._stale_pages = 0 if fresh else self._stale_pages + 1
+        # New items can repeat at most as many pages as we have read. More means that the server ignores page numbers.
+        self.at_end = len(items) < self._size or self._stale_pages > self._fresh_pages
         self.number += 1
         return iter(fresh)
 
     def _is_new(self, id: str) -> bool:
         if not id:
-            return True  # some servers leave it out
+            return True  # some servers omit it
         if id in self._seen:
             return False
         self._seen.add(id)
@@ -61,15 +60,15 @@ class Pages:
 
 
 def all_pages(fetch: Callable[[int], Sequence[ItemT]], size: int | None) -> Iterator[ItemT]:
-    """Yield the items of all pages, fetching each when it is reached. Nothing is open between two of them."""
-    pages = Pages(size)
-    while not pages.at_end:
-        yield from pages.take(fetch(pages.number))
+    """Yield the items of all pages. A page is fetched when it is reached; no connection is held between two of them."""
+    cursor = PageCursor(size)
+    while not cursor.at_end:
+        yield from cursor.take(fetch(cursor.number))
 
 
 async def all_pages_async(fetch: Callable[[int], Awaitable[Sequence[ItemT]]], size: int | None) -> AsyncIterator[ItemT]:
-    """Do the same for an async client."""
-    pages = Pages(size)
-    while not pages.at_end:
-        for item in pages.take(await fetch(pages.number)):
+    """Yield the items of all pages for an async client. See `all_pages`."""
+    cursor = PageCursor(size)
+    while not cursor.at_end:
+        for item in cursor.take(await fetch(cursor.number)):
             yield item

@@ -1,142 +1,109 @@
-"""Waiting for something to end: when to look again, which is a pure decision, and the loop that looks."""
+"""The loop of a wait: polls until something has ended."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
-from .._call.replies import is_transient, retry_after
-from ..errors import (
-    AirplaneError,
-    APIError,
-    ConfigurationError,
-    DeadlineExceeded,
-    TransportError,
-    WaitTimeout,
-)
+from .._responses.reading import retry_after
+from ..errors import AirplaneError, APIError, DeadlineExceeded, WaitTimeout
 from ..http import Headers
 from ..models import Prompt, Run, Session
 from ..policy import PollPolicy
-from .scope import Composite
+from .schedule import checked_timeout, may_pass, next_poll
+from .scope import OperationScope
 
 T = TypeVar("T")
 WaitedT = TypeVar("WaitedT", bound=Session | Run | Prompt)
 
-# What was seen, and the headers it came with.
-Look = tuple[WaitedT, Headers]
-
-# No look comes sooner after another, in seconds, whatever the policy or the server says; and no server puts one off
-# for longer.
-SHORTEST_DELAY = 0.05
-LONGEST_PATIENCE = 3600.0
+# The object as a poll returned it, and the headers of the response.
+Polled = tuple[WaitedT, Headers]
 
 _DEFAULT_POLICY = PollPolicy()
 
 
-def next_look(policy: PollPolicy, quiet: int, *, asked: float | None, left: float | None, draw: float) -> float | None:
-    """Decide how many seconds to wait before the next look; None if there is none before the deadline.
+class AfterPoll(Protocol[WaitedT]):
+    """Further work after each poll, such as answering prompts."""
 
-    Pure: `quiet` counts the looks since something last changed, `asked` is the server's Retry-After, `left` the time
-    until the deadline (None without one), and `draw` the random number, 0 to 1, that spreads waiters out. Where the
-    next look would fall behind the deadline, a last one is taken shortly before it, unless the server asked for more.
-    """
-    if asked is None:
-        bound = min(policy.max_delay, policy.initial_delay * policy.growth ** min(quiet, 100))
-        delay = bound * (1 + draw) / 2
-    else:
-        delay = min(asked, LONGEST_PATIENCE) * (1 + draw / 10)
-    delay = max(delay, SHORTEST_DELAY)
-    if left is None or delay < left:
-        return delay
-    last = left - min(policy.initial_delay, left / 4)
-    return last if asked is None and last >= SHORTEST_DELAY else None
-
-
-def may_pass(error: AirplaneError) -> bool:
-    """Whether a later look may succeed where this one failed."""
-    if isinstance(error, TransportError):
-        return error.transient
-    if isinstance(error, APIError):
-        return is_transient(error.status, error.headers)
-    return isinstance(error, DeadlineExceeded)
-
-
-class Then(Protocol[WaitedT]):
-    """What else to do when something has been looked at, such as answering prompts."""
-
-    async def __call__(self, wait: Wait[WaitedT], seen: WaitedT, /) -> bool:
-        """Do it, and tell whether that has changed anything."""
+    async def __call__(self, wait: Wait[WaitedT], polled: WaitedT, /) -> bool:
+        """Do the work, and return whether it has changed anything on the server."""
         ...
 
 
 class Wait(Generic[WaitedT]):
-    """One wait, in the terms of the caller.
+    """One wait for the end of a session, run or prompt.
 
     Attributes:
-        composite: The operation that it is.
-        last: What was seen last.
+        scope: The operation that the wait is.
+        last: The object as it was last seen; None if it never was.
     """
 
     def __init__(
         self,
-        composite: Composite,
+        scope: OperationScope,
         *,
         timeout: float | None,
         poll: PollPolicy | None,
         on_progress: Callable[[WaitedT, float], object] | None,
     ) -> None:
-        composite.limit(checked_timeout(timeout))
-        self.composite = composite
+        scope.limit(checked_timeout(timeout))
+        self.scope = scope
         self.last: WaitedT | None = None
         self._timeout = timeout
         self._policy = poll or _DEFAULT_POLICY
         self._on_progress = on_progress
         self._failure: AirplaneError | None = None
-        self._asked: float | None = None
+        self._retry_after: float | None = None
 
     async def until(
         self,
-        is_over: Callable[[WaitedT], bool],
-        look: Callable[[], Awaitable[Look[WaitedT]]],
-        what: str,
-        then: Then[WaitedT] | None = None,
+        has_ended: Callable[[WaitedT], bool],
+        fetch: Callable[[], Awaitable[Polled[WaitedT]]],
+        subject: str,
+        after_poll: AfterPoll[WaitedT] | None = None,
     ) -> WaitedT:
-        """Look until it is over. Raises WaitTimeout at the deadline, and whatever no later look can mend."""
-        quiet = 0
-        while True:
-            self._failure = self._asked = None
-            seen = await self.survive(look())
-            changed = False
-            if seen is not None:
-                changed = await self._take(*seen)
-                if is_over(seen[0]):
-                    return seen[0]
-                if then is not None:
-                    changed = await then(self, seen[0]) or changed
-            quiet = 0 if changed else quiet + 1
-            await self.composite.clock.sleep(self._delay(quiet, what))
+        """Poll until the end. Raises WaitTimeout at the deadline, and failures that cannot pass at once.
 
-    async def _take(self, fresh: WaitedT, headers: Headers) -> bool:
-        """Take over what has been seen, and tell whether anything has changed."""
-        self._asked = retry_after(headers, self.composite.clock.wall())
+        Args:
+            has_ended: Tells whether the object has ended.
+            fetch: Makes one poll.
+            subject: Name of the object in the message of WaitTimeout.
+            after_poll: Further work after each poll.
+        """
+        unchanged = 0
+        while True:
+            self._failure = self._retry_after = None
+            polled = await self.tolerate(fetch())
+            changed = False
+            if polled is not None:
+                changed = await self._note(*polled)
+                if has_ended(polled[0]):
+                    return polled[0]
+                if after_poll is not None:
+                    changed = await after_poll(self, polled[0]) or changed
+            unchanged = 0 if changed else unchanged + 1
+            await self.scope.clock.sleep(self._delay(unchanged, subject))
+
+    async def _note(self, fresh: WaitedT, headers: Headers) -> bool:
+        """Note the object, report progress, and return whether the object has changed."""
+        self._retry_after = retry_after(headers, self.scope.clock.wall())
         changed = fresh != self.last
         self.last = fresh
         if self._on_progress is not None:
-            await settled(self._on_progress(fresh, self.composite.elapsed))
+            await result_of(self._on_progress(fresh, self.scope.elapsed))
         return changed
 
-    def _delay(self, quiet: int, what: str) -> float:
+    def _delay(self, unchanged: int, subject: str) -> float:
         draw = int.from_bytes(os.urandom(4)) / 2**32
-        delay = next_look(self._policy, quiet, asked=self._asked, left=self.composite.left, draw=draw)
+        delay = next_poll(self._policy, unchanged, retry_after=self._retry_after, left=self.scope.left, draw=draw)
         if delay is None:
             seen = "and was never seen" if self.last is None else f"last seen {_state(self.last)}"
-            message = f"{what} has not ended within {self._timeout} s, {seen}"
+            message = f"{subject} has not ended within {self._timeout} s, {seen}"
             raise WaitTimeout(message, last=self.last) from self._failure
         return delay
 
-    async def survive(self, call: Awaitable[T]) -> T | None:
+    async def tolerate(self, call: Awaitable[T]) -> T | None:
         """Return a call's result, or None if it failed in a way that may pass."""
         try:
             return await call
@@ -144,7 +111,7 @@ class Wait(Generic[WaitedT]):
             if not may_pass(error):
                 raise
             self._failure = error
-            self._asked = error.retry_after if isinstance(error, APIError | DeadlineExceeded) else None
+            self._retry_after = error.retry_after if isinstance(error, APIError | DeadlineExceeded) else None
             return None
 
 
@@ -152,15 +119,6 @@ def _state(seen: Session | Run | Prompt) -> str:
     return "open" if isinstance(seen, Prompt) else str(seen.status)
 
 
-async def settled(result: object) -> object:
-    """Return what a caller's function returned, awaited if it can be: so it may be a coroutine function."""
-    return await result if isinstance(result, Awaitable) else result
-
-
-def checked_timeout(timeout: float | None) -> float | None:
-    """Return the seconds to wait. Raises ConfigurationError unless they are positive and finite, or None."""
-    if timeout is None or (isinstance(timeout, int | float) and 0 < timeout < math.inf):
-        return timeout
-    raise ConfigurationError(
-        f"timeout must be a positive, finite number of seconds, or None to wait for ever: {timeout!r}"
-    )
+async def result_of(returned: object) -> object:
+    """Return the result of a caller's function, which may have been a coroutine function."""
+    return await returned if isinstance(returned, Awaitable) else returned

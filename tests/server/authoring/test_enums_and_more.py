@@ -98,7 +98,7 @@ def test_options_are_labelled_by_the_members_names():
 
 @pytest.mark.parametrize("kind", [Mixed, Enum("Empty", {})])
 def test_members_of_one_kind_make_a_parameter(kind):
-    with pytest.raises(TypeError, match="neither all strings nor all integers"):
+    with pytest.raises(TypeError, match="must be all of one kind: strings, bools, integers, floats, times or dates"):
         parameter("p", kind)
 
 

@@ -9,7 +9,7 @@ import pytest
 from airplane_runbooks.schema.regex import matcher
 from airplane_runbooks.server import Field
 from airplane_runbooks.server.authoring.fields import parameter
-from airplane_runbooks.server.authoring.values import read, read_all
+from airplane_runbooks.server.authoring.values import check, read
 from airplane_runbooks.server.errors import Invalid
 
 
@@ -46,7 +46,7 @@ def test_options_of_another_type_are_refused_where_they_are_written(kind):
 )
 def test_each_refusal_has_a_code_for_machines(values, code):
     with pytest.raises(Invalid) as refused:
-        read_all([parameter("p", str)], values, "values")
+        check([parameter("p", str)], values, "values")
 
     assert refused.value.code == code
 

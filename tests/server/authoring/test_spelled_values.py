@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from math import copysign
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from airplane_runbooks.models import ParameterType
 from airplane_runbooks.server import Context, Field, runbook, task
 from airplane_runbooks.server.authoring.fields import parameter
-from airplane_runbooks.server.authoring.spelling import unspelled
-from airplane_runbooks.server.authoring.values import typed
 from tests.support.servers import Client, served
 
 SEEN: list[Any] = []
-
-INTEGER, FLOAT, BOOLEAN = ParameterType.INTEGER, ParameterType.FLOAT, ParameterType.BOOLEAN
 
 
 @runbook
@@ -240,29 +232,3 @@ def test_a_task_is_started_the_same_way(api, path, member):
     shown = api.get("/runs/get", id=run_id).json
     assert shown["paramValues"] == {"number": 21}
     assert api.post(path, {"slug": "doubles", member: {"number": "x"}}).status == 400
-
-
-@given(st.integers(-(10**300), 10**300))
-def test_every_integer_is_read_from_what_json_makes_of_it(number):
-    assert exact(unspelled(INTEGER, json.dumps(number))) == exact(number)
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_every_float_is_read_from_what_json_makes_of_it_and_from_seventeen_digits(number):
-    for text in (json.dumps(number), f"{number:.16e}"):
-        assert exact(unspelled(FLOAT, text)) == exact(number)
-
-
-@given(st.sampled_from([INTEGER, FLOAT, BOOLEAN]), st.text("0123456789eE+-._ truefalsn", max_size=8) | st.text())
-def test_what_is_read_is_what_a_json_decoder_reads(kind, text):
-    value = unspelled(kind, text)
-    if value is not text:
-        assert json.loads(text) == value
-
-
-@given(st.sampled_from([int, float, bool, list[int], list[list[bool]]]), st.recursive(st.text(), st.lists))
-def test_reading_twice_changes_nothing(kind, value):
-    schema = [parameter("p", kind)]
-    once = typed(schema, {"p": value, "other": value})
-    assert typed(schema, once) == once
-    assert once["other"] == value

@@ -8,13 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
+from airplane_runbooks.schema.problems import NotEncodable
 from airplane_runbooks.server import Context, runbook
-from airplane_runbooks.server.storage.encoding import (
-    MAX_OUTPUT,
-    NotEncodable,
-    decode,
-    encode,
-)
+from airplane_runbooks.server.storage.encoding import MAX_OUTPUT, decode, encode
 from airplane_runbooks.server.storage.ids import new_id, stamp
 from airplane_runbooks.server.storage.records import error_output
 from tests.support.examples import examples

@@ -8,6 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial, wraps
+from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -23,6 +24,7 @@ from tests.support.servers import eventually, served
 CALLS = Counter()
 EXECUTOR = ("begin", "history", "add_child", "attempt", "finish", "pause", "release")  # its calls of the store
 IN_PLACE = len(guard._AGAIN) + 1  # tries of a call before it is given up
+ESSENTIAL = {("plain", "after", 1), ("coroutine", "before", IN_PLACE + 2)}
 
 
 def note(tag, name):
@@ -149,10 +151,15 @@ def follow(api, session_id):
     return eventually(ended, deadline=60), api.output(api.runs(session_id)[0])
 
 
+# Of all combinations, two that have every value between them are enough for every change.
 @pytest.mark.once
-@pytest.mark.parametrize("times", [1, IN_PLACE + 2])
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("slug", ["plain", "coroutine"])
+@pytest.mark.parametrize(
+    ("slug", "when", "times"),
+    [
+        pytest.param(*values, marks=() if values in ESSENTIAL else pytest.mark.nightly)
+        for values in product(("plain", "coroutine"), ("before", "after"), (1, IN_PLACE + 2))
+    ],
+)
 def test_no_call_of_the_store_that_fails_costs_a_session_anything(monkeypatch, database, slug, when, times):
     outage = Outage()
     outage.patch(monkeypatch)
@@ -199,7 +206,13 @@ def test_a_step_is_done_again_only_if_its_end_could_not_be_recorded_for_long(mon
     assert set(repeated.values()) == {1}
 
 
-@pytest.mark.parametrize("problem", [KeyError, RecursionError, OSError, asyncio.TimeoutError])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        KeyError,
+        *(pytest.param(one, marks=pytest.mark.nightly) for one in (RecursionError, OSError, asyncio.TimeoutError)),
+    ],
+)
 def test_whatever_a_store_raises_is_trouble_of_the_servers(monkeypatch, problem):
     outage = Outage(problem)
     outage.patch(monkeypatch)

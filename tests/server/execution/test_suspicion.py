@@ -201,9 +201,9 @@ def see_through(servers, seconds, how, most=10, deadline=300):
 @pytest.mark.once
 @pytest.mark.timeout(400)
 def test_a_session_that_kills_its_server_is_found_out_and_costs_the_others_nothing(tmp_path):
-    with supervised(books(4), f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as servers:
-        notes = see_through(servers, 2.0, "exit", 4)
-        assert notes.count("died") == 4
+    with supervised(books(2), f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as servers:
+        notes = see_through(servers, 2.0, "exit", 2)
+        assert notes.count("died") == 2
 
 
 @pytest.mark.slow
@@ -217,5 +217,5 @@ def test_a_session_that_kills_its_server_in_any_way_is_found_out(tmp_path, how):
 @pytest.mark.postgres
 @pytest.mark.timeout(600)
 def test_a_session_that_kills_one_server_after_the_other_is_found_out(tmp_path, postgres_url):
-    with supervised(books(4), postgres_url, tmp_path, 2) as servers:
-        see_through(servers, 3.0, "kill", 4)
+    with supervised(books(2), postgres_url, tmp_path, 2) as servers:
+        see_through(servers, 3.0, "kill", 2)

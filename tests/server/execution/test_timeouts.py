@@ -235,7 +235,7 @@ BOOKS = [
 TASKS = [slow_task, slow_async_task, looking_task]
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=[pytest.param("memory", marks=pytest.mark.nightly), "file"])
 def api(request, tmp_path):
     url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'server.db'}"
     with served(*BOOKS, tasks=TASKS, database=url, workers=2, grace=0.5) as client:

@@ -147,7 +147,7 @@ def test_a_file_that_is_open_to_others_is_named(opened, path, url, caplog):
     assert caplog.text == ""
     path.chmod(0o640)
     opened(url).close()
-    assert f"{path} is open to others (640), and holds what runbooks are given: chmod 600 {path}" in caplog.text
+    assert f"{path} is open to others (640), and holds data of runbooks: chmod 600 {path}" in caplog.text
     path.chmod(0o600)
     caplog.clear()
     opened(url).close()

@@ -60,9 +60,9 @@ def ended(pid):
     ("how", "end", "shared"),
     [
         ("os.fork", "kill", False),
-        ("os.fork", "stop", False),
-        ("multiprocessing", "kill", False),
-        ("subprocess", "kill", False),
+        pytest.param("os.fork", "stop", False, marks=pytest.mark.nightly),
+        pytest.param("multiprocessing", "kill", False, marks=pytest.mark.nightly),
+        pytest.param("subprocess", "kill", False, marks=pytest.mark.nightly),
         ("goes on", "kill", False),
         pytest.param("os.fork", "kill", True, marks=pytest.mark.postgres),
     ],

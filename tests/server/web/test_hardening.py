@@ -18,7 +18,7 @@ import urllib3
 
 from airplane_runbooks.server import Context, Limits, RunbookServer, runbook
 from airplane_runbooks.server.web import protocol
-from airplane_runbooks.server.web.api import endpoint, health
+from airplane_runbooks.server.web.api import authentication, health
 from tests.support import servers
 from tests.support.servers import eventually
 
@@ -93,118 +93,126 @@ HOSTS = {
 }
 
 
-class TestHosts:
-    @pytest.mark.parametrize("host", HOSTS)
-    def test_a_server_on_loopback_goes_by_the_names_of_loopback_only(self, served, host):
-        for path in ("/v0/sessions/list", "/sign-in"):
-            reply = exchange(served, request(served, CLOSE, path=path, host=f"Host: {host}"))
-            assert status_of(reply) == HOSTS[host]
-        if HOSTS[host] == 421:
-            assert refusal_of(reply) == (421, "misdirected_request")
-
-    def test_a_request_without_a_host_comes_from_no_browser(self, served):
-        assert status_of(exchange(served, request(served, version="1.0", host=None))) == 200
-
-    def test_probes_go_by_any_name(self, served):
-        for path in ("/healthz", "/readyz"):
-            assert status_of(exchange(served, request(served, CLOSE, path=path, host="Host: 10.0.0.7"))) == 200
-
-    def test_more_names_may_be_allowed(self):
-        with started(allowed_hosts=["Runbooks.Example.com", "2001:db8::1"]) as (_, client):
-            for host, status in [
-                ("runbooks.example.com", 200),
-                ("runbooks.example.com:443", 200),
-                ("[2001:db8::1]:80", 200),
-                ("localhost", 200),
-                ("example.com", 421),
-            ]:
-                assert status_of(exchange(client, request(client, CLOSE, host=f"Host: {host}"))) == status
-
-    def test_a_server_that_others_reach_goes_by_any_name_unless_told(self):
-        for options, status in (({}, 200), ({"allowed_hosts": ["example.com"]}, 421)):
-            with RunbookServer([], host="0.0.0.0", api_key=STRONG, **options) as server:
-                url = f"http://127.0.0.1:{urlsplit(server.base_url).port}/v0/sessions/list"
-                headers = {"X-Airplane-API-Key": STRONG, "Host": "example.org"}
-                assert urllib3.request("GET", url, headers=headers).status == status
-
-    def test_names_are_a_sequence(self):
-        with pytest.raises(TypeError, match="sequence"):
-            RunbookServer([], allowed_hosts="example.com")
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_server_on_loopback_accepts_only_loopback_names(served, host):
+    for path in ("/v0/sessions/list", "/sign-in"):
+        reply = exchange(served, request(served, CLOSE, path=path, host=f"Host: {host}"))
+        assert status_of(reply) == HOSTS[host]
+    if HOSTS[host] == 421:
+        assert refusal_of(reply) == (421, "misdirected_request")
 
 
-class TestHeads:
-    @pytest.mark.parametrize(
-        "data",
-        [
-            "X-Long: " + "x" * 20_000,
-            "X-Long: " + "x" * 200_000,
-            "\r\n".join(f"X-{number}: x" for number in range(120)),
-            "\r\n".join(f"X-{number}: x" for number in range(30_000)),
-        ],
-        ids=["long", "longer", "many", "more"],
-    )
-    def test_headers_are_bounded_in_size_and_number(self, served, data):
-        reply = exchange(served, request(served, CLOSE, data))
-        assert refusal_of(reply) == (431, "headers_too_large")
-        assert b"x-airplane-retryable: false" in reply.lower()
-
-    def test_headers_without_an_end_are_bounded_too(self):
-        with started(limits=Limits(max_head=2000)) as (_, client):
-            reply = exchange(client, request(client, "X-Long: " + "x" * 3000)[:-4])
-        assert refusal_of(reply) == (431, "headers_too_large")
-
-    def test_the_request_line_is_bounded(self, served):
-        reply = exchange(served, request(served, CLOSE, path="/v0/runs/get?id=" + "x" * 17_000))
-        assert refusal_of(reply) == (431, "headers_too_large")
-
-    def test_a_hundred_headers_of_usual_size_are_fine(self, served):
-        lines = [f"X-{number}: {'x' * 100}" for number in range(90)]
-        assert status_of(exchange(served, request(served, CLOSE, *lines))) == 200
+def test_a_request_without_a_host_header_is_answered(served):
+    assert status_of(exchange(served, request(served, version="1.0", host=None))) == 200
 
 
-class TestFraming:
-    def test_requests_may_be_sent_ahead_of_the_replies(self, served):
-        replies = exchange(served, request(served) * 5 + request(served, CLOSE))
-        assert replies.count(b"HTTP/1.1 200 OK") == 6
+def test_probes_are_answered_for_any_host_name(served):
+    for path in ("/healthz", "/readyz"):
+        assert status_of(exchange(served, request(served, CLOSE, path=path, host="Host: 10.0.0.7"))) == 200
 
-    def test_http_1_0_gets_its_reply_and_the_end(self, served):
-        reply = exchange(served, request(served, version="1.0"))
-        assert reply.endswith(b'{"sessions":[]}')
 
-    def test_a_body_may_come_in_chunks(self, served):
-        lines = (CLOSE, "Transfer-Encoding: chunked")
-        head = request(served, *lines, method="POST", path="/v0/tasks/execute")
-        reply = exchange(served, head + b'8\r\n{"slug":\r\n7\r\n"nope"}\r\n0\r\n\r\n')
-        assert refusal_of(reply) == (404, "task_not_found")
+def test_allowed_hosts_adds_host_names():
+    with started(allowed_hosts=["Runbooks.Example.com", "2001:db8::1"]) as (_, client):
+        for host, status in [
+            ("runbooks.example.com", 200),
+            ("runbooks.example.com:443", 200),
+            ("[2001:db8::1]:80", 200),
+            ("localhost", 200),
+            ("example.com", 421),
+        ]:
+            assert status_of(exchange(client, request(client, CLOSE, host=f"Host: {host}"))) == status
 
-    @pytest.mark.parametrize(
-        ("lines", "body"),
-        [
-            (["Transfer-Encoding: chunked"], b"nonsense\r\n"),
-            (["Transfer-Encoding: gzip"], b""),
-            (["Content-Length: 2", "Content-Length: 3"], b"{}"),
-            (["Content-Length: -1"], b""),
-        ],
-        ids=["no chunk", "no chunks", "two lengths", "no length"],
-    )
-    def test_a_body_of_uncertain_length_ends_the_connection(self, served, lines, body):
-        reply = exchange(served, request(served, *lines, method="POST", path="/v0/tasks/execute") + body)
-        assert reply == b"" or refusal_of(reply)[0] in (400, 501)
 
-    def test_a_client_that_waits_for_permission_gets_it(self, served):
-        head = request(
-            served, CLOSE, "Expect: 100-continue", "Content-Length: 2", method="POST", path="/v0/tasks/execute"
-        )
-        with dial(served) as connection:
-            connection.sendall(head)
-            assert connection.recv(1000).startswith(b"HTTP/1.1 100 Continue\r\n")
-            connection.sendall(b"{}")
-            assert refusal_of(everything(connection)) == (400, "missing_field")
+def test_a_reachable_server_accepts_any_host_name_by_default():
+    for options, status in (({}, 200), ({"allowed_hosts": ["example.com"]}, 421)):
+        with RunbookServer([], host="0.0.0.0", api_key=STRONG, **options) as server:
+            url = f"http://127.0.0.1:{urlsplit(server.base_url).port}/v0/sessions/list"
+            headers = {"X-Airplane-API-Key": STRONG, "Host": "example.org"}
+            assert urllib3.request("GET", url, headers=headers).status == status
 
-    def test_a_client_without_a_key_gets_no_permission(self, served):
-        lines = (CLOSE, "Expect: 100-continue", "Content-Length: 2")
-        head = request(served, *lines, method="POST", path="/v0/tasks/execute").replace(b"tkn_", b"ktn_")
-        assert refusal_of(exchange(served, head)) == (401, "unauthorized")
+
+def test_allowed_hosts_is_not_a_single_string():
+    with pytest.raises(TypeError, match="sequence"):
+        RunbookServer([], allowed_hosts="example.com")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "X-Long: " + "x" * 20_000,
+        "X-Long: " + "x" * 200_000,
+        "\r\n".join(f"X-{number}: x" for number in range(120)),
+        "\r\n".join(f"X-{number}: x" for number in range(30_000)),
+    ],
+    ids=["long", "longer", "many", "more"],
+)
+def test_headers_are_limited_in_size_and_number(served, data):
+    reply = exchange(served, request(served, CLOSE, data))
+    assert refusal_of(reply) == (431, "headers_too_large")
+    assert b"x-airplane-retryable: false" in reply.lower()
+
+
+def test_headers_without_an_end_are_limited_too():
+    with started(limits=Limits(max_head=2000)) as (_, client):
+        reply = exchange(client, request(client, "X-Long: " + "x" * 3000)[:-4])
+    assert refusal_of(reply) == (431, "headers_too_large")
+
+
+def test_the_request_line_is_limited_in_size(served):
+    reply = exchange(served, request(served, CLOSE, path="/v0/runs/get?id=" + "x" * 17_000))
+    assert refusal_of(reply) == (431, "headers_too_large")
+
+
+def test_ninety_headers_of_usual_size_are_accepted(served):
+    lines = [f"X-{number}: {'x' * 100}" for number in range(90)]
+    assert status_of(exchange(served, request(served, CLOSE, *lines))) == 200
+
+
+def test_pipelined_requests_are_all_answered(served):
+    replies = exchange(served, request(served) * 5 + request(served, CLOSE))
+    assert replies.count(b"HTTP/1.1 200 OK") == 6
+
+
+def test_an_http_1_0_request_ends_its_connection(served):
+    reply = exchange(served, request(served, version="1.0"))
+    assert reply.endswith(b'{"sessions":[]}')
+
+
+def test_a_chunked_body_is_read(served):
+    lines = (CLOSE, "Transfer-Encoding: chunked")
+    head = request(served, *lines, method="POST", path="/v0/tasks/execute")
+    reply = exchange(served, head + b'8\r\n{"slug":\r\n7\r\n"nope"}\r\n0\r\n\r\n')
+    assert refusal_of(reply) == (404, "task_not_found")
+
+
+@pytest.mark.parametrize(
+    ("lines", "body"),
+    [
+        (["Transfer-Encoding: chunked"], b"nonsense\r\n"),
+        (["Transfer-Encoding: gzip"], b""),
+        (["Content-Length: 2", "Content-Length: 3"], b"{}"),
+        (["Content-Length: -1"], b""),
+    ],
+    ids=["no chunk", "no chunks", "two lengths", "no length"],
+)
+def test_a_body_of_ambiguous_length_ends_the_connection(served, lines, body):
+    reply = exchange(served, request(served, *lines, method="POST", path="/v0/tasks/execute") + body)
+    assert reply == b"" or refusal_of(reply)[0] in (400, 501)
+
+
+def test_a_client_that_expects_100_continue_gets_it(served):
+    head = request(served, CLOSE, "Expect: 100-continue", "Content-Length: 2", method="POST", path="/v0/tasks/execute")
+    with dial(served) as connection:
+        connection.sendall(head)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 Continue\r\n")
+        connection.sendall(b"{}")
+        assert refusal_of(everything(connection)) == (400, "missing_field")
+
+
+def test_a_client_without_a_key_gets_no_100_continue(served):
+    lines = (CLOSE, "Expect: 100-continue", "Content-Length: 2")
+    head = request(served, *lines, method="POST", path="/v0/tasks/execute").replace(b"tkn_", b"ktn_")
+    assert refusal_of(exchange(served, head)) == (401, "unauthorized")
 
 
 @contextlib.contextmanager
@@ -219,188 +227,196 @@ def one_large_output(**limits):
         yield server, client, request(client, path=f"/v0/runs/getOutputs?id={run_id}")
 
 
-class TestReaders:
-    def test_a_client_that_does_not_take_its_reply_is_cut_off(self):
-        with one_large_output(write_timeout=0.2) as (server, client, ask), dial(client, SO_RCVBUF=4096) as connection:
-            connection.sendall(ask)
-            (taken,) = eventually(lambda: list(server._server.server_state.connections))
-            assert taken.transport.get_write_buffer_limits() == (0, 0)  # so that the last byte is watched, too
-            eventually(lambda: taken.transport.get_write_buffer_size() > 1_000_000)
-            eventually(lambda: not server._server.server_state.connections)
-            assert taken.transport.get_write_buffer_size() == 0
-            assert len(everything(connection)) < LARGE
-
-    def test_a_client_that_asks_on_and_on_without_reading_is_cut_off_with_one_reply_waiting(self):
-        with one_large_output(write_timeout=0.5) as (server, client, ask), dial(client, SO_RCVBUF=4096) as connection:
-            connection.sendall(ask * 20)
-            (taken,) = eventually(lambda: list(server._server.server_state.connections))
-            sizes = []
-
-            def is_cut_off():
-                sizes.append(taken.transport.get_write_buffer_size())
-                return not server._server.server_state.connections
-
-            eventually(is_cut_off)
-            assert LARGE / 10 < max(sizes) < LARGE * 2
-
-    def test_a_client_that_takes_its_time_gets_its_whole_reply(self):
-        with one_large_output(write_timeout=1.0) as (_, client, ask), dial(client, SO_RCVBUF=4096) as connection:
-            connection.sendall(ask)
-            received = 0
-            while received < LARGE:
-                for _ in range(20):
-                    received += len(connection.recv(65536))
-                time.sleep(0.02)
-            assert received >= LARGE
-
-    def test_enough_is_a_quarter_of_a_mebibyte_at_a_time_or_all_that_is_left(self):
-        sizes, steps = [10_000_000, 10_000_000 - 256 * 1024, 9_000_000, 9_000_000 - 256 * 1024 + 1], []
-
-        class Stepped(protocol._Protocol):
-            limits = Limits(write_timeout=7)
-            transport = SimpleNamespace(get_write_buffer_size=lambda: sizes.pop(0), abort=lambda: steps.append("cut"))
-
-        watched = object.__new__(Stepped)
-        watched._reader_timer = SimpleNamespace(set=lambda *call: steps.append(call))
-        watched._watch_reader()
-        while sizes:
-            delay, look, before = steps[-1]
-            assert delay == 7
-            look(before)
-        assert [step[-1] for step in steps[:-1]] == [10_000_000, 10_000_000 - 256 * 1024, 9_000_000]
-        assert steps[-1] == "cut"
-
-    def test_a_server_closes_all_the_same(self, monkeypatch):
-        monkeypatch.setattr(protocol, "_DRAIN", 1)
-        with one_large_output() as (server, client, ask), dial(client, SO_RCVBUF=4096) as connection:
-            connection.sendall(ask)
-            eventually(lambda: server._server.server_state.connections)
-            server.close()
-            assert len(everything(connection)) < LARGE
+def test_a_client_that_does_not_read_its_reply_is_cut_off():
+    with one_large_output(write_timeout=0.2) as (server, client, ask), dial(client, SO_RCVBUF=4096) as connection:
+        connection.sendall(ask)
+        (taken,) = eventually(lambda: list(server._server.server_state.connections))
+        assert taken.transport.get_write_buffer_limits() == (0, 0)  # so that the last byte is watched, too
+        eventually(lambda: taken.transport.get_write_buffer_size() > 1_000_000)
+        eventually(lambda: not server._server.server_state.connections)
+        assert taken.transport.get_write_buffer_size() == 0
+        assert len(everything(connection)) < LARGE
 
 
-class TestConnections:
-    def test_connections_beyond_the_limit_are_refused_in_json_and_a_quarter_more_not_even_that(self):
-        with started(limits=Limits(max_connections=4)) as (server, client), contextlib.ExitStack() as idle:
-            state = server._server.server_state
-            for number in range(4):
-                known = idle.enter_context(dial(client))
-                known.sendall(request(client))
-                assert status_of(known.recv(1 << 16)) == 200
-                eventually(lambda number=number: len(state.connections) == number + 1)
-            with dial(client) as one_more:
-                eventually(lambda: len(state.connections) == 5)
-                with dial(client) as another:
-                    assert everything(another) == b""
-                one_more.sendall(request(client, "Content-Length: 0", method="POST", path="/v0/tasks/execute"))
-                reply = everything(one_more)
-            assert refusal_of(reply) == (503, "too_many_connections")
-            for line in (b"retry-after: 1", b"x-airplane-retryable: true", b"connection: close"):
-                assert line in reply.lower()
-            idle.close()
-            eventually(lambda: not state.connections)
-            assert client.get("/sessions/list").status == 200
+def test_a_client_that_never_reads_has_one_reply_waiting():
+    with one_large_output(write_timeout=0.5) as (server, client, ask), dial(client, SO_RCVBUF=4096) as connection:
+        connection.sendall(ask * 20)
+        (taken,) = eventually(lambda: list(server._server.server_state.connections))
+        sizes = []
 
-    def test_those_that_were_there_before_are_still_served(self):
-        with started(limits=Limits(max_connections=1)) as (_, client), dial(client) as first:
-            first.sendall(request(client))
-            assert status_of(first.recv(1 << 16)) == 200
-            with dial(client):
-                first.sendall(request(client, CLOSE))
-                assert status_of(everything(first)) == 200
+        def is_cut_off():
+            sizes.append(taken.transport.get_write_buffer_size())
+            return not server._server.server_state.connections
 
-    def test_strangers_make_room_for_one_another_and_those_with_a_key_stay(self):
-        with started(limits=Limits(max_connections=8)) as (server, client), contextlib.ExitStack() as open_ones:
-            state = server._server.server_state
-            known = open_ones.enter_context(dial(client))
+        eventually(is_cut_off)
+        assert LARGE / 10 < max(sizes) < LARGE * 2
+
+
+def test_a_slow_client_gets_its_whole_reply():
+    with one_large_output(write_timeout=1.0) as (_, client, ask), dial(client, SO_RCVBUF=4096) as connection:
+        connection.sendall(ask)
+        received = 0
+        while received < LARGE:
+            for _ in range(20):
+                received += len(connection.recv(65536))
+            time.sleep(0.02)
+        assert received >= LARGE
+
+
+def test_a_client_has_to_read_256_kib_in_each_interval():
+    sizes, steps = [10_000_000, 10_000_000 - 256 * 1024, 9_000_000, 9_000_000 - 256 * 1024 + 1], []
+
+    class Stepped(protocol._Protocol):
+        limits = Limits(write_timeout=7)
+        transport = SimpleNamespace(get_write_buffer_size=lambda: sizes.pop(0), abort=lambda: steps.append("cut"))
+
+    watched = object.__new__(Stepped)
+    watched._write_timer = SimpleNamespace(set=lambda *call: steps.append(call))
+    watched._watch_writing()
+    while sizes:
+        delay, look, before = steps[-1]
+        assert delay == 7
+        look(before)
+    assert [step[-1] for step in steps[:-1]] == [10_000_000, 10_000_000 - 256 * 1024, 9_000_000]
+    assert steps[-1] == "cut"
+
+
+def test_a_server_closes_though_a_client_does_not_read(monkeypatch):
+    monkeypatch.setattr(protocol, "_DRAIN", 1)
+    with one_large_output() as (server, client, ask), dial(client, SO_RCVBUF=4096) as connection:
+        connection.sendall(ask)
+        eventually(lambda: server._server.server_state.connections)
+        server.close()
+        assert len(everything(connection)) < LARGE
+
+
+def test_connections_beyond_the_limit_get_503_or_are_dropped():
+    with started(limits=Limits(max_connections=4)) as (server, client), contextlib.ExitStack() as idle:
+        state = server._server.server_state
+        for number in range(4):
+            known = idle.enter_context(dial(client))
             known.sendall(request(client))
             assert status_of(known.recv(1 << 16)) == 200
-            first = open_ones.enter_context(dial(client))
-            for _ in range(50):
-                idle = open_ones.enter_context(dial(client))
-                idle.sendall(b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
-                assert client.get("/sessions/list").status == 200
-            assert everything(first) == b""
-            assert len(state.connections) <= 8
-            known.sendall(request(client, CLOSE))
-            assert status_of(everything(known)) == 200
-
-    def test_a_refused_body_that_does_not_end_ends_its_connection(self):
-        with started(limits=Limits(head_timeout=0.3)) as (server, client), dial(client) as connection:
-            connection.sendall(b"POST /v0/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
-            assert refusal_of(everything(connection)) == (401, "unauthorized")
-            eventually(lambda: not server._server.server_state.connections)
-
-
-class TestBreakdowns:
-    def test_a_defect_outside_of_the_handlers_is_an_error_in_json_too(self, served, monkeypatch, caplog):
-        async def fail(*args):
-            raise RuntimeError("secret value")
-
-        monkeypatch.setattr(endpoint.RequireKey, "__call__", fail)
-        with caplog.at_level(logging.INFO):
-            answer = served.get("/sessions/list")
-        assert (answer.status, answer.code, answer.headers["X-Airplane-Retryable"]) == (500, "internal_error", "true")
-        assert "RuntimeError" in caplog.text
-        assert "secret value" not in caplog.text
-
-    def test_a_call_that_outlasts_the_closing_is_told_to_come_again(self, monkeypatch):
-        monkeypatch.setattr(protocol, "_DRAIN", 1)
-        with started() as (server, client), dial(client) as connection:
-            lines = ("Content-Length: 9", "Idempotency-Key: k")
-            connection.sendall(request(client, *lines, method="POST", path="/v0/tasks/execute") + b"{")
-            eventually(lambda: server._server.server_state.tasks)
-            server.close()
-            reply = everything(connection)
-        assert refusal_of(reply) == (503, "closing")
-        for line in (b"retry-after: 1", b"x-airplane-retryable: true", b"idempotency-key: k"):
+            eventually(lambda number=number: len(state.connections) == number + 1)
+        with dial(client) as one_more:
+            eventually(lambda: len(state.connections) == 5)
+            with dial(client) as another:
+                assert everything(another) == b""
+            one_more.sendall(request(client, "Content-Length: 0", method="POST", path="/v0/tasks/execute"))
+            reply = everything(one_more)
+        assert refusal_of(reply) == (503, "too_many_connections")
+        for line in (b"retry-after: 1", b"x-airplane-retryable: true", b"connection: close"):
             assert line in reply.lower()
+        idle.close()
+        eventually(lambda: not state.connections)
+        assert client.get("/sessions/list").status == 200
 
 
-class TestReadiness:
-    def ready(self, client):
-        reply = urllib3.request("GET", client.url.removesuffix("/v0") + "/readyz", retries=False)
-        return reply.status, reply.json().get("code") or reply.json()["status"]
+def test_earlier_connections_are_served_beyond_the_limit():
+    with started(limits=Limits(max_connections=1)) as (_, client), dial(client) as first:
+        first.sendall(request(client))
+        assert status_of(first.recv(1 << 16)) == 200
+        with dial(client):
+            first.sendall(request(client, CLOSE))
+            assert status_of(everything(first)) == 200
 
-    def test_a_server_is_ready_until_it_closes(self):
-        with started() as (server, client):
-            assert self.ready(client) == (200, "ready")
-            server._lifecycle.stop()
-            assert self.ready(client) == (503, "closing")
 
-    def test_a_server_whose_store_fails_is_not_ready(self, monkeypatch):
-        def fail():
-            raise ConnectionError
+def test_anonymous_connections_make_room_for_new_ones():
+    with started(limits=Limits(max_connections=8)) as (server, client), contextlib.ExitStack() as open_ones:
+        state = server._server.server_state
+        known = open_ones.enter_context(dial(client))
+        known.sendall(request(client))
+        assert status_of(known.recv(1 << 16)) == 200
+        first = open_ones.enter_context(dial(client))
+        for _ in range(50):
+            idle = open_ones.enter_context(dial(client))
+            idle.sendall(b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+            assert client.get("/sessions/list").status == 200
+        assert everything(first) == b""
+        assert len(state.connections) <= 8
+        known.sendall(request(client, CLOSE))
+        assert status_of(everything(known)) == 200
 
-        with started() as (server, client):
-            monkeypatch.setattr(server._lifecycle, "probe", fail)
-            assert self.ready(client) == (503, "store_unavailable")
-            monkeypatch.undo()
-            assert self.ready(client) == (200, "ready")
 
-    def test_a_good_answer_holds_for_a_second_however_often_it_is_asked_for(self, monkeypatch):
-        asked = []
-        with started() as (server, client):
-            monkeypatch.setattr(server._lifecycle, "probe", lambda: asked.append(None))
-            moments = iter([0.0] * 4 + [health.FRESH] * 8)
-            monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: next(moments)))
-            assert [self.ready(client) for _ in range(5)] == [(200, "ready")] * 5
-            assert len(asked) == 2
+def test_a_refused_body_without_an_end_ends_its_connection():
+    with started(limits=Limits(head_timeout=0.3)) as (server, client), dial(client) as connection:
+        connection.sendall(b"POST /v0/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        assert refusal_of(everything(connection)) == (401, "unauthorized")
+        eventually(lambda: not server._server.server_state.connections)
 
-    def test_a_store_that_is_silent_is_asked_once_however_many_want_to_know(self, monkeypatch):
-        asked, leave = [], threading.Event()
 
-        def hang():
-            asked.append(None)
-            leave.wait(10)
+def test_an_exception_outside_the_pipeline_is_answered_in_json(served, monkeypatch, caplog):
+    async def fail(*args):
+        raise RuntimeError("secret value")
 
-        with started() as (server, client):
-            monkeypatch.setattr(server._lifecycle, "probe", hang)
-            with ThreadPoolExecutor(20) as threads:
-                answers = {*threads.map(self.ready, [client] * 20)}
-            assert answers == {(503, "store_unavailable")}
-            assert len(asked) == 1
-            reply = urllib3.request("GET", client.url.removesuffix("/v0") + "/healthz")
-            assert (reply.status, reply.json()) == (200, {"status": "ok"})
-            leave.set()
-            eventually(lambda: self.ready(client) == (200, "ready"))
+    monkeypatch.setattr(authentication.RequireApiKey, "__call__", fail)
+    with caplog.at_level(logging.INFO):
+        answer = served.get("/sessions/list")
+    assert (answer.status, answer.code, answer.headers["X-Airplane-Retryable"]) == (500, "internal_error", "true")
+    assert "RuntimeError" in caplog.text
+    assert "secret value" not in caplog.text
+
+
+def test_a_call_that_outlasts_the_shutdown_is_retryable(monkeypatch):
+    monkeypatch.setattr(protocol, "_DRAIN", 1)
+    with started() as (server, client), dial(client) as connection:
+        lines = ("Content-Length: 9", "Idempotency-Key: k")
+        connection.sendall(request(client, *lines, method="POST", path="/v0/tasks/execute") + b"{")
+        eventually(lambda: server._server.server_state.tasks)
+        server.close()
+        reply = everything(connection)
+    assert refusal_of(reply) == (503, "closing")
+    for line in (b"retry-after: 1", b"x-airplane-retryable: true", b"idempotency-key: k"):
+        assert line in reply.lower()
+
+
+def ready(client):
+    reply = urllib3.request("GET", client.url.removesuffix("/v0") + "/readyz", retries=False)
+    return reply.status, reply.json().get("code") or reply.json()["status"]
+
+
+def test_a_server_is_ready_until_it_closes():
+    with started() as (server, client):
+        assert ready(client) == (200, "ready")
+        server._lifecycle.stop()
+        assert ready(client) == (503, "closing")
+
+
+def test_a_server_whose_database_fails_is_not_ready(monkeypatch):
+    def fail():
+        raise ConnectionError
+
+    with started() as (server, client):
+        monkeypatch.setattr(server._lifecycle, "probe", fail)
+        assert ready(client) == (503, "store_unavailable")
+        monkeypatch.undo()
+        assert ready(client) == (200, "ready")
+
+
+def test_a_successful_probe_is_reused_for_a_second(monkeypatch):
+    asked = []
+    with started() as (server, client):
+        monkeypatch.setattr(server._lifecycle, "probe", lambda: asked.append(None))
+        moments = iter([0.0] * 4 + [health.REUSED_FOR] * 8)
+        monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+        assert [ready(client) for _ in range(5)] == [(200, "ready")] * 5
+        assert len(asked) == 2
+
+
+def test_a_database_that_hangs_is_probed_only_once(monkeypatch):
+    asked, leave = [], threading.Event()
+
+    def hang():
+        asked.append(None)
+        leave.wait(10)
+
+    with started() as (server, client):
+        monkeypatch.setattr(server._lifecycle, "probe", hang)
+        with ThreadPoolExecutor(20) as threads:
+            answers = {*threads.map(ready, [client] * 20)}
+        assert answers == {(503, "store_unavailable")}
+        assert len(asked) == 1
+        reply = urllib3.request("GET", client.url.removesuffix("/v0") + "/healthz")
+        assert (reply.status, reply.json()) == (200, {"status": "ok"})
+        leave.set()
+        eventually(lambda: ready(client) == (200, "ready"))

@@ -73,7 +73,7 @@ def test_either_header_carries_the_key(api):
         assert urllib3.request("GET", f"{api.url}/sessions/list", headers=headers).status == 200
 
 
-def test_unknown_routes_tell_nothing_without_the_key(api):
+def test_unknown_routes_need_the_key_too(api):
     assert urllib3.request("GET", f"{api.url}/nope").status == 401
     for path in ("/nope", "/sessions/get/", "/sessions", "/"):
         answer = api.get(path)
@@ -83,7 +83,7 @@ def test_unknown_routes_tell_nothing_without_the_key(api):
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_a_wrong_method_is_refused_in_json(api, method, path):
+def test_a_wrong_method_is_answered_in_json(api, method, path):
     other = "GET" if method == "POST" else "POST"
     answer = api.send(other, path)
     assert (answer.status, answer.code) == (405, "method_not_allowed")
@@ -96,7 +96,7 @@ def test_health_needs_no_key(api):
     assert (reply.status, reply.json()) == (200, {"status": "ok"})
 
 
-def test_head_answers_without_a_body(api):
+def test_a_head_request_gets_no_body(api):
     reply = urllib3.request("HEAD", f"{api.url}/sessions/list", headers=api.headers)
     assert (reply.status, reply.data) == (200, b"")
 
@@ -107,7 +107,7 @@ def execute(client, value, **options):
     )
 
 
-def test_a_body_is_bounded(tight):
+def test_a_body_is_limited_in_size(tight):
     assert execute(tight, "x" * 9_000).status == 200
     answer = execute(tight, "x" * 10_000)
     assert (answer.status, answer.code) == (413, "body_too_large")
@@ -116,7 +116,7 @@ def test_a_body_is_bounded(tight):
     assert chunked.status == 413
 
 
-def test_a_compressed_body_is_bounded_by_what_it_unfolds_to(tight):
+def test_a_compressed_body_is_limited_in_its_full_size(tight):
     bomb = gzip.compress(b"{" + b" " * 5_000_000 + b"}")
     assert len(bomb) < LIMITS.max_body
     answer = tight.send("POST", "/runbooks/execute", body=bomb, headers={"Content-Encoding": "gzip"})
@@ -140,7 +140,7 @@ GOOD = gzip.compress(b'{"slug": "echo"}')
     ],
     ids=["plain", "cut", "cut early", "wrong length", "wrong checksum", "two", "trailing", "zlib"],
 )
-def test_a_lying_gzip_is_a_bad_request(api, body):
+def test_invalid_gzip_is_a_bad_request(api, body):
     answer = api.send("POST", "/runbooks/execute", body=body, headers={"Content-Encoding": "gzip"})
     assert (answer.status, answer.code) == (400, "invalid_gzip")
 
@@ -163,7 +163,7 @@ def head(client, *lines, method="POST", path="/runbooks/execute"):
     return "\r\n".join((*fixed, *lines, "", "")).encode()
 
 
-def test_a_body_that_does_not_arrive_is_given_up(tight):
+def test_a_body_that_does_not_arrive_times_out(tight):
     received = raw(tight, head(tight, "Content-Length: 10", "Connection: close") + b"{")
     assert received.startswith(b"HTTP/1.1 408")
     assert b'"code":"request_timeout"' in received
@@ -176,7 +176,7 @@ def test_headers_that_do_not_arrive_close_the_connection(tight):
         assert time.monotonic() - began < 5
 
 
-def test_a_connection_between_requests_outlives_the_limit_on_headers(tight):
+def test_an_idle_connection_outlives_the_head_timeout(tight):
     pool = urllib3.HTTPConnectionPool(*urlsplit(tight.url).netloc.split(":"), maxsize=1, retries=False)
     for _ in range(2):
         assert pool.request("GET", "/healthz").status == 200
@@ -185,7 +185,7 @@ def test_a_connection_between_requests_outlives_the_limit_on_headers(tight):
     pool.close()
 
 
-def test_what_is_no_http_is_refused_in_json(api):
+def test_malformed_http_is_answered_in_json(api):
     for garbage in (b"hello\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n"):
         head, _, body = raw(api, garbage).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400")
@@ -193,7 +193,7 @@ def test_what_is_no_http_is_refused_in_json(api):
         assert json.loads(body)["code"] == "invalid_http"
 
 
-def test_calls_beyond_the_limit_are_put_off(monkeypatch):
+def test_calls_beyond_the_limit_get_429(monkeypatch):
     entered, leave = [], threading.Event()
 
     def stay(query):
@@ -218,14 +218,14 @@ def test_calls_beyond_the_limit_are_put_off(monkeypatch):
         api.close()
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_starts_nothing(api):
+def test_a_client_that_leaves_within_its_body_starts_nothing(api):
     before = api.get("/sessions/list").json
     body = b'{"slug": "echo"}'
     raw(api, head(api, f"Content-Length: {len(body) + 1}") + body, until_closed=False)
     assert api.get("/sessions/list").json == before
 
 
-def test_a_defect_of_the_server_is_an_error_without_internals(api, caplog, monkeypatch):
+def test_an_internal_error_shows_no_internals(api, caplog, monkeypatch):
     def fail(values):
         raise RuntimeError("secret value")
 

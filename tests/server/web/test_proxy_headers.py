@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 
 from airplane_runbooks.server import Context, RunbookServer, User, runbook
 from airplane_runbooks.server.web.proxies import (
-    BASE_PATH,
-    PUBLIC_ORIGIN,
     ProxyHeaders,
     origin,
     parse_proxies,
     parse_public_url,
 )
+from airplane_runbooks.server.web.scope import BASE_PATH, PUBLIC_ORIGIN
 from tests.support.browsing import Browser
 from tests.support.servers import Client
 
@@ -40,111 +39,118 @@ def ask(context: Context) -> bool:
 
 
 def seen(public_url=None, proxies=(), *, client="10.0.0.1", path="/x", root="", scheme="http", **headers):
-    front = ProxyHeaders(None if public_url is None else parse_public_url(public_url), parse_proxies(proxies))
+    headers_of = ProxyHeaders(None if public_url is None else parse_public_url(public_url), parse_proxies(proxies))
     named = {"host": "inner:8080", **{name.replace("_", "-"): value for name, value in headers.items()}}
     raw = [(name.encode(), value.encode()) for name, value in named.items()]
     scope = {"type": "http", "scheme": scheme, "path": path, "root_path": root, "headers": raw, "client": (client, 1)}
-    return front.seen(scope)
+    return headers_of.apply(scope)
 
 
-class TestForwarding:
-    def test_headers_of_anybody_change_nothing(self):
-        said = {"x_forwarded_for": "192.0.2.1", "x_forwarded_proto": "https", "x_forwarded_host": "evil.example"}
-        for proxies in ((), ("10.0.0.2", "192.168.0.0/16")):
-            scope = seen(proxies=proxies, x_forwarded_prefix="/evil", forwarded="for=192.0.2.1;proto=https", **said)
-            assert (scope["client"], scope["scheme"], scope[BASE_PATH]) == (("10.0.0.1", 1), "http", "")
-            assert scope[PUBLIC_ORIGIN] == "http://inner:8080"
+def test_headers_of_untrusted_clients_change_nothing():
+    said = {"x_forwarded_for": "192.0.2.1", "x_forwarded_proto": "https", "x_forwarded_host": "evil.example"}
+    for proxies in ((), ("10.0.0.2", "192.168.0.0/16")):
+        scope = seen(proxies=proxies, x_forwarded_prefix="/evil", forwarded="for=192.0.2.1;proto=https", **said)
+        assert (scope["client"], scope["scheme"], scope[BASE_PATH]) == (("10.0.0.1", 1), "http", "")
+        assert scope[PUBLIC_ORIGIN] == "http://inner:8080"
 
-    def test_a_trusted_proxy_is_believed(self):
-        scope = seen(
-            proxies=["10.0.0.0/8"],
-            x_forwarded_for="192.0.2.1",
-            x_forwarded_proto="https",
-            x_forwarded_host="runbooks.example.com",
-            x_forwarded_prefix="/tools/",
-        )
-        assert scope["client"] == ("192.0.2.1", 0)
-        assert (scope[PUBLIC_ORIGIN], scope[BASE_PATH]) == ("https://runbooks.example.com:443", "/tools")
-        assert (scope["path"], scope["root_path"]) == ("/tools/x", "/tools")
-        assert (b"host", b"runbooks.example.com") in scope["headers"]
 
-    def test_the_standard_header_will_do(self):
-        scope = seen(proxies=["10.0.0.1"], forwarded='For="[2001:db8::1]:47"; proto=https;host="runbooks.example.com"')
-        assert scope["client"] == ("2001:db8::1", 0)
-        assert scope[PUBLIC_ORIGIN] == "https://runbooks.example.com:443"
-
-    @pytest.mark.parametrize(
-        ("chain", "address"),
-        [
-            ("203.0.113.9, 192.0.2.1", "192.0.2.1"),
-            ("203.0.113.9, 192.0.2.1, 10.1.1.1, 10.2.2.2", "192.0.2.1"),
-            ("192.0.2.1:1234", "192.0.2.1"),
-            ("[2001:db8::1]:1234", "2001:db8::1"),
-            ("::ffff:192.0.2.1", "192.0.2.1"),
-            ("10.1.1.1", "10.1.1.1"),
-            ("192.0.2.1, unknown", "10.0.0.1"),
-            ("", "10.0.0.1"),
-        ],
+def test_headers_of_a_trusted_proxy_are_believed():
+    scope = seen(
+        proxies=["10.0.0.0/8"],
+        x_forwarded_for="192.0.2.1",
+        x_forwarded_proto="https",
+        x_forwarded_host="runbooks.example.com",
+        x_forwarded_prefix="/tools/",
     )
-    def test_the_visitor_is_the_last_address_that_is_not_a_proxys(self, chain, address):
-        assert seen(proxies=["10.0.0.0/8"], x_forwarded_for=chain)["client"][0] == address
-
-    def test_the_outermost_proxy_knows_the_scheme(self):
-        chain = {"x_forwarded_for": "1.1.1.1, 192.0.2.1, 10.1.1.1", "x_forwarded_proto": "gopher, https, http"}
-        assert seen(proxies=["10.0.0.0/8"], **chain)["scheme"] == "https"
-
-    @pytest.mark.parametrize("prefix", ["//evil.example", "evil", "/a b", "/a;Domain=x", '/a"b', "/é"])
-    def test_a_prefix_that_is_none_is_passed_over(self, prefix):
-        assert seen(proxies=["10.0.0.1"], x_forwarded_prefix=prefix)[BASE_PATH] == ""
-
-    @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0")))
-    def test_nothing_that_is_sent_breaks_it(self, text):
-        for name in (
-            "x_forwarded_for",
-            "x_forwarded_proto",
-            "x_forwarded_host",
-            "x_forwarded_prefix",
-            "forwarded",
-            "host",
-        ):
-            seen(proxies=["10.0.0.1"], **{name: text})
-        origin(text)
+    assert scope["client"] == ("192.0.2.1", 0)
+    assert (scope[PUBLIC_ORIGIN], scope[BASE_PATH]) == ("https://runbooks.example.com:443", "/tools")
+    assert (scope["path"], scope["root_path"]) == ("/tools/x", "/tools")
+    assert (b"host", b"runbooks.example.com") in scope["headers"]
 
 
-class TestPublicUrl:
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "runbooks.example.com",
-            "ftp://example.com",
-            "https://",
-            "https://a@example.com",
-            "https://example.com/?x",
-            "https://example.com/#x",
-            "https://example.com:x",
-            "https://example.com/a b",
-            "https://example.com//a",
-            "https://[::1",
-        ],
-    )
-    def test_what_is_no_place_to_be_found_at_is_refused(self, url):
-        with pytest.raises(ValueError, match="public_url"):
-            RunbookServer([], public_url=url, api_key=KEY)
+def test_the_forwarded_header_is_read():
+    scope = seen(proxies=["10.0.0.1"], forwarded='For="[2001:db8::1]:47"; proto=https;host="runbooks.example.com"')
+    assert scope["client"] == ("2001:db8::1", 0)
+    assert scope[PUBLIC_ORIGIN] == "https://runbooks.example.com:443"
 
-    def test_proxies_are_addresses_and_networks(self):
-        with pytest.raises(ValueError, match="trusted_proxies"):
-            RunbookServer([], trusted_proxies=["proxy.example.com"])
-        with pytest.raises(TypeError, match="sequence"):
-            RunbookServer([], trusted_proxies="10.0.0.1")
 
-    @pytest.mark.parametrize("path", ["/x", "/tools/x"])
-    def test_the_prefix_may_arrive_or_be_cut_off(self, path):
-        scope = seen("https://runbooks.example.com/tools", path=path)
-        assert (scope["path"], scope["root_path"], scope["scheme"]) == ("/tools/x", "/tools", "https")
+@pytest.mark.parametrize(
+    ("chain", "address"),
+    [
+        ("203.0.113.9, 192.0.2.1", "192.0.2.1"),
+        ("203.0.113.9, 192.0.2.1, 10.1.1.1, 10.2.2.2", "192.0.2.1"),
+        ("192.0.2.1:1234", "192.0.2.1"),
+        ("[2001:db8::1]:1234", "2001:db8::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("10.1.1.1", "10.1.1.1"),
+        ("192.0.2.1, unknown", "10.0.0.1"),
+        ("", "10.0.0.1"),
+    ],
+)
+def test_the_client_is_the_last_address_that_is_no_proxy(chain, address):
+    assert seen(proxies=["10.0.0.0/8"], x_forwarded_for=chain)["client"][0] == address
 
-    def test_a_prefix_stands_before_where_the_application_is_mounted(self):
-        scope = seen("https://runbooks.example.com/a/tools", path="/tools/x", root="/tools")
-        assert (scope["path"], scope["root_path"]) == ("/a/tools/x", "/a/tools")
+
+def test_the_scheme_is_that_of_the_outermost_proxy():
+    chain = {"x_forwarded_for": "1.1.1.1, 192.0.2.1, 10.1.1.1", "x_forwarded_proto": "gopher, https, http"}
+    assert seen(proxies=["10.0.0.0/8"], **chain)["scheme"] == "https"
+
+
+@pytest.mark.parametrize("prefix", ["//evil.example", "evil", "/a b", "/a;Domain=x", '/a"b', "/é"])
+def test_an_invalid_prefix_is_ignored(prefix):
+    assert seen(proxies=["10.0.0.1"], x_forwarded_prefix=prefix)[BASE_PATH] == ""
+
+
+@given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0")))
+def test_no_header_value_breaks_the_proxy_headers(text):
+    for name in (
+        "x_forwarded_for",
+        "x_forwarded_proto",
+        "x_forwarded_host",
+        "x_forwarded_prefix",
+        "forwarded",
+        "host",
+    ):
+        seen(proxies=["10.0.0.1"], **{name: text})
+    origin(text)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "runbooks.example.com",
+        "ftp://example.com",
+        "https://",
+        "https://a@example.com",
+        "https://example.com/?x",
+        "https://example.com/#x",
+        "https://example.com:x",
+        "https://example.com/a b",
+        "https://example.com//a",
+        "https://[::1",
+    ],
+)
+def test_an_invalid_public_url_is_refused(url):
+    with pytest.raises(ValueError, match="public_url"):
+        RunbookServer([], public_url=url, api_key=KEY)
+
+
+def test_trusted_proxies_are_addresses_and_networks():
+    with pytest.raises(ValueError, match="trusted_proxies"):
+        RunbookServer([], trusted_proxies=["proxy.example.com"])
+    with pytest.raises(TypeError, match="sequence"):
+        RunbookServer([], trusted_proxies="10.0.0.1")
+
+
+@pytest.mark.parametrize("path", ["/x", "/tools/x"])
+def test_a_proxy_may_pass_the_prefix_on_or_cut_it_off(path):
+    scope = seen("https://runbooks.example.com/tools", path=path)
+    assert (scope["path"], scope["root_path"], scope["scheme"]) == ("/tools/x", "/tools", "https")
+
+
+def test_a_mounted_application_takes_the_prefix_too():
+    scope = seen("https://runbooks.example.com/a/tools", path="/tools/x", root="/tools")
+    assert (scope["path"], scope["root_path"]) == ("/a/tools/x", "/a/tools")
 
 
 @contextmanager
@@ -199,7 +205,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("how", OPTIONS)
 @pytest.mark.parametrize("prefix", ["", "/tools"])
-def test_behind_a_proxy_everything_is_where_browsers_find_it(prefix, how):
+def test_pages_behind_a_proxy_link_to_the_public_url(prefix, how):
     options, said = OPTIONS[how]
     options = {name: value.format(prefix) if isinstance(value, str) else value for name, value in options.items()}
     said = {name: value.format(prefix) for name, value in said.items()}
@@ -234,62 +240,63 @@ def test_behind_a_proxy_everything_is_where_browsers_find_it(prefix, how):
         person.close()
 
 
-def test_only_the_public_host_and_loopback_are_meant(monkeypatch):
+def test_only_the_public_host_and_loopback_are_accepted(monkeypatch):
     with RunbookServer([], api_key=KEY, public_url="https://runbooks.example.com:8443/tools") as server:
         for host, status in (("runbooks.example.com", 200), ("localhost", 200), ("evil.example", 421)):
             headers = {"Host": host, "X-Airplane-API-Key": KEY}
             assert urllib3.request("GET", f"{server.base_url}/sessions/list", headers=headers).status == status
 
 
-class TestCookies:
-    def test_two_servers_on_one_host_have_cookies_of_their_own(self):
-        with RunbookServer([]) as one, RunbookServer([]) as other:
-            here, there = Browser(one.base_url, one.api_key), Browser(other.base_url, other.api_key)
-            names = [browser.cookie.partition("=")[0] for browser in (here, there)]
-            assert len({*names}) == 2
-            here.cookie = there.cookie = f"{here.cookie}; {there.cookie}"
-            assert here.get("/").status == there.get("/").status == 200
-            here.close()
-            there.close()
+def test_two_servers_on_one_host_have_separate_cookies():
+    with RunbookServer([]) as one, RunbookServer([]) as other:
+        here, there = Browser(one.base_url, one.api_key), Browser(other.base_url, other.api_key)
+        names = [browser.cookie.partition("=")[0] for browser in (here, there)]
+        assert len({*names}) == 2
+        here.cookie = there.cookie = f"{here.cookie}; {there.cookie}"
+        assert here.get("/").status == there.get("/").status == 200
+        here.close()
+        there.close()
 
-    def test_signing_out_ends_the_cookie_wherever_it_has_got_to_and_no_other(self, tmp_path):
-        options = {"api_key": KEY, "users": [ADA], "database": f"sqlite:///{tmp_path}/runbooks.db"}
-        with RunbookServer([ask], **options) as server:
-            here, there = (Browser(server.base_url, "tkn_ada_7d793037a076") for _ in range(2))
-            assert here.cookie != there.cookie
-            stolen = here.cookie
-            token = next(iter(here.get("/").tokens()))
-            assert here.post("/sign-out", {"token": token}).status == 303
-            assert here.post("/sign-out", {"token": token}, Cookie=stolen).status == 403
-            assert here.get("/", Cookie=stolen).location == "/sign-in?next=%2F"
-            assert here.get("/sign-in", Cookie=stolen).status == 200
-            assert there.get("/").status == 200
-            cookies = stolen, there.cookie
-            here.close()
-            there.close()
-        with RunbookServer([ask], **options) as server:
-            again = Browser(server.base_url)
-            assert [again.get("/", Cookie=cookie).status for cookie in cookies] == [303, 200]
-            again.close()
 
-    def test_a_signed_out_cookie_has_no_body_read(self):
-        with RunbookServer([ask]) as server:
-            person = Browser(server.base_url, server.api_key)
-            stolen = person.cookie
-            person.post("/sign-out", {"token": next(iter(person.get("/").tokens()))})
-            parts = urlsplit(server.base_url)
-            with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
-                lines = (
-                    "POST /prompts/x HTTP/1.1",
-                    "Host: localhost",
-                    f"Cookie: {stolen}",
-                    "Content-Length: 9",
-                    "",
-                    "",
-                )
-                connection.sendall("\r\n".join((*lines, "", "")).encode())
-                assert connection.recv(65536).startswith(b"HTTP/1.1 403")
-            person.close()
+def test_a_sign_out_ends_stolen_copies_of_the_cookie(tmp_path):
+    options = {"api_key": KEY, "users": [ADA], "database": f"sqlite:///{tmp_path}/runbooks.db"}
+    with RunbookServer([ask], **options) as server:
+        here, there = (Browser(server.base_url, "tkn_ada_7d793037a076") for _ in range(2))
+        assert here.cookie != there.cookie
+        stolen = here.cookie
+        token = next(iter(here.get("/").tokens()))
+        assert here.post("/sign-out", {"token": token}).status == 303
+        assert here.post("/sign-out", {"token": token}, Cookie=stolen).status == 403
+        assert here.get("/", Cookie=stolen).location == "/sign-in?next=%2F"
+        assert here.get("/sign-in", Cookie=stolen).status == 200
+        assert there.get("/").status == 200
+        cookies = stolen, there.cookie
+        here.close()
+        there.close()
+    with RunbookServer([ask], **options) as server:
+        again = Browser(server.base_url)
+        assert [again.get("/", Cookie=cookie).status for cookie in cookies] == [303, 200]
+        again.close()
+
+
+def test_no_body_is_read_for_a_signed_out_cookie():
+    with RunbookServer([ask]) as server:
+        person = Browser(server.base_url, server.api_key)
+        stolen = person.cookie
+        person.post("/sign-out", {"token": next(iter(person.get("/").tokens()))})
+        parts = urlsplit(server.base_url)
+        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+            lines = (
+                "POST /prompts/x HTTP/1.1",
+                "Host: localhost",
+                f"Cookie: {stolen}",
+                "Content-Length: 9",
+                "",
+                "",
+            )
+            connection.sendall("\r\n".join((*lines, "", "")).encode())
+            assert connection.recv(65536).startswith(b"HTTP/1.1 403")
+        person.close()
 
 
 @pytest.mark.parametrize(
@@ -307,7 +314,7 @@ class TestCookies:
         ("", 403),
     ],
 )
-def test_an_origin_is_compared_whole(sent, status):
+def test_origins_are_compared_as_a_whole(sent, status):
     with RunbookServer([]) as server:
         person = Browser(server.base_url)
         headers = {"Host": "127.0.0.1", "Origin": sent.format(port=urlsplit(server.base_url).port)}

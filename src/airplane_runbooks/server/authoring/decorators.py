@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from ...models import Parameter
+from ...schema.reading import CheckedValues
 from ..storage.encoding import text
 from ..storage.ids import stable_id
 from .code import Code
@@ -18,7 +19,7 @@ from .contexts import AsyncContext, Context
 from .docstrings import parse
 from .fields import SLUG, member_reader, parameter
 from .timeouts import HasTimeout, checked_timeout
-from .values import read_all
+from .values import check, convert
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -57,7 +58,7 @@ class Runnable(HasTimeout, Generic[P, R_co]):
         self.id = id or stable_id(self.prefix, self.slug)
         self.name = text(name or self.slug.replace("_", " ").capitalize(), f"{self.slug}: its name")
         self.description, self._descriptions = parse(inspect.getdoc(function) or "")
-        self._readers: dict[str, Callable[[Any], Any]] = {}
+        self._to_members: dict[str, Callable[[Any], Any]] = {}
         self.parameters = tuple(self._schema())
         self.timeout = checked_timeout(timeout)
         self.code = Code.of(function, version)
@@ -72,10 +73,13 @@ class Runnable(HasTimeout, Generic[P, R_co]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.slug}>"
 
-    def arguments(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the function's keyword arguments for parameter values in JSON. Raises Invalid, naming the path."""
-        read = read_all(self.parameters, values, "paramValues")
-        return {slug: self._readers[slug](value) for slug, value in read.items()}
+    def check(self, values: Mapping[str, Any]) -> CheckedValues:
+        """Check the parameter values that a client has sent. Raises Invalid, naming the path."""
+        return check(self.parameters, values, "paramValues")
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the function's keyword arguments for stored parameter values. Raises Invalid, naming the path."""
+        return convert(self.parameters, values, "paramValues", self._to_members)
 
     def _schema(self) -> Iterator[Parameter]:
         if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
@@ -90,7 +94,7 @@ class Runnable(HasTimeout, Generic[P, R_co]):
             default = None if argument.default is argument.empty else argument.default
             hint = hints.get(argument.name, Any)
             made = parameter(argument.name, hint, default, self._descriptions.get(argument.name, ""))
-            self._readers[argument.name] = member_reader(hint)
+            self._to_members[argument.name] = member_reader(hint)
             yield _nullable(made) if argument.default is None else made
 
     def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:

@@ -6,49 +6,22 @@ import re
 import types
 import typing
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
 from enum import Enum
 from typing import Any, Literal, TypeGuard
 
 import msgspec
 
-from ...models import (
-    Component,
-    Constraints,
-    Parameter,
-    ParameterType,
-)
-from ...schema.encoding import (
-    ConfigVar,
-    Refusal,
-    Upload,
-    to_json,
-)
+from ...models import Component, Constraints, Parameter
+from ...schema.encoding import to_json
+from ...schema.problems import NotEncodable, ValueProblem
 from ...schema.regex.matcher import full_match
+from ...schema.types import SCALARS, Scalar, type_for, type_of
+from ...schema.types.containers import ListType
 from ..errors import Invalid
-from ..storage.encoding import (
-    NotEncodable,
-    decode,
-    encode,
-    text,
-)
+from ..storage.encoding import decode, encode, text
 from .values import read
 
 SLUG = re.compile(r"[a-z][a-z0-9_]{0,49}")
-
-_SCALARS: dict[Any, ParameterType] = {
-    Any: ParameterType.JSON,
-    str: ParameterType.STRING,
-    bool: ParameterType.BOOLEAN,
-    int: ParameterType.INTEGER,
-    float: ParameterType.FLOAT,
-    date: ParameterType.DATE,
-    datetime: ParameterType.DATETIME,
-    ConfigVar: ParameterType.CONFIGVAR,
-    Upload: ParameterType.UPLOAD,
-}
-_NESTED = (ParameterType.LIST, ParameterType.MAP)
-_OF_MEMBERS = (bool, str, int, float, datetime, date)  # kinds of an enum's values; a bool is an int, a time a date
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -89,10 +62,11 @@ def parameter(slug: str, annotation: Any, default: Any = None, description: str 
         )
     field, hint = _unpack(annotation)
     hint, optional = _strip_none(hint)
-    made = _shape(hint, slug)
-    if made.type in _NESTED and (field.options or field.regex):
+    made = _with_options(_shape(hint, slug), field.options, slug)
+    kind = type_of(made.type)
+    if kind.is_container and (field.options or field.regex):
         raise TypeError(f"{slug}: options and regex are for scalars and lists of scalars")
-    if (field.multiline or field.secret) and (made.type is not ParameterType.STRING or made.multi):
+    if (field.multiline or field.secret) and (not kind.is_text or made.multi):
         raise TypeError(f"{slug}: multiline and secret are for strings")
     limits = _constraints(field, optional=optional or field.optional, base=made.constraints, slug=slug)
     made = msgspec.structs.replace(
@@ -140,19 +114,20 @@ def _strip_none(hint: Any) -> tuple[Any, bool]:
 
 def _shape(hint: Any, slug: str) -> Parameter:
     """Return the schema of a type, without name and constraints of its own."""
-    if isinstance(hint, typing.Hashable) and hint in _SCALARS:
-        return Parameter(type=_SCALARS[hint])
     if _is_enum(hint):
         return _of_enum(hint, slug)
     origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
+    kind = type_for(origin)
     if origin is Literal:
         kinds = {type(choice) for choice in arguments}
-        if len(kinds) == 1 and (kind := kinds.pop()) in (str, int):
-            return Parameter(type=_SCALARS[kind], constraints=Constraints(options=_options(arguments, slug)))
+        if len(kinds) == 1 and kinds <= {str, int}:
+            return _with_options(Parameter(type=SCALARS[kinds.pop()].name), arguments, slug)
     if origin is list:
-        return _list(_element(arguments[0], slug) if arguments else Parameter(type=ParameterType.JSON))
-    if origin is dict and (not arguments or arguments[0] is str):
-        return Parameter(type=ParameterType.MAP, values=_element(arguments[1], slug) if arguments else None)
+        return _list(_element(arguments[0] if arguments else Any, slug))
+    if kind is not None and not arguments:
+        return Parameter(type=kind.name)
+    if kind is not None and origin is dict and arguments[0] is str:
+        return Parameter(type=kind.name, values=_element(arguments[1], slug))
     raise TypeError(f"{slug}: {hint!r} is not a parameter type")
 
 
@@ -161,17 +136,24 @@ def _is_enum(hint: Any) -> TypeGuard[type[Enum]]:
 
 
 def _of_enum(hint: type[Enum], slug: str) -> Parameter:
-    kinds = {next((kind for kind in _OF_MEMBERS if isinstance(member.value, kind)), None) for member in hint}
+    kinds = {_type_of_member(member) for member in hint}
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind is None:
-        wanted = "neither all strings nor all integers, floats, bools, dates or times"
-        raise TypeError(f"{slug}: the members of {hint.__name__} are {wanted}")
+        *others, last = (one.enum_members for one in SCALARS.values() if one.enum_members)
+        wanted = f"{', '.join(others)} or {last}"
+        raise TypeError(f"{slug}: the members of {hint.__name__} must be all of one kind: {wanted}")
     options = [{"label": member.name, "value": _json(member.value, slug)} for member in hint]
-    made = Parameter(type=_SCALARS[kind], constraints=Constraints(options=options))
+    made = Parameter(type=kind.name, constraints=Constraints(options=options))
     for member, option in zip(hint, options, strict=True):
         if not _comes_back(member, made, option["value"]):
             raise TypeError(f"{slug}: {hint.__name__}.{member.name} cannot be told from its JSON form")
     return made
+
+
+def _type_of_member(member: Enum) -> Scalar | None:
+    """Return the type of an enum's member, None if the members of enums cannot have it."""
+    kinds = (kind for python, kind in SCALARS.items() if isinstance(member.value, python))
+    return next((kind for kind in kinds if kind.enum_members), None)
 
 
 def _comes_back(member: Enum, made: Parameter, value: Any) -> bool:
@@ -191,7 +173,7 @@ def _members(hint: Any) -> Callable[[Any], Any] | None:
     """Return the same for a type; None if it has no enum in it."""
     hint, _ = _strip_none(hint)
     if _is_enum(hint):
-        return lambda value: None if value is None else hint(value)
+        return lambda value: None if value is None else _member(hint, value)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     inner = _members(arguments[-1]) if origin in (list, dict) else None
     if inner is None:
@@ -199,6 +181,14 @@ def _members(hint: Any) -> Callable[[Any], Any] | None:
     if origin is list:
         return lambda value: None if value is None else [inner(item) for item in value]
     return lambda value: None if value is None else {key: inner(item) for key, item in value.items()}
+
+
+def _member(hint: type[Enum], value: Any) -> Enum:
+    """Return the member of an enum that has a value. Raises ValueProblem."""
+    try:
+        return hint(value)
+    except ValueError:
+        raise ValueProblem("the value is not among the options") from None
 
 
 def _element(hint: Any, slug: str) -> Parameter:
@@ -211,37 +201,31 @@ def _element(hint: Any, slug: str) -> Parameter:
 
 def _list(element: Parameter) -> Parameter:
     """Write lists of scalars with `multi`, which shipped clients know; what that cannot say, as type `list`."""
-    if element.multi or element.type in _NESTED or element.constraints.optional:
-        return Parameter(type=ParameterType.LIST, values=element)
+    if element.multi or type_of(element.type).is_container or element.constraints.optional:
+        return Parameter(type=ListType.name, values=element)
     return msgspec.structs.replace(element, multi=True)
 
 
 def _constraints(field: Field, *, optional: bool, base: Constraints, slug: str) -> Constraints:
     if full_match(text(field.regex, f"{slug}: its regex"), "") is None:  # so that none is met while values are read
         raise ValueError(f"{slug}: this regex is not supported: {field.regex}")
-    return msgspec.structs.replace(
-        base,
-        optional=optional,
-        regex=field.regex,
-        options=_options(field.options, slug) or base.options,
-    )
+    return msgspec.structs.replace(base, optional=optional, regex=field.regex)
 
 
-def _options(choices: Sequence[Any], slug: str) -> list[dict[str, Any]]:
-    return [{"label": _label(value), "value": value} for value in (_json(choice, slug) for choice in choices)]
-
-
-def _label(value: Any) -> str:
-    if isinstance(value, dict) and "__airplaneType" in value:  # a reference
-        value = value["name"]
-    return value if isinstance(value, str) else encode(value).decode()
+def _with_options(made: Parameter, choices: Sequence[Any], slug: str) -> Parameter:
+    """Put the options of an author in place of those of an enum."""
+    if not choices:
+        return made
+    values = [_json(choice, slug) for choice in choices]
+    options = [{"label": type_of(made.type).label(value), "value": value} for value in values]
+    return msgspec.structs.replace(made, constraints=msgspec.structs.replace(made.constraints, options=options))
 
 
 def _json(value: Any, slug: str) -> Any:
     """Return what an author has written as JSON: in the form that clients send, which references have, or msgspec's."""
     try:
         return to_json({slug: value})[slug]
-    except Refusal:
+    except NotEncodable:
         pass  # a set or a data class, say
     try:
         return decode(encode(value))

@@ -1,73 +1,60 @@
-"""From JSON to Python, as a parameter schema prescribes it: the client's reading, with the server's refusals."""
+"""Checking and reading of parameter values on the server: the schema's reader, with the API's errors."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ...models import Parameter, ParameterType
-from ...schema.scalars import Misfit
-from ...schema.validation import MissingParameter, Reader, UnknownParameter
+from ...models import Parameter
+from ...schema.problems import ValueProblem, located, member
+from ...schema.reading import CheckedValues, Reader, unquote
 from ..errors import Invalid
-from .spelling import unspelled
-
-_CODES: dict[type[Misfit], str] = {
-    UnknownParameter: "unknown_parameter",
-    MissingParameter: "missing_parameter",
-}
 
 
-def read_all(parameters: Iterable[Parameter], values: Mapping[str, Any], root: str) -> dict[str, Any]:
-    """Return the Python value of every parameter, defaults put in; None stands for an optional one without a value.
+def check(parameters: Iterable[Parameter], values: Mapping[str, Any] | CheckedValues, root: str) -> CheckedValues:
+    """Check the values that a client has sent, in JSON, unless they have been checked against these parameters.
 
-    Raises Invalid, naming the path below `root` and showing nothing of the value, for a required value that is
-    missing or null, a wrong type, a broken constraint, and a slug that no parameter has.
+    Strings that spell a number or a flag count as that, and defaults stand in for missing or null values. Raises
+    Invalid, with the path below `root` and nothing of the value, for a required value that is missing or null, a wrong
+    type, a broken constraint, and a slug that no parameter has.
     """
-    with _refusing(root):
-        return Reader(strict=True).read_members(parameters, values)
+    parameters = tuple(parameters)
+    if isinstance(values, CheckedValues):
+        if values.fit(parameters):
+            return values
+        values = values.json
+    with _as_invalid(root):
+        return CheckedValues(parameters, unquote(parameters, values))
+
+
+def convert(
+    parameters: Iterable[Parameter],
+    values: Mapping[str, Any],
+    root: str,
+    to_members: Mapping[str, Callable[[Any], Any]],
+) -> dict[str, Any]:
+    """Return the Python values of stored ones, which were checked when they were given: only types must still fit.
+
+    `to_members` puts members of enums in place of their values. Raises Invalid, naming the path below `root`.
+    """
+    with _as_invalid(root):
+        read = Reader(constraints=False).read_members(parameters, values)
+        return {slug: located(member(slug), to_members[slug], value) for slug, value in read.items()}
 
 
 def read(parameter: Parameter, value: Any, path: str) -> Any:
     """Return the Python value of one JSON value. Raises Invalid, naming the path."""
-    with _refusing(path):
+    with _as_invalid(path):
         return Reader(strict=True).read(parameter, value)
 
 
-def typed(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with numbers and flags in place of the strings that spell them, in lists, too.
-
-    What no parameter describes as a scalar is left alone, as is a string that spells nothing: `read_all` refuses it.
-    """
-    known = {parameter.slug: parameter for parameter in parameters}
-    return {slug: _typed(known[slug], value) if slug in known else value for slug, value in values.items()}
-
-
-def _typed(parameter: Parameter, value: Any) -> Any:
-    if not parameter.multi:
-        return _typed_one(parameter, value)
-    return [_typed_one(parameter, item) for item in value] if isinstance(value, list) else value
-
-
-def _typed_one(parameter: Parameter, value: Any) -> Any:
-    if isinstance(value, str):
-        return unspelled(parameter.type, value)
-    element = parameter.values if parameter.type == ParameterType.LIST else None
-    return [_typed(element, item) for item in value] if element is not None and isinstance(value, list) else value
-
-
-def fill(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values as they were sent, with the default in place of whatever is missing or null."""
-    defaults = {parameter.slug: parameter.default for parameter in parameters if parameter.default is not None}
-    return {**defaults, **{slug: value for slug, value in values.items() if value is not None or slug not in defaults}}
-
-
 @contextmanager
-def _refusing(path: str) -> Generator[None]:
+def _as_invalid(path: str) -> Generator[None]:
     try:
         yield
-    except Misfit as problem:
-        steps = "".join(step[:100] for step in reversed(problem.trail))  # a key may be as long as the body
-        raise Invalid(_CODES.get(type(problem), "invalid_parameter"), f"{path}{steps}: {problem}") from None
+    except ValueProblem as problem:
+        steps = "".join(step[:100] for step in reversed(problem.steps))  # a key may be as long as the body
+        raise Invalid(problem.code, f"{path}{steps}: {problem}") from None
     except RecursionError:
         raise Invalid("invalid_parameter", f"{path}: nested too deeply") from None

@@ -1,1 +1,1 @@
-"""When, and on which thread or machine, segments are executed."""
+"""Engines, which decide when, and on which thread or machine, segments are executed."""

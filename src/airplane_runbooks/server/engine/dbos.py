@@ -1,4 +1,4 @@
-"""The durable engine: DBOS keeps the jobs in the database, so that none dies with the process that works on it.
+"""The durable engine: DBOS keeps the jobs in the database, so that no job dies with the process that works on it.
 
 Each job is a DBOS workflow of its own, with the job's ID and without steps: what has been done is the
 store's to know. On SQLite there is one process, which starts each job itself. On PostgreSQL the jobs are on a
@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 
 QUEUE = "runbooks"
 SCHEMA = "runbook_dbos"  # of DBOS's own tables on PostgreSQL
-POLL = 0.2  # seconds between two looks at the queue
-RETRY = 5.0  # seconds until work that raised is begun again
-_NOTING = 2.0  # seconds for DBOS to note down what has begun or ended
-_BATCH = 1000  # jobs forgotten at a time
+POLL = 0.2  # seconds between two polls of the queue
+RETRY = 5.0  # seconds until work that raised starts again
+_NOTING = 2.0  # seconds for DBOS to record begins and ends
+_BATCH = 1000  # jobs to forget at a time
 _ON_ITS_WAY = {"ENQUEUED", "DELAYED", "PENDING"}
 
 _opening = threading.Lock()
@@ -47,14 +47,14 @@ class EngineInUse(RuntimeError):
 
 
 class _Abandoned(BaseException):
-    """Leaves a workflow as it is, to be taken up again; not an Exception, for DBOS notes those down as its end."""
+    """Leaves a workflow to be taken up again. It is not an Exception, which DBOS would record as the workflow's end."""
 
 
 class DbosEngine:
-    """Works on jobs that outlive the process. Takes the database's engine, which it shares and does not dispose of.
+    """Works on jobs that outlive the process. It shares the database's engine, and does not dispose of it.
 
-    At most one is open in a process at a time. On PostgreSQL all servers have the same number of `workers`: the last to
-    start decides.
+    At most one is open in a process at a time. On PostgreSQL all servers have the same number of `workers`, that of
+    the last one to start.
     """
 
     def __init__(self, database: sa.Engine, workers: int = 16, catalog: bytes = b"[]") -> None:
@@ -68,7 +68,7 @@ class DbosEngine:
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[str | None] = SimpleQueue()
         self._working: dict[str, Future[bool]] = {}
-        self._broken: dict[str, float] = {}  # when to begin them again
+        self._broken: dict[str, float] = {}  # times to start them again
         self._forgotten: set[str] = set()
         self._here: set[str] = set()
         self._sender = threading.Thread(target=self._send, name="runbook-jobs", daemon=True)
@@ -76,10 +76,10 @@ class DbosEngine:
         self._closed = False
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one job, and take up what an earlier process left. Raises EngineInUse."""
+        """Take the callable that works on one job, and take up the jobs of an earlier process. Raises EngineInUse."""
         self._work = work
         with _opening, ThreadPoolExecutor(1) as apart:  # DBOS refuses to work where an event loop runs
-            if dbos_module._dbos_global_instance is not None:  # noqa: SLF001 - DBOS would return it without a word
+            if dbos_module._dbos_global_instance is not None:  # noqa: SLF001 - DBOS would silently return the open one
                 raise EngineInUse("another engine is open in this process, or the application itself uses DBOS")
             apart.submit(self._launch).result()
         self._sender.start()
@@ -96,20 +96,20 @@ class DbosEngine:
             self._jobs.put(job_id)
 
     def cancel(self, job_id: str) -> None:
-        """Do nothing: whoever works on the job asks the store, and will not get any further."""
+        """Do nothing: the worker of the job asks the store, and stops."""
 
     def forget(self, job_id: str) -> None:
-        """Drop the job's rows, together with those of others and soon."""
+        """Drop the job's rows, soon and together with those of others."""
         self._forgotten.add(job_id)
 
     def announced(self) -> Sequence[bytes]:
-        """Return the catalogs of the other living servers. Raises whatever the database does."""
+        """Return the catalogs of the other living servers. Raises the errors of the database."""
         return () if self._closed or self._membership is None else self._membership.others()
 
     def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
         """Make sure that these jobs are worked on, and those that got stuck in this process or with a dead server.
 
-        Raises whatever the database does.
+        Raises the errors of the database.
         """
         if self._closed or self._dbos is None:
             return
@@ -126,9 +126,9 @@ class DbosEngine:
                 self._send_again(jobs)
 
     def close(self, timeout: float) -> None:
-        """Take no more work and wait, at most `timeout` seconds, for what is being worked on. Idempotent.
+        """Take no more work and wait, at most `timeout` seconds, for running work. Idempotent.
 
-        What is still being worked on then is begun again at the next start, or by another server. DBOS itself takes up
+        Unfinished work starts again at the next start, or on another server. DBOS itself takes up
         to two more seconds.
         """
         with self._lock:
@@ -139,7 +139,7 @@ class DbosEngine:
         if self._dbos is None:
             return
         for event in self._dbos.background_thread_stop_events:
-            event.set()  # take nothing from the queue that would only be left
+            event.set()  # take no more jobs from the queue, which would be left unfinished
         with self._lock:
             working = dict(self._working)
         late = sum(future.cancel() for future in wait(working.values(), timeout).not_done)
@@ -156,7 +156,7 @@ class DbosEngine:
             self._dbos = DBOS(config=self._config())
             self._workflow = DBOS.workflow(
                 name="runbook.ticket",  # kept in databases
-                max_recovery_attempts=None,  # the store counts how often a run has been begun in vain
+                max_recovery_attempts=None,  # the store counts the failed starts of a run
             )(self._plain())
             DBOS.launch()
             if self._membership is not None:
@@ -177,25 +177,27 @@ class DbosEngine:
             "system_database_url": self._database.url.render_as_string(hide_password=False),
             "system_database_engine": self._database,
             "dbos_system_schema": SCHEMA,
-            "application_version": "1",  # of the jobs' form, not of the runbooks
+            "application_version": "1",  # the version of the jobs' form, not of the runbooks
             "executor_id": self._id,
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "ERROR",
             "enable_otlp": False,
             "use_listen_notify": False,
-            "notification_listener_polling_interval_sec": 0.05,  # there are none, but `destroy` waits for as long
+            "notification_listener_polling_interval_sec": 0.05,  # no workflow is left, but `destroy` waits for as long
             # the queue counts the workers itself
             "max_executor_threads": self._workers if self._membership is None else self._workers + 8,
         }
 
     def _plain(self) -> Callable[[str], None]:
-        def execute(job_id: str) -> None:  # DBOS sets attributes of what it registers, which a method has not
+        def execute(
+            job_id: str,
+        ) -> None:  # DBOS sets attributes of what it registers, which a method does not allow
             self._execute(job_id)
 
         return execute
 
     def _send(self) -> None:
-        """Hand jobs to DBOS, apart from whoever brings them: it waits as long as the database is away."""
+        """Hand jobs to DBOS, apart from the caller, since DBOS waits as long as the database is away."""
         while (job_id := self._jobs.get()) is not None:
             try:
                 self._enqueue(job_id)
@@ -204,7 +206,7 @@ class DbosEngine:
                     logger.error("job %s has to wait: %s", job_id, describe(problem))  # noqa: TRY400 - see describe
 
     def _enqueue(self, job_id: str) -> None:
-        with SetWorkflowID(job_id):  # nothing happens if there is a workflow of this ID
+        with SetWorkflowID(job_id):  # nothing happens if there is a workflow with this ID
             if self._membership is None or job_id in self._here:
                 self._here.discard(job_id)
                 DBOS.start_workflow(self._workflow, job_id)
@@ -212,11 +214,11 @@ class DbosEngine:
                 DBOS.enqueue_workflow(QUEUE, self._workflow, job_id)
 
     def _execute(self, job_id: str) -> None:
-        """Wait on a thread of DBOS's until the job has been worked on."""
+        """Wait on a thread of DBOS until a worker is done with the job."""
         done: Future[bool] = Future()
         lost_leases = self._lost_leases()
         while (earlier := self._admit(job_id, done)) is not done:
-            wait([earlier])  # frozen for a while, this process may get a job back that it still works on
+            wait([earlier])  # a process that was frozen for a while may get a job back that it still works on
         try:
             threading.Thread(target=self._perform, args=(job_id, done), name=f"runbook-{job_id}", daemon=True).start()
         except RuntimeError as problem:  # no more threads, or the interpreter is about to exit
@@ -225,7 +227,7 @@ class DbosEngine:
             well = done.result()
         except CancelledError:
             raise _Abandoned from None
-        if not well or self._lost_leases() != lost_leases:  # of a job that others have, DBOS would await the end
+        if not well or self._lost_leases() != lost_leases:  # DBOS would await the end of a job that another server has
             self._broken[job_id] = time.monotonic() + RETRY
             raise _Abandoned
 
@@ -243,7 +245,7 @@ class DbosEngine:
         try:
             while self._work(job_id):
                 pass
-        except BaseException as problem:  # noqa: BLE001 - one bad session must not be lost, nor cost others anything
+        except BaseException as problem:  # noqa: BLE001 - a bad session must not be lost, nor affect others
             failure = problem
         self._settle(job_id, done, failure)
 
@@ -270,7 +272,7 @@ class DbosEngine:
         broken = [job_id for job_id, at in list(self._broken.items()) if at <= moment]
         if not broken:
             return
-        # by now another server may have them, if this one was taken for dead
+        # another server may have them by now, if this one was considered dead
         self._resume(self._pending(broken))
         for job_id in broken:
             del self._broken[job_id]
@@ -305,7 +307,7 @@ class DbosEngine:
             self._membership.leave()
 
     def _pending(self, jobs: list[str]) -> list[str]:
-        """Return those of the jobs that this server has taken and not done with."""
+        """Return the jobs that this server has taken and not finished."""
         return [found.workflow_id for found in _find(workflow_ids=jobs, status="PENDING", executor_id=self._id)]
 
 
@@ -314,7 +316,7 @@ def _find(**which: Any) -> list[WorkflowStatus]:
 
 
 def silence() -> None:
-    """Have DBOS's errors go where the application's go, and nothing else of what it logs."""
+    """Send DBOS's errors to the application's handlers, and drop the rest of its log."""
     log = logging.getLogger("dbos")
     if not log.handlers:  # it would write to the console instead
         log.addHandler(logging.NullHandler())

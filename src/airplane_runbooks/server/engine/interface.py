@@ -1,8 +1,8 @@
-"""The engine seam: what decides when, and on which thread or machine, a segment of a root run is executed.
+"""The interface of engines, which decide when, and on which thread or machine, a segment of a root run is executed.
 
-An engine knows jobs and one callable, nothing of runbooks. It may be told the same thing twice, and it may call too
-often: the store knows whether there is anything to do, and it fences off whoever executes what another one has begun
-since. All the same, an engine must not work on one job twice at the same time while both workers are well.
+An engine knows jobs and one callable, and nothing about runbooks. It may be told the same thing twice, and it may call
+too often: the store knows whether there is anything to do, and it fences off a worker whose run another worker has
+begun. All the same, an engine must not work on one job twice at the same time while both workers are well.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ Work = Callable[[str], bool]
 
 
 class Engine(Protocol):
-    """What the server needs of an engine. All methods return at once, save `recover` and `close`."""
+    """An engine. All methods return at once, except `recover` and `close`."""
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one job until the end or a pause, and returns whether to go on at once.
+        """Take the callable that works on one job until its end or a pause. It returns True to be called again at once.
 
         If it raises, it is to be called again after some seconds.
         """
@@ -36,21 +36,21 @@ class Engine(Protocol):
         ...
 
     def forget(self, job_id: str) -> None:
-        """Drop whatever is kept for a job of a run that has ended."""
+        """Drop the data of a job whose run has ended."""
         ...
 
     def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
-        """Work on those of these due jobs that got lost, and on others that got stuck.
+        """Work on due jobs that got lost, and on others that got stuck.
 
-        Those that are to be worked on `here` have no business with other servers. To be called about once a second. May
-        wait for a database, and raises what that raises.
+        The jobs of `here` are for this server only. To be called about once a second. May
+        wait for a database, and raises the errors of the database.
         """
         ...
 
     def announced(self) -> Sequence[bytes]:
-        """Return what the living servers say of themselves that share the work, if several can. Like `recover`."""
+        """Return the catalogs of the other living servers, if several can share the work. Raises like `recover`."""
         ...
 
     def close(self, timeout: float) -> None:
-        """Take no more work and wait, at most `timeout` seconds, for what is being worked on. Idempotent."""
+        """Take no more work and wait, at most `timeout` seconds, for running work. Idempotent."""
         ...

@@ -1,8 +1,8 @@
 """Membership of the servers on one PostgreSQL database: each has a lease that it renews as long as it runs.
 
-A lock would tell the dead, but not the frozen, who keep theirs. A lease ends by itself, by the database's clock. Its
-holder may wake up and go on without harm: it renews its lease, and the store refuses the late results, since their
-fencing tokens are stale.
+A lock would reveal dead servers, but not frozen ones, which keep theirs. A lease ends by the clock of the database.
+Its holder may wake up and continue without harm: it renews its lease, and the store refuses its late results, since
+their fencing tokens are stale.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEASE = 5.0  # seconds
 RENEWAL = 1.0
 _LEADERSHIP = 7261_4402  # an advisory lock of PostgreSQL's
 
-# A lease is worth no wait for the disk. A statement that hangs, or a leader that freezes, must end before it matters.
+# A lease need not wait for the disk. A statement that hangs, or a leader that freezes, must end before the lease does.
 _OPTIONS = "-c synchronous_commit=off -c statement_timeout=3000 -c idle_in_transaction_session_timeout=10000"
 
 
@@ -42,18 +42,18 @@ class Membership:
             url, pool_size=2, max_overflow=0, connect_args={"connect_timeout": 3, "options": _OPTIONS}
         )
         keep_connections(self._engine)
-        self._renewed = 0.0  # when, by this process's clock
+        self._renewed = 0.0  # by this process's clock
         self._lost_leases = 0
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="runbook-lease", daemon=True)
 
     def join(self) -> None:
-        """Become one of the living. Raises what the database does."""
+        """Take a lease. Raises the errors of the database."""
         self._renew()
         self._thread.start()
 
     def leave(self) -> None:
-        """Give the lease up, so that others take at once what is left. Idempotent."""
+        """Give up the lease, so that other servers take its jobs at once. Idempotent."""
         self._leaving.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -77,7 +77,7 @@ class Membership:
             yield frozenset([*living, self._id])
 
     def others(self) -> list[bytes]:
-        """Return the catalogs of the other living servers. Raises what the database does."""
+        """Return the catalogs of the other living servers. Raises the errors of the database."""
         alive = SERVERS.c.seen_at >= sa.func.now() - timedelta(seconds=LEASE)
         with self._engine.begin() as connection:
             return list(connection.scalars(sa.select(SERVERS.c.catalog).where(alive, SERVERS.c.id != self._id)))
@@ -102,7 +102,7 @@ class Membership:
             try:
                 self._renew()
                 away = False
-            except Exception as problem:  # noqa: BLE001 - it must go on trying whatever happens
+            except Exception as problem:  # noqa: BLE001 - it must keep trying after any failure
                 if not away:
                     logger.error("the lease cannot be renewed: %s", describe(problem))  # noqa: TRY400 - see describe
                 away = True

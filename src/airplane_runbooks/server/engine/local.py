@@ -1,4 +1,4 @@
-"""The engine of one process: threads, and nothing that outlasts it."""
+"""The engine of one process: threads, without any state that outlasts it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .interface import Work
 
 logger = logging.getLogger(__name__)
 
-RETRY = 5.0  # seconds until work that raised is begun again
+RETRY = 5.0  # seconds until work that raised starts again
 
 
 class _State(Enum):
     QUEUED = auto()
     WORKING = auto()
-    WOKEN = auto()  # while working: once more afterwards
+    WOKEN = auto()  # jobs to work on once more when their worker is done
 
 
 class LocalEngine:
@@ -40,7 +40,7 @@ class LocalEngine:
         self._ready = threading.Condition(self._lock)
         self._queue: deque[str] = deque()
         self._states: dict[str, _State] = {}
-        self._broken: dict[str, float] = {}  # when to begin them again
+        self._broken: dict[str, float] = {}  # times to start them again
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._closed = False
@@ -63,14 +63,14 @@ class LocalEngine:
         self._enqueue(job_id)
 
     def forget(self, job_id: str) -> None:
-        """Drop whatever is kept for a job: nothing, for one at rest has no state here."""
+        """Do nothing: a job at rest has no state here."""
 
     def announced(self) -> Sequence[bytes]:
         """Return nothing: there is no other server."""
         return ()
 
     def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
-        """Work on those of these due jobs that are unknown here, and on what raised a while ago."""
+        """Work on due jobs that are unknown here, and on those that raised a while ago."""
         moment = time.monotonic()
         for job_id in [*jobs, *here, *(job_id for job_id, at in list(self._broken.items()) if at <= moment)]:
             self._broken.pop(job_id, None)
@@ -78,7 +78,7 @@ class LocalEngine:
                 self._enqueue(job_id)
 
     def close(self, timeout: float) -> None:
-        """Take no more work and wait, at most `timeout` seconds, for what is being worked on."""
+        """Take no more work and wait, at most `timeout` seconds, for running work."""
         with self._lock:
             self._closed = True
             self._queue.clear()

@@ -1,4 +1,4 @@
-"""Brings the engine back in line with the store, and the store with the clock."""
+"""Keeps the engine in line with the store, and the store with the clock."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .interface import Engine
 
 logger = logging.getLogger(__name__)
 
-GRACE = timedelta(seconds=2)  # until a due segment that nobody has begun may have got lost
+GRACE = timedelta(seconds=2)  # until a due segment that no worker has begun may be lost
 _BATCH = 100
 
 
 class Reconciler:
-    """Does once in `interval` seconds what must not depend on a call: it hands out what got lost, and clears away.
+    """Finds lost jobs, expired prompts and old records, once in `interval` seconds.
 
     Of the root runs that have ended, the last `keep_ended` are kept, and none for longer than `keep_for`.
     """
@@ -54,20 +54,20 @@ class Reconciler:
         self._luck = random.Random()  # noqa: S311 - no secret; of its own, to leave the application's seed alone
 
     def start(self) -> None:
-        """Do everything once, before anything else, and go on in the background."""
+        """Do everything once, and then continue in the background."""
         self._thread.start()
         self._ready.wait()
 
     def stop(self) -> None:
-        """Do no more, and wait for what is being done. Idempotent."""
+        """Stop, and wait for running work. Idempotent."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _loop(self) -> None:
-        self._pass(timedelta(0))  # what is due now has been so since before this process
+        self._pass(timedelta(0))  # runs that are due now became due before this process
         self._ready.set()
-        # several servers keep out of step
+        # several servers should not run at the same moments
         while not self._stopping.wait(self._interval * self._luck.uniform(0.8, 1.2)):
             self._pass(GRACE)
 
@@ -81,7 +81,7 @@ class Reconciler:
     def _guarded(self, duty: str, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception as problem:  # noqa: BLE001 - neither another duty nor the next time depends on it
+        except Exception as problem:  # noqa: BLE001 - a failure must not affect other duties or the next round
             if duty not in self._failing and not self._stopping.is_set():
                 logger.error("cannot %s: %s", duty, describe(problem))  # noqa: TRY400 - see describe
             self._failing.add(duty)
@@ -93,7 +93,7 @@ class Reconciler:
 
     def _expire(self, moment: datetime) -> None:
         for prompt_id in self._store.overdue(moment, _BATCH):
-            with suppress(Conflict, Held, NotFound):  # answered meanwhile, or expired or held by another server
+            with suppress(Conflict, Held, NotFound):  # answered meanwhile, or expired, or held by another server
                 self._expire_prompt(prompt_id)
 
     def _drop(self, moment: datetime) -> None:

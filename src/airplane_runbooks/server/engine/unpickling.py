@@ -1,7 +1,7 @@
-"""Keeps DBOS from unpickling what it reads.
+"""Keeps DBOS from unpickling rows.
 
-Each row of DBOS's tables names its own serialization, whatever the serializer of the application is: so whoever may
-write to the database could have any code executed by the servers on it. This package writes JSON alone.
+Each row of DBOS's tables names its own serialization, regardless of the application's serializer. So a writer of
+the database could make the servers on it execute any code. This package writes JSON only.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class PickleRefused(Exception):
 
 def forbid() -> None:
     """Refuse every pickle, on all threads of this process. Idempotent."""
-    # of the class: DBOS has one instance for rows that ask for it, and makes more
+    # patched on the class, since DBOS makes more instances than one
     DefaultSerializer.deserialize = _refuse  # type: ignore[method-assign, assignment]
 
 
 def allow() -> None:
-    """Let DBOS read pickles again, for what else the application uses it for."""
+    """Let DBOS read pickles again, for other uses by the application."""
     DefaultSerializer.deserialize = _read  # type: ignore[method-assign]
 
 

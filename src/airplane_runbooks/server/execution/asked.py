@@ -9,6 +9,7 @@ import msgspec
 
 from ...models import Parameter, Reviewers
 from ...models.base import decoder_of
+from ...schema.reading import CheckedValues
 from ..secrets.masking import Secrets, reveal
 from ..secrets.vault import Vault
 from ..storage.records import Prompt
@@ -38,6 +39,9 @@ def unseal(prompt: Prompt, vault: Vault) -> Asked:
     return asked
 
 
-def meant(prompt: Prompt, asked: Asked, values: Mapping[str, Any]) -> Mapping[str, Any]:
+def meant(prompt: Prompt, asked: Asked, values: Mapping[str, Any] | CheckedValues) -> Mapping[str, Any] | CheckedValues:
     """Return an answer to the prompt, as it is seen, as one to what was asked."""
-    return values if prompt.sealed is None else reveal(prompt.parameters, asked.parameters, values)
+    if prompt.sealed is None:
+        return values
+    given = values.json if isinstance(values, CheckedValues) else values
+    return reveal(prompt.parameters, asked.parameters, given)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..authoring.values import fill, read_all, typed
+from ...schema.reading import CheckedValues
+from ..authoring.values import check
 from ..errors import Conflict
 from ..execution.asked import meant, unseal
 from ..secrets.masking import Secrets
@@ -37,17 +38,16 @@ def check_reviewer(services: Services, prompt: Prompt, user: User) -> None:
     check_listed(unseal(prompt, services.vault).reviewers, user, runs.find(services, prompt.root_id).created_by)
 
 
-def submit(services: Services, prompt_id: str, values: Mapping[str, Any], caller: Caller) -> None:
-    """Answer an open prompt with values that fit its fields."""
+def submit(services: Services, prompt_id: str, values: Mapping[str, Any] | CheckedValues, caller: Caller) -> None:
+    """Answer an open prompt with values that fit its fields, unless a form has checked them already."""
     prompt = find(services, prompt_id)
     check_reviewer(services, prompt, caller.user)
     root = runs.find(services, prompt.root_id)
     _refuse_closed(prompt, root)
     asked = unseal(prompt, services.vault)
-    values = typed(asked.parameters, meant(prompt, asked, values))
+    filled: Mapping[str, Any] = {}
     if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
-        read_all(asked.parameters, values, "values")
-    filled = fill(asked.parameters, values)
+        filled = check(asked.parameters, meant(prompt, asked, values), "values").json
     secrets = secrets_of(root, services.vault)
     secrets.add(Secrets.of(asked.parameters, filled))
     shown, sealed = mask_and_seal(asked.parameters, filled, secrets, services.vault, path="values")
@@ -70,7 +70,7 @@ def expire(services: Services, prompt_id: str) -> None:
 def resume(services: Services, prompt: Prompt) -> None:
     """Let the runbook that asked go on, now that its prompt has been answered, cancelled, or has expired."""
     if root := services.store.run(prompt.root_id):
-        services.emitter.prompt_closed(root, prompt)
+        services.tracing.answered(root, prompt)
         services.engine.wake(root.job_id)
 
 

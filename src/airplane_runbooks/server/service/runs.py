@@ -7,7 +7,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..authoring.decorators import Runbook, Task
-from ..authoring.values import fill, typed
 from ..secrets.masking import Secrets, hide_all
 from ..storage.holds import why_held as why_root_held
 from ..storage.records import Outcome, Run, RunKind
@@ -20,9 +19,8 @@ def start(services: Services, request: StartRequest, caller: Caller) -> Run:
     """Start a run of a task. Raises Invalid, NotFound, Closing."""
     run = new_root_run(services, RunKind.TASK, find_task(services, request.names), request, caller)
     run = replace(run, resources=dict(request.resources))
-    run = replace(run, trace_context=services.emitter.starting(run))
+    run = replace(run, trace_context=services.tracing.started(run))
     services.store.add(run)
-    services.emitter.started(run)
     services.engine.start(run.job_id)
     return run
 
@@ -38,7 +36,7 @@ def find(services: Services, run_id: str) -> Run:
 def cancel(services: Services, run_id: str, caller: Caller) -> None:
     """Cancel a run that has not ended, and with it the session it belongs to. Raises NotFound, Conflict."""
     root = services.store.cancel(run_id, caller.id, caller.seed)
-    services.emitter.ended(root, Outcome.cancelled(), caller.id)
+    services.tracing.ended(root, Outcome.cancelled())
     services.interrupt(root.id)
     services.engine.cancel(root.job_id)
 
@@ -57,9 +55,7 @@ def new_root_run(
     caller: Caller,
 ) -> Run:
     """Return the run of a runbook or task to be added to the store. Raises Invalid, NotFound."""
-    values = typed(item.parameters, request.values)
-    item.arguments(values)
-    filled = fill(item.parameters, values)
+    filled = item.check(request.values).json
     secrets = Secrets.of(item.parameters, filled)
     shown, sealed = mask_and_seal(item.parameters, filled, secrets, services.vault, path="paramValues")
     return Run(

@@ -32,9 +32,8 @@ def start(services: Services, request: StartRequest, caller: Caller) -> Session:
         created_by=caller.id,
     )
     run = replace(run, session_id=session.id, source=runbook.code.source)
-    run = replace(run, trace_context=services.emitter.starting(run))
+    run = replace(run, trace_context=services.tracing.started(run))
     services.store.add(run, session)
-    services.emitter.started(run)
     services.engine.start(run.job_id)
     return session
 
@@ -66,4 +65,4 @@ def fail(services: Services, session_id: str, message: str, caller: Caller) -> N
     outcome = Outcome.failed(Failure("CodeChanged", message))
     if why_held(run) is None or not services.store.finish(run.id, outcome, run.fencing_token):
         raise Conflict("session_not_held", "the session is not held, so nothing was changed")
-    services.emitter.ended(run, outcome, caller.id)
+    services.tracing.ended(run, outcome)

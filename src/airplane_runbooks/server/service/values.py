@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...models import Parameter
+from ...schema.problems import NotEncodable
 from ..errors import Invalid
 from ..secrets.masking import MASK, Secrets
 from ..secrets.vault import Vault
-from ..storage.encoding import NotEncodable, decode, encode
+from ..storage.encoding import decode, encode
 from ..storage.records import Run
 
 

@@ -36,25 +36,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _ATTEMPTS = 6
-_LONGEST_TRY = 3.0  # seconds of attempts; one that has begun by then goes on
+_LONGEST_TRY = 3.0  # seconds of attempts; one that has begun by then continues
 _FIRST_DELAY = 0.02  # seconds, doubled each time
 _MEMORY = 5.0  # seconds
 _PROBE = "probe"
 _PROBED = 16 * 1024  # bytes
-_LUCK = random.Random()  # noqa: S311 - no secret, and nobody else's random numbers either
+_LUCK = random.Random()  # noqa: S311 - not a secret; a generator of its own leaves the caller's alone
 
 
 class Database:
     """A database with this package's tables, from `sqlite:///path`, `sqlite://` (in memory) or `postgresql://...`.
 
-    Makes and upgrades the tables. Raises DatabaseError for a bad URL and for a database that is none; of its
+    Makes and upgrades the tables. Raises DatabaseError for a bad URL and for a file that is not a database; of its
     subclasses, DatabaseInUse, DatabaseTooNew, and DatabaseUnavailable if PostgreSQL cannot be reached.
 
     Attributes:
         url: The URL as it may be shown.
         path: The file, if there is one.
         dialect: `sqlite` or `postgresql`.
-        sqlalchemy_engine: What it works with, fit for sharing with DBOS.
+        sqlalchemy_engine: The engine of SQLAlchemy, which DBOS shares.
     """
 
     def __init__(self, url: str, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
@@ -71,24 +71,24 @@ class Database:
         self.sqlalchemy_engine = postgresql.engine(parsed) if self.is_shared else _sqlite(parsed)
         _close_latecomers(self.sqlalchemy_engine, self._closed)
         self._reader = self.sqlalchemy_engine
-        if self.is_shared:  # one statement and nothing to commit: three round trips fewer
+        if self.is_shared:  # one statement and nothing to commit saves three round trips
             self._reader = self._reader.execution_options(isolation_level="AUTOCOMMIT")
-        # one that nobody closes lets go as well
+        # an unclosed one lets go as well
         self._let_go = weakref.finalize(self, _let_go, self.sqlalchemy_engine, file_lock, self._closed)
         self._let_go.atexit = False
-        self._lacking = -math.inf  # when something was found lacking for the last time
+        self._lacking = -math.inf  # time of the last lack of room or of the right to write
         self._same_file: SameFile | None = None
         keep_from_children(self)
         self._open(upgrades, str(parsed.password or ""))
 
     @property
     def is_shared(self) -> bool:
-        """Whether several servers can use it at a time."""
+        """True if several servers can use it at a time."""
         return self.dialect == "postgresql"
 
     @contextmanager
     def read(self) -> Generator[sa.Connection]:
-        """Read: what one statement finds is consistent, and on SQLite what all of them find."""
+        """Read. Each statement sees a consistent state, and on SQLite all of them see the same."""
         with self._reading, self._connect(self._reader) as connection:
             if self.path is not None:
                 connection.exec_driver_sql("BEGIN")
@@ -124,7 +124,7 @@ class Database:
         return self._repeat(self.write, work)
 
     def probe(self) -> None:
-        """Write something that leaves nothing behind. Raises DatabaseUnavailable.
+        """Write and remove a row. Raises DatabaseUnavailable.
 
         Raises it for a while, too, after a transaction has failed for want of room or of the right to write: the next
         one may be smaller, and succeed.
@@ -134,17 +134,17 @@ class Database:
         self.transact(_write_probe)
 
     def close(self) -> None:
-        """Wait for the transaction being written, and let go of the database; later ones are refused. Idempotent."""
+        """Wait for the running transaction, and close the database; later ones are refused. Idempotent."""
         with self._writing:
             if self._same_file is not None:
                 self._same_file.close()
             self._let_go()
 
     def in_child(self) -> None:
-        """Take the database for closed, without touching what the parent goes on with."""
+        """Mark the database as closed, without touching the parent's connections."""
         self._closed.set()
-        self._kept = self._let_go.detach(), self._same_file  # for ever: they are the parent's to close
-        self._writing = self._reading = nullcontext()  # a thread that is not here may have had the lock
+        self._kept = self._let_go.detach(), self._same_file  # for ever: the parent closes them
+        self._writing = self._reading = nullcontext()  # a thread of the parent may hold the lock
 
     def __repr__(self) -> str:
         return f"Database({self.url!r})"
@@ -182,7 +182,7 @@ class Database:
                     return work(connection)
             except (DBAPIError, PoolTimeout) as problem:
                 last = attempt + 1 == _ATTEMPTS or time.monotonic() > give_up
-                # on SQLite, the busy timeout has been patient enough
+                # on SQLite, the busy timeout was long enough
                 if last or not self.is_shared or not is_passing(problem):
                     if is_unavailable(problem):
                         raise self._unavailable(problem) from problem
@@ -202,7 +202,7 @@ class Database:
 
 
 class HasDatabase(Protocol):
-    """Something that keeps its state in a database."""
+    """An object that keeps its state in a database."""
 
     @property
     def database(self) -> Database:
@@ -214,7 +214,7 @@ OwnerT = TypeVar("OwnerT", bound=HasDatabase)
 
 
 def reading(method: Callable[Concatenate[OwnerT, sa.Connection, P], T]) -> Callable[Concatenate[OwnerT, P], T]:
-    """Give a method a connection to read from. It must be fit for being called again."""
+    """Give a method a connection to read from. The method may be called again."""
 
     @wraps(method)
     def call(owner: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -224,7 +224,7 @@ def reading(method: Callable[Concatenate[OwnerT, sa.Connection, P], T]) -> Calla
 
 
 def writing(method: Callable[Concatenate[OwnerT, sa.Connection, P], T]) -> Callable[Concatenate[OwnerT, P], T]:
-    """Make a method one transaction. It must be fit for being called again."""
+    """Make a method one transaction. The method may be called again."""
 
     @wraps(method)
     def call(owner: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -241,7 +241,7 @@ def _let_go(engine: sa.Engine, file_lock: FileLock | None, closed: threading.Eve
 
 
 def _close_latecomers(engine: sa.Engine, closed: threading.Event) -> None:
-    """Close the connections that come back after the others have been disposed of: nobody else would."""
+    """Close the connections that are returned after the others were disposed of."""
 
     def returned(_: object, entry: sa.pool.ConnectionPoolEntry) -> None:
         if closed.is_set():
@@ -263,7 +263,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 
 def _write_probe(connection: sa.Connection) -> None:
-    """Take some room, and give it back."""
+    """Take some room, and free it again."""
     connection.execute(sa.insert(FACTS), {"name": _PROBE, "value": bytes(_PROBED)})
     connection.execute(sa.delete(FACTS).where(FACTS.c.name == _PROBE))
 

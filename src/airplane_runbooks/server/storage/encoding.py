@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ...schema.problems import NotEncodable
 from ..logs import class_name, kind_of, message_of
 
 MAX_OUTPUT = 8 * 1024 * 1024  # bytes of JSON
@@ -16,10 +17,6 @@ NULL = b"null"
 EMPTY = b"{}"
 
 decode = msgspec.json.decode
-
-
-class NotEncodable(ValueError):
-    """A value has no form in JSON. The message says why and shows nothing of the value."""
 
 
 def text(value: Any, what: str) -> str:

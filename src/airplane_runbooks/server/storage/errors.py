@@ -1,4 +1,4 @@
-"""Why a database cannot be opened or used. No message shows a password."""
+"""Errors of opening or using a database. No message shows a password."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ..errors import ApiError
 
 
 class DatabaseError(Exception):
-    """The database cannot be opened, or not be used any more."""
+    """The database cannot be opened, or cannot be used any more."""
 
 
 class DatabaseInUse(DatabaseError):
-    """Another process, or another server of this one, has the file open. `pid` is None if it is not known who."""
+    """Another process, or another server of this one, has the file open. `pid` is None if it is unknown."""
 
     def __init__(self, path: Path, pid: int | None) -> None:
         holder = "another server" if pid is None else f"process {pid}"
@@ -26,7 +26,7 @@ class DatabaseTooNew(DatabaseError):
 
 
 class DatabaseUnavailable(DatabaseError, ApiError):
-    """The database does not answer, or not in time. Whether what was to be written has been is not always known."""
+    """The database does not answer, or not in time. A write may or may not have been carried out."""
 
     status = 503
     retryable = True
@@ -37,7 +37,7 @@ class DatabaseUnavailable(DatabaseError, ApiError):
 
 
 class DatabaseClosed(DatabaseUnavailable):
-    """This process has let go of the database, or has never had it: a forked child of the one that has it."""
+    """This process has closed the database, or is a forked child of the one that has it."""
 
     def __init__(self) -> None:
         super().__init__("the database is closed")

@@ -1,4 +1,4 @@
-"""Facts about a database as a whole: what all of its servers must agree on."""
+"""Facts about a database as a whole, on which all of its servers must agree."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def settle_fact(database: Database, name: str, make: Callable[[], bytes]) -> byt
             connection.execute(sa.insert(FACTS), {"name": name, "value": (fact := make())})
         return fact
 
-    # of servers that add it at once, those who lose the race are called again, and find it
+    # servers that lose the race to add it are called again, and find it
     return database.query(find) or database.transact(find_or_add)

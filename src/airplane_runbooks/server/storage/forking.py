@@ -1,8 +1,8 @@
-"""Take from forked children what they must not keep of their parent: locks, sockets, connections.
+"""Closes what forked children must not keep of their parent: locks, sockets, connections.
 
-They are shared with the parent. A child that lives on would hold them after the parent's death, and whatever it does
-to them, it does to the parent. So a child parts with them before anything else runs in it: their descriptors stay
-taken, which nothing else can then be mistaken for, but lead nowhere.
+They are shared with the parent. A child that lives on would hold them after the parent's death, and its actions
+on them would affect the parent. So a child gives them up before anything else runs in it. Their descriptors stay
+in use, so that nothing else gets the same number, but lead nowhere.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from weakref import WeakSet
 
 
 class Parent(Protocol):
-    """Something that only the process that made it may use."""
+    """An object that only the process that made it may use."""
 
     def in_child(self) -> None:
-        """Part with everything, in a child that has just been forked. Other threads' locks may be held for ever."""
+        """Give everything up, in a child that has just been forked. Other threads' locks may be held for ever."""
         ...
 
 
@@ -31,7 +31,7 @@ def keep_from_children(parent: Parent) -> None:
 
 
 def cut(descriptors: Iterable[int]) -> None:
-    """Let descriptors of this process lead nowhere; bad ones are passed over."""
+    """Let descriptors of this process lead nowhere. Bad ones are skipped."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in descriptors:
         with suppress(OSError):

@@ -12,12 +12,12 @@ _DIGITS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _TAIL = 10
 _TAILS = len(_DIGITS) ** _TAIL
 
-# What is written in code has no day of creation, yet its ID must be the same on every start of every server.
+# Runbooks and tasks have no day of creation, and their IDs must be the same on every start of every server.
 _TIMELESS = "20240101"
 
 
 def new_seed() -> str:
-    """Return what follows the prefix in a random ID: today's date (UTC) and a tail, such as `20240131zk3j9x0q2ab`."""
+    """Return the rest of a random ID after its prefix: today's date (UTC) and a tail, such as `20240131zk3j9x0q2ab`."""
     return f"{now():%Y%m%d}z{_tail(secrets.randbelow(_TAILS))}"
 
 
@@ -27,7 +27,7 @@ def new_id(prefix: str) -> str:
 
 
 def stable_id(prefix: str, text: str) -> str:
-    """Return the ID that belongs to `text` for ever."""
+    """Return the ID of `text`, which is always the same."""
     digest = int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big")
     return f"{prefix}{_TIMELESS}z{_tail(digest % _TAILS)}"
 

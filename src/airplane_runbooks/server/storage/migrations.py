@@ -1,4 +1,4 @@
-"""The tables' version: new databases get today's tables, older ones are brought up to them."""
+"""The version of the tables: new databases get today's tables, older ones are upgraded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-# From version 1 to 2, from 2 to 3, and so on. None that has been released is ever changed or removed; `tables` always
+# From version 1 to 2, from 2 to 3, and so on. A released one is never changed or removed; `tables` always
 # has the last version.
 UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts,)
 
@@ -39,7 +39,7 @@ _LOCK = 7261_4401  # an advisory lock of PostgreSQL's
 
 def migrate(connection: sa.Connection, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
     """Make or upgrade the tables, in the transaction that has begun. Raises DatabaseTooNew."""
-    if connection.dialect.name == "postgresql":  # of servers that start together, one does it
+    if connection.dialect.name == "postgresql":  # one of the servers that start together does it
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     newest = 1 + len(upgrades)
     if not sa.inspect(connection).has_table(VERSIONS.name):
@@ -48,7 +48,7 @@ def migrate(connection: sa.Connection, upgrades: Sequence[Upgrade] = UPGRADES) -
         return
     version = connection.scalar(sa.select(VERSIONS.c.version)) or 0
     if version > newest:
-        raise DatabaseTooNew(f"the database is of version {version}, and this package knows none after {newest}")
+        raise DatabaseTooNew(f"the database has version {version}, and this package supports versions up to {newest}")
     for upgrade in upgrades[version - 1 :]:
         upgrade(connection)
     if version < newest:

@@ -15,12 +15,12 @@ from .clock import follow
 from .forking import cut, keep_from_children
 
 _CONNECT_TIMEOUT = 5  # seconds
-_RECYCLE = 1800  # seconds until a connection is made anew, and with it the database's clock looked at
+_RECYCLE = 1800  # seconds until a connection is renewed, which also reads the database's clock
 _FREEZE = "-c idle_in_transaction_session_timeout=10000"  # a frozen server must not keep its locks
 
 
 class _Connections:
-    """All connections that this process has made."""
+    """All open connections of this process."""
 
     def __init__(self) -> None:
         self._made: WeakSet[Any] = WeakSet()
@@ -31,7 +31,7 @@ class _Connections:
         self._made.add(connection)
 
     def in_child(self) -> None:
-        """Leave them to the parent, whose session with the database would last as long as the child."""
+        """Leave them to the parent, whose sessions with the database would otherwise last as long as the child."""
         self._kept = list(self._made)
         for connection in self._kept:
             with suppress(Exception):  # it has been closed
@@ -68,7 +68,7 @@ def keep_connections(made: sa.Engine) -> None:
 
 
 def _leave_read_only(context: sa.ExceptionContext) -> None:
-    """Give up connections to a database that has become a standby: where the URL leads, there may be another by now."""
+    """Close connections to a database that has become a standby: the URL may lead to another one by now."""
     if getattr(context.original_exception, "sqlstate", None) == troubles.READ_ONLY:
         context.is_disconnect = True
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from .errors import DatabaseError
 
-CONNECTIONS = 22  # at most, of one server
+CONNECTIONS = 22  # of one server, at most
 _OLDEST = 13
 
 _LOOK = sa.text("""
@@ -32,7 +32,7 @@ _LOOK = sa.text("""
 
 
 def check(engine: sa.Engine, connection: sa.Connection) -> None:
-    """Raise DatabaseError for what would let a server down, with what to change."""
+    """Raise DatabaseError, with advice, if the database would fail a server later."""
     found = connection.execute(_LOOK).one()
     database, role, schema = (_quoted(engine, name) for name in (found.database, found.role, found.schema))
     if found.version < _OLDEST:
@@ -64,7 +64,7 @@ def check(engine: sa.Engine, connection: sa.Connection) -> None:
 
 
 def explain(reason: str) -> str:
-    """Return what to do about a connection that is refused for a reason, after a semicolon; nothing if nobody knows."""
+    """Return advice for a refused connection, after a semicolon; the empty string if there is none."""
     if "unsupported startup parameter" in reason:
         return f"; {_NO_POOLER}"
     if "database" in reason and "does not exist" in reason:
@@ -87,12 +87,12 @@ _ADVICE = {
 
 
 def _check_session(engine: sa.Engine, connection: sa.Connection, pid: int) -> None:
-    """Find out whether somebody stands between, and hands one connection to several by turns."""
+    """Raise DatabaseError if a pooler hands one connection to several clients by turns."""
     if _own(connection).info.backend_pid == pid:
         return
     connection.rollback()
     with engine.connect() as other:
-        other.exec_driver_sql("SELECT 1")  # now it holds what the first one has had
+        other.exec_driver_sql("SELECT 1")  # now it has the state that the first connection set
         now = connection.scalar(sa.select(sa.func.pg_backend_pid()))
     if now != pid:
         raise DatabaseError(_NO_POOLER)

@@ -1,4 +1,4 @@
-"""What the store keeps. Records are immutable: a change puts a new one in place of the old, so readers need no lock."""
+"""Records of the store. They are immutable: a change replaces a record by a new one, so readers need no lock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .ids import API_USER, now
 
 
 class RunKind(StrEnum):
-    """What a run executes."""
+    """Kind of a run: what it executes."""
 
     RUNBOOK = "runbook"
     TASK = "task"
@@ -29,14 +29,14 @@ class RunKind(StrEnum):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a run failed: the name of the exception's class and its message."""
+    """Reason of a failed run: the name of the exception's class and its message."""
 
     kind: str
     message: str
 
     @classmethod
     def of(cls, problem: BaseException, mask: Callable[[str], str] = str) -> Failure:
-        """Describe an exception, with what must not be seen masked. Raises nothing."""
+        """Describe an exception, with secrets masked. Never raises."""
         return cls(mask(kind_of(problem)), message_of(problem, mask))
 
 
@@ -58,27 +58,26 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a function.
 
-    `param_values` and `output` are JSON, as anybody may see them; what is secret in them is masked, and the sealed
-    forms, if there are any, have it all.
+    `param_values` and `output` are JSON in which secrets are masked. The sealed forms, if there are any, are complete.
 
     Attributes:
         root_id: The run of the runbook whose step or prompt this is. Runs without one are root runs, which engines
             schedule.
-        position: Of a child: where in the runbook it stands, once for each root run. Replay finds it by this.
-        attempt: Of a step: how often it has been begun, retries and repetitions after a crash included.
-        segment: Of a root run: the number of the part between two pauses that is due or being executed, from 1 on.
-        answered_meanwhile: Of a root run: whether a prompt has been answered since the segment was begun.
-        due_at: Of a root run: since when its segment waits for an engine; None while it is executed, paused or over.
-        fencing_token: Of a root run: how often it has been begun. Each begin raises it by one, and a write that comes
+        position: Of a child: its place in the runbook, unique within the root run. Replay finds it by this.
+        attempt: Of a step: number of its attempts, retries and repetitions after a crash included.
+        segment: Of a root run: number of the segment that is due or being executed, from 1.
+        answered_meanwhile: Of a root run: True if a prompt has been answered since the segment began.
+        due_at: Of a root run: time since which its segment is due; None while it is executed, paused or over.
+        fencing_token: Of a root run: number of times it has begun. Each begin raises it by one, and a write that comes
             with an older token is refused, so a server that lost the run to another cannot change it any more.
-        failed_starts: Of a root run: how often in a row it has been begun without getting any further, unexcused.
+        failed_starts: Of a root run: number of begins in a row without progress, apart from excused ones.
         source: Of a root run: digest of the code that it was started with.
-        trace_context: Of a root run: W3C trace context (traceparent, newline, tracestate) below which its spans stand.
-        ended_seed: The seed of the call that cancelled it.
+        trace_context: Of a root run: W3C trace context (traceparent, newline, tracestate) of its spans' parent.
+        ended_seed: Seed of the call that cancelled it.
         digests: Of a step: a keyed digest of each argument, as a JSON object; None where none were recorded.
-        timeout: Seconds of execution that its author allows; None for any number.
+        timeout: Seconds of execution that its author allows; None for no limit.
         spent: Of a root run: microseconds of execution in the segments that have ended.
-        held: Of a root run: why no server executes it for now; None if it may be executed.
+        held: Of a root run: reason for which no server executes it for now; None if it may be executed.
     """
 
     id: str
@@ -125,14 +124,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """A root run that was being executed when a server died, and is not to be begun beside others."""
+    """A root run that was being executed when a server died, and must start alone."""
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """A question to a human, raised by the run of its own `run_id`. `values` is the answer as JSON, secrets masked.
 
-    `sealed` is what was asked of whom before secrets were masked in it; None if there was nothing to mask.
-    Open past `expires_at`, it is cancelled by nobody. `answered_seed` is the seed of the call that answered it.
+    `sealed` is the prompt before masking; None if there was nothing to mask.
+    After `expires_at`, the server cancels it. `answered_seed` is the seed of the call that answered it.
     """
 
     id: str
@@ -154,17 +153,17 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether it still waits for an answer."""
+        """True while it waits for an answer."""
         return self.submitted_at is None and self.cancelled_at is None
 
     @property
     def is_late(self) -> bool:
-        """Whether it should have been answered by now."""
+        """True once it has expired."""
         return self.expires_at is not None and self.expires_at <= now()
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a run ended."""
+    """Outcome of a run."""
 
     status: RunStatus
     output: bytes = NULL
@@ -173,20 +172,20 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @classmethod
     def succeeded(cls, output: bytes, sealed: bytes | None = None) -> Outcome:
-        """Return the end of a run that produced this JSON."""
+        """Return the outcome of a run that produced this JSON."""
         return cls(RunStatus.SUCCEEDED, output, sealed_output=sealed)
 
     @classmethod
     def failed(cls, failure: Failure) -> Outcome:
-        """Return the end of a run that raised; its output holds the message, as the API has it."""
+        """Return the outcome of a run that raised. Its output contains the message, as the API has it."""
         return cls(RunStatus.FAILED, error_output(failure.message), failure)
 
     @classmethod
     def cancelled(cls, message: str | None = None) -> Outcome:
-        """Return the end of a run that was cancelled."""
+        """Return the outcome of a run that was cancelled."""
         return cls(RunStatus.CANCELLED, NULL if message is None else error_output(message))
 
 
 def error_output(message: str) -> bytes:
-    """Return `{"error": message}` as JSON; what is not text in the message is written as a question mark."""
+    """Return `{"error": message}` as JSON, with a question mark for each lone surrogate of the message."""
     return msgspec.json.encode({"error": message.encode(errors="replace").decode()})

@@ -1,4 +1,4 @@
-"""SQLite as a server uses it: one process has the file, and what has been committed is on the disk."""
+"""SQLite for one server: one process has the file, and a committed transaction is on the disk."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .forking import cut, keep_from_children
 
 logger = logging.getLogger(__name__)
 
-_MODE = 0o600  # the database holds whatever the runbooks are given
+_MODE = 0o600  # the database holds the parameters of runbooks
 _OTHERS = 0o077
-_LOCKED_BYTE = 1 << 30  # Windows locks bytes, not files, and lets nobody read them: so one far behind the PID
+_LOCKED_BYTE = 1 << 30  # Windows locks bytes, not files, and they cannot be read: so lock one far behind the PID
 _BUSY_TIMEOUT = 30_000  # milliseconds
 
 _FILE = (f"busy_timeout={_BUSY_TIMEOUT}", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
@@ -26,11 +26,11 @@ _MEMORY = ("foreign_keys=ON",)
 
 
 def prepare(connection: sqlite3.Connection, *, in_memory: bool) -> None:
-    """Set a new connection up for this package and for DBOS, which expects writes to begin transactions at once."""
+    """Prepare a new connection for this package and for DBOS, which expects writes to begin transactions at once."""
     connection.isolation_level = "IMMEDIATE"
     for pragma in _MEMORY if in_memory else _FILE:
         connection.execute(f"PRAGMA {pragma}")
-    if sqlite3.sqlite_version_info < (3, 42):  # no `subsec` yet, on which DBOS counts from Python 3.12 on
+    if sqlite3.sqlite_version_info < (3, 42):  # lacks `subsec`, which DBOS needs from Python 3.12 on
         connection.create_function("unixepoch", 1, _unixepoch)
 
 
@@ -41,9 +41,9 @@ def _unixepoch(_modifier: str) -> float:
 class FileLock:
     """The right to open a database, from here until `release` or the end of the process.
 
-    It lies beside the database, as `<name>.lock`, and stays there. Makes the database's file if there is none. Both are
-    for their owner only. Children do not share it, however they are made. Raises DatabaseInUse, and DatabaseError for
-    what cannot be read and written.
+    The lock is the file `<name>.lock` beside the database, and stays there. The database's file is made if there is
+    none. Both are for their owner only. Children do not share the lock, however they are made. Raises DatabaseInUse,
+    and DatabaseError for a file that cannot be read and written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,25 +64,25 @@ class FileLock:
         keep_from_children(self)
 
     def in_child(self) -> None:
-        """Leave the lock to the parent: it would last until the last child had ended."""
+        """Leave the lock to the parent; otherwise it would last until the last child has ended."""
         cut([self._file])
 
     def release(self) -> None:
-        """Let others have the database. To be called once."""
+        """Release the database. To be called once."""
         _write_holder(self._file, "")
         os.close(self._file)
 
 
 class SameFile:
-    """Knows whether a database's files are those that were opened, and not gone or others of the same names.
+    """Checks that a database's files are the ones that were opened, neither gone nor replaced.
 
-    SQLite would go on writing to what has no name any more, and say that all is well. The log of what has been written
-    is looked at as well: a connection of this object's own keeps it from being made anew.
+    SQLite would go on writing to a deleted file, and report success. The write-ahead log
+    is checked as well: a connection of this object keeps SQLite from recreating it.
     """
 
     def __init__(self, path: Path) -> None:
         keeper = sqlite3.connect(path, check_same_thread=False)
-        self._let_go = weakref.finalize(self, keeper.close)  # one that nobody closes lets go as well
+        self._let_go = weakref.finalize(self, keeper.close)  # an unclosed one lets go as well
         self._let_go.atexit = False
         prepare(keeper, in_memory=False)
         keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -90,12 +90,12 @@ class SameFile:
         self._expected = self._found()
 
     def check(self) -> None:
-        """Raise DatabaseUnavailable if a file is not the same."""
+        """Raise DatabaseUnavailable if a file is gone or replaced."""
         if self._found() != self._expected:
             raise DatabaseUnavailable(f"the file of the database {self._paths[0]} is not the one that was opened")
 
     def close(self) -> None:
-        """Let go of the files. Idempotent."""
+        """Close the files. Idempotent."""
         self._let_go()
 
     def _found(self) -> list[tuple[int, int] | None]:
@@ -113,7 +113,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _open(path: Path) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT, _MODE)
     if os.name == "posix" and (mode := stat.S_IMODE(os.fstat(file).st_mode)) & _OTHERS:
-        logger.warning("%s is open to others (%o), and holds what runbooks are given: chmod 600 %s", path, mode, path)
+        logger.warning("%s is open to others (%o), and holds data of runbooks: chmod 600 %s", path, mode, path)
     return file
 
 

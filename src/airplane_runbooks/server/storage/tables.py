@@ -2,8 +2,8 @@
 
 A field that was renamed keeps its old column name in the database, and `key` is the new one.
 
-`seq` counts the rows in the order of their insertion. Moments are microseconds since 1970, JSON is kept as it came.
-What may be large stands last, since SQLite reads a row from its beginning.
+`seq` numbers the rows in the order of their insertion. Times are microseconds since 1970. JSON is stored as it came.
+Large columns come last, since SQLite reads a row from its beginning.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import sqlalchemy as sa
 METADATA = sa.MetaData()
 
 
-# A code point that Unicode keeps for the inside of programs. It and U+0000, which PostgreSQL does not take, are written
+# A code point that Unicode reserves for internal use. It and U+0000, which PostgreSQL does not accept, are written
 # as two characters each, so every text comes back and equal texts stay equal; other rows are read as they are.
 _ESCAPE = "\ufdd0"
 
 
 def on_postgres(text: str) -> str:
-    """Return a text as PostgreSQL has it."""
+    """Return a text in the form in which PostgreSQL stores it."""
     return text.replace(_ESCAPE, _ESCAPE + "1").replace("\0", _ESCAPE + "0")
 
 
@@ -83,7 +83,7 @@ def _index(
 
 
 def is_short(text: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """Ask whether a text is indexed: PostgreSQL has bounds for what it takes into an index."""
+    """Return the condition that a text is short enough to be indexed by PostgreSQL."""
     return sa.func.length(text) <= sa.literal_column(str(LONGEST_INDEXED))
 
 
@@ -189,7 +189,7 @@ SERVERS = sa.Table(
     _optional("catalog", _JSON),
 )
 
-FACTS = sa.Table(  # about the database as a whole: what its servers must agree on
+FACTS = sa.Table(  # facts about the database as a whole, on which its servers must agree
     "runbook_facts",
     METADATA,
     sa.Column("name", _TEXT, primary_key=True),
@@ -223,6 +223,6 @@ _index(PROMPTS, "expires_at", "seq", where=IS_OPEN & PROMPTS.c.expires_at.is_not
 _index(KEYS, "since")
 _index(SIGN_OUTS, "until")
 for _table in (RUNS, SESSIONS):
-    # SQLite does not know how many rows lie within bounds: it goes through all of them in a few milliseconds
+    # SQLite does not know how many rows lie within bounds: counting all of them takes a few milliseconds
     _index(_table, "seq", "updated_at", dialect="sqlite")
     _index(_table, "updated_at", "seq", dialect="postgresql")

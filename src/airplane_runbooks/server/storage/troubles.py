@@ -1,6 +1,6 @@
-"""Meaning of a database's errors for its users.
+"""Classification of the errors of databases.
 
-PostgreSQL's errors are told by their SQLSTATE (appendix A of its manual), SQLite's by the primary part of their code.
+PostgreSQL's errors are classified by SQLSTATE (appendix A of its manual), SQLite's by the primary part of their code.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-# What is wrong with the database, and not with the statement: whole classes, or single states.
+# Errors of the database, and not of the statement: whole classes, or single states.
 _UNAVAILABLE = (
     "08",  # the connection
-    "25006",  # it has been turned read-only, or is a standby
+    "25006",  # it is read-only, or a standby
     "25P03",  # this server was frozen in a transaction
-    "28",  # the role, its password, or where it may come from
+    "28",  # the role, its password or its address
     "3D",  # the database is gone
     "40",  # deadlocks, and standbys that cancel
     "42501",  # a privilege has been taken away
@@ -24,7 +24,7 @@ _UNAVAILABLE = (
     "F0",  # its configuration
     "XX",  # its files
 )
-# Over in a moment, as often as not: so the transaction is repeated at once.
+# Often over in a moment, so the transaction is repeated at once.
 _PASSING = ("08", "25P03", "40", "53300", "55P03", "57P01", "57P02", "57P03")
 
 _SQLITE_PASSING = frozenset({5, 6})
@@ -54,7 +54,7 @@ def sqlstate(problem: BaseException) -> str | None:
 
 
 def is_unavailable(problem: BaseException) -> bool:
-    """Whether the database can do nothing for now, whatever is asked of it."""
+    """Tell whether the database cannot do anything for now, because of any cause."""
     if (state := sqlstate(problem)) is not None:
         return state.startswith(_UNAVAILABLE)
     return _of_sqlite(problem) in _SQLITE_UNAVAILABLE or isinstance(
@@ -63,7 +63,7 @@ def is_unavailable(problem: BaseException) -> bool:
 
 
 def is_passing(problem: BaseException) -> bool:
-    """Whether PostgreSQL may do the same transaction well when it is repeated: races for a unique key, too."""
+    """Tell whether a repetition of the transaction may succeed, as after a race for a unique key."""
     if isinstance(problem, IntegrityError):
         return True
     if (state := sqlstate(problem)) is not None:
@@ -72,7 +72,7 @@ def is_passing(problem: BaseException) -> bool:
 
 
 def is_lasting(problem: BaseException) -> bool:
-    """Whether the database lacks what takes time to be had again: room, or the right to write."""
+    """Tell whether the database lacks room or the right to write, which takes time to change."""
     if (state := sqlstate(problem)) is not None:
         return state.startswith(_UNAVAILABLE) and not state.startswith(_PASSING)
     return _of_sqlite(problem) in _SQLITE_UNAVAILABLE - _SQLITE_PASSING

@@ -1,4 +1,4 @@
-"""URLs of databases: which there are, and what of them may be shown."""
+"""URLs of databases: the supported forms, and a form without passwords to show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
-        raise DatabaseError(f"this is no URL of a database: expected {_FORMS}") from None
+        raise DatabaseError(f"this is not a URL of a database: expected {_FORMS}") from None
     driver = _DRIVERS.get(parsed.drivername)
     if driver is None:
         raise DatabaseError(f"a database of this kind is not supported: expected {_FORMS}")
@@ -38,10 +38,10 @@ def _with_path(url: sa.URL) -> sa.URL:
         raise DatabaseError("the URL of an SQLite database takes no options, and its path no question mark")
     if url.database in (None, "", ":memory:"):
         return sa.URL.create(url.drivername)
-    # two names of one file must not be two databases, and the working directory may change
+    # two names of one file must mean one database, and the working directory may change
     return url.set(database=os.path.realpath(url.database or ""))
 
 
 def show(url: sa.URL) -> str:
-    """Write a URL without its password, and without options, which may hold others."""
+    """Write a URL without its password, and without its options, which may hold passwords too."""
     return url.set(query={}).render_as_string(hide_password=True)

@@ -1,6 +1,7 @@
-"""Request bodies: read within limits of number, size and time, decompressed within the same size.
+"""Request bodies: read within limits of number, size and time, and decompressed within the same size.
 
-What is only on its way holds nothing that others need: a call takes its place once its body is there.
+A body that is still on its way takes no resource that other callers need. A request takes its place only once its body
+is there.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ _GZIP = 31  # zlib's window bits: the largest window, in a gzip wrapper
 
 
 class BodyReader:
-    """Reads the bodies of users: at most `most` of each user at a time.
+    """Reads the bodies of users: at most `max_per_user` of each user at a time.
 
-    So users who do not send what they have announced only get in their own way.
+    A user who announces bodies and does not send them is in nobody's way but their own.
     """
 
-    def __init__(self, most: int, patience: float) -> None:
-        self._most = most
-        self._timeout = patience
+    def __init__(self, max_per_user: int, timeout: float) -> None:
+        self._max_per_user = max_per_user
+        self._timeout = timeout
         self._in_progress: Counter[str] = Counter()  # touched by the event loop only
 
-    async def read(self, request: Request, limit: int, user_id: str) -> bytes:
-        """Read a body of at most `limit` bytes. Raises ApiError, or Starlette's ClientDisconnect."""
-        check_content_length(request, limit)
-        if self._in_progress[user_id] >= self._most:
+    async def read(self, request: Request, max_body: int, user_id: str) -> bytes:
+        """Read a body of at most `max_body` bytes. Raises ApiError, or Starlette's ClientDisconnect."""
+        check_content_length(request, max_body)
+        if self._in_progress[user_id] >= self._max_per_user:
             raise TooMany("too_many_requests", "too many bodies are being sent with this key at a time")
         self._in_progress[user_id] += 1
         try:
             async with asyncio.timeout(self._timeout):
-                return await _read(request, limit)
+                return await _read(request, max_body)
         except TimeoutError:
             raise _too_slow(self._timeout) from None
         finally:
@@ -48,82 +49,82 @@ class BodyReader:
 
 
 class AnonymousBodyReader:
-    """Reads the bodies of callers whom nobody knows yet: at most `places` at a time.
+    """Reads the bodies of callers who are not known yet: at most `max_bodies` at a time.
 
-    When all places are taken, the one that has been waited for longest makes room. What a browser sends is there at
-    once; those who do not send what they have announced keep nobody out.
+    When there are that many, the one that has been waited for longest is given up. A browser sends its form at once, so
+    callers who do not send what they announce keep nobody else out.
     """
 
-    def __init__(self, places: int, patience: float) -> None:
-        self._places = places
-        self._timeout = patience
-        self._waiting: dict[asyncio.Timeout, None] = {}  # in the order of their arrival
+    def __init__(self, max_bodies: int, timeout: float) -> None:
+        self._max_bodies = max_bodies
+        self._timeout = timeout
+        self._in_progress: dict[asyncio.Timeout, None] = {}  # in the order of their arrival
 
-    async def read(self, request: Request, limit: int) -> bytes:
-        """Read a body of at most `limit` bytes. Raises ApiError, or Starlette's ClientDisconnect."""
-        check_content_length(request, limit)
+    async def read(self, request: Request, max_body: int) -> bytes:
+        """Read a body of at most `max_body` bytes. Raises ApiError, or Starlette's ClientDisconnect."""
+        check_content_length(request, max_body)
         try:
-            async with asyncio.timeout(self._timeout) as wait:
+            async with asyncio.timeout(self._timeout) as timeout:
                 self._make_room()
-                self._waiting[wait] = None
+                self._in_progress[timeout] = None
                 try:
-                    return await _read(request, limit)
+                    return await _read(request, max_body)
                 finally:
-                    self._waiting.pop(wait, None)
+                    self._in_progress.pop(timeout, None)
         except TimeoutError:
             raise _too_slow(self._timeout) from None
 
     def _make_room(self) -> None:
-        if len(self._waiting) < self._places:
+        if len(self._in_progress) < self._max_bodies:
             return
-        oldest = next(iter(self._waiting))
-        del self._waiting[oldest]
+        oldest = next(iter(self._in_progress))
+        del self._in_progress[oldest]
         if not oldest.expired():
             oldest.reschedule(0)  # a moment long past
 
 
-def check_content_length(request: Request, limit: int) -> None:
-    """Refuse a body on the strength of its Content-Length, before a byte of it is read. Raises TooLarge."""
+def check_content_length(request: Request, max_body: int) -> None:
+    """Raise TooLarge if the Content-Length exceeds the limit, before a byte of the body is read."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:20]) > limit:
-        raise _too_large(limit)
+    if declared.isdigit() and int(declared[:20]) > max_body:
+        raise _too_large(max_body)
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, max_body: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
+        if len(body) > max_body:
+            raise _too_large(max_body)
     return bytes(body)
 
 
-def decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """Undo a Content-Encoding, up to `limit` bytes. Raises ApiError."""
+def decompress(body: bytes, encoding: str, max_body: int) -> bytes:
+    """Undo a Content-Encoding, up to `max_body` bytes. Raises Invalid, TooLarge."""
     encoding = encoding.strip().lower()
     if not body or encoding in ("", "identity"):
         return body
     if encoding != "gzip":
-        raise Invalid("unsupported_encoding", "Content-Encoding may be gzip or identity")
+        raise Invalid("unsupported_encoding", "Content-Encoding must be gzip or identity")
     try:
-        return _gunzip(body, limit)
+        return _gunzip(body, max_body)
     except zlib.error:
-        raise Invalid("invalid_gzip", "the body is not gzip") from None
+        raise Invalid("invalid_gzip", "the body is not valid gzip") from None
 
 
-def _gunzip(body: bytes, limit: int) -> bytes:
+def _gunzip(body: bytes, max_body: int) -> bytes:
     stream = zlib.decompressobj(_GZIP)
-    plain = stream.decompress(body, limit + 1)
-    if len(plain) > limit:
-        raise _too_large(limit)
+    plain = stream.decompress(body, max_body + 1)
+    if len(plain) > max_body:
+        raise _too_large(max_body)
     if not stream.eof or stream.unused_data:
-        raise Invalid("invalid_gzip", "the body is not one whole gzip stream")
+        raise Invalid("invalid_gzip", "the body is not one complete gzip stream")
     return plain
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge("body_too_large", f"the body has more than {limit} bytes")
+def _too_large(max_body: int) -> TooLarge:
+    return TooLarge("body_too_large", f"the body has more than {max_body} bytes")
 
 
-def _too_slow(patience: float) -> TooSlow:
-    return TooSlow("request_timeout", f"the body did not arrive within {patience:g} seconds")
+def _too_slow(timeout: float) -> TooSlow:
+    return TooSlow("request_timeout", f"the body did not arrive within {timeout:g} seconds")

@@ -1,4 +1,4 @@
-"""What every request passes first: bounds of its head, the host it means, and an answer in JSON whatever breaks."""
+"""Outermost middleware: limits of a request's head, the host it names, and errors in JSON whatever fails inside."""
 
 from __future__ import annotations
 
@@ -17,53 +17,55 @@ from ..errors import (
     WrongHost,
 )
 from ..logs import describe
-from .api.endpoint import refuse
+from .api.replies import error_response
 from .limits import Limits
 from .proxies import ProxyHeaders
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-PROBE_PATHS = frozenset({"/healthz", "/readyz"})  # asked by address, and there is nothing to steal
+PROBE_PATHS = frozenset({"/healthz", "/readyz"})  # load balancers call them by address; there is nothing to steal
 
 
 class EdgeMiddleware:
-    """Refuse what is no business of the application, and let no exception of it past.
+    """Refuses requests that are too large or meant for another host, and turns exceptions into replies.
 
-    `hosts` are the names that requests may mean, in lower case and without a port; any if None. A page of somebody
-    else's whose name resolves to this machine (DNS rebinding) names itself. `front` says what visitors see.
+    `hosts` are the host names that requests may have, in lower case and without a port; any if None. The check stops
+    DNS rebinding: a page of another site whose name resolves to this machine sends that name.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, front: ProxyHeaders, hosts: Collection[str] | None) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits, proxy_headers: ProxyHeaders, hosts: Collection[str] | None
+    ) -> None:
         self._app = app
         self._limits = limits
-        self._front = front
+        self._proxy_headers = proxy_headers
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Pass a request on, or answer it with an error."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = False
 
-        async def watched(message: Message) -> None:
+        async def watched_send(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            self._measure(scope)
-            scope = self._front.seen(scope)
+            self._check_size(scope)
+            scope = self._proxy_headers.apply(scope)
             self._check_host(scope)
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, watched_send)
         except (Exception, asyncio.CancelledError) as problem:
             if started:
                 raise
-            refusal = _as_refusal(problem, f"{scope['method']} {scope['path']}")
-            await refuse(Request(scope), refusal)(scope, receive, send)
+            error = _as_api_error(problem, f"{scope['method']} {scope['path']}")
+            await error_response(Request(scope), error)(scope, receive, send)
 
-    def _measure(self, scope: Scope) -> None:
+    def _check_size(self, scope: Scope) -> None:
         headers = scope["headers"]
         size = len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers)
         if size > self._limits.max_head or len(headers) > self._limits.max_headers:
@@ -71,16 +73,16 @@ class EdgeMiddleware:
 
     def _check_host(self, scope: Scope) -> None:
         host = Request(scope).headers.get("host")
-        if self._hosts is None or scope["path"] in PROBE_PATHS or host is None:  # browsers, the danger, always name one
+        if self._hosts is None or scope["path"] in PROBE_PATHS or host is None:  # browsers always send one
             return
         if host_name(host) not in self._hosts:
-            raise WrongHost("misdirected_request", "this server does not go by the host name of the request")
+            raise WrongHost("misdirected_request", "the host name of the request is not one of this server's")
 
 
 def allowed_host_names(hosts: Iterable[str]) -> frozenset[str]:
-    """Return these names, an IPv6 address in brackets or without, and those of loopback."""
+    """Return these names in lower case, IPv6 addresses in brackets, and those of loopback. Raises TypeError."""
     if isinstance(hosts, str):
-        raise TypeError("allowed_hosts is a sequence of names")
+        raise TypeError("allowed_hosts must be a sequence of names")
     return LOOPBACK_NAMES | {
         f"[{name}]" if name.count(":") > 1 and name[0] != "[" else name for name in map(str.lower, hosts)
     }
@@ -92,10 +94,10 @@ def host_name(host: str) -> str:
     return name if colon and port.isdigit() else host.lower()
 
 
-def _as_refusal(problem: BaseException, call: str) -> ApiError:
+def _as_api_error(problem: BaseException, call: str) -> ApiError:
     if isinstance(problem, ApiError):
         return problem
-    if isinstance(problem, asyncio.CancelledError):  # by a server that closes and has waited long enough
+    if isinstance(problem, asyncio.CancelledError):  # by a server that has waited long enough for its end
         return Closing("closing", "the server is closing")
     logger.error("%s: %s", ascii(call[:100]), describe(problem))
     return InternalError("internal_error", "the server failed to answer")

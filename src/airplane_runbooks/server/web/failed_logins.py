@@ -1,4 +1,4 @@
-"""Wrong keys: how many of them there may be before they are put off. A right key never comes to this."""
+"""Limits on failed logins, with an API key or at the sign-in. A right key never gets here, so it is never delayed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..errors import Unauthorized, WrongKeys
 
 MAX_PER_KEY = 60  # at once, and in each further minute
 MAX_PER_ADDRESS = 30
-MOST = 200
+MAX_IN_ALL = 200
 
-_REMEMBERED = 10_000  # keys, and as many addresses: those that were wrong last
+_MAX_NAMES = 10_000  # keys that are remembered, and as many addresses: those that failed last
 
 
 class FailedLoginLimiter:
-    """Counts wrong keys of one application, on all of its doors. For any thread.
+    """Counts the wrong keys that one application was shown, through the API and at the sign-in. Thread-safe.
 
-    The same key is counted wherever it comes from, and any key by the address it comes from, if addresses can be told
-    apart: behind a proxy that is not trusted, everybody seems to come from one.
+    A key is counted wherever it comes from. Keys are also counted by the client's address, if addresses can be told
+    apart: behind a proxy that is not trusted, all clients seem to have the same one.
     """
 
     def __init__(self, *, by_address: bool, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,10 +31,10 @@ class FailedLoginLimiter:
         self._lock = threading.Lock()
         self._keys = TokenBuckets(MAX_PER_KEY, clock)
         self._addresses = TokenBuckets(MAX_PER_ADDRESS, clock)
-        self._all = TokenBuckets(MOST, clock)
+        self._all = TokenBuckets(MAX_IN_ALL, clock)
 
-    def refusal(self, key: str, address: str) -> Unauthorized | WrongKeys:
-        """Count a wrong key, and return what to answer."""
+    def count(self, key: str, address: str) -> Unauthorized | WrongKeys:
+        """Count a wrong key, and return the error to answer with."""
         names = [(self._keys, sha256(key.encode(errors="surrogatepass")).hexdigest()), (self._all, "")]
         if self._by_address:
             names.append((self._addresses, _network(address)))
@@ -47,31 +47,34 @@ class FailedLoginLimiter:
 
 
 class TokenBuckets:
-    """Bounds events by name over time: `most` at once, and as many again in each minute."""
+    """Token buckets by name: `size` tokens at once, and as many again in each minute."""
 
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._most = most
+    def __init__(self, size: int, clock: Callable[[], float]) -> None:
+        self._size = size
         self._clock = clock
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the room there was, and when
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens left, and the time of the count
+
+    def __len__(self) -> int:
+        return len(self._levels)
 
     def wait(self, name: str) -> float:
-        """Return after how many seconds there will be room for one more; 0 if there is now."""
-        return max(1 - self._room(name), 0) * 60 / self._most
+        """Return the seconds until the next token; 0 if there is one now."""
+        return max(1 - self._level(name), 0) * 60 / self._size
 
     def take(self, name: str) -> None:
-        """Count one."""
-        self._levels[name] = (self._room(name) - 1, self._clock())
+        """Take one token."""
+        self._levels[name] = (self._level(name) - 1, self._clock())
         self._levels.move_to_end(name)
-        if len(self._levels) > _REMEMBERED:
+        if len(self._levels) > _MAX_NAMES:
             self._levels.popitem(last=False)
 
-    def _room(self, name: str) -> float:
-        room, since = self._levels.get(name, (float(self._most), 0.0))
-        return min(room + (self._clock() - since) * self._most / 60, self._most)
+    def _level(self, name: str) -> float:
+        level, since = self._levels.get(name, (float(self._size), 0.0))
+        return min(level + (self._clock() - since) * self._size / 60, self._size)
 
 
 def _network(address: str) -> str:
-    """Return what one host has of addresses: with IPv6, whoever has one has 2**64 of them."""
+    """Return the network that one host has to itself: with IPv6, a host has 2**64 addresses."""
     try:
         known = ipaddress.ip_address(address)
     except ValueError:

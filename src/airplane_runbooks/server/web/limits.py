@@ -1,4 +1,4 @@
-"""How much the server takes on."""
+"""Limits on the requests and connections of a server."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of what one server accepts from all of its clients.
+    """Limits of one server, for all of its clients together.
 
     Attributes:
         max_head: Bytes of a request's line and headers; larger ones get 431.
         max_headers: Headers of a request; more get 431.
         max_body: Bytes of a request's body, decompressed.
-        max_calls: Calls being answered at a time, and bodies on their way from each user; the ones beyond it get 429.
-        max_connections: Open connections. The oldest on which nobody has shown a key make room for new ones; when there
-            are none of those, requests on the ones beyond it get 503, and one and a quarter times as many are not
-            accepted at all.
+        max_calls: Requests being answered at a time, and bodies on their way from each user; more get 429.
+        max_connections: Open connections. The oldest without a valid key make room for new ones; if all have one,
+            requests on further connections get 503, and beyond one and a quarter times as many none is accepted.
         body_timeout: Seconds until the whole body of a request must be there.
         head_timeout: Seconds from a request's first byte until its headers must be there, or its connection is closed.
-        write_timeout: Seconds in which a client must have taken the rest of a reply, or 256 KiB of it; those who take
-            longer are cut off.
+        write_timeout: Seconds within which a client must take the rest of a reply, or 256 KiB of it; otherwise its
+            connection is closed.
         keep_alive: Whole seconds for which a connection may stay open without a request.
     """
 

@@ -1,4 +1,4 @@
-"""The HTTP protocol of uvicorn, with bounds on what one connection may hold, and with refusals in JSON."""
+"""HTTP protocol of uvicorn, with limits on the resources that a connection holds, and with errors in JSON."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ..errors import Overloaded
-from .api.endpoint import KNOWN, error_reply, refuse
+from .api.replies import error_reply, error_response
 from .limits import Limits
+from .scope import MARK_AUTHENTICATED
 
 logger = logging.getLogger(__name__)
 
-_DRAIN = 5  # whole seconds for calls that are being answered when the server closes
-_LEAST = 256 * 1024  # bytes of a reply to be taken within the limit on writing
-_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_SAME_TRY = 0.5  # seconds; the loop tries again after one, and then fails many times at once
-_EPISODE = 10.0  # seconds without a failure, after which the next one is news
+_DRAIN = 5  # whole seconds for requests that are being answered when the server closes
+_MIN_PROGRESS = 256 * 1024  # bytes of a reply that a client has to take within the limit on writing
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_SAME_ATTEMPT = 0.5  # seconds; the loop tries again after one second, and then fails many times at once
+_EPISODE = 10.0  # seconds without a failure, after which the next one is logged again
 _CODES = {431: ("headers_too_large", "the request's line and headers are too large")}
 
 
 def configure(app: ASGIApp, limits: Limits) -> uvicorn.Config:
-    """Return how uvicorn is to serve an application within limits."""
-    bounds = limits
+    """Return the configuration by which uvicorn serves an application within limits."""
+    server_limits = limits
 
     class Protocol(_Protocol):
-        limits = bounds
-        strangers: ClassVar[dict[_Protocol, None]] = {}
+        limits = server_limits
+        anonymous: ClassVar[dict[_Protocol, None]] = {}
 
     return uvicorn.Config(
         app,
@@ -60,17 +61,17 @@ def configure(app: ASGIApp, limits: Limits) -> uvicorn.Config:
 
 
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse a request on a connection too many, as an ASGI application does."""
-    response = refuse(Request(scope), Overloaded("too_many_connections", "too many connections are open"))
+    """ASGI application that answers on connections beyond the limit."""
+    response = error_response(Request(scope), Overloaded("too_many_connections", "too many connections are open"))
     response.headers["Connection"] = "close"
-    response.headers["X-Airplane-Retryable"] = "true"  # nothing of it has been carried out
+    response.headers["X-Airplane-Retryable"] = "true"  # nothing has been carried out
     await response(scope, receive, send)
 
 
 class OutOfDescriptors:
-    """Handles the loop's failures to accept connections: with one line in the log until it has succeeded for a while.
+    """Exception handler for failures to accept connections: one line in the log for all failures of an episode.
 
-    Strangers make room then, as they do when there are too many connections.
+    Anonymous connections make room then, as they do when there are too many connections.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -78,20 +79,20 @@ class OutOfDescriptors:
         self._failed_at = -math.inf
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Take the place of a loop's exception handler."""
+        """Handle an exception of the event loop."""
         problem = context.get("exception")
-        if not (isinstance(problem, OSError) and problem.errno in _SCARCE and "socket" in context):
+        if not (isinstance(problem, OSError) and problem.errno in _OUT_OF_RESOURCES and "socket" in context):
             loop.default_exception_handler(context)
             return
         since, self._failed_at = loop.time() - self._failed_at, loop.time()
         if since > _EPISODE:
             logger.error("connections cannot be accepted for now: %s", problem.strerror)
-        if since > _SAME_TRY:
-            self._protocol.drop_strangers(max(len(self._protocol.strangers) // 2, 1))
+        if since > _SAME_ATTEMPT:
+            self._protocol.drop_anonymous(max(len(self._protocol.anonymous) // 2, 1))
 
 
 class _Timer:
-    """One call to be made later, or not at all."""
+    """A call that is made after a delay unless it is cleared before."""
 
     def __init__(self) -> None:
         self._handle: asyncio.TimerHandle | None = None
@@ -110,102 +111,102 @@ class _Timer:
 
 
 class _Protocol(H11Protocol):
-    """Closes connections on which a request's headers do not arrive, or from which a reply is not taken.
+    """Closes connections on which a request's headers do not arrive, or whose client does not take its reply.
 
-    Those on which nobody has shown a key yet are strangers. When there are too many connections, the oldest stranger
-    makes room for the next: however many there are of them, they keep nobody out.
+    A connection is anonymous until a caller has shown a valid key on it. When there are too many connections, the
+    oldest anonymous one makes room for the next, so anonymous connections never keep users out.
     """
 
     limits: Limits
-    strangers: ClassVar[dict[_Protocol, None]]  # of one server, in the order of their arrival
+    anonymous: ClassVar[dict[_Protocol, None]]  # of one server, in the order of their arrival
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._head_timer = _Timer()
-        self._reader_timer = _Timer()
+        self._write_timer = _Timer()
         # asyncio does this only for sockets that name their protocol, and those of our listener do not; without it,
         # each reply's body would wait behind its head for the client's delayed acknowledgement
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.set_write_buffer_limits(high=0)  # so that whatever is not taken at once is watched
+        transport.set_write_buffer_limits(high=0)  # so that every reply not taken at once is watched
         super().connection_made(transport)
         most, now = self.limits.max_connections, len(self.connections)
-        if now <= most or self.drop_strangers(1):
-            self.strangers[self] = None
-            self.app = partial(self._introduce, self.app)
+        if now <= most or self.drop_anonymous(1):
+            self.anonymous[self] = None
+            self.app = partial(self._call_app, self.app)
         elif now > most + most // 4:
             transport.abort()
         else:
             self.app = overloaded
-        self._guard_head()
+        self._watch_head()
 
     @classmethod
-    def drop_strangers(cls, number: int) -> bool:
-        """Cut so many strangers off, the oldest first; False if there were none."""
-        dropped = list(islice(cls.strangers, number))
-        for stranger in dropped:
-            del cls.strangers[stranger]
-            stranger.connections.discard(stranger)  # now: it is told of its end only later
-            stranger.transport.abort()
+    def drop_anonymous(cls, number: int) -> bool:
+        """Abort up to `number` anonymous connections, the oldest first; False if there were none."""
+        dropped = list(islice(cls.anonymous, number))
+        for connection in dropped:
+            del cls.anonymous[connection]
+            connection.connections.discard(connection)  # at once: connection_lost is called only later
+            connection.transport.abort()
         return bool(dropped)
 
-    async def _introduce(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, KNOWN: self._become_known}, receive, send)
+    async def _call_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, MARK_AUTHENTICATED: self._mark_authenticated}, receive, send)
 
-    def _become_known(self) -> None:
-        self.strangers.pop(self, None)
+    def _mark_authenticated(self) -> None:
+        self.anonymous.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._guard_head()
+        self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_timer.clear()
-        self._reader_timer.clear()
-        self.strangers.pop(self, None)
+        self._write_timer.clear()
+        self.anonymous.pop(self, None)
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY:  # refused by its head: the rest is thrown away, but not for long
-            self._guard_head()
+        if self.conn.their_state is h11.SEND_BODY:  # refused by its head: the rest is discarded, but not for long
+            self._watch_head()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if not self._reader_timer.is_set:
-            self._watch_reader()
+        if not self._write_timer.is_set:
+            self._watch_writing()
 
     def resume_writing(self) -> None:
-        self._reader_timer.clear()
+        self._write_timer.clear()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         if self._is_idle() and not self.transport.is_closing():
             hint = getattr(sys.exception(), "error_status_hint", 400)  # h11's exception is being handled
-            self.transport.write(_raw_refusal(HTTPStatus(hint), msg))
+            self.transport.write(_raw_error(HTTPStatus(hint), msg))
         self.transport.close()
 
     def _is_idle(self) -> bool:
         cycle = cast(
             "RequestResponseCycle | None", self.cycle
-        )  # None before the first request, whatever uvicorn declares
+        )  # None before the first request, although uvicorn declares otherwise
         return cycle is None or cycle.response_complete
 
-    def _guard_head(self) -> None:
+    def _watch_head(self) -> None:
         if not self._is_idle():
             self._head_timer.clear()
         elif not self._head_timer.is_set:
             self._head_timer.set(self.limits.head_timeout, self.transport.close)
 
-    def _watch_reader(self, before: int | None = None) -> None:
-        """Look every so often whether the client has taken enough; otherwise cut it off, with all that waits for it."""
+    def _watch_writing(self, before: int | None = None) -> None:
+        """Check at intervals that the client has taken enough of its reply, and abort the connection otherwise."""
         left = self.transport.get_write_buffer_size()
-        if before is not None and left > before - _LEAST:
+        if before is not None and left > before - _MIN_PROGRESS:
             self.transport.abort()
         else:
-            self._reader_timer.set(self.limits.write_timeout, self._watch_reader, left)
+            self._write_timer.set(self.limits.write_timeout, self._watch_writing, left)
 
 
-def _raw_refusal(status: HTTPStatus, message: str) -> bytes:
-    """Return the answer to what h11 could not read as a request."""
+def _raw_error(status: HTTPStatus, message: str) -> bytes:
+    """Return the bytes of the reply to a request that h11 could not parse."""
     body = error_reply(status, *_CODES.get(status, ("invalid_http", message))).body
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"

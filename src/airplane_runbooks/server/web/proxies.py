@@ -1,4 +1,4 @@
-"""The server's public address and the visitors' own, also behind proxies."""
+"""Public address of the server and addresses of its clients, behind trusted proxies too."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.types import Scope
+
+from .scope import BASE_PATH, PUBLIC_ORIGIN
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-PUBLIC_ORIGIN = "airplane_runbooks.here"  # in a scope: the origin that browsers know this server by
-BASE_PATH = "airplane_runbooks.base"  # the path that the application stands below, which mounts within it hide
 
 _PORTS = {"http": 80, "https": 443}
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
@@ -33,13 +31,13 @@ class PublicUrl(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The name without a port."""
+        """Name or address, without the port."""
         return re.sub(r":[0-9]*$", "", self.netloc)
 
 
 def parse_public_url(url: str) -> PublicUrl:
-    """Take a URL apart. Raises ValueError that names the setting."""
-    message = "public_url is where browsers find the server, such as https://runbooks.example.com or .../tools"
+    """Parse the setting `public_url`. Raises ValueError that names it."""
+    message = "public_url must be the URL of the server for browsers, such as https://runbooks.example.com or .../tools"
     try:
         parts = urlsplit(url)
         scheme, netloc, prefix = parts.scheme.lower(), parts.netloc.lower(), parts.path.rstrip("/")
@@ -52,9 +50,9 @@ def parse_public_url(url: str) -> PublicUrl:
 
 
 def parse_proxies(proxies: Sequence[str]) -> tuple[Network, ...]:
-    """Read addresses and networks. Raises TypeError for a single text, and ValueError that names the setting."""
+    """Parse the setting `trusted_proxies`. Raises TypeError for a single string, ValueError that names the setting."""
     if isinstance(proxies, str):
-        raise TypeError("trusted_proxies is a sequence of addresses and networks")
+        raise TypeError("trusted_proxies must be a sequence of addresses and networks")
     try:
         return tuple(ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
     except ValueError as problem:
@@ -62,10 +60,10 @@ def parse_proxies(proxies: Sequence[str]) -> tuple[Network, ...]:
 
 
 class ProxyHeaders:
-    """Puts what visitors see into the scope of a request: scheme, host, path prefix, their own address.
+    """Rewrites the scope of a request as if there were no proxies: scheme, host, path prefix, address of the client.
 
-    All of it is taken from headers only where a trusted proxy has sent the request, for anybody can send headers. A
-    public URL says more than headers do. The prefix may arrive with the path, or be cut off by the proxy.
+    Headers are believed only if a trusted proxy sent the request, since any client can send them. A public URL takes
+    precedence over headers. A proxy may pass the path on with the prefix or without it.
     """
 
     def __init__(self, public: PublicUrl | None, trusted: Sequence[Network]) -> None:
@@ -74,15 +72,15 @@ class ProxyHeaders:
 
     @property
     def hosts(self) -> Sequence[str]:
-        """The name that the public URL has."""
+        """Host name of the public URL, if there is one."""
         return [] if self.public is None else [self.public.host]
 
     @property
     def knows_client_addresses(self) -> bool:
-        """Whether the addresses of visitors can be told from those of proxies."""
+        """Whether addresses of clients can be told from those of proxies."""
         return bool(self._trusted)
 
-    def seen(self, scope: Scope) -> Scope:
+    def apply(self, scope: Scope) -> Scope:
         """Return the scope as it would be without proxies."""
         client = scope.get("client")
         forwarded = self._forwarded(Headers(scope=scope)) if client and self._trusts(client[0]) else {}
@@ -99,11 +97,11 @@ class ProxyHeaders:
             scope["scheme"], prefix = self.public.scheme, self.public.prefix
         if _PREFIX.fullmatch(prefix):
             _move(scope, prefix)
-        scope[PUBLIC_ORIGIN] = self._here(scope)
+        scope[PUBLIC_ORIGIN] = self._public_origin(scope)
         scope[BASE_PATH] = scope.get("root_path", "").rstrip("/")
         return scope
 
-    def _here(self, scope: Scope) -> str:
+    def _public_origin(self, scope: Scope) -> str:
         host = Headers(scope=scope).get("host", "") if self.public is None else self.public.netloc
         return origin(f"{scope.get('scheme', 'http')}://{host}")
 
@@ -112,33 +110,27 @@ class ProxyHeaders:
         return known is not None and any(known in network for network in self._trusted)
 
     def _forwarded(self, headers: Headers) -> Mapping[str, str]:
-        """Return what the outermost trusted proxy says: each one adds to the right of what it was given."""
+        """Return the values that the outermost trusted proxy set: each proxy appends its own to the right."""
         hops = _listed(headers) or _standard(headers)
-        said: dict[str, str] = {}
+        found: dict[str, str] = {}
         depth = 0
         for address in reversed(hops.get("for", [])):
             known = _address(address)
             if known is None:
-                break  # what an untrusted visitor may have made up
-            said["for"] = str(known)
-            if not self._trusts(said["for"]):
+                break  # an untrusted client may have invented it
+            found["for"] = str(known)
+            if not self._trusts(found["for"]):
                 break
             depth += 1
         for name in ("proto", "host"):
             if values := hops.get(name):
-                said[name] = values[-1 - min(depth, len(values) - 1)]
-        said["prefix"] = headers.get("x-forwarded-prefix", "")
-        return said
-
-
-def path_below_base(request: Request) -> str:
-    """Return the path of a request below the application's root."""
-    path: str = request.scope["path"]
-    return path.removeprefix(request.scope[BASE_PATH])
+                found[name] = values[-1 - min(depth, len(values) - 1)]
+        found["prefix"] = headers.get("x-forwarded-prefix", "")
+        return found
 
 
 def origin(url: str) -> str:
-    """Return the origin of a URL, with its port; empty if there is none in it."""
+    """Return the origin of a URL, with its port; empty if the URL has none."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
@@ -148,7 +140,7 @@ def origin(url: str) -> str:
 
 
 def _listed(headers: Headers) -> dict[str, list[str]]:
-    """Read the headers that most proxies send."""
+    """Read the X-Forwarded headers, which most proxies send."""
     return {
         key: [item.strip() for value in headers.getlist(name) for item in value.split(",")]
         for key, name in _X_FORWARDED.items()
@@ -157,7 +149,7 @@ def _listed(headers: Headers) -> dict[str, list[str]]:
 
 
 def _standard(headers: Headers) -> dict[str, list[str]]:
-    """Read RFC 7239's header."""
+    """Read the Forwarded header (RFC 7239)."""
     hops: dict[str, list[str]] = {}
     for value in headers.getlist("forwarded"):
         for element in value.split(","):
@@ -167,7 +159,7 @@ def _standard(headers: Headers) -> dict[str, list[str]]:
 
 
 def _address(text: str) -> Address | None:
-    """Read an address, with or without a port; None for what is none."""
+    """Parse an address, with or without a port; None if it is not one."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -181,7 +173,7 @@ def _address(text: str) -> Address | None:
 
 
 def _move(scope: Scope, prefix: str) -> None:
-    """Let the application stand below a prefix, whether or not the path has arrived with it."""
+    """Mount the application below a prefix, whether or not the path has it."""
     path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
     if path == prefix or path.startswith(prefix + "/"):
         path = path[len(prefix) :]

@@ -1,4 +1,4 @@
-"""The threads on which calls are answered, and how many calls there may be at a time."""
+"""Threads on which requests are answered, and a limit on the requests being answered at a time."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _THREADS = 8
 
 
 class RequestThreads:
-    """A small pool of threads for an event loop, which admits at most `most` calls at a time."""
+    """Small thread pool for an event loop. It admits at most `max_requests` at a time."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_requests: int) -> None:
+        self._max_requests = max_requests
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="runbook-api")
-        self._calls = 0  # touched by the event loop only
+        self._requests = 0  # touched by the event loop only
 
     @contextmanager
     def admit(self) -> Generator[None]:
-        """Count a call for as long as it is being answered. Raises TooMany."""
-        if self._calls >= self._most:
-            raise TooMany("too_many_requests", "the server is answering as many calls as it can")
-        self._calls += 1
+        """Count a request for as long as it is being answered. Raises TooMany."""
+        if self._requests >= self._max_requests:
+            raise TooMany("too_many_requests", "the server is answering as many requests as it can")
+        self._requests += 1
         try:
             yield
         finally:
-            self._calls -= 1
+            self._requests -= 1
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function on a thread and return its result. Raises Closing after the end, and what it raises."""
+        """Call a function on a thread and return its result. Raises Closing once closed, and anything it raises."""
         try:
             future = self._pool.submit(function, *args, **kwargs)
         except RuntimeError:
@@ -44,5 +44,5 @@ class RequestThreads:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Finish the calls that are being answered, and take no more."""
+        """Finish the requests that are being answered, and take no more."""
         self._pool.shutdown(wait=True)

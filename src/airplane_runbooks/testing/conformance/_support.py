@@ -14,8 +14,7 @@ import pytest
 import trustme
 
 from ...errors import TransportError
-from ...http import CallState, Headers, Request, Response, Transport
-from ...policy import RetryPolicy
+from ...http import Headers, Request, Response, Transport
 from ..hostile import HostileServer, Script
 
 # How much later than its timeout a send may end, in seconds: what a busy machine takes to notice.
@@ -30,10 +29,9 @@ def request_to(
     headers: Mapping[str, str] | None = None,
 ) -> Request:
     """Return a request as a client would hand it to a transport, with further headers if given."""
-    call = CallState(operation="test", started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
     method = "GET" if body is None else "POST"
     given = Headers({"content-type": "application/json", "x-airplane-api-key": KEY, **(headers or {})})
-    return Request(method=method, origin=origin, target=target, headers=given, body=body, call=call)
+    return Request(method=method, origin=origin, target=target, headers=given, body=body)
 
 
 class Case:

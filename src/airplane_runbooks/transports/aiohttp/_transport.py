@@ -243,7 +243,7 @@ class _Attempt:
         if self._pool.forwarder is not None:
             target = request.url
             fields.update(self._pool.forwarder.headers)
-            request.call.sent += (Headers(self._pool.forwarder.headers),)
+            request.add_credentials(Headers(self._pool.forwarder.headers))
         await http11.carry(exchange, request.method, target, fields, request.body)
 
     async def _connect(self, connector: Connector) -> Connection:

@@ -113,7 +113,7 @@ class Urllib3Transport:
         fields = Fields(request.headers.raw())
         fields["host"] = pool.host
         if pool.forwarder is not None:
-            request.call.sent += (Headers(pool.forwarder.headers),)
+            request.add_credentials(Headers(pool.forwarder.headers))
         try:
             answer: Any = pool.connections.urlopen(
                 request.method,

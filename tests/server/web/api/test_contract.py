@@ -72,7 +72,7 @@ def output_of(api, answer):
 # 2.1: rules of all operations
 
 
-def test_success_is_200_with_json_and_nothing_else(api, ended):
+def test_a_success_is_200_with_json(api, ended):
     """The Go client takes no other status; it and the command line take no other type."""
     session_id, run_id, prompt_id = ended
     for path, query in [
@@ -99,7 +99,7 @@ def test_success_is_200_with_json_and_nothing_else(api, ended):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_every_error_has_a_message_a_code_and_says_whether_to_retry(api, method):
+def test_every_error_has_a_message_a_code_and_a_retry_hint(api, method):
     """Of every operation, with nothing in it."""
     for path in [path for verb, path in OPERATIONS if verb == method]:
         answer = api.send(method, path)
@@ -112,7 +112,7 @@ def test_every_error_has_a_message_a_code_and_says_whether_to_retry(api, method)
         assert answer.headers["X-Airplane-Retryable"] == "false"
 
 
-def test_the_timestamps_of_every_reply_are_rfc_3339_in_utc(api, ended):
+def test_timestamps_of_every_reply_are_rfc_3339_in_utc(api, ended):
     session_id, run_id, prompt_id = ended
     stamps = []
     for path, one in [("/sessions/get", session_id), ("/runs/get", run_id), ("/prompts/get", prompt_id)]:
@@ -122,7 +122,7 @@ def test_the_timestamps_of_every_reply_are_rfc_3339_in_utc(api, ended):
     assert all(stamp is None or STAMP.fullmatch(stamp) for stamp in stamps)
 
 
-def test_a_body_may_be_empty_or_begin_with_a_byte_order_mark(api):
+def test_a_body_may_be_empty_or_have_a_byte_order_mark(api):
     assert post(api, b"").code == "missing_field"
     assert post(api, b"\xef\xbb\xbf").code == "missing_field"
     assert output_of(api, post(api, b'\xef\xbb\xbf{"slug": "echo", "paramValues": {"value": "\xc3\xbc"}}')) == "ü"
@@ -131,7 +131,7 @@ def test_a_body_may_be_empty_or_begin_with_a_byte_order_mark(api):
 @pytest.mark.parametrize(
     "kind", ["application/json; charset=latin-1", "text/plain", "application/x-www-form-urlencoded", "nonsense", ""]
 )
-def test_a_body_is_json_in_utf_8_whatever_its_type_says(api, kind):
+def test_a_body_is_read_as_json_for_any_content_type(api, kind):
     body = '{"slug": "echo", "paramValues": {"value": "ü"}}'.encode()
     assert output_of(api, post(api, body, **{"Content-Type": kind})) == "ü"
 
@@ -140,7 +140,7 @@ def test_a_body_is_json_in_utf_8_whatever_its_type_says(api, kind):
     "body",
     [b"[]", b"null", b"1", b'"slug"', b" ", b"{}{}", b"{'slug': 'echo'}", b'{"slug": "echo",}', b'{"slug": NaN}'],
 )
-def test_a_body_that_is_no_json_object_is_a_bad_request(api, body):
+def test_a_body_other_than_a_json_object_is_a_bad_request(api, body):
     answer = post(api, body)
     assert (answer.status, answer.code) == (
         400,
@@ -148,11 +148,11 @@ def test_a_body_that_is_no_json_object_is_a_bad_request(api, body):
     )
 
 
-def test_the_last_of_two_equal_keys_of_a_body_counts(api):
+def test_a_body_with_a_key_twice_has_the_last_value(api):
     assert output_of(api, post(api, b'{"slug": "nope", "slug": "echo", "paramValues": {"value": 1}}')) == 1
 
 
-def test_the_last_of_two_equal_keys_of_a_query_counts(api, ended):
+def test_a_query_with_a_key_twice_has_the_last_value(api, ended):
     assert api.send("GET", f"/runs/get?id=nope&id={ended[1]}").status == 200
 
 
@@ -166,13 +166,13 @@ def test_unknown_fields_query_keys_and_headers_are_ignored(api):
     ("number", "arrives"),
     [("9007199254740993", 9007199254740993), ("18446744073709551616", 2**64), ("-0.0", 0.0), ("1e308", 1e308)],
 )
-def test_numbers_are_kept_as_far_as_they_go(api, number, arrives):
+def test_large_and_precise_numbers_are_kept(api, number, arrives):
     answer = post(api, b'{"slug": "echo", "paramValues": {"value": ' + number.encode() + b"}}")
     assert output_of(api, answer) == pytest.approx(arrives, rel=0)
 
 
 @pytest.mark.parametrize("value", [b"1e400", b"-1e999", b"1" * 5000, b'"\\ud800"', b'"\\u00"', b"Infinity", b"tru"])
-def test_what_no_parameter_can_hold_is_a_bad_request(api, value):
+def test_a_value_that_no_parameter_holds_is_a_bad_request(api, value):
     assert post(api, b'{"slug": "echo", "paramValues": {"value": ' + value + b"}}").status == 400
 
 
@@ -197,7 +197,7 @@ def test_what_no_parameter_can_hold_is_a_bad_request(api, value):
         ).map(lambda value: json.dumps(value).encode()),
     ),
 )
-def test_no_body_whatever_makes_the_server_fail(api, path, body):
+def test_no_json_body_is_an_internal_error(api, path, body):
     answer = api.send("POST", path, body=body)
     assert answer.status in (400, 404, 409)
 
@@ -213,18 +213,18 @@ def test_no_body_whatever_makes_the_server_fail(api, path, body):
         max_size=3,
     ),
 )
-def test_no_query_whatever_makes_the_server_fail(api, path, query):
+def test_no_query_text_is_an_internal_error(api, path, query):
     assert api.get(path, **query).status in (200, 400, 404)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"])
-def test_only_post_executes(api, method):
+def test_only_post_executes_a_runbook(api, method):
     reply = urllib3.request(method, f"{api.url}/runbooks/execute", headers=api.headers)
     assert reply.status == 405
     assert reply.headers["Allow"] == "POST"
 
 
-def test_no_reply_speaks_of_cross_origin_requests(api):
+def test_no_reply_allows_cross_origin_requests(api):
     """The API is for programs: no page of another origin may call it, so browsers stop at the preflight."""
     preflight = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST", **api.headers}
     for method, path in (("OPTIONS", "/runbooks/execute"), ("GET", "/sessions/list")):
@@ -232,21 +232,21 @@ def test_no_reply_speaks_of_cross_origin_requests(api):
         assert not [name for name in reply.headers if name.lower().startswith("access-control")]
 
 
-def test_a_path_is_exact(api):
+def test_paths_are_matched_exactly(api):
     pool = urllib3.HTTPConnectionPool(*urlsplit(api.url).netloc.split(":"))
     for path in ("/sessions/list/", "//sessions/list", "/Sessions/list", "/sessions/list%2f", "/../v0/sessions/list"):
         assert pool.request("GET", f"/v0{path}", headers=api.headers).status == 404
     pool.close()
 
 
-def test_a_read_may_have_a_body_which_is_not_read(api, ended):
+def test_the_body_of_a_get_is_ignored(api, ended):
     assert api.send("GET", f"/runs/get?id={ended[1]}", body=b"{nonsense").status == 200
 
 
 # 1.2 and 1.3: keys and environments
 
 
-def test_the_environment_s_id_or_slug_may_be_in_the_headers_of_reads_too(api, ended):
+def test_reads_take_the_environment_from_their_headers(api, ended):
     """The official clients send them with every request; a read goes by its ID alone."""
     for name in ("X-Airplane-Env-ID", "X-Airplane-Env-Slug"):
         assert api.send("GET", f"/runs/get?id={ended[1]}", headers={name: "another"}).status == 200
@@ -254,7 +254,7 @@ def test_the_environment_s_id_or_slug_may_be_in_the_headers_of_reads_too(api, en
 
 
 @pytest.mark.parametrize("slug", ["x" * 101, "a\0b", "a\nb", "\x7f"])
-def test_an_environment_that_cannot_be_is_not_found(api, slug):
+def test_an_impossible_environment_is_not_found(api, slug):
     for path in ("/runbooks/execute", "/tasks/execute"):
         answer = post(api, {"slug": "echo", "envSlug": slug}, path)
         assert (answer.status, answer.code) in {(404, "environment_not_found"), (404, "task_not_found")}
@@ -269,7 +269,7 @@ def test_the_go_client_sends_an_empty_id_with_the_slug(api):
     assert output_of(api, answer) == "1"
 
 
-def test_the_command_line_sends_null_for_what_it_has_not_and_compresses_from_1024_bytes_on(api):
+def test_the_command_line_sends_null_fields_and_gzip_bodies(api):
     body = {
         "taskID": None,
         "slug": "add",
@@ -296,7 +296,7 @@ def test_the_clients_of_2021_create_runs(api):
     assert api.get("/runs/getOutputs", runID=run_id).json["outputs"] == 42
 
 
-def test_a_task_takes_the_zones_and_ages_of_the_official_clients_and_ignores_them(api):
+def test_a_task_ignores_the_zones_of_the_official_clients(api):
     body = {
         "slug": "add",
         "paramValues": {"left": 1},
@@ -313,7 +313,7 @@ def test_a_task_takes_the_zones_and_ages_of_the_official_clients_and_ignores_the
     ("method", "path"),
     [("POST", "/prompts/create"), ("POST", "/displays/create"), ("POST", "/sleeps/create"), ("GET", "/users/get")],
 )
-def test_what_only_the_hosted_service_had_is_not_found_and_named(api, method, path):
+def test_routes_of_the_hosted_service_alone_are_not_found(api, method, path):
     answer = api.send(method, path, headers={"Idempotency-Key": "k"})
     assert (answer.status, answer.code) == (404, "route_not_found")
     assert answer.error == f"this server has no route {method} /v0{path}"
@@ -323,7 +323,7 @@ def test_what_only_the_hosted_service_had_is_not_found_and_named(api, method, pa
 # 2.7: runs/get
 
 
-def test_a_run_has_both_shapes_in_one_reply(api, ended):
+def test_a_reply_has_a_run_in_both_shapes(api, ended):
     reply = api.get("/runs/get", id=ended[1]).json
     nested = reply.pop("run")
     assert nested == reply
@@ -336,7 +336,7 @@ def test_a_run_has_both_shapes_in_one_reply(api, ended):
 # 2.9: runs/list, as the command line pages through it
 
 
-def test_the_command_line_s_paging_ends_with_a_page_that_is_not_full():
+def test_the_command_line_stops_paging_at_a_short_page():
     with served(tasks=[add]) as api:
         started = [
             api.post("/tasks/execute", {"slug": "add", "paramValues": {"left": 1}}).json["runID"] for _ in range(100)
@@ -352,7 +352,7 @@ def test_the_command_line_s_paging_ends_with_a_page_that_is_not_full():
 # 2.12: parameters
 
 
-def test_parameters_have_only_the_types_that_the_go_client_knows(api):
+def test_parameters_have_only_types_that_the_go_client_knows(api):
     (parameter,) = api.session(api.execute("echo", {"value": 1}))["params"]
     assert parameter["type"] == "any"
 
@@ -360,7 +360,7 @@ def test_parameters_have_only_the_types_that_the_go_client_knows(api):
 # 4: idempotency keys
 
 
-def test_a_key_is_echoed_on_errors_of_any_kind(api):
+def test_an_idempotency_key_is_echoed_on_every_error(api):
     key = {"Idempotency-Key": "echoed"}
     anybody = urllib3.request("POST", f"{api.url}/runbooks/execute", headers=key)
     for answer in (
@@ -373,7 +373,7 @@ def test_a_key_is_echoed_on_errors_of_any_kind(api):
         assert answer.headers["Idempotency-Key"] == "echoed"
 
 
-def test_a_key_may_hold_whatever_a_header_may(api):
+def test_an_idempotency_key_holds_any_header_characters(api):
     key = bytes(range(33, 127)) + bytes(range(0xA1, 0xFF))
     headers = {"Idempotency-Key": key.decode("latin-1")}
     first = post(api, {"slug": "echo", "paramValues": {"value": 1}}, **headers)
@@ -384,7 +384,7 @@ def test_a_key_may_hold_whatever_a_header_may(api):
 @pytest.mark.parametrize(
     ("problem", "status"), [(RuntimeError(), 500), (Closing("closing", ""), 503), (DatabaseUnavailable(), 503)]
 )
-def test_a_call_that_failed_half_way_and_is_repeated_starts_one_session_all_the_same(monkeypatch, problem, status):
+def test_a_repeated_call_that_failed_starts_one_session(monkeypatch, problem, status):
     """The store has it, the engine has failed: only the server can know, so the key stays taken."""
     with RunbookServer([echo]) as server:
         api = Client(server)

@@ -64,7 +64,7 @@ def test_a_session_that_has_ended_cannot_be_cancelled(ext):
         assert answer.headers["X-Airplane-Retryable"] == "false"
 
 
-def test_an_unknown_session_is_not_found_and_a_missing_one_a_bad_request(ext):
+def test_cancelling_needs_the_id_of_a_known_session(ext):
     answer = ext.post("/sessions/cancel", {"id": "ses1"})
     assert (answer.status, answer.code) == (404, "session_not_found")
     for body in ({}, {"id": "", "sessionID": None}):
@@ -72,13 +72,13 @@ def test_an_unknown_session_is_not_found_and_a_missing_one_a_bad_request(ext):
         assert (answer.status, answer.code) == (400, "missing_field")
 
 
-def test_cancelling_with_a_key_repeats_its_first_answer(ext):
+def test_cancelling_twice_with_one_key_repeats_the_reply(ext):
     session_id = ext.api.execute("asks")
     answers = [ext.post("/sessions/cancel", {"id": session_id}, **{"Idempotency-Key": "c"}) for _ in range(2)]
     assert [(answer.status, answer.headers["Idempotency-Key"]) for answer in answers] == [(200, "c")] * 2
 
 
-def test_what_is_served_is_listed(ext):
+def test_runbooks_and_tasks_that_are_served_are_listed(ext):
     runbooks = ext.get("/runbooks/list").json["runbooks"]
     assert [one["slug"] for one in runbooks] == ["asks", "quick"]
     schema = runbooks[0].pop("parameters")
@@ -98,6 +98,6 @@ def test_every_extension_needs_the_key_and_its_method(ext, method, path):
     assert (answer.status, answer.code) == (405, "method_not_allowed")
 
 
-def test_extensions_are_not_under_the_api_s_prefix(ext):
+def test_extensions_are_not_below_the_prefix_of_the_api(ext):
     for _, path in EXTENSIONS.keys() - COMMAND_LINE.keys():
         assert ext.api.get(path).status == 404

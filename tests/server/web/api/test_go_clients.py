@@ -356,7 +356,7 @@ def decode(answer, model):
     return msgspec.json.decode(answer.body, type=model)
 
 
-def test_the_generated_client_reads_all_of_a_session_whose_values_are_strings(go):
+def test_the_generated_client_reads_a_session_of_strings(go):
     api = go
     started = api.send(
         "POST", "/runbooks/execute?envSlug=dev", body=b'{"id":"","paramValues":{"name":"Ada"},"slug":"greet"}'
@@ -385,7 +385,7 @@ def test_the_generated_client_reads_the_schema_of_any_runbook(go):
     assert types == {"anything": "any", "rows": "list", "tags": "string", "at": "datetime"}
 
 
-def test_the_generated_client_goes_through_a_session_with_values_of_every_kind(go):
+def test_the_generated_client_reads_values_of_every_kind(go):
     values = {"limit": "20", "ratio": "2.5", "urgent": "true", "day": "2026-01-31", "level": "2"}
     body = {"id": "", "slug": "everything", "paramValues": values}
     session_id = decode(go.send("POST", "/runbooks/execute?envSlug=dev", json=body), Strings)["sessionID"]
@@ -425,13 +425,13 @@ def test_the_generated_client_goes_through_a_session_with_values_of_every_kind(g
     assert outputs[8:] == [{}, {"a": "1", "b": "c", "d": "null", "e": "[1]", "": "{}"}, answered.values]
 
 
-def test_the_generated_client_reads_a_page_with_any_values_on_it(api, go):
+def test_the_generated_client_reads_pages_with_any_values(api, go):
     api.finishes("of_any_type", {"anything": {"a": 1}, "rows": [{"n": 1}], "tags": ["a"], "at": "2026-01-31T11:30:00Z"})
     decode(go.get("/runs/list"), dict[str, list[Run]])
     decode(go.get("/sessions/list"), dict[str, list[Session]])
 
 
-def test_a_task_of_the_generated_client_succeeds_fails_or_is_refused(go):
+def test_the_generated_client_executes_tasks(go):
     body = {"slug": "doubles", "paramValues": {"number": "21"}, "resources": {}}
     run_id = decode(go.post("/tasks/execute", body), dict[str, Any])["runID"]
     assert ended(go, run_id).param_values == {"number": "21"}
@@ -449,7 +449,7 @@ def ended(api, run_id):
     return eventually(lambda: (run := decode(api.get("/runs/get", id=run_id), Run)).status in ends and run)
 
 
-def test_only_the_generated_client_gets_strings_and_every_reply_says_that_it_depends_on_the_client(api, go):
+def test_only_the_generated_client_gets_strings(api, go):
     session_id = api.execute("everything")
     plain, strings = (client.get("/sessions/get", id=session_id) for client in (api, go))
     assert (plain.json["paramValues"]["limit"], strings.json["paramValues"]["limit"]) == (1, "1")
@@ -465,7 +465,7 @@ def test_an_idempotency_key_works_across_clients(api, go):
     assert first.json == again.json == other.json
 
 
-def test_a_stored_reply_is_written_for_the_client_that_asks():
+def test_a_stored_reply_is_rendered_for_the_calling_client():
     stored = StoredReply(200, msgspec.json.encode({"output": 1, "runID": "run1"}))
     assert generated_clients.with_string_values(stored).body == b'{"output":{"output":"1"},"runID":"run1"}'
     assert stored.body == b'{"output":1,"runID":"run1"}'
@@ -479,7 +479,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_any_output_can_be_had_back_from_its_strings(output):
+def test_any_output_can_be_restored_from_its_strings(output):
     reply = generated_clients.with_string_values(
         StoredReply(200, msgspec.json.encode({"output": output, "outputs": output}))
     )
@@ -507,7 +507,7 @@ def test_the_command_line_reads_runs_in_its_own_shape(api):
     assert decode(api.get("/runs/getOutputs", runID=run_id), dict[str, Any])["outputs"] == {"first": "A"}
 
 
-def test_the_command_line_executes_a_task_and_watches_it_to_its_end(api):
+def test_the_command_line_executes_a_task_and_follows_it(api):
     task = decode(api.get("/tasks/get", slug="doubles", envSlug="dev"), CommandLineTask)
     assert (task.slug, task.name, task.description) == ("doubles", "Doubles", "Double a number.")
     assert (task.timeout, task.is_archived, task.created_at.utcoffset().seconds) == (3600, False, 0)
@@ -534,7 +534,7 @@ def test_the_command_line_lists_tasks(api):
     assert tasks[0] == decode(api.get("/tasks/get", id=tasks[0].task_id), CommandLineTask)
 
 
-def test_the_command_line_looks_at_a_runbook_and_at_what_a_session_of_it_has_done(api):
+def test_the_command_line_shows_a_runbook_and_its_session(api):
     runbook = decode(api.get("/runbooks/get", runbookSlug="greet", envSlug="dev"), dict[str, CommandLineRunbook])
     template = runbook["runbook"].template_session.id
     assert [one.slug for one in runbook["runbook"].parameters.parameters] == ["name", "tone"]
@@ -558,7 +558,7 @@ def blocks(api, session_id):
     return decode(api.get("/sessions/listBlocks", sessionID=session_id), dict[Literal["blocks"], list[Block]])["blocks"]
 
 
-def test_the_command_line_learns_whose_key_it_has(api):
+def test_the_command_line_learns_the_owner_of_its_key(api):
     team = decode(api.get("/auth/info"), AuthInfo).team
     assert decode(api.get("/auth/info"), AuthInfo) == AuthInfo(None, team)
     as_ada = api.send("GET", "/auth/info", headers={"X-Airplane-API-Key": "tkn_ada_0123456789abcdef"})
@@ -577,17 +577,17 @@ def test_the_command_line_learns_whose_key_it_has(api):
         ("/runs/getLogs", {"runID": "run1"}, "run_not_found"),
     ],
 )
-def test_what_is_not_there_is_404_with_its_code(api, path, query, code):
+def test_an_unknown_object_is_404_with_its_code(api, path, query, code):
     answer = api.get(path, **query)
     assert (answer.status, answer.code) == (404, code)
 
 
 @pytest.mark.parametrize("path", ["/tasks/get", "/runbooks/get", "/sessions/listBlocks", "/runs/getLogs"])
-def test_the_command_line_has_to_say_what_it_wants(api, path):
+def test_routes_of_the_command_line_need_their_parameters(api, path):
     answer = api.get(path)
     assert (answer.status, answer.code) == (400, "missing_field")
 
 
 @pytest.mark.parametrize("path", [path for _, path in COMMAND_LINE])
-def test_the_command_lines_routes_need_a_key_as_all_others(api, path):
+def test_routes_of_the_command_line_need_a_key(api, path):
     assert api.send("GET", path, headers={"X-Airplane-API-Key": "tkn_wrong"}).status == 401

@@ -93,7 +93,7 @@ OFTEN = examples(2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 @OFTEN
 @given(st.sampled_from(READ), QUERIES)
-def test_no_query_is_the_servers_fault(client, path, query):
+def test_no_query_of_any_route_is_an_internal_error(client, path, query):
     status, body = ask_for(client, "GET", f"{path}?{query}")
     assert status < 500
     assert status != 429
@@ -102,7 +102,7 @@ def test_no_query_is_the_servers_fault(client, path, query):
 
 @OFTEN
 @given(st.sampled_from(PAGES), TEXTS.map(escaped) | BYTES, QUERIES)
-def test_no_address_of_a_page_is_the_servers_fault(client, cookie, path, part, query):
+def test_no_address_of_a_page_is_an_internal_error(client, cookie, path, part, query):
     status, _ = ask_for(client, "GET", f"{path.format(part)}?{query}", **{"X-Airplane-API-Key": "", "Cookie": cookie})
     assert status < 500
 
@@ -119,14 +119,14 @@ BODIES = st.dictionaries(
 
 @OFTEN
 @given(st.sampled_from(WRITTEN), BODIES.map(json.dumps).map(str.encode) | st.binary(max_size=30), QUERIES)
-def test_no_body_is_the_servers_fault(client, path, body, query):
+def test_no_body_of_any_route_is_an_internal_error(client, path, body, query):
     status, answer = ask_for(client, "POST", f"{path}?{query}", body)
     assert status < 500
     json.loads(answer)
 
 
 @pytest.mark.parametrize("host", ["[", "a@b", "::", "a b", "é", "%", "a,b", "[::1"])
-def test_no_host_is_the_servers_fault(client, cookie, host):
+def test_no_host_header_is_an_internal_error(client, cookie, host):
     with RunbookServer([], host="0.0.0.0", api_key="tkn_5d41402abc4b2a76") as server:
         anywhere = Client(server)
         anywhere.url = server.base_url.replace("0.0.0.0", "127.0.0.1")
@@ -154,24 +154,24 @@ def test_no_host_is_the_servers_fault(client, cookie, host):
         ("/v0/runs/list", "taskSlug", "a\0b"),
     ],
 )
-def test_what_is_of_the_wrong_form_is_refused_by_its_name(client, path, name, value):
+def test_an_invalid_query_parameter_is_named(client, path, name, value):
     status, body = ask_for(client, "GET", f"{path}?{urlencode({name: value})}")
     assert (status, json.loads(body)["code"]) == (400, "invalid_query")
     assert json.loads(body)["error"].startswith(f"{name}: ")
 
 
 @pytest.mark.parametrize("query", ["id=%ff", "since=%c3%28", "%ff=1", "id=%ed%a0%80"])
-def test_what_is_no_utf_8_is_refused(client, query):
+def test_a_query_that_is_not_utf_8_is_refused(client, query):
     status, body = ask_for(client, "GET", f"/v0/runs/list?{query}")
     assert (status, json.loads(body)["code"]) == (400, "invalid_query")
 
 
-def test_an_offset_whose_plus_sign_nobody_escaped_is_read(client):
+def test_an_offset_with_an_unescaped_plus_sign_is_read(client):
     assert ask_for(client, "GET", "/v0/runs/list?since=2024-01-01T00:00:00+01:00")[0] == 200
 
 
 @pytest.mark.postgres
-def test_on_postgresql_nothing_is_the_servers_fault_either(postgres):
+def test_no_query_is_an_internal_error_on_postgresql(postgres):
     with RunbookServer([ask], database=postgres.fresh()) as server:
         client = Client(server)
         for path, name, value in itertools.product(READ, NAMES[:12], VALUES):

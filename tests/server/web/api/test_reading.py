@@ -77,7 +77,7 @@ def test_a_session_has_every_field(api, waiting):
     assert STAMP.fullmatch(session["updatedAt"])
 
 
-def test_a_run_serves_the_readers_of_both_shapes(api, waiting):
+def test_a_run_has_the_fields_of_both_shapes(api, waiting):
     runbook_run, step, prompt = api.runs(waiting)
     for run in (runbook_run, step, prompt):
         assert run["id"] == run["runID"]
@@ -98,7 +98,7 @@ def test_a_run_serves_the_readers_of_both_shapes(api, waiting):
     assert runbook_run["succeededAt"] is None
 
 
-def test_the_project_s_own_models_read_every_reply(api, waiting):
+def test_every_reply_is_read_by_our_own_models(api, waiting):
     def read(path, model, **query):
         return msgspec.json.decode(api.get(path, **query).body, type=model)
 
@@ -114,7 +114,7 @@ def test_the_project_s_own_models_read_every_reply(api, waiting):
     assert read("/prompts/get", models.PromptReply, id=prompt.id).prompt == prompt
 
 
-def test_an_open_prompt_says_null_where_nothing_has_happened(api, waiting):
+def test_an_open_prompt_has_null_for_its_answer(api, waiting):
     prompt = api.open_prompt(waiting)
     assert {prompt[key] for key in ("submittedAt", "submittedBy", "cancelledAt", "cancelledBy")} == {None}
     assert prompt["values"] == {}
@@ -126,7 +126,7 @@ def test_an_open_prompt_says_null_where_nothing_has_happened(api, waiting):
     assert api.get("/prompts/get", id=prompt["id"]).json == {"prompt": prompt}
 
 
-def test_a_run_is_asked_for_by_id_or_run_id(api, waiting):
+def test_a_run_is_found_by_id_or_run_id(api, waiting):
     run = api.runs(waiting)[1]
     both = api.get("/runs/get", id=run["id"]).json
     assert both == {**run, "run": run}
@@ -135,7 +135,7 @@ def test_a_run_is_asked_for_by_id_or_run_id(api, waiting):
     assert api.get("/runs/get", id="", runID=run["id"]).json == both
 
 
-def test_the_output_is_there_but_null_until_the_run_ends(api, waiting):
+def test_the_output_of_a_run_is_null_until_it_ends(api, waiting):
     assert api.get("/runs/getOutputs", id=api.runs(waiting)[0]["id"]).json == {"output": None, "outputs": None}
 
 
@@ -164,7 +164,7 @@ def test_lists_are_paged_from_the_newest_on():
     "query", [{"limit": "51"}, {"limit": "-1"}, {"limit": "x"}, {"page": "-1"}, {"page": "1.0"}, {"page": "9" * 5000}]
 )
 @pytest.mark.parametrize("path", ["/sessions/list", "/runs/list"])
-def test_a_page_out_of_bounds_is_refused(api, path, query):
+def test_a_page_out_of_range_is_refused(api, path, query):
     answer = api.get(path, **query)
     assert (answer.status, answer.code) == (400, "invalid_query")
     assert next(iter(query)) in answer.error
@@ -187,7 +187,7 @@ def test_lists_are_filtered(api, waiting):
     ("path", "items", "after", "before"),
     [("/sessions/list", "sessions", "updatedAfter", "updatedBefore"), ("/runs/list", "runs", "since", "until")],
 )
-def test_lists_are_bounded_by_the_last_update_inclusively(api, path, items, after, before):
+def test_lists_are_filtered_by_the_last_update_inclusively(api, path, items, after, before):
     session_id = api.execute("quick")
     api.reaches(session_id, "Succeeded")
     run = api.runs(session_id)[0]

@@ -156,14 +156,14 @@ def fits(page):
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_a_prompt_is_answered_from_the_sign_in_to_the_end_of_the_session(api, chromium, root, size):
+def test_a_user_signs_in_and_answers_a_prompt(api, chromium, root, size):
     session_id, prompt_id = asked(api, values={"customer": f"customer {size['width']}"})
     with window(chromium, root, size) as context:
         page = context.new_page()
         page.goto(f"{root}/prompts/{prompt_id}")
         page.get_by_label("API key").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
-        assert "This is no API key of this server." in page.get_by_role("alert").inner_text()
+        assert "This is not an API key of this server." in page.get_by_role("alert").inner_text()
         page.get_by_label("API key").fill("tkn_eve_2")
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Refund customer").wait_for()
@@ -193,7 +193,7 @@ def test_a_prompt_is_answered_from_the_sign_in_to_the_end_of_the_session(api, ch
     assert api.output(api.runs(session_id)[0]) == {"approve": True, "cents": 1200, "note": "<i>paid twice</i>"}
 
 
-def test_a_session_that_goes_on_is_seen_to_go_on_unless_that_is_switched_off(api, chromium, root):
+def test_the_page_of_a_session_updates_until_it_is_paused(api, chromium, root):
     session_id, _ = asked(api, values={"customer": "c"})
     with window(chromium, root) as context:
         page, paused = context.new_page(), context.new_page()
@@ -207,7 +207,7 @@ def test_a_session_that_goes_on_is_seen_to_go_on_unless_that_is_switched_off(api
         assert paused.locator(".head .badge").inner_text() == "Waiting"
 
 
-def test_a_form_in_a_second_tab_comes_too_late_and_learns_who_was_first(api, chromium, root):
+def test_a_form_in_a_second_tab_is_too_late(api, chromium, root):
     session_id, prompt_id = asked(api, values={"customer": "c"})
     with window(chromium, root) as context:
         first, second = context.new_page(), context.new_page()
@@ -241,7 +241,7 @@ def test_a_prompt_that_has_expired_says_so(api, chromium, root, server, monkeypa
         assert page.get_by_role("button", name="Submit").count() == 0
 
 
-def test_a_sign_in_that_ends_over_a_form_costs_nothing_of_what_was_typed(api, chromium, root):
+def test_a_sign_in_that_ends_keeps_the_values_typed(api, chromium, root):
     session_id, prompt_id = asked(api, values={"customer": "c"})
     with window(chromium, root) as context:
         page = context.new_page()
@@ -263,7 +263,7 @@ def test_a_sign_in_that_ends_over_a_form_costs_nothing_of_what_was_typed(api, ch
     assert api.output(api.runs(session_id)[0])["note"] == "kept"
 
 
-def test_a_link_in_a_chat_leads_to_the_prompt_without_signing_in_again(api, chromium, root):
+def test_a_link_from_a_chat_keeps_the_user_signed_in(api, chromium, root):
     _, prompt_id = asked(api, values={"customer": "c"})
     chat = "http://chat.example/"
     context = chromium.new_context(java_script_enabled=False)
@@ -372,7 +372,7 @@ def visited(api, root):
     return [f"{root}{path}{'&' if '?' in path else '?'}live=off" for path in paths], f"{root}/prompts/{full}"
 
 
-def test_nothing_sticks_out_at_a_width_of_320_pixels(api, chromium, root):
+def test_every_page_fits_a_width_of_320_pixels(api, chromium, root):
     addresses, form = visited(api, root)
     with window(chromium, root, NARROW) as context:
         page = context.new_page()
@@ -391,7 +391,7 @@ def test_nothing_sticks_out_at_a_width_of_320_pixels(api, chromium, root):
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
-def test_axe_finds_nothing_to_mend(api, chromium, root, scheme):
+def test_axe_finds_no_accessibility_fault(api, chromium, root, scheme):
     axe = pytest.importorskip(
         "axe_playwright_python", reason="axe-playwright-python, which brings axe, is not installed"
     )

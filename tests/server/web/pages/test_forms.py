@@ -11,12 +11,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from airplane_runbooks.models import Component, Constraints, Parameter, ParameterType
-from airplane_runbooks.schema.scalars import Misfit
-from airplane_runbooks.schema.validation import Reader
-from airplane_runbooks.server.storage.encoding import NotEncodable, encode
+from airplane_runbooks.schema.problems import UnreadableText, ValueProblem
+from airplane_runbooks.schema.reading import CheckedValues, Reader
+from airplane_runbooks.server.storage.encoding import encode
 from airplane_runbooks.server.web.pages import forms
 from airplane_runbooks.server.web.pages.rendering import load_templates
-from airplane_runbooks.server.web.pages.texts import Unreadable
 from airplane_runbooks.server.web.pages.widgets import widget_for
 from tests.support.browsing import Form
 
@@ -80,7 +79,7 @@ def fittings(draw: st.DrawFn) -> tuple[Parameter, Any]:
     try:
         encode(value)
         meaning(parameter, value)
-    except (NotEncodable, Misfit):
+    except ValueProblem:
         assume(False)
     return parameter, value
 
@@ -88,6 +87,11 @@ def fittings(draw: st.DrawFn) -> tuple[Parameter, Any]:
 def meaning(parameter: Parameter, value: Any) -> Any:
     """Return the Python values that a runbook would get."""
     return Reader(strict=True).read_members([parameter], {} if value is None else {"p": value})
+
+
+def json_of(filled: forms.Filled) -> Any:
+    """Return the JSON values of a form."""
+    return filled.values.json if isinstance(filled.values, CheckedValues) else filled.values
 
 
 def submit(fields: Any) -> dict[str, list[str]]:
@@ -105,7 +109,7 @@ def test_an_untouched_form_says_the_defaults(fitting):
     parameter = msgspec.structs.replace(parameter, default=value)
     filled = forms.fill([parameter], submit(forms.blank([parameter])))
     assert [field.error for field in filled.fields] == [""]
-    assert meaning(parameter, filled.values["p"]) == meaning(parameter, value)
+    assert meaning(parameter, json_of(filled)["p"]) == meaning(parameter, value)
 
 
 @given(fittings())
@@ -118,9 +122,9 @@ def test_a_value_that_a_control_can_hold_comes_out_as_it_went_in_also_by_way_of_
     assume(not widget_for(parameter).is_empty(shown))
     filled = forms.fill([parameter], {"field-p": shown})
     assert not filled.errors
-    assert meaning(parameter, filled.values["p"]) == meaning(parameter, value)
+    assert meaning(parameter, json_of(filled)["p"]) == meaning(parameter, value)
     again = forms.fill([parameter], submit(filled.fields))
-    assert again.values == filled.values
+    assert json_of(again) == json_of(filled)
 
 
 @given(fittings(), st.lists(texts | lines, max_size=3))
@@ -129,8 +133,8 @@ def test_whatever_is_posted_gives_a_value_that_fits_or_an_error(fitting, posted)
     parameter, _ = fitting
     filled = forms.fill([parameter], {"field-p": posted})
     if not filled.errors:
-        meaning(parameter, filled.values.get("p"))
-        encode(filled.values)
+        meaning(parameter, json_of(filled).get("p"))
+        encode(json_of(filled))
     TEMPLATE.render(fields=filled.fields)
 
 
@@ -141,7 +145,7 @@ def one(kind="string", **fields):
 
 def filled_in(parameter, *posted):
     filled = forms.fill([parameter], {"field-p": posted} if posted else {})
-    return filled.errors[0].error if filled.errors else filled.values["p"]
+    return filled.errors[0].error if filled.errors else json_of(filled)["p"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,7 @@ def filled_in(parameter, *posted):
         *((one("integer"), [text], "Enter a whole number, such as 42.") for text in ("1e5", "0x10", "nan", "4.0")),
         (one("integer"), ["9007199254740993"], 2**53 + 1),
         (one("integer"), ["٣"], "Enter a whole number, such as 42."),
-        (one("integer", default=5), [""], None),
+        (one("integer", default=5), [""], 5),
         (one("integer"), ["9" * 5000], "Enter a whole number, such as 42."),
         (one("float"), ["2.5"], 2.5),
         (one("float"), ["1e3"], 1000.0),
@@ -239,7 +243,7 @@ def filled_in(parameter, *posted):
         (one("json"), [" "], "Enter JSON."),
         (one("json"), ["{'a': 1}"], 'This is not JSON. Texts stand in double quotes: "like this".'),
         (one("json"), ["[" * 5000], 'This is not JSON. Texts stand in double quotes: "like this".'),
-        (one("json"), ["[" * 300 + "]" * 300], "This cannot be kept: it is too large, too deep or no text."),
+        (one("json"), ["[" * 300 + "]" * 300], "This cannot be kept: it is too large, too deep or not text."),
         (one("map", values=one("integer")), ['{"a": "x"}'], ".a: expected an integer, got a string."),
         (one("list"), ["{}"], "Expected an array, got an object."),
         (one("configvar"), [" db "], "db"),
@@ -306,7 +310,7 @@ def test_a_secret_choice_is_not_preselected_and_can_be_left_to_its_default():
         parameter = one(secret=True, default="b", options=options)
         posted = submit(forms.blank([parameter]))
         assert posted == {"field-p": [""]}
-        assert forms.fill([parameter], posted).values == {"p": None}
+        assert json_of(forms.fill([parameter], posted)) == {"p": None}
 
 
 def test_what_was_typed_is_shown_again_with_its_error_tied_to_the_control():
@@ -355,5 +359,5 @@ def test_hints_say_what_cannot_be_seen(parameter, hint):
 
 def test_a_control_that_cannot_hold_a_default_gives_way_to_one_that_can():
     assert widget_for(one(multi=True, default=["a\nb"])).show(["a\nb"]) == ['[\n  "a\\nb"\n]']
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableText):
         widget_for(one(multi=True, default=["a\nb"])).read(["a\nb"])

@@ -118,7 +118,7 @@ def store(server):
     return server._lifecycle.services.store
 
 
-def test_the_list_shows_sessions_with_their_state_and_who_started_them(api, ada, server):
+def test_the_list_shows_sessions_with_state_and_starter(api, ada, server):
     mine = Client(server, **{"X-Airplane-API-Key": "tkn_ada_1"})
     done, open_one = mine.execute("quick"), asked(api)[0]
     mine.close()
@@ -196,7 +196,7 @@ def test_a_session_shows_its_parameters_steps_and_result(api, ada):
     assert re.search(r"Result</h2>.*?&#34;note&#34;:&#34;fine&#34;", page, re.DOTALL)
 
 
-def test_a_failure_is_shown_with_its_attempts(api, ada):
+def test_the_failure_of_a_step_is_shown_with_its_attempts(api, ada):
     session_id = api.execute("fails", {"thing": "luck"})
     api.reaches(session_id, "Failed")
     page = ada.get(f"/sessions/{session_id}").text
@@ -205,7 +205,7 @@ def test_a_failure_is_shown_with_its_attempts(api, ada):
     assert "StepFailed" in page
 
 
-def test_long_sessions_have_pages_of_steps_and_open_with_the_latest(api, ada):
+def test_long_sessions_open_with_their_last_page_of_steps(api, ada):
     session_id = api.execute("many")
     api.reaches(session_id, "Succeeded")
     latest = ada.get(f"/sessions/{session_id}").text
@@ -217,7 +217,7 @@ def test_long_sessions_have_pages_of_steps_and_open_with_the_latest(api, ada):
     assert "101 to 150" in ada.get(f"/sessions/{session_id}?page=99").text
 
 
-def test_everything_that_was_sent_is_escaped(api, ada):
+def test_every_value_on_a_page_is_escaped(api, ada):
     session_id, prompt_id = asked(api, HOSTILE)
     for path in ("/", f"/sessions/{session_id}", f"/prompts/{prompt_id}", "/sessions/%3Cscript%3E"):
         page = ada.get(path).text
@@ -228,7 +228,7 @@ def test_everything_that_was_sent_is_escaped(api, ada):
     assert "<script" not in reply.text
 
 
-def test_an_answer_goes_to_the_session_as_values_of_their_types(api, ada):
+def test_an_answer_has_values_of_the_types_of_its_fields(api, ada):
     session_id, prompt_id = asked(api)
     form = ada.get(f"/prompts/{prompt_id}").form
     assert [name for name in form.controls if name.startswith("field-")] == [
@@ -246,7 +246,7 @@ def test_an_answer_goes_to_the_session_as_values_of_their_types(api, ada):
     assert prompt["submittedAt"]
 
 
-def test_wrong_values_bring_the_form_back_as_it_was_filled_in(api, ada):
+def test_a_form_with_invalid_values_is_shown_again(api, ada):
     session_id, prompt_id = asked(api)
     reply = ada.answer(prompt_id, sure="on", amount="a dozen", note="kept")
     assert reply.status == 422
@@ -259,7 +259,7 @@ def test_wrong_values_bring_the_form_back_as_it_was_filled_in(api, ada):
     assert api.session(session_id)["status"] == "Waiting"
 
 
-def test_a_prompt_can_be_cancelled_with_nothing_filled_in(api, ada):
+def test_a_prompt_is_cancelled_with_an_empty_form(api, ada):
     session_id, prompt_id = asked(api)
     reply = ada.answer(prompt_id, action="cancel")
     assert (reply.status, reply.location) == (303, f"/sessions/{session_id}")
@@ -267,7 +267,7 @@ def test_a_prompt_can_be_cancelled_with_nothing_filled_in(api, ada):
     assert "Cancelled by <strong>ada@example.com</strong>" in ada.get(f"/prompts/{prompt_id}").text
 
 
-def test_a_second_answer_is_refused_kindly_and_changes_nothing(api, ada, bob):
+def test_a_second_answer_changes_nothing(api, ada, bob):
     session_id, prompt_id = asked(api)
     token = bob.token(prompt_id)
     assert ada.answer(prompt_id, amount="1").status == 303
@@ -287,7 +287,7 @@ def test_a_second_answer_is_refused_kindly_and_changes_nothing(api, ada, bob):
     assert api.get("/prompts/get", id=prompt_id).json["prompt"]["values"]["amount"] == 1
 
 
-def test_of_many_answers_at_once_one_counts(api, server):
+def test_one_of_many_answers_at_once_counts(api, server):
     session_id, prompt_id = asked(api)
     browsers = [Browser(server.base_url, key) for key in ("tkn_ada_1", "tkn_bob_2") * 4]
     tokens = [browser.token(prompt_id) for browser in browsers]
@@ -309,7 +309,7 @@ def test_of_many_answers_at_once_one_counts(api, server):
     api.reaches(session_id, "Succeeded")
 
 
-def test_a_prompt_past_its_time_is_closed_before_anybody_has_swept_it_up(api, ada, server, monkeypatch):
+def test_a_prompt_past_its_time_is_closed_at_once(api, ada, server, monkeypatch):
     session_id, prompt_id = asked(api)
     token = ada.token(prompt_id)
     disguise(monkeypatch, server, prompt=expired)
@@ -333,7 +333,7 @@ def test_a_prompt_that_ended_with_its_session_says_so(api, ada):
 
 
 @pytest.mark.parametrize("path", ["/sessions/ses_nope", "/prompts/pmt_nope"])
-def test_what_there_is_not_is_said_so(ada, path):
+def test_an_unknown_session_or_prompt_is_a_404_page(ada, path):
     page = ada.get(path)
     assert (page.status, page.title) == (404, "There is nothing here")
     assert page.headers["Content-Type"].startswith("text/html")
@@ -342,7 +342,7 @@ def test_what_there_is_not_is_said_so(ada, path):
 PAGES = ["/", "/sessions/{session}", "/prompts/{prompt}"]
 
 
-def test_nothing_is_shown_without_signing_in(api, stranger):
+def test_no_page_is_shown_without_a_sign_in(api, stranger):
     session_id, prompt_id = asked(api)
     for path in PAGES:
         address = path.format(session=session_id, prompt=prompt_id)
@@ -356,7 +356,7 @@ def test_nothing_is_shown_without_signing_in(api, stranger):
     assert api.session(session_id)["status"] == "Waiting"
 
 
-def test_signing_in_leads_to_where_one_wanted_to_go(stranger, server):
+def test_a_sign_in_leads_to_the_page_asked_for(stranger, server):
     assert stranger.get("/sign-in?next=/prompts/pmt1").form.by_name() == {"next": ["/prompts/pmt1"], "key": [""]}
     reply = stranger.sign_in(" tkn_ada_1 ", next="/prompts/pmt1")
     assert (reply.status, reply.location) == (303, "/prompts/pmt1")
@@ -379,11 +379,11 @@ def test_signing_in_leads_to_where_one_wanted_to_go(stranger, server):
         "",
     ],
 )
-def test_signing_in_leads_nowhere_else(stranger, address):
+def test_a_sign_in_leads_to_no_other_site(stranger, address):
     assert stranger.sign_in("tkn_ada_1", next=address).location == "/"
 
 
-def test_the_cookie_is_out_of_reach_and_does_not_hold_the_key(stranger):
+def test_the_cookie_is_http_only_and_holds_no_key(stranger):
     reply = stranger.sign_in("tkn_ada_1")
     value, *attributes = reply.headers["Set-Cookie"].split("; ")
     assert {one.lower() for one in attributes} == {"httponly", "max-age=43200", "path=/", "samesite=strict"}
@@ -411,7 +411,7 @@ async def close(app):
         pass
 
 
-def test_over_https_the_cookie_goes_over_https_only():
+def test_a_cookie_set_over_https_is_secure():
     app = create_app([quick], api_key="tkn_1")
     forwarded = {"X-Forwarded-Proto": "https"}
     with under_uvicorn(app, proxy_headers=True, forwarded_allow_ips="127.0.0.1") as url:
@@ -438,40 +438,40 @@ def test_over_https_the_cookie_goes_over_https_only():
         lambda cookie: cookie + "x",
     ],
 )
-def test_a_forged_cookie_is_nobodys(ada, forge):
+def test_a_forged_cookie_signs_no_one_in(ada, forge):
     assert ada.get("/").status == 200
     ada.cookie = forge(ada.cookie)
     assert ada.get("/").status == 303
 
 
-def test_a_cookie_holds_for_its_time_on_every_server_that_knows_the_key():
+def test_a_cookie_is_valid_on_every_server_with_the_key():
     here, there = Users("tkn_1", [ADA]), Users("tkn_2", [User("ADA@example.com", "tkn_ada_1")])
     cookie = signing.sign_in_cookie(ADA, "tkn_ada_1", 1000.0)
-    assert signing.signed_in(here, cookie, 1000.0 + signing.LIFETIME - 1).user is ADA
-    assert signing.signed_in(there, cookie, 1000.0).user.email == "ada@example.com"
-    assert signing.signed_in(here, cookie, 1000.0 + signing.LIFETIME) is None
+    assert signing.read_cookie(here, cookie, 1000.0 + signing.LIFETIME - 1).user is ADA
+    assert signing.read_cookie(there, cookie, 1000.0).user.email == "ada@example.com"
+    assert signing.read_cookie(here, cookie, 1000.0 + signing.LIFETIME) is None
     changed = Users("tkn_1", [User("ada@example.com", "tkn_ada_new")])
-    assert signing.signed_in(changed, cookie, 1000.0) is None
+    assert signing.read_cookie(changed, cookie, 1000.0) is None
 
 
-def test_a_cookie_ends_with_the_key_it_was_got_by_of_several():
+def test_a_cookie_ends_with_the_key_it_was_made_with():
     both = Users("tkn_1", [User("ada@example.com", ["tkn_ada_new", "tkn_ada_1"])])
     new, old = (signing.sign_in_cookie(both.get(ADA.id), key, 1000.0) for key in ("tkn_ada_new", "tkn_ada_1"))
-    assert all(signing.signed_in(both, cookie, 1000.0) for cookie in (new, old))
+    assert all(signing.read_cookie(both, cookie, 1000.0) for cookie in (new, old))
     after = Users("tkn_1", [User("ada@example.com", ["tkn_ada_new"])])
-    assert [bool(signing.signed_in(after, cookie, 1000.0)) for cookie in (new, old)] == [True, False]
+    assert [bool(signing.read_cookie(after, cookie, 1000.0)) for cookie in (new, old)] == [True, False]
 
 
-def test_a_wrong_key_signs_nobody_in(stranger):
+def test_a_wrong_key_signs_no_one_in(stranger):
     reply = stranger.sign_in("tkn_wrong")
     assert reply.status == 403
     assert "Set-Cookie" not in reply.headers
-    assert "This is no API key of this server." in reply.text
+    assert "This is not an API key of this server." in reply.text
     assert "tkn_wrong" not in reply.text
     assert reply.form.controls["key"]["aria-invalid"] == "true"
 
 
-def test_guessing_is_put_off_and_the_right_key_is_not():
+def test_the_right_key_signs_in_after_many_wrong_ones():
     with RunbookServer([quick], api_key="tkn_right") as server:
         browser, most = Browser(server.base_url), failed_logins.MAX_PER_KEY
         assert [browser.sign_in("tkn_wrong").status for _ in range(most)] == [403] * most
@@ -481,7 +481,7 @@ def test_guessing_is_put_off_and_the_right_key_is_not():
         browser.close()
 
 
-def test_signing_out_takes_the_cookie_back(ada):
+def test_a_sign_out_removes_the_cookie(ada):
     token = next(iter(ada.get("/").tokens()))
     assert ada.post("/sign-out", {"token": "x"}).status == 403
     reply = ada.post("/sign-out", {"token": token})
@@ -513,7 +513,7 @@ def test_a_form_needs_the_token_of_its_prompt_and_its_user(api, ada, bob):
         ({"Origin": "http://127.0.0.1:1"}, 403),
     ],
 )
-def test_forms_come_from_our_own_pages(api, ada, headers, status):
+def test_forms_of_other_sites_are_refused(api, ada, headers, status):
     _, prompt_id = asked(api)
     fields = {"token": ada.token(prompt_id), "action": "submit", "field-amount": "1"}
     headers = {name: ada.root if value == "HERE" else value for name, value in headers.items()}
@@ -522,7 +522,7 @@ def test_forms_come_from_our_own_pages(api, ada, headers, status):
     assert ada.post("/sign-in", {"key": "tkn_ada_1"}, **headers).status == status
 
 
-def test_a_link_from_another_site_finds_the_cookie_by_way_of_a_page_of_ours(stranger):
+def test_a_link_from_another_site_leads_over_a_page_of_ours(stranger):
     page = stranger.get("/prompts/pmt1", **{"Sec-Fetch-Site": "cross-site"})
     assert page.status == 200
     assert '<meta http-equiv="refresh" content="0; url=/prompts/pmt1">' in page.text
@@ -541,13 +541,13 @@ def test_a_link_from_another_site_finds_the_cookie_by_way_of_a_page_of_ours(stra
         (b"token=x", ""),
     ],
 )
-def test_what_no_browser_would_send_is_refused(api, ada, body, kind):
+def test_a_malformed_form_is_refused(api, ada, body, kind):
     _, prompt_id = asked(api)
     reply = ada.send("POST", f"/prompts/{prompt_id}", body, **{"Content-Type": kind})
     assert (reply.status, reply.title) == (400, "This did not work")
 
 
-def test_a_form_that_does_not_say_what_to_do_does_nothing(api, ada):
+def test_a_form_without_an_action_does_nothing(api, ada):
     session_id, prompt_id = asked(api)
     assert ada.answer(prompt_id, action="both", amount="1").status == 400
     assert api.session(session_id)["status"] == "Waiting"
@@ -557,7 +557,7 @@ def test_a_form_that_does_not_say_what_to_do_does_nothing(api, ada):
     )
 
 
-def test_posts_are_bounded_as_calls_are():
+def test_posted_forms_have_the_limits_of_calls():
     limits = Limits(max_body=20_000, max_calls=1, body_timeout=0.3)
     with RunbookServer([ask], api_key="tkn_1", limits=limits, users=[ADA]) as server:
         client, browser = Client(server), Browser(server.base_url, "tkn_1")
@@ -585,7 +585,7 @@ def test_posts_are_bounded_as_calls_are():
         client.close()
 
 
-def test_every_page_is_guarded_by_its_headers(api, ada, stranger):
+def test_every_page_has_security_headers(api, ada, stranger):
     session_id, prompt_id = asked(api)
     paths = [path.format(session=session_id, prompt=prompt_id) for path in PAGES] + ["/sign-in", "/sessions/nope"]
     for reply in [*map(ada.get, paths), stranger.get("/sign-in"), stranger.get("/"), ada.answer(prompt_id, amount="x")]:
@@ -605,7 +605,7 @@ def test_every_page_is_guarded_by_its_headers(api, ada, stranger):
         assert "camera=()" in reply.headers["Permissions-Policy"]
 
 
-def test_pages_refer_to_nothing_outside_and_hold_no_code(api, ada, stranger):
+def test_pages_have_no_scripts_and_no_outside_links(api, ada, stranger):
     session_id, prompt_id = asked(api)
     pages = [ada.get(path.format(session=session_id, prompt=prompt_id)) for path in PAGES] + [stranger.get("/sign-in")]
     for page in pages:
@@ -617,7 +617,7 @@ def test_pages_refer_to_nothing_outside_and_hold_no_code(api, ada, stranger):
             assert asset.headers["Content-Type"].partition(";")[0] in ("text/css", "image/svg+xml")
 
 
-def test_only_what_changes_by_itself_is_loaded_again_and_it_can_be_stopped(api, ada):
+def test_only_live_pages_reload_and_they_can_be_paused(api, ada):
     session_id, prompt_id = asked(api)
     live = [path for path in ("/", f"/sessions/{session_id}") if 'http-equiv="refresh"' in ada.get(path).text]
     assert live == ["/", f"/sessions/{session_id}"]
@@ -667,7 +667,7 @@ def test_the_pages_can_be_mounted_below_a_path():
     asyncio.run(close(inner))
 
 
-def test_a_fault_of_the_server_is_a_page_that_gives_nothing_away(api, ada, server, monkeypatch, caplog):
+def test_an_internal_error_is_a_page_without_details(api, ada, server, monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("tkn_secret")
 
@@ -693,11 +693,11 @@ def test_a_fault_of_the_server_is_a_page_that_gives_nothing_away(api, ada, serve
         (90_000, "1 d 1 h"),
     ],
 )
-def test_durations_are_written_by_their_largest_units(seconds, text):
+def test_durations_are_formatted_by_their_largest_units(seconds, text):
     assert format_duration(timedelta(seconds=seconds)) == text
 
 
-def test_values_are_shown_as_text_or_json_and_long_ones_folded():
+def test_values_are_text_or_json_and_long_ones_folded():
     assert (describe_value("two words").text, describe_value("two words").is_code) == ("two words", False)
     assert (describe_value("").text, describe_value("").is_code) == ('""', True)
     assert describe_value({"a": 1}).text == '{"a":1}'
@@ -707,7 +707,7 @@ def test_values_are_shown_as_text_or_json_and_long_ones_folded():
     assert describe_json(json.dumps("x" * 40_000).encode()).text.startswith("40,002 bytes of JSON: too long")
 
 
-def test_what_turns_the_direction_of_text_stays_in_its_place(api, ada):
+def test_bidirectional_controls_are_isolated(api, ada):
     turned = "\u202egnp.exe"
     session_id, prompt_id = asked(api, turned)
     for path in (f"/sessions/{session_id}", f"/prompts/{prompt_id}"):

@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 
-from ....models import Parameter, ParameterType, RunStatus
+from ....models import Parameter, RunStatus
+from ....schema.types import type_of
 from ...secrets.masking import hide
 from ...storage.ids import TEAM, stamp
 from ...storage.records import Prompt, Run, Session
 
 _TIMEOUT = 3600  # seconds; what the API documents as the default, though nothing here is cut off that has no limit
-
-_TYPES = {ParameterType.JSON: ParameterType.ANY}  # the Go client fails on a type it has not heard of
 
 Json = dict[str, Any]
 
@@ -163,7 +162,7 @@ def _parameter(parameter: Parameter) -> Json:
         "slug": parameter.slug,
         "name": parameter.name,
         "desc": parameter.desc,
-        "type": _TYPES.get(parameter.type, parameter.type),
+        "type": type_of(parameter.type).name_on_the_wire or parameter.type,
         "component": parameter.component,
         "default": None if has_secret_default else parameter.default,
         "constraints": {

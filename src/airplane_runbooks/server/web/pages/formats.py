@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from ....models import Parameter
+from ....schema.types import type_of
 from ...storage.encoding import decode
 from ...storage.rows import LEFT_OUT
 
@@ -63,9 +65,10 @@ def describe_value(value: Any) -> DisplayValue:
     return _folded(value, is_code=False)
 
 
-def describe_answer(value: Any) -> DisplayValue:
-    """Write a value that somebody has given: as `describe_value` does, with words for true and false."""
-    return DisplayValue("Yes" if value else "No") if isinstance(value, bool) else describe_value(value)
+def describe_answer(parameter: Parameter, value: Any) -> DisplayValue:
+    """Write the value of a parameter: as its type does, else as `describe_value` does."""
+    text = None if parameter.multi else type_of(parameter.type).display(value)
+    return describe_value(value) if text is None else DisplayValue(text)
 
 
 def describe_json(document: bytes) -> DisplayValue:

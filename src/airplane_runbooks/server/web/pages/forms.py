@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from ....models import Parameter
-from ....schema.scalars import Misfit
-from ....schema.validation import Reader
-from ...storage.encoding import NotEncodable, encode
-from .texts import Unreadable
+from ....schema.problems import NotEncodable, UnreadableText, ValueProblem
+from ....schema.reading import CheckedValues
+from ...storage.encoding import encode
 from .widgets import (
     Choice,
     Json,
@@ -58,9 +57,14 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return self.texts[-1] if self.texts else ""
 
     @property
+    def is_group(self) -> bool:
+        """Whether the control has a box for each choice."""
+        return self.control in ("radios", "checkboxes")
+
+    @property
     def target(self) -> str:
-        """The ID of the element to go to in order to mend the field."""
-        return f"{self.name}-0" if self.control in ("radios", "checkboxes") else self.name
+        """The ID of the element to go to in order to correct the field."""
+        return f"{self.name}-0" if self.is_group else self.name
 
     @property
     def described_by(self) -> str:
@@ -70,14 +74,19 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filled(msgspec.Struct, frozen=True):
-    """What came of a posted form: the JSON values, if no field has an error, and the form as it was filled in."""
+    """A posted form: as it was filled in, and the values of the fields without an error.
 
-    values: dict[str, Any]
+    Attributes:
+        values: Values in JSON. If all of them fit the parameters of the form, they come with the proof.
+        fields: Fields of the form that shows the errors.
+    """
+
+    values: Mapping[str, Any] | CheckedValues
     fields: Sequence[Field]
 
     @property
     def errors(self) -> Sequence[Field]:
-        """The fields that have to be mended."""
+        """The fields that have to be corrected."""
         return [field for field in self.fields if field.error]
 
 
@@ -90,6 +99,7 @@ def blank(parameters: Iterable[Parameter]) -> Sequence[Field]:
 def fill(parameters: Iterable[Parameter], posted: Posted) -> Filled:
     """Read a posted form, in which a text has the newlines of the platform it was typed on."""
     values: dict[str, Any] = {}
+    checked: list[CheckedValues] = []
     fields = []
     for widget in map(widget_for, parameters):
         slug = widget.parameter.slug
@@ -97,28 +107,36 @@ def fill(parameters: Iterable[Parameter], posted: Posted) -> Filled:
         error = ""
         try:
             values[slug] = _value(widget, texts)
-        except Unreadable as problem:
+            checked += _checked(widget, texts, values[slug])
+        except UnreadableText as problem:
             error = str(problem)
         fields.append(_field(widget, [] if widget.parameter.secret else texts, error))
-    return Filled(values, fields)
+    return Filled(CheckedValues.joined(checked) if len(checked) == len(fields) else values, fields)
 
 
 def _value(widget: Widget, texts: Sequence[str]) -> Any:
-    parameter = widget.parameter
+    """Return the JSON value of a widget. Raises UnreadableText."""
     value = widget.empty() if widget.is_empty(texts) else widget.read(texts)
-    given = {} if value is None and widget.is_empty(texts) else {parameter.slug: value}
-    if not given and parameter.default is None and not parameter.constraints.optional:
-        raise Unreadable(widget.missing)
     try:
-        if given:  # what stands in for nothing may be hidden
-            Reader(strict=True).read_members([parameter], given)
         encode(value)
-    except Misfit as problem:
-        where = "".join(reversed(problem.trail[:-1]))
-        raise Unreadable(_sentence(f"{where}: {problem}" if where else str(problem))) from None
     except (NotEncodable, RecursionError):
-        raise Unreadable("This cannot be kept: it is too large, too deep or no text.") from None
+        raise UnreadableText("This cannot be kept: it is too large, too deep or not text.") from None
     return value
+
+
+def _checked(widget: Widget, texts: Sequence[str], value: Any) -> Iterable[CheckedValues]:
+    """Return the value with the proof that it fits, nothing if only the service can tell. Raises UnreadableText."""
+    parameter = widget.parameter
+    is_given = value is not None or not widget.is_empty(texts)
+    if not is_given and parameter.default is None and not parameter.constraints.optional:
+        raise UnreadableText(widget.missing)
+    if not is_given and parameter.secret:  # its default is a mask
+        return ()
+    try:
+        return [CheckedValues([parameter], {parameter.slug: value})]
+    except ValueProblem as problem:
+        where = "".join(reversed(problem.steps[:-1]))
+        raise UnreadableText(_sentence(f"{where}: {problem}" if where else str(problem))) from None
 
 
 def _field(widget: Widget, texts: Sequence[str], error: str = "") -> Field:

@@ -1,4 +1,4 @@
-"""What a view gets, and what it returns."""
+"""Arguments and results of views."""
 
 from __future__ import annotations
 
@@ -7,61 +7,55 @@ from typing import Any, NamedTuple
 
 from ...service.identity import User, Users
 from ...service.services import Services
+from ..callers import SignIn
 from ..failed_logins import FailedLoginLimiter
-from .signing import SignIn
 
 
 class PageContext(NamedTuple):
-    """What all views of an application share. `open` starts the background work before the first request."""
+    """Dependencies that all views of an application share."""
 
     services: Services
-    open: Callable[[], None]
     users: Users
-    guesses: FailedLoginLimiter
+    failed_logins: FailedLoginLimiter
 
 
 class PageRequest(NamedTuple):
-    """One request: who it is from, and what for.
+    """Request for a page: its sender, its parameters, and the fields of a posted form.
 
-    `address` is the path below the application's root, `client` what the visitor's machine is known by.
+    `address` is the path below the application's root, `client` the network address of the browser.
     """
 
     sign_in: SignIn | None
     path: Mapping[str, str]
     query: Mapping[str, str]
-    headers: Mapping[str, str]
     address: str
     client: str
-    form: Mapping[str, list[str]] = {}
+    fields: Mapping[str, list[str]] = {}
 
-    def posting(self, form: Mapping[str, list[str]]) -> PageRequest:
-        """Return the same with the fields of a form."""
-        return self._replace(form=form)
-
-    def posted(self, name: str) -> str:
+    def field(self, name: str) -> str:
         """Return the last value of a field of the form, empty if there is none."""
-        return self.form.get(name, [""])[-1]
+        return self.fields.get(name, [""])[-1]
 
     @property
     def user(self) -> User | None:
-        """The signed-in user."""
+        """User who is signed in, if any."""
         return None if self.sign_in is None else self.sign_in.user
 
     @property
     def signed_in_user(self) -> User:
-        """Who has signed in; for views that are behind the sign-in."""
+        """User who is signed in; for views that need a sign-in."""
         return self.current_sign_in.user
 
     @property
     def current_sign_in(self) -> SignIn:
-        """The visitor's sign-in; for views that are behind it."""
+        """Sign-in of the user; for views that need one."""
         if self.sign_in is None:
-            raise LookupError("nobody has signed in")
+            raise LookupError("no one is signed in")
         return self.sign_in
 
     @property
     def is_live(self) -> bool:
-        """Whether pages are to be loaded again by themselves."""
+        """Whether pages reload by themselves."""
         return self.query.get("live") != "off"
 
 
@@ -76,7 +70,7 @@ class PageResponse(NamedTuple):
 
 
 class Redirect(NamedTuple):
-    """Another page to go to, below the application's root; `cookie` is the one to set, empty to remove it."""
+    """Redirect to a page below the application's root. `cookie` is the cookie to set, empty to remove it."""
 
     to: str
     headers: Mapping[str, str] = {}

@@ -1,7 +1,7 @@
-"""Who is signed in, and which forms are ours: signatures in place of sessions in the store.
+"""Signed cookies and form tokens: the database keeps no session of a browser.
 
-All of them are made with the API key of the user they speak of. Hence they survive restarts, hold on every server that
-knows the key, and end with it. Only the sign-ins that people have ended themselves are kept in the database.
+They are signed with the API key of their user. Hence they survive restarts, are valid on every server that has the key,
+and end with it. The database keeps only the sign-ins that users have ended themselves.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...service.identity import User, Users
+from ..callers import SignIn
 from ..proxies import origin
 
 LIFETIME = 12 * 3600  # seconds
@@ -19,18 +20,10 @@ LIFETIME = 12 * 3600  # seconds
 _COOKIE = re.compile(r"(usr[a-z0-9]{1,40})\.([0-9a-f]{32})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
 
 
-class SignIn(NamedTuple):
-    """A sign-in: whose, its ID, and when it ends, in seconds since 1970."""
-
-    user: User
-    id: str
-    until: int
-
-
 class Cookie(NamedTuple):
-    """Attributes of the cookie: for one server of a host, over https if there is any, for one path alone.
+    """Attributes of the cookie: for one server of a host, for https if the server has it, and for one path.
 
-    The prefixes of the name make browsers hold to that, whoever else may set cookies for the host.
+    The prefixes of the name make browsers enforce that, even if another server may set cookies for the host.
     """
 
     name: str
@@ -39,7 +32,7 @@ class Cookie(NamedTuple):
 
 
 def cookie_for(server_id: str, scheme: str, base: str) -> Cookie:
-    """Return the cookie of a server that visitors find at this scheme and below this path."""
+    """Return the cookie of a server that browsers see under this scheme and below this path."""
     name = f"airplane_runbooks_{server_id}"
     if scheme != "https":
         return Cookie(name, f"{base}/", secure=False)
@@ -47,13 +40,13 @@ def cookie_for(server_id: str, scheme: str, base: str) -> Cookie:
 
 
 def sign_in_cookie(user: User, key: str, now: float) -> str:
-    """Return a cookie's value that says who has signed in with this key, and until when."""
+    """Return the value of the cookie of a new sign-in: its user, its ID and its end, signed with this key."""
     text = f"{user.id}.{secrets.token_hex(16)}.{int(now) + LIFETIME}"
     return f"{text}.{user.sign('sign-in', text, key)}"
 
 
-def signed_in(users: Users, cookie: str, now: float) -> SignIn | None:
-    """Return whose cookie it is, if it is genuine and in time."""
+def read_cookie(users: Users, cookie: str, now: float) -> SignIn | None:
+    """Return the sign-in of a cookie, if it is genuine and has not expired."""
     parts = _COOKIE.fullmatch(cookie)
     user = users.get(parts[1]) if parts else None
     if parts is None or user is None:
@@ -63,18 +56,18 @@ def signed_in(users: Users, cookie: str, now: float) -> SignIn | None:
 
 
 def form_token(user: User, form: str) -> str:
-    """Return what a form carries to show that it was made for this user."""
+    """Return the token that shows that a form was made for this user."""
     return user.sign("form", form)
 
 
 def has_form_token(user: User, form: str, token: str) -> bool:
-    """Tell whether a form carries its token."""
+    """Tell whether the token of a form is that of this user."""
     return user.has_signed("form", form, token)
 
 
-def is_same_origin(headers: Mapping[str, str], here: str) -> bool:
-    """Tell whether a form was sent by a page of this origin, as far as the browser says where it comes from."""
+def is_same_origin(headers: Mapping[str, str], own_origin: str) -> bool:
+    """Tell whether a form was sent by a page of our own origin, as far as the browser tells."""
     if site := headers.get("sec-fetch-site"):
         return site in ("same-origin", "none")
-    shown = headers.get("origin")
-    return shown is None or origin(shown) == here != ""
+    sender = headers.get("origin")
+    return sender is None or origin(sender) == own_origin != ""

@@ -195,8 +195,11 @@ def session_secrets(session: Session, prompts: Iterable[Prompt] = ()) -> Secrets
 
 def _labelled(parameters: Sequence[Parameter], document: bytes) -> Sequence[tuple[str, DisplayValue]]:
     values = masked_values(parameters, decode(document))
-    names = {parameter.slug: parameter.name or parameter.slug for parameter in parameters if parameter.slug in values}
-    return [(names.get(slug, slug), describe_answer(values[slug])) for slug in {**names, **values}]
+    return [
+        (parameter.name or parameter.slug, describe_answer(parameter, values[parameter.slug]))
+        for parameter in parameters
+        if parameter.slug in values
+    ]
 
 
 def _duration(start: datetime, end: datetime | None) -> timedelta:

@@ -1,7 +1,8 @@
-"""One function per page: from a visit to a template with its values."""
+"""Views: one function for each page, from a request to a template with its values."""
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from typing import Any
@@ -29,6 +30,8 @@ from .view_models import (
     session_secrets,
 )
 
+logger = logging.getLogger(__name__)
+
 _SESSIONS_ON_A_PAGE = 25
 _FAILED = "an operator has failed the session while it was held"
 _LIST_REFRESH = 10  # seconds
@@ -36,170 +39,169 @@ _SESSION_REFRESH = 5
 _ADDRESS = re.compile(r"/((sessions|prompts)/[A-Za-z0-9]{1,60})?", re.ASCII)
 
 
-def sessions(site: PageContext, visit: PageRequest) -> PageResponse:
+def sessions(context: PageContext, request: PageRequest) -> PageResponse:
     """List the sessions, newest first."""
-    page = _page(visit) or 1
-    runbook = visit.query.get("runbook", "")
-    status = next((one for one in SessionStatus if one == visit.query.get("status")), None)
+    page = _page(request) or 1
+    runbook = request.query.get("runbook", "")
+    status = next((one for one in SessionStatus if one == request.query.get("status")), None)
     query = SessionQuery(runbook_id=runbook or None, status=status, limit=_SESSIONS_ON_A_PAGE, page=page - 1)
-    found = site.services.store.sessions(query)
+    found = context.services.store.sessions(query)
     values = {
-        "sessions": [(session, site.users.name(session.created_by)) for session in found],
-        "runbooks": sorted(((one.id, one.name) for one in runbooks(site.services)), key=lambda item: item[1].lower()),
+        "sessions": [(session, context.users.name(session.created_by)) for session in found],
+        "runbooks": sorted(
+            ((one.id, one.name) for one in runbooks(context.services)), key=lambda item: item[1].lower()
+        ),
         "runbook": runbook,
         "statuses": list(SessionStatus),
         "status": status or "",
         "page": page,
         "is_last": len(found) < _SESSIONS_ON_A_PAGE,
-        "live": visit.is_live,
-        "refresh": _LIST_REFRESH if visit.is_live else 0,
+        "live": request.is_live,
+        "refresh": _LIST_REFRESH if request.is_live else 0,
     }
     return PageResponse("sessions.html", values)
 
 
-def session(site: PageContext, visit: PageRequest) -> PageResponse:
+def session(context: PageContext, request: PageRequest) -> PageResponse:
     """Show a session."""
-    record = session_service.find(site.services, visit.path["id"])
-    shown = describe_session(site.services, site.users, record, _page(visit))
-    is_live = visit.is_live and not shown.status.is_terminal
+    record = session_service.find(context.services, request.path["id"])
+    shown = describe_session(context.services, context.users, record, _page(request))
+    is_live = request.is_live and not shown.status.is_terminal
     values = {
         "session": shown,
-        "live": visit.is_live,
+        "live": request.is_live,
         "refresh": _SESSION_REFRESH if is_live else 0,
-        "token": signing.form_token(visit.signed_in_user, record.id),
-        "may_fail": visit.signed_in_user.id == API_USER,
+        "token": signing.form_token(request.signed_in_user, record.id),
+        "may_fail": request.signed_in_user.id == API_USER,
     }
     return PageResponse("session.html", values)
 
 
-def end_session(site: PageContext, visit: PageRequest) -> Redirect:
-    """Cancel or fail a session that is held, and show what has become of it."""
-    record = session_service.find(site.services, visit.path["id"])
-    if not signing.has_form_token(visit.signed_in_user, record.id, visit.posted("token")):
+def end_session(context: PageContext, request: PageRequest) -> Redirect:
+    """Cancel or fail a session that is held, and go back to its page."""
+    record = session_service.find(context.services, request.path["id"])
+    if not signing.has_form_token(request.signed_in_user, record.id, request.field("token")):
         raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
-    caller = Caller(visit.signed_in_user, new_seed())
-    match visit.posted("action"):
+    caller = Caller(request.signed_in_user, new_seed())
+    match request.field("action"):
         case "cancel":
-            runs.cancel(site.services, record.run_id, caller)
+            runs.cancel(context.services, record.run_id, caller)
         case "fail":
-            session_service.fail(site.services, record.id, _FAILED, caller)
+            session_service.fail(context.services, record.id, _FAILED, caller)
         case _:
             raise Invalid("invalid_form", "The form does not say what to do.")
     return Redirect(f"/sessions/{record.id}")
 
 
-def prompt(site: PageContext, visit: PageRequest) -> PageResponse:
-    """Show a prompt: as a form, if it is open and the user may answer it."""
-    record = prompts.find(site.services, visit.path["id"])
-    return _prompt(site, visit, record, forms.blank(record.parameters))
+def prompt(context: PageContext, request: PageRequest) -> PageResponse:
+    """Show a prompt, with a form if it is open and the user may answer it."""
+    record = prompts.find(context.services, request.path["id"])
+    return _prompt(context, request, record, forms.blank(record.parameters))
 
 
-def answer_prompt(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
+def answer_prompt(context: PageContext, request: PageRequest) -> PageResponse | Redirect:
     """Submit or cancel a prompt, and go to its session."""
-    record = prompts.find(site.services, visit.path["id"])
-    if not signing.has_form_token(visit.signed_in_user, record.id, visit.posted("token")):
+    record = prompts.find(context.services, request.path["id"])
+    if not signing.has_form_token(request.signed_in_user, record.id, request.field("token")):
         text = "This form was not made for you, or it is out of date. Nothing was changed; open the prompt again."
         raise Forbidden("wrong_form", text)
-    caller = Caller(visit.signed_in_user, new_seed())
+    caller = Caller(request.signed_in_user, new_seed())
     try:
-        match visit.posted("action"):
+        match request.field("action"):
             case "cancel":
-                prompts.cancel(site.services, record.id, caller)
+                prompts.cancel(context.services, record.id, caller)
             case "submit":
-                if refused := _submit(site, visit, record, caller):
+                if refused := _submit(context, request, record, caller):
                     return refused
             case _:
                 raise Invalid("invalid_form", "The form does not say what to do.")
     except Conflict:
-        return _prompt(site, visit, prompts.find(site.services, record.id), (), status=409)
-    return Redirect(f"/sessions/{runs.find(site.services, record.run_id).session_id}")
+        return _prompt(context, request, prompts.find(context.services, record.id), (), status=409)
+    return Redirect(f"/sessions/{runs.find(context.services, record.run_id).session_id}")
 
 
-def _submit(site: PageContext, visit: PageRequest, record: Prompt, caller: Caller) -> PageResponse | None:
-    """Submit what was typed, or return the form with what is wrong about it."""
-    prompts.check_reviewer(site.services, record, caller.user)
-    if not record.is_open or record.is_late or runs.why_held(site.services, record.run_id):
-        prompts.submit(site.services, record.id, {}, caller)
-    filled = forms.fill(record.parameters, visit.form)
+def _submit(context: PageContext, request: PageRequest, record: Prompt, caller: Caller) -> PageResponse | None:
+    """Submit the values typed, or return the form with its errors."""
+    prompts.check_reviewer(context.services, record, caller.user)
+    if not record.is_open or record.is_late or runs.why_held(context.services, record.run_id):
+        prompts.submit(context.services, record.id, {}, caller)
+    filled = forms.fill(record.parameters, request.fields)
     if filled.errors:
-        return _prompt(site, visit, record, filled.fields, status=422)
+        return _prompt(context, request, record, filled.fields, status=422)
     try:
-        prompts.submit(site.services, record.id, filled.values, caller)
+        prompts.submit(context.services, record.id, filled.values, caller)
     except Invalid as problem:
-        return _prompt(site, visit, record, filled.fields, status=422, problem=problem.message)
+        return _prompt(context, request, record, filled.fields, status=422, problem=problem.message)
     return None
 
 
 def _prompt(
-    site: PageContext, visit: PageRequest, record: Prompt, fields: Any, *, status: int = 200, problem: str = ""
+    context: PageContext, request: PageRequest, record: Prompt, fields: Any, *, status: int = 200, problem: str = ""
 ) -> PageResponse:
-    run = runs.find(site.services, record.run_id)
-    session = session_service.find(site.services, run.session_id or "")
+    run = runs.find(context.services, record.run_id)
+    session = session_service.find(context.services, run.session_id or "")
     objection = ""
     try:
-        prompts.check_reviewer(site.services, record, visit.signed_in_user)
+        prompts.check_reviewer(context.services, record, request.signed_in_user)
     except Forbidden as refusal:
         objection = refusal.message
     values = {
-        "prompt": describe_prompt(record, site.users, session_secrets(session, [record])),
+        "prompt": describe_prompt(record, context.users, session_secrets(session, [record])),
         "session": session,
-        "started_by": site.users.name(session.created_by),
+        "started_by": context.users.name(session.created_by),
         "parameters": describe_parameters(session),
         "fields": fields,
         "errors": [field for field in fields if field.error],
         "problem": problem,
         "objection": objection,
-        "held": runs.why_held(site.services, record.run_id) if record.is_open else None,
+        "held": runs.why_held(context.services, record.run_id) if record.is_open else None,
         "too_late": status == 409,
-        "token": signing.form_token(visit.signed_in_user, record.id),
+        "token": signing.form_token(request.signed_in_user, record.id),
     }
     return PageResponse("prompt.html", values, status)
 
 
-def ask_for_key(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
+def ask_for_key(context: PageContext, request: PageRequest) -> PageResponse | Redirect:
     """Show the form to sign in."""
-    del site
-    address = _address(visit.query.get("next", ""))
-    return Redirect(address) if visit.user else PageResponse("sign_in.html", {"next": address, "error": ""})
+    del context
+    address = _address(request.query.get("next", ""))
+    return Redirect(address) if request.user else PageResponse("sign_in.html", {"next": address, "error": ""})
 
 
-def sign_in(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
-    """Sign somebody in who knows an API key."""
-    address = _address(visit.posted("next"))
-    key = visit.posted("key").strip()
-    user = site.users.find(key)
+def sign_in(context: PageContext, request: PageRequest) -> PageResponse | Redirect:
+    """Sign the owner of an API key in."""
+    address = _address(request.field("next"))
+    key = request.field("key").strip()
+    user = context.users.find(key)
     if user is None:
-        return _refuse_key(site, visit, key, address)
-    site.services.emitter.signed_in(user.id, visit.client)
+        return _reject_key(context, request, key, address)
+    logger.info("%s has signed in from %s", user.name, ascii(request.client))
     return Redirect(address, cookie=signing.sign_in_cookie(user, key, time.time()))
 
 
-def _refuse_key(site: PageContext, visit: PageRequest, key: str, address: str) -> PageResponse:
-    refusal = site.guesses.refusal(key, visit.client)
-    site.services.emitter.sign_in_refused(visit.client, refusal.code)
-    if refusal.retry_after is None:
-        return PageResponse("sign_in.html", {"next": address, "error": "This is no API key of this server."}, 403)
-    error = "There were too many wrong keys lately, and this is one of them. Try the right one."
-    return PageResponse(
-        "sign_in.html", {"next": address, "error": error}, 429, {"Retry-After": str(refusal.retry_after)}
-    )
+def _reject_key(context: PageContext, request: PageRequest, key: str, address: str) -> PageResponse:
+    error = context.failed_logins.count(key, request.client)
+    logger.warning("a sign-in from %s has failed: %s", ascii(request.client), error.code)
+    if error.retry_after is None:
+        return PageResponse("sign_in.html", {"next": address, "error": "This is not an API key of this server."}, 403)
+    text = "There were too many wrong keys lately, and this is one of them. Try the right one."
+    return PageResponse("sign_in.html", {"next": address, "error": text}, 429, {"Retry-After": str(error.retry_after)})
 
 
-def sign_out(site: PageContext, visit: PageRequest) -> PageResponse | Redirect:
-    """End a sign-in for good, wherever its cookie may have got to."""
-    if not signing.has_form_token(visit.signed_in_user, "sign-out", visit.posted("token")):
+def sign_out(context: PageContext, request: PageRequest) -> PageResponse | Redirect:
+    """End a sign-in for good, even if its cookie was copied."""
+    if not signing.has_form_token(request.signed_in_user, "sign-out", request.field("token")):
         raise Forbidden("wrong_form", "This form was not made for you. You are still signed in.")
-    _, sign_in, until = visit.current_sign_in
-    site.services.sign_outs.add(sign_in, until, int(time.time()))
-    site.services.emitter.signed_out(visit.signed_in_user.id)
+    _, sign_in, until = request.current_sign_in
+    context.services.sign_outs.add(sign_in, until, int(time.time()))
     return Redirect("/sign-in", cookie="")
 
 
 def _address(text: str) -> str:
-    """Return where to go after the sign-in: to a page of ours, whatever was asked for."""
+    """Return the address to go to after the sign-in: one of our own pages."""
     return text if _ADDRESS.fullmatch(text) else "/"
 
 
-def _page(visit: PageRequest) -> int | None:
-    text = visit.query.get("page", "")
+def _page(request: PageRequest) -> int | None:
+    text = request.query.get("page", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) else None

@@ -1,6 +1,6 @@
-"""How a form asks for a value of each schema: the control, and the way of a JSON value into it and back. Pure.
+"""Widgets of a form: the control that asks for a value of each schema, and the way of a JSON value into it and back.
 
-A control holds texts, as a browser posts them: none, one, or several under one name.
+A control holds texts, as a browser posts them: none, one, or several under one name. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -11,18 +11,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ....models import Component, Parameter, ParameterType
-from ....schema.scalars import Misfit, read_scalar
-from ....schema.validation import Reader
+from ....models import Component, Parameter
+from ....schema.problems import UnreadableText, ValueProblem
+from ....schema.reading import Reader
+from ....schema.types import Scalar, type_of
+from ....schema.types.base import as_text
 from ...storage.encoding import decode
-from .texts import (
-    HINTS,
-    READERS,
-    Unreadable,
-    as_text,
-    read_text,
-    show_scalar,
-)
 
 _MOST_RADIOS = 5
 _AREAS = (Component.TEXTAREA, Component.EDITOR_SQL)
@@ -39,22 +33,19 @@ class Widget(ABC):
     """A control for one parameter.
 
     Attributes:
-        control: `text`, `area`, `password`, `date`, `datetime`, `checkbox`, `radios`, `select` or `checkboxes`.
-        missing: What people are told if they leave out what is required.
-        choices: What there is to choose from.
+        control: Name of its template in `templates/controls`.
+        missing: Message for people who leave out a required value.
+        choices: The options to choose from.
+        hint: What people should know before they type.
     """
 
     missing: ClassVar[str] = "Enter a value."
     choices: Sequence[Choice] = ()
+    hint: str = ""
 
     def __init__(self, parameter: Parameter, control: str) -> None:
         self.parameter = parameter
         self.control = control
-
-    @property
-    def hint(self) -> str:
-        """What people should know before they type."""
-        return ""
 
     @abstractmethod
     def show(self, value: Any) -> list[str] | None:
@@ -62,67 +53,66 @@ class Widget(ABC):
 
     @abstractmethod
     def read(self, texts: Sequence[str]) -> Any:
-        """Return the JSON value that texts stand for. Raises Unreadable."""
+        """Return the JSON value that texts stand for. Raises UnreadableText."""
 
     def is_empty(self, texts: Sequence[str]) -> bool:
         """Tell whether nothing has been typed or chosen."""
         return not any(texts)
 
     def empty(self) -> Any:
-        """Return what an empty control means; None for no value at all."""
+        """Return the value of an empty control; None for no value at all."""
         return None
 
 
 class Line(Widget):
     """A scalar as one text."""
 
-    @property
-    def hint(self) -> str:
-        """What people should know before they type."""
-        return HINTS.get(self.parameter.type, "")
+    def __init__(self, parameter: Parameter, kind: Scalar, control: str) -> None:
+        super().__init__(parameter, control)
+        self._kind = kind
+        self.hint = kind.hint
 
     def show(self, value: Any) -> list[str] | None:
         """Return the text of a scalar, None if it has none or does not fit on the lines there are."""
-        text = show_scalar(self.parameter.type, value)
+        text = self._kind.show(value)
         lost = "\0\r" if self.control == "area" else "\0\r\n"
         return None if text is None or any(character in text for character in lost) else [text]
 
     def read(self, texts: Sequence[str]) -> Any:
-        """Return the scalar. Raises Unreadable."""
-        return read_text(self.parameter.type, texts[-1])
+        """Return the scalar. Raises UnreadableText."""
+        return self._kind.parse(texts[-1])
 
     def empty(self) -> Any:
-        """Return the empty string where a default has been deleted, so that it does not come back."""
-        deleted = self.parameter.type == ParameterType.STRING and self.parameter.default is not None
-        return "" if deleted and self.control != "password" else None
+        """Return the value of a control whose default has been deleted, if the type has one for that."""
+        return self._kind.empty if self.parameter.default is not None and self.control != "password" else None
 
 
 class Lines(Widget):
     """A list of scalars, each on a line of its own; blank lines do not count."""
 
-    @property
-    def hint(self) -> str:
-        """What people should know before they type."""
-        return f"One on each line. {HINTS.get(self.parameter.type, '')}".strip()
+    def __init__(self, parameter: Parameter, kind: Scalar) -> None:
+        super().__init__(parameter, "area")
+        self._kind = kind
+        self.hint = f"One on each line. {kind.hint}".strip()
 
     def show(self, value: Any) -> list[str] | None:
         """Return the lines, None if an element is blank or has several."""
-        lines = [show_scalar(self.parameter.type, item) for item in value]
+        lines = [self._kind.show(item) for item in value]
         if any(line is None or not line.strip() or any(lost in line for lost in "\0\r\n") for line in lines):
             return None
         return ["\n".join(line or "" for line in lines)]
 
     def read(self, texts: Sequence[str]) -> Any:
-        """Return the list. Raises Unreadable, naming the line."""
+        """Return the list. Raises UnreadableText, naming the line."""
         return [
             self._element(number, line) for number, line in enumerate(texts[-1].split("\n"), start=1) if line.strip()
         ]
 
     def _element(self, number: int, line: str) -> Any:
         try:
-            return read_text(self.parameter.type, line)
-        except Unreadable as problem:
-            raise Unreadable(f"Line {number}: {problem}") from None
+            return self._kind.parse(line)
+        except UnreadableText as problem:
+            raise UnreadableText(f"Line {number}: {problem}") from None
 
     def is_empty(self, texts: Sequence[str]) -> bool:
         """Tell whether all lines are blank."""
@@ -137,22 +127,18 @@ class Json(Widget):
     """Any value, as JSON."""
 
     missing = "Enter JSON."
-
-    @property
-    def hint(self) -> str:
-        """What people should know before they type."""
-        return "As JSON."
+    hint = "As JSON."
 
     def show(self, value: Any) -> list[str] | None:
         """Return the value as indented JSON."""
         return [msgspec.json.format(msgspec.json.encode(value), indent=2).decode()]
 
     def read(self, texts: Sequence[str]) -> Any:
-        """Return the value. Raises Unreadable."""
+        """Return the value. Raises UnreadableText."""
         try:
             return decode(texts[-1].encode())
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            raise Unreadable('This is not JSON. Texts stand in double quotes: "like this".') from None
+            raise UnreadableText('This is not JSON. Texts stand in double quotes: "like this".') from None
 
     def is_empty(self, texts: Sequence[str]) -> bool:
         """Tell whether there is nothing but space."""
@@ -198,13 +184,13 @@ class OneOf(Widget):
         return next(([str(n)] for n, one in enumerate(self.values) if _identity(self.parameter, one) == wanted), None)
 
     def read(self, texts: Sequence[str]) -> Any:
-        """Return the option. Raises Unreadable."""
+        """Return the option. Raises UnreadableText."""
         return self._option(texts[-1])
 
     def _option(self, key: str) -> Any:
         position = next((n for n, choice in enumerate(self.choices) if choice.key == key), None)
         if position is None:
-            raise Unreadable("Choose one of those on the list.")
+            raise UnreadableText("Choose one of those on the list.")
         return self.values[position]
 
 
@@ -223,7 +209,7 @@ class SomeOf(OneOf):
         return keys if in_order and len(keys) == len(shown) else None
 
     def read(self, texts: Sequence[str]) -> Any:
-        """Return the options. Raises Unreadable."""
+        """Return the options. Raises UnreadableText."""
         return [self._option(key) for key in texts]
 
     def empty(self) -> Any:
@@ -232,46 +218,45 @@ class SomeOf(OneOf):
 
 
 def widget_for(parameter: Parameter) -> Widget:
-    """Return the control for a parameter; one that can hold the default, so that an untouched form says the default."""
+    """Return the widget of a parameter: one that can hold the default, so that an untouched form says the default."""
     chosen = _preferred(parameter)
     default = None if parameter.secret else parameter.default
     if default is None or _holds(chosen, default):
         return chosen
-    area = Line(parameter, "area")
-    if isinstance(chosen, Line) and chosen.control == "text" and _holds(area, default):
-        return area
+    kind = type_of(parameter.type)
+    if isinstance(chosen, Line) and isinstance(kind, Scalar) and chosen.control == "text":
+        area = Line(parameter, kind, "area")
+        if _holds(area, default):
+            return area
     return Json(parameter, "area")
 
 
 def _preferred(parameter: Parameter) -> Widget:
     if options := _options(parameter):
         return SomeOf(parameter, options) if parameter.multi else OneOf(parameter, options)
-    if parameter.type == ParameterType.BOOLEAN and not parameter.multi:
-        return Flag(parameter, "checkbox")
-    is_scalar = parameter.type in READERS
-    if parameter.secret:
-        return Line(parameter, "password") if is_scalar and not parameter.multi else Json(parameter, "password")
-    if not is_scalar:
-        return Json(parameter, "area")
+    kind = type_of(parameter.type)
+    if not isinstance(kind, Scalar):
+        return Json(parameter, "password" if parameter.secret else "area")
     if parameter.multi:
-        return Lines(parameter, "area")
-    if parameter.type in (ParameterType.DATE, ParameterType.DATETIME):
-        return Line(parameter, parameter.type.value)
-    return Line(parameter, "area" if parameter.component in _AREAS else "text")
+        return Json(parameter, "password") if parameter.secret else Lines(parameter, kind)
+    if kind.control == "checkbox":
+        return Flag(parameter, kind.control)
+    if parameter.secret:
+        return Line(parameter, kind, "password")
+    has_lines = kind.control == "text" and parameter.component in _AREAS
+    return Line(parameter, kind, "area" if has_lines else kind.control)
 
 
 def _options(parameter: Parameter) -> list[tuple[str, Any]]:
     """Return labels and values to choose from, none if they are not limited, or not so that it can be known here."""
-    given = parameter.constraints.options
+    kind, given = type_of(parameter.type), parameter.constraints.options
     if not isinstance(given, list | tuple):
         given = ()
     options = [option if isinstance(option, dict) else {"value": option} for option in given]
     if all("value" in option for option in options) and options:
-        return [(str(option.get("label") or as_text(option["value"])), option["value"]) for option in options]
+        return [(str(option.get("label") or kind.label(option["value"])), option["value"]) for option in options]
     maybe = parameter.constraints.optional and parameter.default is None
-    if parameter.type == ParameterType.BOOLEAN and not parameter.multi and maybe:
-        return [("Yes", True), ("No", False)]
-    return []
+    return list(kind.instead_of_none) if isinstance(kind, Scalar) and maybe and not parameter.multi else []
 
 
 def _holds(widget: Widget, value: Any) -> bool:
@@ -282,7 +267,7 @@ def _holds(widget: Widget, value: Any) -> bool:
         back = widget.empty() if widget.is_empty(texts) else widget.read(texts)
         same = Reader(strict=True).read
         return bool(same(widget.parameter, back) == same(widget.parameter, value))
-    except (Unreadable, Misfit, TypeError):
+    except (ValueProblem, TypeError):
         return False
 
 
@@ -292,7 +277,7 @@ def _empty_list(parameter: Parameter) -> list[Any] | None:
 
 def _identity(parameter: Parameter, value: Any) -> tuple[type, Any]:
     try:
-        value = read_scalar(parameter.type, value)
+        value = type_of(parameter.type).read_scalar(value)
         return type(value), value if not isinstance(value, dict | list) else as_text(value)
-    except Misfit:
+    except ValueProblem:
         return type(None), None

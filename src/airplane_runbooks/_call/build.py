@@ -1,0 +1,58 @@
+"""Construction of a client's core: its telemetry, its layers, and the chain of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.trace import TracerProvider
+
+from ..clock import Clock
+from ..middleware import Middleware, Next
+from ..middleware.chain import layers
+from ..middleware.tracing import AttemptSpan
+from ..options import BaseURL, Secret
+from ..policy import RetryBudget
+from ..telemetry.client import ClientTelemetry
+from ..telemetry.extra import ExtraAttributes
+from ..version import __version__
+from .core import Core, Offload
+from .pipeline import compose
+
+
+def build_core(
+    base: BaseURL,
+    secret_source: Callable[[], Secret],
+    clock: Clock,
+    link: Next,
+    *,
+    offload: Offload,
+    close_idle: Callable[[str], object] | None,
+    retry_budget: RetryBudget | None,
+    middleware: Sequence[Middleware],
+    attempt_middleware: Sequence[Middleware],
+    tracer_provider: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+    propagator: TextMapPropagator | None,
+    suppress_http_instrumentation: bool,
+    extra_attributes: ExtraAttributes,
+) -> Core:
+    """Return the core of a new client."""
+    telemetry = ClientTelemetry(
+        base,
+        version=__version__,
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+        propagator=propagator,
+        extra=extra_attributes,
+    )
+    chain = layers(
+        secret_source,
+        clock,
+        budget=retry_budget,
+        attempt_span=AttemptSpan(telemetry, suppress_http_instrumentation=suppress_http_instrumentation),
+        per_call=middleware,
+        per_attempt=attempt_middleware,
+    )
+    return Core(base, compose(chain, link), clock, telemetry, offload=offload, close_idle=close_idle)

@@ -1,0 +1,60 @@
+"""The innermost link of the chain, which hands the request to the transport."""
+
+from __future__ import annotations
+
+from .._responses.redaction import redactor_of
+from ..clock import Clock
+from ..errors import AttemptTimeout, InvalidResponse
+from ..http import (
+    IDEMPOTENCY_HEADER,
+    AsyncTransport,
+    CallState,
+    Request,
+    Response,
+    Transport,
+    is_echo,
+)
+from ..middleware import Next
+
+
+def transport_link(transport: Transport, clock: Clock) -> Next:
+    """Return the link to a sync transport. It never suspends."""
+
+    async def send(request: Request) -> Response:
+        timeout = _begin_attempt(request.call, clock)
+        return _checked(request, transport.send(request, timeout))
+
+    return send
+
+
+def async_transport_link(transport: AsyncTransport, clock: Clock) -> Next:
+    """Return the link to an async transport."""
+
+    async def send(request: Request) -> Response:
+        timeout = _begin_attempt(request.call, clock)
+        return _checked(request, await transport.send(request, timeout))
+
+    return send
+
+
+def _begin_attempt(call: CallState, clock: Clock) -> float | None:
+    """Count an attempt, and return the seconds that it may take. Raises AttemptTimeout if no time is left."""
+    call.attempts += 1
+    timeout = call.attempt_timeout
+    if call.deadline is None:
+        return timeout
+    left = call.deadline - clock.now()
+    if left <= 0:
+        raise AttemptTimeout("no time left before the request could be sent", sent=False)
+    return left if timeout is None or left < timeout else timeout
+
+
+def _checked(request: Request, response: Response) -> Response:
+    """Return the response, an error response without the credentials that it repeats.
+
+    Raises InvalidResponse if it answers another request.
+    """
+    echo = response.headers.raw().get(IDEMPOTENCY_HEADER)
+    if echo is not None and not is_echo(echo, request.headers.raw().get(IDEMPOTENCY_HEADER)):
+        raise InvalidResponse("the server's reply answers another request", transient=True)
+    return response if response.is_success else redactor_of(request.call.sent).response(response)

@@ -1,0 +1,1 @@
+"""Responses: reading their errors, waits and IDs, and removing the credentials that they repeat."""

@@ -1,0 +1,30 @@
+"""The order of the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..clock import Clock
+from ..options import Secret
+from ..policy import RetryBudget
+from .auth import Auth
+from .idempotency import Idempotency
+from .interface import Middleware
+from .retry import Retry
+
+
+def layers(
+    secret_source: Callable[[], Secret],
+    clock: Clock,
+    *,
+    budget: RetryBudget | None,
+    attempt_span: Middleware,
+    per_call: Iterable[Middleware] = (),
+    per_attempt: Iterable[Middleware] = (),
+) -> list[Middleware]:
+    """Return a client's layers, the outermost first.
+
+    The idempotency key is made before the retries, so that all attempts share it. The API key is added after them, so
+    that each attempt asks for the current one. The attempt's span is innermost, so that it times only the transport.
+    """
+    return [*per_call, Idempotency(), Retry(budget, clock), *per_attempt, Auth(secret_source), attempt_span]

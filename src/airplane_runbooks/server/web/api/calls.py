@@ -1,0 +1,104 @@
+"""Front end of the API: from a request to a handler's call, and from its result to JSON."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ...errors import ApiError, Invalid
+from ...service.identity import User
+from ...service.services import Caller, Services
+from ...storage.idempotency import StoredReply
+from ...storage.ids import new_seed
+from ..body import decompress
+from ..callers import Identity
+from ..scope import USER
+from .generated_clients import is_generated_client, with_string_values
+from .handlers import Call
+from .query import read_query
+from .replies import IDEMPOTENCY_KEY, error_response, json_response
+from .routes import ApiRoute
+
+LONGEST_KEY = 255  # characters
+
+
+class ApiFrontEnd:
+    """One operation of the API. Its callers have been recognized by `RequireApiKey`."""
+
+    verifies_before_body = False
+
+    def __init__(self, services: Services, api_route: ApiRoute, max_body: int) -> None:
+        self.route = api_route.path
+        self._services = services
+        self._handler = api_route.handler
+        self._max_body = max_body
+
+    def identify(self, request: Request) -> Identity:
+        """Return the owner of the API key."""
+        return Identity(request.scope[USER])
+
+    def check(self, request: Request, caller: Identity) -> None:
+        """Let every call pass: `RequireApiKey` has refused the others."""
+
+    def verify(self, caller: Identity) -> Identity:
+        """Return the caller: an API key cannot be signed out."""
+        return caller
+
+    def call(self, request: Request, caller: Identity, body: bytes) -> Response:  # noqa: ARG002 - a front end
+        """Carry out an operation; with an idempotency key, once."""
+        user: User = request.scope[USER]
+        call = Call(
+            query=read_query(request.scope["query_string"]),
+            headers=request.headers,
+            body=decompress(body, request.headers.get("content-encoding", ""), self._max_body),
+            caller=Caller(user, new_seed()),
+        )
+        key = request.headers.get(IDEMPOTENCY_KEY) if request.method == "POST" else None
+        reply = self._handle_once(call, key) if key else self._handle(call)
+        if is_generated_client(request.headers):
+            reply = with_string_values(reply)
+        return json_response(request, reply)
+
+    def render_error(self, request: Request, caller: Identity, problem: ApiError) -> Response:  # noqa: ARG002 - a front end
+        """Return an error as JSON."""
+        return error_response(request, problem)
+
+    def _handle(self, call: Call) -> StoredReply:
+        return StoredReply(200, msgspec.json.encode(self._handler(self._services, call)))
+
+    def _handle_once(self, call: Call, key: str) -> StoredReply:
+        """Claim the key first: of two concurrent calls with one key, only one gets as far as the handler.
+
+        A call that fails half-way keeps its claim, so that a retry makes the same IDs.
+        """
+        if len(key) > LONGEST_KEY:
+            raise Invalid("invalid_idempotency_key", f"an idempotency key has at most {LONGEST_KEY} characters")
+        user, unkeyed = call.caller.user, _fingerprint(self.route, call)
+        fingerprint, *others = *self._services.vault.digests("call", unkeyed), unkeyed
+        former_key, key = f"{_former_owner(user)}:{key}", f"{user.id}:{key}"
+        claim = self._services.keys.claim(key, fingerprint, former_key=former_key, other_fingerprints=others)
+        if claim.reply is not None:
+            return claim.reply
+        caller = msgspec.structs.replace(call.caller, seed=claim.seed)
+        try:
+            reply = self._handle(call._replace(caller=caller))
+        except ApiError as problem:
+            if problem.status < 500:
+                self._services.keys.settle(key, None)
+            raise
+        self._services.keys.settle(key, reply)
+        return reply
+
+
+def _former_owner(user: User) -> str:
+    """Return the prefix of the keys in databases of version 1, from which a weak API key could be guessed."""
+    return user.digest.hex()[:16]
+
+
+def _fingerprint(path: str, call: Call) -> bytes:
+    """Digest the parts that make two calls the same: the operation, the environment, and the body."""
+    chosen = (call.query.get("envSlug"), *map(call.headers.get, ("x-airplane-env-slug", "x-airplane-env-id")))
+    return sha256(msgspec.json.encode([path, chosen]) + call.body).digest()

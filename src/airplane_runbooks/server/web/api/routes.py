@@ -1,0 +1,33 @@
+"""Routes of the API: each path of the server is written here or in the tables below it, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .command_line import COMMAND_LINE
+from .extensions import EXTENSIONS
+from .handlers import OPERATIONS, Handler
+
+API_PREFIX = "/v0"
+EXTENSIONS_PREFIX = "/ext/v0"
+
+
+class ApiRoute(NamedTuple):
+    """Route of one operation; `path` begins with the prefix that its table has."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
+API_ROUTES: Mapping[str, tuple[ApiRoute, ...]] = {
+    prefix: tuple(ApiRoute(method, prefix + path, handler) for (method, path), handler in operations.items())
+    for prefix, operations in ((API_PREFIX, {**OPERATIONS, **COMMAND_LINE}), (EXTENSIONS_PREFIX, EXTENSIONS))
+}
+"""Routes by the prefix that they are mounted at."""
+
+
+def is_below_api(path: str) -> bool:
+    """Tell whether a path is one of the API's, known or unknown."""
+    return path.startswith(tuple(f"{prefix}/" for prefix in API_ROUTES))

@@ -1,0 +1,112 @@
+"""The ASGI application: health probes, the API, and the pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route, Router
+
+from ..errors import ApiError
+from ..service.identity import Users
+from ..service.lifecycle import Lifecycle
+from .admission import UserAdmission
+from .api.authentication import RequireApiKey
+from .api.calls import ApiFrontEnd
+from .api.health import HealthProbes
+from .api.replies import error_reply, error_response, json_response
+from .api.routes import API_ROUTES, ApiRoute, is_below_api
+from .edge import EdgeMiddleware
+from .failed_logins import FailedLoginLimiter
+from .limits import Limits
+from .misrouted import is_meant_for_api, misrouted_error
+from .pipeline import Pipeline
+from .proxies import ProxyHeaders
+from .scope import path_below_base
+from .threads import RequestThreads
+
+_ROUTER_ERRORS = {
+    404: ("route_not_found", "this server has no route {method} {path}"),
+    405: ("method_not_allowed", "this route does not support {method}"),
+}
+
+
+def create_application(
+    lifecycle: Lifecycle,
+    users: Users,
+    *,
+    limits: Limits,
+    proxy_headers: ProxyHeaders,
+    hosts: Collection[str] | None,
+    grace: float,
+) -> Starlette:
+    """Return the ASGI application. Its lifespan opens and closes the services.
+
+    `hosts` are the host names that requests may have, see `EdgeMiddleware`. `grace` is how many seconds the end waits
+    for running steps.
+    """
+    from .pages import PageContext, PageRoutes
+
+    threads = RequestThreads(limits.max_calls)
+    pipeline = Pipeline(lifecycle, threads)
+    admission = UserAdmission(limits, threads)
+    failed_logins = FailedLoginLimiter(by_address=proxy_headers.knows_client_addresses)
+    services = lifecycle.services
+
+    def api_endpoint(route: ApiRoute) -> Callable[[Request], Awaitable[Response]]:
+        front_end = ApiFrontEnd(services, route, limits.max_body)
+
+        async def endpoint(request: Request) -> Response:
+            return await pipeline.answer(request, front_end, admission)
+
+        return endpoint
+
+    def mount_api(prefix: str) -> Mount:
+        routes = [
+            Route(route.path.removeprefix(prefix), api_endpoint(route), methods=[route.method])
+            for route in API_ROUTES[prefix]
+        ]
+        return Mount(prefix, app=RequireApiKey(Router(routes, redirect_slashes=False), users, failed_logins))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        await asyncio.to_thread(lifecycle.open)
+        yield
+        await asyncio.to_thread(_close, threads, lifecycle, grace)
+
+    app = Starlette(
+        routes=[
+            *HealthProbes(lifecycle, threads).routes,
+            *map(mount_api, API_ROUTES),
+            *PageRoutes(PageContext(services, users, failed_logins), limits, pipeline, admission).routes,
+        ],
+        middleware=[Middleware(EdgeMiddleware, limits, proxy_headers, hosts)],
+        exception_handlers={ApiError: error_response, HTTPException: _router_error_response},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _close(threads: RequestThreads, lifecycle: Lifecycle, grace: float) -> None:
+    threads.close()
+    lifecycle.close(grace)
+
+
+def _router_error_response(request: Request, problem: Exception) -> Response:
+    """Return the response where the router finds no route, or none with the method."""
+    if not isinstance(problem, HTTPException):
+        raise problem
+    path = path_below_base(request)
+    if not is_below_api(path) and (problem.status_code == 404 or is_meant_for_api(request)):
+        return error_response(request, misrouted_error(request))
+    code, text = _ROUTER_ERRORS.get(problem.status_code, ("http_error", problem.detail))
+    text = text.format(method=request.method, path=path[:100])
+    headers = {**(problem.headers or {}), "X-Airplane-Retryable": "false"}
+    return json_response(request, error_reply(problem.status_code, code, text), headers)
