@@ -76,6 +76,7 @@ def shows(text: str, key: str) -> bool:
 
 
 @given(keys, st.sampled_from(sorted(SPELLINGS)), st.lists(st.sampled_from(ESCAPES), max_size=2), words, words)
+@example(key="00000000", spelling="UTF-16", further=["HTML, by numbers"], before="x", after="x")
 def test_a_key_in_any_spelling_is_masked(key: str, spelling: str, further: list[str], before: str, after: str) -> None:
     spelled = SPELLINGS[spelling](key)
     for name in further:

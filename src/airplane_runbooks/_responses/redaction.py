@@ -64,11 +64,12 @@ def _without_percents(text: str) -> str:
 
 
 def _without_nulls(text: str) -> str:
-    return text.replace("\0", "")  # UTF-16 and UTF-32 put them between ASCII letters
+    """Remove nulls, which UTF-16 and UTF-32 put between ASCII letters, and U+FFFD, which HTML reads `&#0;` as."""
+    return text.replace("\0", "").replace("\ufffd", "")
 
 
 _DECODERS = (_without_backslashes, _without_percents, html.unescape, _without_nulls)
-_MARKS = ("\\", "%", "&", "\0")  # decoders leave a text without any of these unchanged
+_MARKS = ("\\", "%", "&", "\0", "\ufffd")  # decoders leave a text without any of these unchanged
 
 
 class Redactor:
