@@ -34,6 +34,7 @@ LAYERS = [
     "server.errors",
     "server.logs",
     "server.storage",
+    "server.events",
     "server.secrets",
     "server.observers",
     "server.authoring",

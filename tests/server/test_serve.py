@@ -54,6 +54,14 @@ def address(process):
     return re.fullmatch(r"Serving at (http://127\.0\.0\.1:\d+/v0) until Ctrl-C\n", line)[1]
 
 
+def shown_events(err):
+    """Return the names of the events on the console, which shows nothing else."""
+    return [
+        re.fullmatch(r"[0-9-]+ [0-9:,]+ INFO ([a-z ]+) runbook=one_step session_id=.*", line)[1]
+        for line in err.splitlines()
+    ]
+
+
 def shown_key(process):
     return process.stderr.readline().split()[-1]
 
@@ -82,7 +90,9 @@ def test_a_signal_ends_serve_after_the_running_step(number):
         assert call(url, key) == 200
         assert process.stdout.readline() == "entered\n"
         process.send_signal(number)
-        assert rest(process) == ("left\nreturned\n", "", 0)
+        out, err, status = rest(process)
+        assert (out, status) == ("left\nreturned\n", 0)
+        assert shown_events(err) == ["session started", "step ended", "session ended"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -96,7 +106,8 @@ def test_a_second_signal_ends_the_process_at_once(number):
         while is_open(host, int(port)):  # until the first signal has been taken
             time.sleep(0.01)
         process.send_signal(number)
-        assert rest(process) == ("", "", 128 + number)
+        out, err, status = rest(process)
+        assert (out, shown_events(err), status) == ("", ["session started"], 128 + number)
 
 
 def test_a_key_from_the_environment_is_not_shown():

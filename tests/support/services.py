@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from airplane_runbooks.server.authoring.decorators import Registry, Runbook, Task
-from airplane_runbooks.server.observers.tracing import Tracing
+from airplane_runbooks.server.observers.dispatch import Dispatcher
+from airplane_runbooks.server.observers.emitter import Emitter
 from airplane_runbooks.server.service.services import Services
 
 
@@ -19,6 +20,6 @@ def services_around(store, engine):
         engine=engine,
         interrupt=lambda run_id: None,
         vault=None,
-        tracing=Tracing(),
+        emitter=Emitter(Dispatcher([])),
         server_id="test",
     )

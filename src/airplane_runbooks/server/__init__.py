@@ -11,6 +11,7 @@ from .authoring.decorators import (
 )
 from .authoring.errors import PromptCancelled, PromptExpired, StepFailed
 from .authoring.fields import Field
+from .events import EnclosingObserver, Event, Observer
 from .execution.executions import cancelled
 from .service.identity import User
 from .serving import RunbookServer, serve
@@ -19,8 +20,11 @@ from .web.limits import Limits
 __all__ = [
     "AsyncContext",
     "Context",
+    "EnclosingObserver",
+    "Event",
     "Field",
     "Limits",
+    "Observer",
     "PromptCancelled",
     "PromptExpired",
     "Reviewers",

@@ -16,6 +16,9 @@ from .authoring.decorators import Registry, Runbook, Task
 from .engine.interface import Engine
 from .engine.local import LocalEngine
 from .execution.runner import Runner
+from .observers.dispatch import Dispatcher
+from .observers.emitter import Emitter
+from .observers.logging import Logging
 from .observers.tracing import Tracing
 from .secrets.key_file import find_vault
 from .secrets.vault import Vault
@@ -104,14 +107,15 @@ def _create_lifecycle(
     from .storage.sql_store import SqlStore
 
     vault = _create_vault(runbooks, tasks, database, settings)
-    store, tracing = SqlStore(database), Tracing(settings.tracer_provider)
+    store = SqlStore(database)
+    emitter = Emitter(Dispatcher([Tracing(settings.tracer_provider), Logging()], settings.observers))
     keys = SqlKeys(database)
     if not database.is_shared:  # a file has one server, so any other that held a key has ended
         keys.free_all()
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     engine = _create_engine(database, settings.workers, catalog)
-    holding = Holding(Holds(database), engine, catalog)
-    runner = Runner(store, runbooks, tasks, tracing, vault=vault, workers=settings.workers, put_back=holding.put_back)
+    holding = Holding(Holds(database), engine, catalog, emitter)
+    runner = Runner(store, runbooks, tasks, emitter, vault=vault, workers=settings.workers, put_back=holding.put_back)
     services = Services(
         runbooks=runbooks,
         tasks=tasks,
@@ -122,7 +126,7 @@ def _create_lifecycle(
         engine=engine,
         interrupt=runner.interrupt,
         vault=vault,
-        tracing=tracing,
+        emitter=emitter,
         server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
     )
     reconciler = Reconciler(

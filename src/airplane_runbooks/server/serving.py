@@ -21,6 +21,7 @@ import uvicorn
 
 from .app import create_lifecycle, create_proxy_headers
 from .authoring.decorators import Runbook, Task
+from .observers.logging import console
 from .service.identity import Users
 from .settings import FILE, Options, Settings
 from .storage.forking import cut, keep_from_children
@@ -185,7 +186,11 @@ def serve(
     options.setdefault("database", FILE)
     key = api_key or os.environ.get("AIRPLANE_API_KEY") or None
     stops: SimpleQueue[int] = SimpleQueue()
-    with _handling(stops), RunbookServer(runbooks, tasks, host=host, port=port, api_key=key, **options) as server:
+    with (
+        _handling(stops),
+        console(),
+        RunbookServer(runbooks, tasks, host=host, port=port, api_key=key, **options) as server,
+    ):
         _announce(server, show_key=key is None)
         stops.get()
 

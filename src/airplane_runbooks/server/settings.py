@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
+from .events import Observer
 from .service.identity import User
 from .web.limits import Limits
 
@@ -36,6 +37,7 @@ class Options(TypedDict, total=False):
     public_url: str | None
     trusted_proxies: Sequence[str]
     tracer_provider: TracerProvider | None
+    observers: Sequence[Observer]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         trusted_proxies: Addresses and networks of the proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`,
             or `Forwarded`, are believed.
         tracer_provider: Where spans go; by default to the global provider.
+        observers: Observers of the server's events, see `airplane_runbooks.server.events`.
     """
 
     database: str = MEMORY
@@ -77,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     trusted_proxies: Sequence[str] = ()
     tracer_provider: TracerProvider | None = None
+    observers: Sequence[Observer] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.environments, str):

@@ -14,12 +14,14 @@ else:
 class Guard:
     """Context manager that suppresses exceptions of telemetry components. Threads may share one instance.
 
-    The first exception is logged, later ones are not. The log shows its class alone: a message may hold secrets.
+    The first exception is logged with its `effect`, later ones are not. The log shows its class alone: a message may
+    hold secrets.
     Exceptions that are not an `Exception`, such as KeyboardInterrupt, pass through.
     """
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, effect: str = "telemetry is incomplete") -> None:
         self._logger = logger
+        self._effect = effect
         self._has_logged = False
 
     def __enter__(self) -> None:
@@ -33,7 +35,7 @@ class Guard:
         if not self._has_logged:
             self._has_logged = True
             name = type_name(failure)
-            self._logger.warning("telemetry is incomplete: %s", name, extra={"error_type": name})
+            self._logger.warning("%s: %s", self._effect, name, extra={"error_type": name})
         return True
 
 

@@ -14,8 +14,7 @@ from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from airplane_runbooks.server import Context, RunbookServer, runbook, task
-from airplane_runbooks.server.observers.tracing import Tracing
-from tests.server.observers.test_server_spans import run
+from tests.server.observers.test_server_spans import run, traced
 from tests.support.browsing import Browser
 from tests.support.servers import Client, eventually
 
@@ -131,7 +130,7 @@ PLACES += ["attributes", "status", "span context", "attach"]
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_raises_behind_the_api_changes_no_result(place, monkeypatch, caplog):
+def test_exceptions_of_telemetry_components_change_no_result(place, monkeypatch, caplog):
     provider = provider_that_breaks(place, monkeypatch)
     with (
         caplog.at_level(logging.INFO, "airplane_runbooks"),
@@ -167,10 +166,10 @@ def test_what_raises_behind_the_api_changes_no_result(place, monkeypatch, caplog
 
 @pytest.mark.parametrize("place", ["start", "end"])
 def test_no_context_stays_behind_when_a_processor_raises(place, monkeypatch):
-    tracing, before = Tracing(provider_that_breaks(place, monkeypatch)), otel_context.get_current()
-    with tracing.request("GET", "/", {}), tracing.attempt(run(), run(), 1):
+    emitter, before = traced(provider_that_breaks(place, monkeypatch)), otel_context.get_current()
+    with emitter.request("GET", "/", {}), emitter.attempt(run(), run(), 1):
         pass
-    with pytest.raises(ZeroDivisionError), tracing.request("GET", "/", {}):
+    with pytest.raises(ZeroDivisionError), emitter.request("GET", "/", {}):
         raise ZeroDivisionError
     assert otel_context.get_current() == before
     assert not trace.get_current_span().get_span_context().is_valid
@@ -181,8 +180,8 @@ def test_an_interrupt_passes_and_leaves_no_context_behind(monkeypatch):
         raise KeyboardInterrupt
 
     provider = provider_that_breaks("nowhere", monkeypatch)
-    tracing, before = Tracing(provider), otel_context.get_current()
+    emitter, before = traced(provider), otel_context.get_current()
     monkeypatch.setattr(Breaking, "on_end", interrupted)
-    with pytest.raises(KeyboardInterrupt), tracing.request("GET", "/", {}):
+    with pytest.raises(KeyboardInterrupt), emitter.request("GET", "/", {}):
         pass
     assert otel_context.get_current() == before

@@ -10,6 +10,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from airplane_runbooks.server.observers.dispatch import Dispatcher
+from airplane_runbooks.server.observers.emitter import Emitter
 from airplane_runbooks.server.observers.tracing import Tracing
 from airplane_runbooks.server.storage.records import (
     Failure,
@@ -29,12 +31,16 @@ def run(run_id="run1", kind=RunKind.RUNBOOK, **fields):
     return Run(id=run_id, kind=kind, task_id="t", name="Refund", env_slug="prod", **fields)
 
 
+def traced(provider=None):
+    return Emitter(Dispatcher([Tracing(provider)]))
+
+
 class Recorded:
     def __init__(self):
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider()
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.tracing = Tracing(self.provider)
+        self.emitter = traced(self.provider)
 
     def __getitem__(self, name):
         (span,) = [span for span in self.exporter.get_finished_spans() if span.name == name]
@@ -48,8 +54,8 @@ def recorded():
 
 def started(recorded):
     """Start a session by a call of the API, and return its root run."""
-    with recorded.tracing.request("POST", "/v0/runbooks/execute", HEADERS) as exchange:
-        root = replace(run(), trace_context=recorded.tracing.started(run()))
+    with recorded.emitter.request("POST", "/v0/runbooks/execute", HEADERS) as exchange:
+        root = replace(run(), trace_context=recorded.emitter.starting(run()))
         exchange.answered(200)
     return root
 
@@ -58,7 +64,7 @@ def below(span, other):
     return span.parent.span_id == other.context.span_id and span.context.trace_id == other.context.trace_id
 
 
-def test_the_start_of_a_session_stands_below_the_request_and_that_below_the_client(recorded):
+def test_a_sessions_start_is_below_its_request_and_the_client(recorded):
     started(recorded)
     request, start = recorded["POST /v0/runbooks/execute"], recorded["start refund"]
     assert f"{request.context.trace_id:032x}" == TRACE
@@ -78,9 +84,9 @@ def test_the_start_of_a_session_stands_below_the_request_and_that_below_the_clie
     }
 
 
-def test_what_happens_in_another_process_stands_below_the_same_start(recorded):
+def test_spans_of_another_process_are_below_the_same_start(recorded):
     root = started(recorded)
-    later = Tracing(recorded.provider)
+    later = traced(recorded.provider)
     step = run("run2", RunKind.STEP, slug="find_invoice", root_id="run1")
     with (
         later.attempt(root, step, 2),
@@ -99,12 +105,12 @@ def test_what_happens_in_another_process_stands_below_the_same_start(recorded):
     assert end.status.status_code is StatusCode.UNSET
 
 
-def test_a_failed_attempt_is_an_error_by_its_class_and_says_no_more(recorded):
+def test_a_failed_attempt_shows_no_more_than_its_class(recorded):
     root = started(recorded)
     step = run("run2", RunKind.STEP, slug="issue", root_id="run1")
-    with pytest.raises(LookupError), recorded.tracing.attempt(root, step, 1):
+    with pytest.raises(LookupError), recorded.emitter.attempt(root, step, 1):
         raise LookupError("hunter2!")
-    recorded.tracing.ended(root, Outcome.failed(Failure("StepFailed", "hunter2!")))
+    recorded.emitter.ended(root, Outcome.failed(Failure("StepFailed", "hunter2!")))
     for span, kind in ((recorded["step issue"], "LookupError"), (recorded["session refund"], "StepFailed")):
         assert span.status.status_code is StatusCode.ERROR
         assert span.attributes["error.type"] == kind
@@ -120,11 +126,11 @@ def test_a_failed_attempt_is_an_error_by_its_class_and_says_no_more(recorded):
         ({"cancelled_at": BEGINNING + timedelta(hours=2)}, "expired"),
     ],
 )
-def test_a_prompt_lasts_from_the_question_to_the_answer_and_links_to_it(recorded, fields, outcome):
+def test_a_prompts_span_lasts_until_the_answer_and_links_to_it(recorded, fields, outcome):
     root = started(recorded)
     prompt = Prompt(id="pmt1", run_id="run3", root_id="run1", description="hunter2!", created_at=BEGINNING, **fields)
-    with recorded.tracing.request("POST", "/v0/prompts/submit", {}):
-        recorded.tracing.answered(root, prompt)
+    with recorded.emitter.request("POST", "/v0/prompts/submit", {}):
+        recorded.emitter.prompt_closed(root, prompt)
     span = recorded["prompt"]
     assert below(span, recorded["start refund"])
     assert [link.context.span_id for link in span.links] == [recorded["POST /v0/prompts/submit"].context.span_id]
@@ -133,23 +139,23 @@ def test_a_prompt_lasts_from_the_question_to_the_answer_and_links_to_it(recorded
     assert "hunter2!" not in span.to_json()
 
 
-def test_only_faults_of_the_server_are_errors(recorded):
+def test_only_faults_of_the_server_are_errors_of_its_spans(recorded):
     for status in (404, 503):
-        with recorded.tracing.request("GET", f"/{status}", {}) as exchange:
+        with recorded.emitter.request("GET", f"/{status}", {}) as exchange:
             exchange.answered(status)
     assert recorded["GET /404"].status.status_code is StatusCode.UNSET
     assert recorded["GET /503"].status.status_code is StatusCode.ERROR
     assert recorded["GET /503"].attributes["error.type"] == "503"
 
 
-def test_without_an_sdk_the_clients_context_is_kept_all_the_same():
-    tracing = Tracing()
-    with tracing.request("POST", "/v0/runbooks/execute", HEADERS) as exchange:
-        kept = tracing.started(run())
+def test_the_clients_context_is_stored_without_an_sdk_as_well():
+    emitter = traced()
+    with emitter.request("POST", "/v0/runbooks/execute", HEADERS) as exchange:
+        kept = emitter.starting(run())
         exchange.answered(200)
     assert TRACE in kept
-    assert tracing.started(run()) == ""
-    with tracing.attempt(run(), run("run2", RunKind.STEP), 1):
+    assert emitter.starting(run()) == ""
+    with emitter.attempt(run(), run("run2", RunKind.STEP), 1):
         assert not trace.get_current_span().get_span_context().is_valid
-    with tracing.attempt(replace(run(), trace_context=kept), run("run2", RunKind.STEP), 1):
+    with emitter.attempt(replace(run(), trace_context=kept), run("run2", RunKind.STEP), 1):
         assert f"{trace.get_current_span().get_span_context().trace_id:032x}" == TRACE

@@ -17,6 +17,7 @@ import pytest
 import urllib3
 
 from airplane_runbooks.server import Context, Limits, RunbookServer, User, create_app, runbook
+from airplane_runbooks.server.storage.ids import API_USER
 from airplane_runbooks.server.web import failed_logins
 from tests.support import servers
 from tests.support.browsing import Browser
@@ -264,8 +265,8 @@ def test_every_sign_in_is_logged_without_its_key(served, caplog):
     person.close()
     texts = [record.getMessage() for record in caplog.records]
     assert texts == [
-        "a sign-in from '127.0.0.1' has failed: unauthorized",
-        "API user has signed in from '127.0.0.1'",
+        "sign in refused address=127.0.0.1 reason=unauthorized",
+        f"signed in caller={API_USER} address=127.0.0.1",
     ]
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from ..authoring.catalog import Catalog
+from ..observers.emitter import Emitter
 from ..storage.holds import OTHER_CODE, Holds, Kin
 from ..storage.interface import Store
 from ..storage.records import Run, RunKind
@@ -25,10 +26,11 @@ _HELD = (
 class Holding:
     """Compares what is unfinished with the code that this server has, and the others that are alive."""
 
-    def __init__(self, holds: Holds, engine: Engine, catalog: Catalog) -> None:
+    def __init__(self, holds: Holds, engine: Engine, catalog: Catalog, emitter: Emitter) -> None:
         self._holds = holds
         self._engine = engine
         self._catalog = catalog
+        self._emitter = emitter
         self._passes = 0
         self._news = threading.Event()
         self._news.set()
@@ -49,11 +51,19 @@ class Holding:
             if code is not None and code.can_continue(kin.source):
                 self._told.discard((kin.kind, kin.task_id, kin.source))
                 if kin.held:
-                    self._holds.let_go(kin, code.digest)
+                    for run in self._holds.let_go(kin, code.digest):
+                        self._emitter.released(run)
                 continue
             others = self._others() if others is None else others
-            if not _have(others, kin) and (kin.held + self._holds.hold(kin)):
-                self._warn(kin)
+            if not _have(others, kin):
+                self._hold(kin)
+
+    def _hold(self, kin: Kin) -> None:
+        held = self._holds.hold(kin)
+        for run in held:
+            self._emitter.held(run)
+        if held or kin.held:
+            self._warn(kin)
 
     def put_back(self, store: Store, run: Run) -> None:
         """Give a root run back whose code this server has not: to those that have it, or to be held."""
@@ -61,6 +71,7 @@ class Holding:
             store.release(run.id, run.fencing_token)
         else:
             store.hold(run.id, run.fencing_token, OTHER_CODE)
+            self._emitter.held(run)
             self._news.set()
 
     def share(self, due: Sequence[Run]) -> tuple[list[str], list[str]]:

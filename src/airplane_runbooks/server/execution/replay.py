@@ -24,7 +24,7 @@ from ..authoring.errors import PromptCancelled, PromptExpired, StepFailed
 from ..authoring.fields import shape
 from ..authoring.questions import Question
 from ..logs import original
-from ..observers.tracing import Tracing
+from ..observers.emitter import Emitter
 from ..secrets.masking import Secrets
 from ..secrets.vault import Vault
 from ..storage.encoding import (
@@ -98,7 +98,7 @@ class Journal:
         *,
         store: Store,
         stopping: threading.Event,
-        tracing: Tracing,
+        emitter: Emitter,
         vault: Vault,
         secrets: Secrets,
         progressed: Callable[[], None],
@@ -111,7 +111,7 @@ class Journal:
         self._patient_store = guarded(store)
         self._digests = Digests(vault, root.id)
         self._stopping = stopping
-        self._tracing = tracing
+        self._emitter = emitter
         self._vault = vault
         self.secrets = secrets
         self._lock = threading.Lock()
@@ -336,6 +336,7 @@ class Journal:
     def _add(self, run: Run, prompt: Prompt | None = None) -> None:
         if not self._store.add_child(run, self.root.fencing_token, prompt):
             raise self._ended(Interrupted())
+        self._emitter.child_added(self.root, run, prompt)
         if prompt is not None:
             self._progressed()
 
@@ -362,7 +363,7 @@ class Journal:
     async def _attempt(self, run: Run, number: int, call: Callable[[], Awaitable[Any]]) -> Any:
         token = _STEP.set(run.name)
         try:
-            with self._tracing.attempt(self.root, run, number):
+            with self._emitter.attempt(self.root, run, number):
                 return await call()
         finally:
             _STEP.reset(token)
@@ -375,6 +376,7 @@ class Journal:
             raise self._ended(trouble) from trouble.__cause__
         if not recorded:
             raise self._ended(Interrupted()) from None
+        self._emitter.step_ended(self.root, run, outcome)
         self._progressed()
 
     def _encoded(self, value: Any) -> tuple[bytes, bytes | None, bytes]:

@@ -19,7 +19,7 @@ from ..authoring.decorators import Registry, Runbook, Task
 from ..authoring.errors import PromptCancelled
 from ..errors import Invalid
 from ..logs import describe
-from ..observers.tracing import Tracing
+from ..observers.emitter import Emitter
 from ..secrets.masking import Secrets
 from ..secrets.vault import Vault, VaultError
 from ..storage.encoding import decode
@@ -62,7 +62,7 @@ class Runner:
         store: Store,
         runbooks: Registry[Runbook[..., Any]],
         tasks: Registry[Task[..., Any]],
-        tracing: Tracing,
+        emitter: Emitter,
         *,
         vault: Vault,
         workers: int,
@@ -71,7 +71,7 @@ class Runner:
         self._unguarded = store
         self._store = guarded(store)
         self._put_back = put_back
-        self._tracing = tracing
+        self._emitter = emitter
         self._vault = vault
         self._runbooks = runbooks
         self._tasks = tasks
@@ -127,7 +127,8 @@ class Runner:
             if run is None:
                 return False
             self._in_hand[run_id] = run
-            return self._begun(run)
+            with self._emitter.segment(run):
+                return self._begun(run)
         except EngineTrouble as trouble:
             raise trouble.__cause__ or trouble from None
         finally:
@@ -181,7 +182,7 @@ class Runner:
     def _time_out(self, execution: Execution) -> None:
         run, outcome = execution.run, Outcome.failed(Failure("Timeout", execution.lateness))
         if self._store.finish(run.id, outcome, run.fencing_token):
-            self._tracing.ended(run, outcome)
+            self._emitter.ended(run, outcome)
 
     def _release(self, run_id: str, fencing_token: int) -> None:
         """Leave a root run to others; what cannot be released yet is kept until it can, so that it is no crash."""
@@ -206,7 +207,7 @@ class Runner:
             run,
             store=self._unguarded,
             stopping=self._stopping,
-            tracing=self._tracing,
+            emitter=self._emitter,
             vault=self._vault,
             secrets=Secrets.of(run.params, values),
             progressed=partial(self._trials.leave, run.id),
@@ -220,7 +221,7 @@ class Runner:
 
     def _task(self, journal: Journal, task: Task[..., Any], values: dict[str, Any]) -> Outcome:
         def call() -> Any:
-            with self._tracing.attempt(journal.root, journal.root, 1):
+            with self._emitter.attempt(journal.root, journal.root, 1):
                 result = task.function(**task.arguments(values))
                 return _go_along_task(journal, result) if inspect.isawaitable(result) else result
 
@@ -260,6 +261,7 @@ class Runner:
             self._finish(run, Outcome.failed(failure))
         else:
             self._store.hold(run.id, run.fencing_token, other_way(runbook.code.digest, failure.message))
+            self._emitter.held(run)
             logger.warning("%s %s (%s) is held: it differs from what was recorded", run.kind.value, run.slug, run.id)
         return False
 
@@ -325,7 +327,7 @@ class Runner:
             run_blocking(insist(partial(self._store.finish, run.id, outcome, run.fencing_token), wait))
             and not cancelled()
         ):
-            self._tracing.ended(run, outcome)
+            self._emitter.ended(run, outcome)
 
 
 def _ignore(_loop: asyncio.AbstractEventLoop, _details: dict[str, Any]) -> None:

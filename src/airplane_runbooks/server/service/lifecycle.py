@@ -16,6 +16,8 @@ from .services import Services
 
 logger = logging.getLogger(__name__)
 
+_LAST_EVENTS = 2.0  # seconds for observers to handle the events that still wait for them
+
 
 class Closable(Protocol):
     """The database of an application."""
@@ -86,6 +88,7 @@ class Lifecycle:
             _best_effort(self._runner.give_back)
             self._runner.close()
             self._database.close()
+            self.services.emitter.close(_LAST_EVENTS)
 
     def _work(self, job_id: str) -> bool:
         run_id, _, segment = job_id.rpartition(".")

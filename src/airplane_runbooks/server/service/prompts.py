@@ -70,7 +70,7 @@ def expire(services: Services, prompt_id: str) -> None:
 def resume(services: Services, prompt: Prompt) -> None:
     """Let the runbook that asked go on, now that its prompt has been answered, cancelled, or has expired."""
     if root := services.store.run(prompt.root_id):
-        services.tracing.answered(root, prompt)
+        services.emitter.prompt_closed(root, prompt)
         services.engine.wake(root.job_id)
 
 

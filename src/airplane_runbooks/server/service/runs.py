@@ -19,8 +19,9 @@ def start(services: Services, request: StartRequest, caller: Caller) -> Run:
     """Start a run of a task. Raises Invalid, NotFound, Closing."""
     run = new_root_run(services, RunKind.TASK, find_task(services, request.names), request, caller)
     run = replace(run, resources=dict(request.resources))
-    run = replace(run, trace_context=services.tracing.started(run))
+    run = replace(run, trace_context=services.emitter.starting(run))
     services.store.add(run)
+    services.emitter.started(run)
     services.engine.start(run.job_id)
     return run
 
@@ -36,7 +37,7 @@ def find(services: Services, run_id: str) -> Run:
 def cancel(services: Services, run_id: str, caller: Caller) -> None:
     """Cancel a run that has not ended, and with it the session it belongs to. Raises NotFound, Conflict."""
     root = services.store.cancel(run_id, caller.id, caller.seed)
-    services.tracing.ended(root, Outcome.cancelled())
+    services.emitter.ended(root, Outcome.cancelled(), caller.id)
     services.interrupt(root.id)
     services.engine.cancel(root.job_id)
 

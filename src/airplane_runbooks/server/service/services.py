@@ -10,7 +10,7 @@ import msgspec
 
 from ..authoring.decorators import Registry, Runbook, Task
 from ..engine.interface import Engine
-from ..observers.tracing import Tracing
+from ..observers.emitter import Emitter
 from ..secrets.vault import Vault
 from ..storage.idempotency import Keys
 from ..storage.ids import now
@@ -59,6 +59,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     engine: Engine
     interrupt: Callable[[str], None]
     vault: Vault
-    tracing: Tracing
+    emitter: Emitter
     server_id: str
     since: datetime = msgspec.field(default_factory=now)

@@ -32,8 +32,9 @@ def start(services: Services, request: StartRequest, caller: Caller) -> Session:
         created_by=caller.id,
     )
     run = replace(run, session_id=session.id, source=runbook.code.source)
-    run = replace(run, trace_context=services.tracing.started(run))
+    run = replace(run, trace_context=services.emitter.starting(run))
     services.store.add(run, session)
+    services.emitter.started(run)
     services.engine.start(run.job_id)
     return session
 
@@ -65,4 +66,4 @@ def fail(services: Services, session_id: str, message: str, caller: Caller) -> N
     outcome = Outcome.failed(Failure("CodeChanged", message))
     if why_held(run) is None or not services.store.finish(run.id, outcome, run.fencing_token):
         raise Conflict("session_not_held", "the session is not held, so nothing was changed")
-    services.tracing.ended(run, outcome)
+    services.emitter.ended(run, outcome, caller.id)

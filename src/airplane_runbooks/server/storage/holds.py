@@ -16,7 +16,7 @@ from ..errors import Held
 from .database import Database, reading, writing
 from .ids import now
 from .records import Run, RunKind
-from .rows import to_microseconds
+from .rows import LEAN_ROWS, to_microseconds
 from .tables import (
     IS_OPEN,
     IS_UNFINISHED,
@@ -75,19 +75,25 @@ class Holds:
         ]
 
     @writing
-    def hold(self, connection: Connection, kin: Kin) -> int:
-        """Hold those that wait for an answer, and return how many there were."""
-        return connection.execute(_HOLD, {**_values(kin), "why": OTHER_CODE, "moment": to_microseconds(now())}).rowcount
+    def hold(self, connection: Connection, kin: Kin) -> Sequence[Run]:
+        """Hold those that wait for an answer, and return their root runs."""
+        values = _values(kin)
+        waiting = [LEAN_ROWS.read(row) for row in connection.execute(_WAITING, values)]
+        connection.execute(_HOLD, {**values, "why": OTHER_CODE, "moment": to_microseconds(now())})
+        return waiting
 
     @writing
-    def let_go(self, connection: Connection, kin: Kin, digest: str) -> None:
-        """Let those go on that are held, save those that did not repeat with the code of this digest what they did.
+    def let_go(self, connection: Connection, kin: Kin, digest: str) -> Sequence[Run]:
+        """Let those go on that are held, and return their root runs.
 
-        Their prompts are given the time that they were held.
+        Those stay that did not repeat with the code of this digest what they did. The prompts of the others are given
+        the time that they were held.
         """
         values = {**_values(kin), "but": other_way(digest), "moment": to_microseconds(now())}
+        released = [LEAN_ROWS.read(row) for row in connection.execute(_HELD, values)]
         for statement in (_EXTEND, _LET_WAIT, _LET_GO):
             connection.execute(statement, values)
+        return released
 
 
 def _values(kin: Kin) -> dict[str, str]:
@@ -106,6 +112,9 @@ _are_kin = (
 _are_held = (*_are_kin, RUNS.c.held.is_not(None), ~RUNS.c.held.startswith(bindparam("but", type_=sa.Text)))
 _MOMENT = bindparam("moment", type_=sa.BigInteger)
 _waits = sa.exists().where(SESSIONS.c.run_id == RUNS.c.id, SESSIONS.c.status == bindparam("waiting"))
+_lean = sa.select(*LEAN_ROWS.columns)
+_HELD = _lean.where(*_are_held).with_for_update()
+_WAITING = _lean.where(*_are_kin, RUNS.c.held.is_(None), _waits).with_for_update()
 _HOLD = (
     sa.update(RUNS)
     .where(*_are_kin, RUNS.c.held.is_(None), _waits)

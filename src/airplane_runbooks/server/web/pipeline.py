@@ -88,8 +88,8 @@ class Pipeline:
             return front_end.render_error(request, caller, problem)
 
     def _traced(self, request: Request, front_end: FrontEnd, caller: Identity, body: bytes) -> Response:
-        tracing = self._lifecycle.services.tracing
-        with tracing.request(request.method, front_end.route, request.headers) as exchange:
+        emitter = self._lifecycle.services.emitter
+        with emitter.request(request.method, front_end.route, request.headers) as exchange:
             response = self._call(request, front_end, caller, body)
             exchange.answered(response.status_code)
             return response

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from typing import Any
@@ -29,8 +28,6 @@ from .view_models import (
     describe_session,
     session_secrets,
 )
-
-logger = logging.getLogger(__name__)
 
 _SESSIONS_ON_A_PAGE = 25
 _FAILED = "an operator has failed the session while it was held"
@@ -175,13 +172,13 @@ def sign_in(context: PageContext, request: PageRequest) -> PageResponse | Redire
     user = context.users.find(key)
     if user is None:
         return _reject_key(context, request, key, address)
-    logger.info("%s has signed in from %s", user.name, ascii(request.client))
+    context.services.emitter.signed_in(user.id, request.client)
     return Redirect(address, cookie=signing.sign_in_cookie(user, key, time.time()))
 
 
 def _reject_key(context: PageContext, request: PageRequest, key: str, address: str) -> PageResponse:
     error = context.failed_logins.count(key, request.client)
-    logger.warning("a sign-in from %s has failed: %s", ascii(request.client), error.code)
+    context.services.emitter.sign_in_refused(request.client, error.code)
     if error.retry_after is None:
         return PageResponse("sign_in.html", {"next": address, "error": "This is not an API key of this server."}, 403)
     text = "There were too many wrong keys lately, and this is one of them. Try the right one."
@@ -194,6 +191,7 @@ def sign_out(context: PageContext, request: PageRequest) -> PageResponse | Redir
         raise Forbidden("wrong_form", "This form was not made for you. You are still signed in.")
     _, sign_in, until = request.current_sign_in
     context.services.sign_outs.add(sign_in, until, int(time.time()))
+    context.services.emitter.signed_out(request.signed_in_user.id)
     return Redirect("/sign-in", cookie="")
 
 
