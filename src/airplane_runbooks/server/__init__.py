@@ -12,7 +12,7 @@ from .authoring.decorators import (
 from .authoring.errors import PromptCancelled, PromptExpired, StepFailed
 from .authoring.fields import Field
 from .events import EnclosingObserver, Event, Observer
-from .execution.executions import cancelled
+from .execution.execution import cancelled
 from .service.identity import User
 from .serving import RunbookServer, serve
 from .web.limits import Limits

@@ -260,7 +260,7 @@ def result(api, session_id, status="Succeeded"):
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("slug", ["threads", "tasks", "group"])
-def test_branches_ask_all_at_once_and_go_on_in_whatever_order_they_are_answered(api, slug, order):
+def test_branches_may_be_answered_in_any_order(api, slug, order):
     delays = [0.02 * place for place in order]
     session_id = api.execute(slug, {"delays": delays})
     prompts = open_prompts(api, session_id, 3)
@@ -273,7 +273,7 @@ def test_branches_ask_all_at_once_and_go_on_in_whatever_order_they_are_answered(
 
 
 @pytest.mark.parametrize("slug", ["threads", "tasks", "group"])
-def test_a_branch_that_has_been_answered_goes_on_while_another_one_waits(api, slug):
+def test_an_answered_branch_goes_on_while_another_waits(api, slug):
     session_id = api.execute(slug, {"delays": [0, 0]})
     prompts = open_prompts(api, session_id, 2)
     submit(api, prompts["Branch 1?"])
@@ -285,14 +285,14 @@ def test_a_branch_that_has_been_answered_goes_on_while_another_one_waits(api, sl
 
 
 @pytest.mark.parametrize("slug", ["one_fails", "one_fails_async"])
-def test_a_failure_counts_though_another_branch_asks(api, slug):
+def test_a_failing_branch_fails_the_session_though_another_asks(api, slug):
     session_id = api.execute(slug, {"swallow": False})
     assert "ZeroDivisionError" in str(result(api, session_id, "Failed"))
     assert CALLS["beside"] == 1
 
 
 @pytest.mark.parametrize("slug", ["one_fails", "one_fails_async"])
-def test_a_failure_that_is_caught_does_not_make_the_question_go_away(api, slug):
+def test_a_caught_failure_leaves_the_prompt_of_a_branch_open(api, slug):
     session_id = api.execute(slug, {"swallow": True})
     (prompt_id,) = open_prompts(api, session_id, 1).values()
     submit(api, prompt_id)
@@ -318,7 +318,7 @@ def test_a_step_that_has_begun_is_recorded_before_the_pause(api):
     assert result(api, session_id) == [{"go": True}, "slow 1"]
 
 
-def test_a_step_in_flight_is_waited_for_when_its_session_is_cancelled(api):
+def test_a_cancelled_session_waits_for_its_step_in_progress(api):
     session_id = api.execute("held")
     runs = eventually(lambda: len(found := api.runs(session_id)) == 3 and found)
     assert api.post("/runs/cancel", {"runID": runs[0]["id"]}).status == 200
@@ -327,7 +327,7 @@ def test_a_step_in_flight_is_waited_for_when_its_session_is_cancelled(api):
     api.reaches(session_id, "Cancelled")
 
 
-def test_a_step_that_nobody_waits_for_any_more_goes_on_to_its_end(api):
+def test_a_step_that_is_no_longer_awaited_goes_on_to_its_end(api):
     assert api.finishes("times_out") == "gave up"
     assert CALLS["too slow"] == 1
     assert api.finishes("forgets") == "done"
@@ -338,12 +338,12 @@ def test_a_runbook_may_raise_cancellederror_itself(api):
     assert api.finishes("cancels_itself", status="Failed") == {"error": "CancelledError"}
 
 
-def test_a_coroutine_functions_step_is_tried_again_too(api):
+def test_a_step_of_a_coroutine_function_is_retried(api):
     assert api.finishes("retries") == "sure"
 
 
-def test_misuse_is_told(api):
-    assert "cannot have steps or prompts of its own" in str(api.finishes("misuses", status="Failed"))
+def test_misuse_of_a_context_is_named_in_the_error(api):
+    assert "the context cannot be used inside step" in str(api.finishes("misuses", status="Failed"))
     assert "an async step needs an async runbook" in str(api.finishes("coroutine_in_plain", status="Failed"))
 
 
@@ -361,7 +361,7 @@ def test_an_async_task_is_executed_as_a_run(api):
     assert api.get("/runs/getOutputs", id=run_id).json["output"] == "A"
 
 
-def test_nothing_is_left_of_all_that(caplog):
+def test_branches_leave_no_threads_and_no_log_messages(caplog):
     with caplog.at_level(logging.WARNING, "asyncio"), served(*BOOKS, tasks=[shouts]) as api:
         before = set(threading.enumerate())
         for slug in ("tasks", "group", "threads"):

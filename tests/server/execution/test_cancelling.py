@@ -91,7 +91,7 @@ def cancel(api, run_id):
     return api.post("/runs/cancel", {"runID": run_id})
 
 
-def test_a_running_step_is_cancelled_and_its_session_at_the_next_boundary(api, gate):
+def test_a_cancelled_session_ends_with_its_step_in_progress(api, gate):
     session_id = api.execute("gated", {"gate": gate.name})
     assert gate.entered.wait(10)
     step = api.runs(session_id)[1]
@@ -141,7 +141,7 @@ def test_a_waiting_session_is_cancelled_with_its_prompt(api):
         assert (answer.status, answer.code) == (409, "prompt_already_answered")
 
 
-def test_what_has_not_started_is_cancelled_at_once(api, gate):
+def test_a_session_that_has_not_begun_is_cancelled_at_once(api, gate):
     busy = [api.execute("gated", {"gate": gate.name}) for _ in range(2)]
     for session_id in busy:
         api.reaches(session_id, "Active")
@@ -159,7 +159,7 @@ def test_what_has_not_started_is_cancelled_at_once(api, gate):
     assert CALLS["beyond"] == 2
 
 
-def test_a_cancelled_task_stays_cancelled_when_its_function_returns(api, gate):
+def test_a_cancelled_task_stays_cancelled_when_it_returns(api, gate):
     run_id = api.post("/tasks/execute", {"slug": "gated_task", "paramValues": {"gate": gate.name}}).json["runID"]
     assert gate.entered.wait(10)
     cancel(api, run_id)
@@ -179,7 +179,7 @@ def test_a_step_between_two_attempts_is_not_tried_again(api, gate):
     assert CALLS["fail"] <= 3
 
 
-def test_what_has_ended_cannot_be_cancelled(api, gate):
+def test_a_run_that_has_ended_cannot_be_cancelled(api, gate):
     gate.leave.set()
     session_id = api.execute("gated", {"gate": gate.name})
     api.reaches(session_id, "Succeeded")
@@ -190,7 +190,7 @@ def test_what_has_ended_cannot_be_cancelled(api, gate):
     assert api.session(session_id)["status"] == "Succeeded"
 
 
-def test_a_run_must_be_named_and_exist(api):
+def test_a_run_to_cancel_must_be_named_and_exist(api):
     assert api.post("/runs/cancel", {}).status == api.post("/runs/cancel", {"runID": ""}).status == 400
     answer = cancel(api, "nope")
     assert (answer.status, answer.code) == (404, "run_not_found")

@@ -1,4 +1,4 @@
-"""Sessions outlive the code that they were started with: they are held until there is some that fits them."""
+"""Sessions outlive the code that they were started with: they are held until a server has fitting code."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def is_refused(answer):
     return (answer.status, answer.code, answer.headers["X-Airplane-Retryable"]) == (423, "code_changed", "false")
 
 
-def test_an_answer_is_not_burned_by_a_change_and_the_session_goes_on_with_its_code(url, compiled):
+def test_a_session_is_held_while_its_code_is_missing(url, compiled):
     session_id, prompt_id = waiting(url, compiled(OLD))
     with serving(url, compiled(NEW)) as api:
         assert is_refused(submit(api, prompt_id))
@@ -87,7 +87,7 @@ def test_an_answer_is_not_burned_by_a_change_and_the_session_goes_on_with_its_co
         assert api.output(api.runs(session_id)[0]) == 1
 
 
-def test_a_start_tells_once_for_each_runbook_what_is_held(url, compiled, caplog):
+def test_a_starting_server_logs_held_sessions_once_per_runbook(url, compiled, caplog):
     book = compiled(OLD)
     with serving(url, book) as api:
         for _ in range(3):
@@ -102,7 +102,7 @@ def test_a_start_tells_once_for_each_runbook_what_is_held(url, compiled, caplog)
         assert "held" not in caplog.text
 
 
-def test_a_version_that_is_new_or_the_same_again_lets_sessions_go_on(url, compiled):
+def test_a_new_or_equal_version_lets_sessions_continue(url, compiled):
     session_id, prompt_id = waiting(url, compiled(OLD))
     with serving(url, compiled(NEW, version="1")) as api:
         assert submit(api, prompt_id).status == 200
@@ -117,7 +117,7 @@ def test_a_version_that_is_new_or_the_same_again_lets_sessions_go_on(url, compil
         api.reaches(another, "Succeeded")
 
 
-def test_a_runbook_that_is_not_served_any_more_holds_its_sessions(url, compiled):
+def test_sessions_of_a_runbook_that_is_gone_are_held(url, compiled):
     other = runbook(slug="other")(lambda_book)
     session_id, prompt_id = waiting(url, compiled(OLD))
     with serving(url, other) as api:
@@ -139,7 +139,7 @@ def slow(tmp_path):
     return tmp_path / "go on"
 
 
-def test_a_session_that_was_being_executed_is_held_as_pending_and_goes_on_by_itself(url, compiled, slow):
+def test_a_session_in_progress_is_held_as_pending(url, compiled, slow):
     wait = ["import pathlib, time", f"while not pathlib.Path({str(slow)!r}).exists(): time.sleep(0.01)"]
     old = compiled(["context.step(first)", "def wait():", *(f"    {line}" for line in wait), "context.step(wait)"])
     with serving(url, old, grace=0) as api:
@@ -153,7 +153,7 @@ def test_a_session_that_was_being_executed_is_held_as_pending_and_goes_on_by_its
         api.reaches(session_id, "Succeeded")
 
 
-def test_a_session_that_has_not_begun_takes_whatever_code_there_is(url, compiled):
+def test_a_session_that_has_not_begun_takes_any_code(url, compiled):
     book = compiled(["return 'old'"])
     server = RunbookServer([book], database=url, api_key=KEY)
     with server:
@@ -166,7 +166,7 @@ def test_a_session_that_has_not_begun_takes_whatever_code_there_is(url, compiled
         assert api.output(api.runs(session_id)[0]) == "new"
 
 
-def test_a_task_that_is_not_served_any_more_waits_until_it_is(url, compiled):
+def test_a_task_that_is_gone_waits_until_it_is_served_again(url, compiled):
     def lookup() -> str:
         return "found"
 
@@ -183,7 +183,7 @@ def test_a_task_that_is_not_served_any_more_waits_until_it_is(url, compiled):
         eventually(lambda: api.get("/runs/get", id=run_id).json["status"] == "Succeeded")
 
 
-def test_the_time_of_a_held_prompt_does_not_run(url, compiled):
+def test_a_prompt_does_not_expire_while_its_session_is_held(url, compiled):
     body = list(OLD)
     body[1] = "context.prompt('Go on?', go=bool, expires_in=timedelta(seconds=20))"
     session_id, prompt_id = waiting(url, compiled(body))
@@ -209,7 +209,7 @@ def expiry(url, prompt_id):
     return from_microseconds(found[0])
 
 
-def test_a_version_that_promised_too_much_holds_the_session_instead_of_failing_it(url, compiled):
+def test_an_incompatible_version_holds_a_session(url, compiled):
     session_id, prompt_id = waiting(url, compiled(OLD, version="1"))
     wrong = compiled(ANOTHER_WAY, version="1")
     with serving(url, wrong) as api:
@@ -235,7 +235,7 @@ def test_a_version_that_promised_too_much_holds_the_session_instead_of_failing_i
     ],
     ids=["field", "parameter", "end", "prompt"],
 )
-def test_whatever_a_version_promised_too_much_of_holds_the_session(url, compiled, change):
+def test_an_incompatible_version_of_any_kind_holds_a_session(url, compiled, change):
     session_id, prompt_id = waiting(url, compiled(OLD, version="1"))
     with serving(url, compiled(**change, version="1")) as api:
         assert submit(api, prompt_id).status == 200
@@ -244,7 +244,7 @@ def test_whatever_a_version_promised_too_much_of_holds_the_session(url, compiled
         api.reaches(session_id, "Succeeded")
 
 
-def test_a_runbook_that_differs_by_itself_fails_as_ever(url, compiled):
+def test_a_runbook_that_differs_with_the_same_code_fails(url, compiled):
     flips = compiled(["import random", "context.step(first, name=str(random.random()))", *OLD[1:2]])
     session_id, prompt_id = waiting(url, flips)
     with serving(url, flips) as api:
@@ -252,7 +252,7 @@ def test_a_runbook_that_differs_by_itself_fails_as_ever(url, compiled):
         api.reaches(session_id, "Failed")
 
 
-def test_a_held_session_can_be_cancelled_by_anybody_and_failed_by_the_operator(url, compiled):
+def test_only_an_operator_can_fail_a_held_session(url, compiled):
     book = compiled(OLD)
     ids = [waiting(url, book)[0] for _ in range(2)]
     ada = User("ada@example.com", "tkn_ada_5d41402abc4b2a76")
@@ -296,7 +296,7 @@ def token_of(page):
     return re.search('name="token" value="([^"]+)"', page.data.decode().partition("<main")[2])[1]
 
 
-def test_the_pages_say_so_and_show_no_form(url, compiled):
+def test_pages_of_a_held_session_say_so_and_show_no_form(url, compiled):
     session_id, prompt_id = waiting(url, compiled(OLD))
     with serving(url, compiled(NEW)) as api, browsing(api) as ask:
         prompt = ask(f"/prompts/{prompt_id}").data.decode()

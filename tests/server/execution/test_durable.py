@@ -78,7 +78,7 @@ def finish(api, session_id, status):
     [(ASKS, {}, "first"), (COMMENTED, {}, "first"), (EDITED, {"version": "1"}, "second")],
     ids=["same", "commented", "version kept"],
 )
-def test_a_session_goes_on_after_a_restart_with_the_code_that_it_was_started_with(opened, after, options, output):
+def test_a_session_continues_after_a_restart(opened, after, options, output):
     api = opened(make(ASKS, **options))
     session_id = api.execute("changing")
     prompt_id = api.open_prompt(session_id)["id"]
@@ -101,7 +101,7 @@ def expires(context: Context, seconds: float) -> str:
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_a_prompt_that_nobody_answers_in_time_is_cancelled_by_nobody(opened, durable):
+def test_a_prompt_that_expires_is_cancelled_without_a_user(opened, durable):
     with served(expires) as memory:
         api = opened(expires) if durable else memory
         session_id = api.execute("expires", {"seconds": 0.2})
@@ -128,7 +128,7 @@ def quick(context: Context, number: int) -> int:
     return context.step(int, number, name="number")
 
 
-def test_what_ended_long_ago_is_dropped(opened):
+def test_sessions_that_ended_long_ago_are_dropped(opened):
     api = opened(quick, keep_for=timedelta(seconds=1))
     session_id = api.execute("quick", {"number": 1})
     api.reaches(session_id, "Succeeded")
@@ -136,14 +136,14 @@ def test_what_ended_long_ago_is_dropped(opened):
     assert api.get("/runs/list").json["runs"] == []
 
 
-def test_of_what_has_ended_the_last_ones_stay(opened):
+def test_the_latest_ended_sessions_are_kept(opened):
     api = opened(quick, keep_ended=3)
     ids = [api.execute("quick", {"number": number}) for number in range(8)]
     eventually(lambda: len(found := api.get("/sessions/list").json["sessions"]) == 3 and found)
     assert {one["id"] for one in api.get("/sessions/list").json["sessions"]} <= set(ids)
 
 
-def test_a_second_server_on_the_same_file_is_told_so_once_and_clearly(opened, database, tmp_path):
+def test_a_second_server_on_the_same_file_is_refused(opened, database, tmp_path):
     opened(quick)
     with pytest.raises(DatabaseInUse, match=r"runbooks\.db is in use by process \d+"):
         RunbookServer([quick], database=database)

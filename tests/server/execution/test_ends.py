@@ -1,4 +1,4 @@
-"""A runbook, step or task ends in words by anything that it raises or returns, however little can be said of it."""
+"""Runbooks, steps and tasks end with a readable message, even for odd exceptions and results."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def api():
 
 @pytest.mark.parametrize("what", RAISED)
 @pytest.mark.parametrize("where", ["step", "parallel", "step_on_a_thread", "step_on_the_loop"])
-def test_a_step_fails_with_whatever_it_raises(api, where, what):
+def test_a_step_fails_with_any_exception_that_it_raises(api, where, what):
     _, kind, message = RAISED[what]
     session_id = api.execute(where, {"what": what})
     api.reaches(session_id, "Failed")
@@ -251,7 +251,7 @@ def test_a_step_fails_with_whatever_it_raises(api, where, what):
 
 @pytest.mark.parametrize("what", RAISED)
 @pytest.mark.parametrize("where", ["body", "branch", "body_on_the_loop"])
-def test_a_runbook_fails_with_whatever_it_raises(api, where, what, caplog):
+def test_a_runbook_fails_with_any_exception_that_it_raises(api, where, what, caplog):
     assert api.finishes(where, {"what": what}, "Failed") == {"error": RAISED[what][2]}
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert all(f"failed: {RAISED[what][1]} at " in line for line in said)
@@ -260,33 +260,33 @@ def test_a_runbook_fails_with_whatever_it_raises(api, where, what, caplog):
 
 @pytest.mark.parametrize("what", RAISED)
 @pytest.mark.parametrize("where", ["alone", "alone_on_the_loop"])
-def test_a_task_fails_with_whatever_it_raises(api, where, what):
+def test_a_task_fails_with_any_exception_that_it_raises(api, where, what):
     run_id = api.post("/tasks/execute", {"slug": where, "paramValues": {"what": what}}).json["runID"]
     eventually(lambda: api.get("/runs/get", id=run_id).json["status"] == "Failed")
     assert api.get("/runs/getOutputs", id=run_id).json["output"] == {"error": RAISED[what][2]}
 
 
 @pytest.mark.parametrize("what", RETURNED)
-def test_what_nobody_can_look_into_is_no_result(api, what):
+def test_an_object_that_cannot_be_read_is_refused_as_a_result(api, what):
     message = api.finishes("returns", {"what": what}, "Failed")["error"]
-    assert message.startswith("the result has no form in JSON: ")
+    assert message.startswith("the result cannot be written as JSON: ")
     assert "hush" not in message
 
 
 @pytest.mark.parametrize("what", RETURNED)
-def test_what_nobody_can_look_into_may_be_passed_to_a_step(api, what):
+def test_an_object_that_cannot_be_read_may_be_an_argument(api, what):
     assert api.finishes("takes", {"what": what}) == "taken"
 
 
-def test_a_cancellation_that_cannot_be_described_is_one_all_the_same(api):
+def test_a_cancellation_without_a_message_cancels_the_session(api):
     assert api.finishes("gives_up", status="Cancelled") == {"error": NO_MESSAGE.format("KeyError")}
 
 
-def test_what_is_raised_last_is_what_counts(api):
+def test_an_exception_raised_in_finally_is_the_failure(api):
     assert api.finishes("raises_in_finally", status="Failed") == {"error": "d"}
 
 
-def test_an_application_whose_log_raises_gets_its_sessions_ended(api, monkeypatch):
+def test_a_session_ends_though_a_log_handler_raises(api, monkeypatch):
     monkeypatch.setattr(logging.Logger, "handle", lambda *_: 1 / 0)
     assert api.finishes("body", {"what": "timeout"}, "Failed") == {"error": "TimeoutError"}
 
@@ -297,7 +297,7 @@ def test_secrets_are_masked_before_a_message_is_cut():
     assert said == "x" * 9_990 + "********"
 
 
-def test_a_description_says_where_it_was_raised_and_nothing_else():
+def test_a_logged_exception_shows_its_place_and_no_message():
     with pytest.raises(Mute) as raised:
         fails("mute")
     assert describe(raised.value).startswith("Mute at ")
@@ -306,7 +306,7 @@ def test_a_description_says_where_it_was_raised_and_nothing_else():
     assert class_name(type("x" * 1000, (), {})) == "x" * 200
 
 
-def test_only_what_python_has_replaced_is_looked_through():
+def test_only_a_replaced_stop_iteration_is_looked_through():
     for problem in (RuntimeError("coroutine raised StopIteration"), RuntimeError("else"), Disguised()):
         assert original(problem) is problem
     problem = RuntimeError("else")

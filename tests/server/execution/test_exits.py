@@ -154,7 +154,7 @@ def said_of(slug, kind):
 
 @pytest.mark.once
 @pytest.mark.parametrize("kind", PROBLEMS)
-def test_whatever_exits_ends_its_session_and_says_nothing_else(kind):
+def test_an_exit_in_a_runbook_ends_the_session_alone(kind):
     child = subprocess.run(
         [sys.executable, "-c", CHILD.format(problem=PROBLEMS[kind], slugs=tuple(STEPS))],
         capture_output=True,

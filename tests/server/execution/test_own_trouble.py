@@ -23,7 +23,7 @@ from tests.support.servers import eventually, served
 
 CALLS = Counter()
 EXECUTOR = ("begin", "history", "add_child", "attempt", "finish", "pause", "release")  # its calls of the store
-IN_PLACE = len(guard._AGAIN) + 1  # tries of a call before it is given up
+IN_PLACE = len(guard.RETRY_DELAYS) + 1  # tries of a call before it fails
 ESSENTIAL = {("plain", "after", 1), ("coroutine", "before", IN_PLACE + 2)}
 
 
@@ -160,7 +160,7 @@ def follow(api, session_id):
         for values in product(("plain", "coroutine"), ("before", "after"), (1, IN_PLACE + 2))
     ],
 )
-def test_no_call_of_the_store_that_fails_costs_a_session_anything(monkeypatch, database, slug, when, times):
+def test_no_failing_call_of_the_store_changes_a_session(monkeypatch, database, slug, when, times):
     outage = Outage()
     outage.patch(monkeypatch)
     with served(*RUNBOOKS, database=database) as api:
@@ -177,7 +177,7 @@ def test_no_call_of_the_store_that_fails_costs_a_session_anything(monkeypatch, d
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_trouble_that_a_runbook_swallows_is_none_of_its_outcome(monkeypatch, when):
+def test_a_server_failure_that_a_runbook_swallows_has_no_effect(monkeypatch, when):
     outage = Outage()
     outage.patch(monkeypatch)
     with served(*RUNBOOKS) as api:
@@ -191,8 +191,8 @@ def test_trouble_that_a_runbook_swallows_is_none_of_its_outcome(monkeypatch, whe
 
 
 @pytest.mark.parametrize("slug", ["plain", "coroutine"])
-def test_a_step_is_done_again_only_if_its_end_could_not_be_recorded_for_long(monkeypatch, slug):
-    monkeypatch.setattr(guard, "_PATIENCE", 0.0)
+def test_a_step_is_repeated_only_if_its_end_stays_unrecorded(monkeypatch, slug):
+    monkeypatch.setattr(guard, "PATIENCE", 0.0)
     outage = Outage()
     outage.patch(monkeypatch)
     with served(*RUNBOOKS) as api:
@@ -213,7 +213,7 @@ def test_a_step_is_done_again_only_if_its_end_could_not_be_recorded_for_long(mon
         *(pytest.param(one, marks=pytest.mark.nightly) for one in (RecursionError, OSError, asyncio.TimeoutError)),
     ],
 )
-def test_whatever_a_store_raises_is_trouble_of_the_servers(monkeypatch, problem):
+def test_any_exception_of_a_store_is_a_failure_of_the_server(monkeypatch, problem):
     outage = Outage(problem)
     outage.patch(monkeypatch)
     with served(*RUNBOOKS) as api:
@@ -222,8 +222,8 @@ def test_whatever_a_store_raises_is_trouble_of_the_servers(monkeypatch, problem)
         assert {follow(api, session_id)[0] for session_id in sessions.values()} == {"Succeeded"}
 
 
-def test_an_outage_is_no_crash_however_long_it_lasts(monkeypatch):
-    """Between a begin that was recorded and an end that cannot be, nothing is counted."""
+def test_an_outage_does_not_count_as_a_failed_start(monkeypatch):
+    """Nothing is counted between a begin that was recorded and an end that cannot be."""
     outage = Outage()
     outage.patch(monkeypatch)
     monkeypatch.setattr(local, "RETRY", 0.0)
@@ -236,7 +236,7 @@ def test_an_outage_is_no_crash_however_long_it_lasts(monkeypatch):
     assert outage.raised[tag, "begin"] == 0
 
 
-def test_a_lack_of_threads_costs_no_session_anything(monkeypatch):
+def test_a_lack_of_threads_changes_no_session(monkeypatch):
     real = threading.Thread.start
     lacking = {"runbook-branch", "runbook-step", "runbook-execution", "runbook-executions"}
 
@@ -269,7 +269,7 @@ def insistently(api, path, body):
 
 @pytest.mark.postgres
 @pytest.mark.once
-def test_cutting_all_connections_again_and_again_costs_no_session_anything(postgres, postgres_url):
+def test_connections_that_are_cut_again_and_again_do_not_matter(postgres, postgres_url):
     cut = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         f" WHERE datname = '{postgres_url.partition('?')[0].rpartition('/')[2]}'"

@@ -1,4 +1,4 @@
-"""A recorded result goes only to the step with the recorded arguments, and an answer only to the question asked."""
+"""A recorded result goes only to a step with the same arguments, and an answer only to the same question."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def answered(api, slug, **values):
     return ends(api, session_id)
 
 
-def test_what_comes_in_another_order_is_noticed_and_not_handed_to_the_wrong_item(api):
+def test_a_result_is_not_handed_to_a_branch_in_another_order(api):
     ended = Counter()
     for _ in range(4):
         FLAGS["wrong"] = []
@@ -190,7 +190,7 @@ def test_what_comes_in_another_order_is_noticed_and_not_handed_to_the_wrong_item
         ("type", "what"),
     ],
 )
-def test_a_step_with_other_arguments_than_recorded_is_named(api, how, name):
+def test_a_step_with_other_arguments_on_replay_is_named(api, how, name):
     status, message = answered(api, "varies", how=how)
     assert status == "Failed"
     assert "at position 1, step 'take' had other arguments: " in message
@@ -198,7 +198,7 @@ def test_a_step_with_other_arguments_than_recorded_is_named(api, how, name):
     assert " and is " in message
 
 
-def test_what_is_secret_is_compared_and_not_shown(api):
+def test_a_secret_argument_is_compared_and_not_shown(api):
     _, message = answered(api, "keeps_secret", token="hush-hush")
     assert 'step \'take\' had other arguments: what was "******** 1" and is "******** 2"' in message
     assert "hush" not in message
@@ -216,7 +216,7 @@ def test_what_is_secret_is_compared_and_not_shown(api):
         "renamed",
     ],
 )
-def test_arguments_that_mean_the_same_are_the_same(api, how):
+def test_arguments_of_the_same_meaning_are_equal(api, how):
     session_id = api.execute("may_vary", {"how": how})
     api.open_prompt(session_id)
     CALLS.clear()
@@ -248,15 +248,15 @@ def test_labels_and_suggestions_of_a_prompt_may_change(api):
 
 @runbook
 def dies_in_it(context: Context) -> list[str]:
-    """Die once in a step, by trouble with its record, and call it with something else afterwards."""
+    """Die once in a step, because its end cannot be recorded, and call it with something else afterwards."""
     done = context.step(take, never_the_same(), name="dies")
     context.prompt("Go on?", go=bool)
     return done
 
 
-def test_a_step_that_has_not_ended_takes_the_new_arguments_and_keeps_those(monkeypatch):
+def test_a_step_that_has_not_ended_takes_new_arguments(monkeypatch):
     real, failing = SqlStore.finish, [True] * 5
-    monkeypatch.setattr(guard, "_PATIENCE", 0.0)
+    monkeypatch.setattr(guard, "PATIENCE", 0.0)
     fixed = iter([1, 2, 2])
     monkeypatch.setitem(globals(), "never_the_same", lambda: next(fixed))
 
@@ -287,12 +287,12 @@ def test_steps_recorded_without_digests_are_not_compared(monkeypatch):
     assert old.differing(old.make({"a": 1}), {"a": 2}) == {"a": "a"}
 
 
-def test_equal_values_of_two_sessions_have_nothing_in_common():
+def test_equal_values_of_two_sessions_have_different_digests():
     vault = Vault([KEY])
     assert Digests(vault, "run1").make({"a": 1}) != Digests(vault, "run2").make({"a": 1})
 
 
-def test_names_are_compared_as_well_as_they_can_be():
+def test_names_of_arguments_are_compared_as_well_as_values():
     digests = Digests(Vault([KEY]), "run1")
     made = digests.make({"a": 1, "b": 2, "c": 3}, ("c",))
     assert digests.differing(made, {"a": 1, "b": 2, "c": 4}) == {}
@@ -324,11 +324,11 @@ class Priced:
         ({None: 1, "a": 1}, {"null": 1, "a": 1}),
     ],
 )
-def test_members_and_keys_of_every_kind_count(one, other):
+def test_members_and_keys_of_every_kind_change_the_digest(one, other):
     assert canonical(one) != canonical(other)
 
 
-def test_keywords_with_the_names_of_other_parameters_hide_none():
+def test_a_keyword_with_the_name_of_a_parameter_hides_none():
     def positional(what, /, **more): ...
 
     def many(*args, **more): ...
@@ -383,7 +383,7 @@ def values():
     ]
 
 
-def test_the_form_of_a_value_is_what_it_has_always_been():
+def test_the_canonical_form_of_values_never_changes():
     """Sessions wait for months, across processes, versions of this package, and of Python."""
     assert [canonical(one).decode() for one in values()] == [
         '{"a": {"c": 3, "d": 2}, "b": 1}',
@@ -411,14 +411,14 @@ json_values = st.recursive(
 
 
 @given(json_values, json_values)
-def test_two_values_have_one_form_only_if_they_are_one_in_json(one, other):
+def test_values_have_one_form_only_if_they_are_equal_in_json(one, other):
     def written(value):
         return json.dumps(value, sort_keys=True)
 
     assert (canonical(one) == canonical(other)) is (written(one) == written(other))
 
 
-def test_a_value_that_contains_itself_or_never_ends_counts_by_its_type():
+def test_a_cyclic_or_endless_value_counts_by_its_type():
     ring: list[Any] = []
     ring += [ring, ring]
     keyed: dict[Any, Any] = {}

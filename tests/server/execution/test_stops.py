@@ -63,7 +63,7 @@ def lose_patience(server):
         pytest.param(stop, True, marks=pytest.mark.postgres),
     ],
 )
-def test_a_step_longer_than_the_patience_of_several_stops_is_begun_again_each_time(tmp_path, request, end, shared):
+def test_a_step_that_outlasts_several_stops_is_begun_again(tmp_path, request, end, shared):
     url = request.getfixturevalue("postgres_url") if shared else f"sqlite:///{tmp_path / 'runbooks.db'}"
     with supervised(BOOKS, url, tmp_path) as (server,):
         session_id = server.client.execute("long")

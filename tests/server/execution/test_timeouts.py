@@ -1,4 +1,4 @@
-"""Time limits that authors set, cancels that steps see, and functions that never return."""
+"""Timeouts that authors set, cancellations that steps see, and functions that never return."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 import urllib3
 
 from airplane_runbooks.server import AsyncContext, Context, StepFailed, cancelled, runbook, task
-from airplane_runbooks.server.execution import executions
+from airplane_runbooks.server.execution import execution, watchdog
 from tests.support.servers import eventually, served
 
 CALLS = Counter()
 SEEN = {}
-DOOR = threading.Event()  # what hangs does so until the end of its test
+DOOR = threading.Event()  # functions hang until it is set, at the end of the test
 DOORS = {}
 
 
@@ -255,21 +255,21 @@ def ready(api):
 LATE = "Timeout: it did not return within 0.2 seconds"
 
 
-def test_a_step_that_does_not_return_in_time_fails_and_the_runbook_goes_on(api):
+def test_a_step_that_times_out_fails_and_the_runbook_goes_on(api):
     assert api.finishes("plain_step") == f"hang {LATE}"
 
 
 @pytest.mark.parametrize(("which", "name"), [("thread", "hang"), ("coroutine", "hang_async"), ("swallows", "swallow")])
-def test_so_does_a_step_of_a_coroutine(api, which, name):
+def test_a_step_of_an_async_runbook_times_out_the_same_way(api, which, name):
     assert api.finishes("async_steps", {"which": which}) == f"{name} {LATE}"
 
 
-def test_a_coroutine_that_blocks_its_event_loop_fails_the_session(api):
-    assert "keeps its event loop" in api.finishes("blocks", status="Failed")["error"]
+def test_a_coroutine_that_blocks_its_loop_fails_the_session(api):
+    assert "blocks its event loop" in api.finishes("blocks", status="Failed")["error"]
     assert api.finishes("quick") == "done"
 
 
-def test_what_comes_too_late_is_not_kept(api):
+def test_a_result_that_comes_too_late_is_not_kept(api):
     session_id = api.execute("plain_step")
     api.reaches(session_id, "Succeeded")
     DOOR.set()
@@ -279,7 +279,7 @@ def test_what_comes_too_late_is_not_kept(api):
     assert api.output(step) == {"error": LATE.removeprefix("Timeout: ")}
 
 
-def test_uncaught_it_fails_the_session(api):
+def test_an_uncaught_timeout_fails_the_session(api):
     assert api.finishes("uncaught", status="Failed") == {"error": f"step 'hang' failed: {LATE}"}
 
 
@@ -288,21 +288,21 @@ def test_a_late_attempt_is_not_repeated_while_it_still_runs(api):
     assert SEEN["most"] == 1
 
 
-def test_a_limit_that_is_kept_changes_nothing(api):
+def test_a_step_within_its_timeout_succeeds(api):
     assert api.finishes("in_time") == "done"
 
 
 @pytest.mark.parametrize("values", [{"step": True}, {"step": False}])
 def test_a_runbook_that_never_returns_fails_when_its_time_is_up(api, values):
-    assert api.finishes("never_returns", values, "Failed") == {"error": "it was executed for more than 0.3 seconds"}
+    assert api.finishes("never_returns", values, "Failed") == {"error": "it ran for more than 0.3 seconds"}
     assert api.finishes("quick") == "done"
 
 
-def test_so_does_a_coroutine(api):
+def test_an_async_runbook_that_never_returns_fails_as_well(api):
     assert "0.3 seconds" in api.finishes("never_returns_async", status="Failed")["error"]
 
 
-def test_the_time_that_humans_take_is_not_counted_but_that_of_all_segments_is(api):
+def test_a_timeout_counts_all_segments_but_no_human_time(api):
     session_id = api.execute("asks")
     api.open_prompt(session_id)
     time.sleep(3.2)  # longer than the limit
@@ -314,17 +314,17 @@ def test_the_time_that_humans_take_is_not_counted_but_that_of_all_segments_is(ap
 
 
 @pytest.mark.parametrize("slug", ["slow_task", "slow_async_task"])
-def test_a_task_has_a_limit_as_well(api, slug):
+def test_a_task_fails_when_its_time_is_up(api, slug):
     run_id = api.post("/tasks/execute", {"slug": slug}).json["runID"]
     eventually(lambda: api.get("/runs/get", id=run_id).json["status"] == "Failed")
     assert "0.3 seconds" in api.get("/runs/getOutputs", id=run_id).json["output"]["error"]
 
 
-def test_a_task_s_limit_holds_where_it_is_a_step(api):
+def test_the_timeout_of_a_task_holds_when_it_is_a_step(api):
     assert api.finishes("calls_task") == "slow_task Timeout: it did not return within 0.3 seconds"
 
 
-def test_the_api_shows_the_limits_that_were_set_and_else_its_own(api):
+def test_the_api_shows_timeouts_that_were_set_or_its_default(api):
     session_id = api.execute("asks")
     api.open_prompt(session_id)
     assert [run["timeout"] for run in api.runs(session_id)] == [3, 3600, 3600]
@@ -359,7 +359,7 @@ def test_a_task_sees_that_its_run_has_been_cancelled(api):
     eventually(lambda: SEEN.get("task"))
 
 
-def test_a_cancel_that_another_server_took_is_seen_as_well(api, monkeypatch):
+def test_a_step_sees_a_cancellation_by_another_server(api, monkeypatch):
     monkeypatch.setattr("airplane_runbooks.server.execution.runner.Runner.interrupt", lambda runner, run_id: None)
     session_id = api.execute("looks", {"where": "context"})
     eventually(lambda: CALLS["entered"])
@@ -370,12 +370,12 @@ def test_a_cancel_that_another_server_took_is_seen_as_well(api, monkeypatch):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(executions, "PATIENCE", 0.2)
-    monkeypatch.setattr(executions, "POLL", 0.2)
+    monkeypatch.setattr(execution, "PATIENCE", 0.2)
+    monkeypatch.setattr(watchdog, "POLL", 0.2)
 
 
 @pytest.mark.parametrize("slug", ["hangs_in_branches", "hangs_async"])
-def test_a_cancelled_session_whose_steps_never_return_is_given_up(api, impatient, slug):
+def test_a_cancelled_session_that_never_returns_is_abandoned(api, impatient, slug):
     session_id = api.execute(slug)
     eventually(lambda: CALLS["hang"])
     cancel(api, session_id)
@@ -383,7 +383,7 @@ def test_a_cancelled_session_whose_steps_never_return_is_given_up(api, impatient
     assert api.finishes("quick") == "done"
 
 
-def test_steps_that_never_return_cost_no_worker_until_there_are_too_many_and_then_it_shows(api, impatient):
+def test_a_server_with_too_many_hanging_steps_is_not_ready(api, impatient):
     def give_up(where):
         ids = [api.execute("hangs", {"where": where}) for _ in range(2)]
         eventually(lambda: CALLS["entered"] == 2)
@@ -427,13 +427,13 @@ with RunbookServer([branches, coroutine], grace=0.1) as server:
 """
 
 
-def test_threads_that_hang_do_not_keep_the_interpreter_from_its_exit():
+def test_threads_that_hang_do_not_keep_a_process_alive():
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", HANGING], cwd=root, timeout=40, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("inf"), float("nan")])
-def test_a_limit_is_positive(wrong):
+def test_a_timeout_must_be_positive(wrong):
     with pytest.raises(ValueError, match="timeout="):
         runbook(timeout=wrong)(lambda_book)
     with pytest.raises(ValueError, match="timeout="):
@@ -441,7 +441,7 @@ def test_a_limit_is_positive(wrong):
 
 
 @pytest.mark.parametrize("wrong", ["5", True])
-def test_a_limit_is_a_number(wrong):
+def test_a_timeout_must_be_a_number(wrong):
     with pytest.raises(TypeError, match="timeout="):
         runbook(timeout=wrong)(lambda_book)
 

@@ -13,63 +13,63 @@ from typing import Any, NoReturn
 
 from ..authoring.calls import StepCall
 from ..authoring.questions import Question
-from .replay import Journal
+from .call_results import CallResult
+from .replay import Replay
 from .runtime import BaseRuntime
-from .signals import Halt
-from .threads import Ended
-from .timeouts import InTask
+from .signals import Signal
+from .timeouts import TimedTask
 
 _MOST_THREADS = min(32, (os.cpu_count() or 1) + 4)  # for the plain steps of one execution, as asyncio would have
 _SLICE = 0.1  # seconds between two looks at whether the server stops
-_QUIET_ROUNDS = 50  # of the event loop without a new step or prompt, far more than passing a result on takes
+_IDLE_ROUNDS = 50  # of the event loop without a new step or prompt: far more than it takes to pass a result on
 
 
 class AsyncioRuntime(BaseRuntime):
     """Executes steps as tasks of the event loop in which the runbook runs.
 
     Attributes:
-        given_up: Tasks that had their time, were cancelled, and go on nevertheless.
+        abandoned: Tasks that timed out, were cancelled, and go on nevertheless.
     """
 
-    def __init__(self, journal: Journal, stopping: threading.Event) -> None:
-        super().__init__(journal, stopping)
+    def __init__(self, replay: Replay, stopping: threading.Event) -> None:
+        super().__init__(replay, stopping)
         self._steps: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Event()
         self._slots = asyncio.Semaphore(_MOST_THREADS)
-        self.given_up: set[asyncio.Task[Any]] = set()
+        self.abandoned: set[asyncio.Task[Any]] = set()
 
     async def step(self, call: StepCall) -> Any:
         """Execute a step, or return its recorded result. Raises StepFailed."""
         try:
             run = self._find_step(asyncio.current_task(), call)
             if run.status.is_terminal:
-                return self._journal.result(run)
-            performing = self._journal.perform(run, self._attempt(call), call.retries, self._wait)
+                return self._replay.result(run)
+            performing = self._replay.attempts.perform(run, self._attempt(call), call.retries, self._wait)
             task = asyncio.create_task(performing)
             self._steps.add(task)
             task.add_done_callback(self._step_ended)
             return await asyncio.shield(task)
-        except Halt:
-            await self._held_up()
+        except Signal:
+            await self._wait_for_end()
 
     async def prompt(self, question: Question) -> dict[str, Any]:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
         try:
             return self._ask(asyncio.current_task(), question)
-        except Halt:
-            await self._held_up()
+        except Signal:
+            await self._wait_for_end()
 
-    async def until_quiet(self) -> None:
+    async def until_idle(self) -> None:
         """Return when the execution must end, or when it can only wait for humans."""
-        journal, rounds, moves = self._journal, 0, -1
-        while journal.halt is None and rounds < _QUIET_ROUNDS:
-            if self._steps or not journal.suspended:
+        replay, rounds, step_count = self._replay, 0, -1
+        while replay.signal is None and rounds < _IDLE_ROUNDS:
+            if self._steps or not replay.is_awaiting_prompt:
                 rounds = 0
                 await self._changed.wait()
                 self._changed.clear()
             else:
-                rounds = rounds + 1 if moves == journal.moves else 0
-                moves = journal.moves
+                rounds = rounds + 1 if step_count == replay.step_count else 0
+                step_count = replay.step_count
                 await asyncio.sleep(0)
 
     def interrupt(self) -> None:
@@ -93,36 +93,36 @@ class AsyncioRuntime(BaseRuntime):
     def _attempt(self, call: StepCall) -> Callable[[], Awaitable[Any]]:
         """Return the function that makes one attempt of a step."""
         if call.is_async:
-            return call.function if call.timeout is None else self._in_task(call.timeout, call.function)
-        limited = self._on_thread(call, _has_ended)
+            return call.function if call.timeout is None else self._timed_task(call.timeout, call.function)
+        timed = self._timed_thread(call, _wait_for_thread)
 
         async def attempt() -> Any:
             async with self._slots:
-                if self._journal.halt is not None:  # while it was waiting for a thread
-                    raise self._journal.halt
-                result = await (self._without_timeout(call.function) if limited is None else limited())
+                if self._replay.signal is not None:  # while it was waiting for a thread
+                    raise self._replay.signal
+                result = await (self._on_thread(call.function) if timed is None else timed())
             if not inspect.isawaitable(result):
                 return result
-            return await (result if call.timeout is None else self._in_task(call.timeout, partial(_await, result))())
+            return await (result if call.timeout is None else self._timed_task(call.timeout, partial(_await, result))())
 
         return attempt
 
-    def _in_task(self, timeout: float, call: Callable[[], Coroutine[Any, Any, Any]]) -> InTask:
-        return InTask(timeout, call, self._execution.bounded, self.given_up)
+    def _timed_task(self, timeout: float, call: Callable[[], Coroutine[Any, Any, Any]]) -> TimedTask:
+        return TimedTask(timeout, call, self._execution.limited_to, self.abandoned)
 
-    async def _without_timeout(self, function: Callable[[], Any]) -> Any:
-        thread = self._begin(function)
-        await _has_ended(thread, None)
-        return thread.result().result()
+    async def _on_thread(self, function: Callable[[], Any]) -> Any:
+        thread = self._start_thread(function)
+        await _wait_for_thread(thread, None)
+        return thread.result().unwrap()
 
     def _step_ended(self, task: asyncio.Task[Any]) -> None:
         self._steps.discard(task)
         if not task.cancelled():
-            task.exception()  # the runbook may not have waited for it
+            task.exception()  # so that asyncio does not report it: the runbook may not have awaited it
         self._changed.set()
 
-    async def _held_up(self) -> NoReturn:
-        """Stay here until the execution is ended from outside: nothing raised could be caught and lost on its way."""
+    async def _wait_for_end(self) -> NoReturn:
+        """Stay here until the execution is ended from outside: the runbook could catch a signal that is raised."""
         self._changed.set()
         while True:
             await asyncio.get_running_loop().create_future()
@@ -132,8 +132,8 @@ async def _await(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-async def _has_ended(thread: Future[Ended], seconds: float | None) -> bool:
-    """Wait for a thread, and be cancelled only after that, since a thread cannot be cancelled."""
+async def _wait_for_thread(thread: Future[CallResult], seconds: float | None) -> bool:
+    """Wait for a thread. A cancellation takes effect only after that, since a thread cannot be cancelled."""
     waiter = asyncio.wrap_future(thread)
     problem: asyncio.CancelledError | None = None
     while not waiter.done():

@@ -1,7 +1,7 @@
-"""Tells the server's own trouble from what a runbook's code raises: by where it comes from, never by its class.
+"""Tells failures of the server from exceptions of a runbook: by where they are raised, never by their class.
 
-An execution reaches the store through `guarded`, and what else of the server may fail it does `apart`. Whatever is
-raised there comes out as EngineTrouble, which no runbook takes for an error of its own.
+An execution reaches the store through `guarded_store`, and other parts of the server that may fail are called inside
+`as_server_failure`. Exceptions raised there become ServerFailure, which a runbook cannot take for an error of its own.
 """
 
 from __future__ import annotations
@@ -16,78 +16,86 @@ from ..logs import describe
 from ..secrets.vault import VaultError
 from ..storage.errors import DatabaseClosed
 from ..storage.interface import Store
-from .signals import EngineTrouble, Halt
+from .signals import ServerFailure, Signal
 
 T = TypeVar("T")
 
-# what the system lacks (threads: RuntimeError), and a key that another server may have
-_PASSING = (OSError, MemoryError, RuntimeError, VaultError)
+# a lack of memory, files or threads (RuntimeError), or a key that another server may have
+_TEMPORARY = (OSError, MemoryError, RuntimeError, VaultError)
 
-_AGAIN = (0.0, 0.05, 0.1)  # seconds before a call of the store is repeated: connections that were cut are replaced
-_LONGEST_TRY = 1.0  # seconds of that; an event loop may be waiting for it
+RETRY_DELAYS = (
+    0.0,
+    0.05,
+    0.1,
+)  # seconds before a call of the store is repeated, on a new connection if one was cut
+_LONGEST_RETRYING = 1.0  # seconds; an event loop may be waiting for the call
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 2.0
-_PATIENCE = 60.0  # seconds to record what has been done; to do it again would be worse than to wait
+PATIENCE = 60.0  # seconds to record the end of a step: repeating the step would be worse than waiting
 
 
-def guarded(store: Store, ended: Callable[[Halt], Halt] = lambda halt: halt) -> Store:
-    """Return the store with calls that are repeated a few times and then raise EngineTrouble, whatever it raised.
+def _unchanged(signal: Signal) -> Signal:
+    return signal
 
-    `ended` hears of the trouble, and returns what to raise.
+
+def guarded_store(store: Store, on_failure: Callable[[Signal], Signal] = _unchanged) -> Store:
+    """Return the store with calls that are repeated a few times and then raise ServerFailure.
+
+    `on_failure` is called with the failure, and returns the signal to raise.
     """
-    return cast("Store", _Guarded(store, ended))
+    return cast("Store", _GuardedStore(store, on_failure))
 
 
 @contextmanager
-def apart(ended: Callable[[Halt], Halt] = lambda halt: halt) -> Generator[None]:
-    """Turn what is raised inside, where no code of a runbook's runs, into EngineTrouble."""
+def as_server_failure(on_failure: Callable[[Signal], Signal] = _unchanged) -> Generator[None]:
+    """Turn exceptions raised inside, where no code of a runbook runs, into ServerFailure."""
     try:
         yield
     except Exception as problem:
-        raise ended(trouble(problem)) from problem
+        raise on_failure(server_failure(problem)) from problem
 
 
-def trouble(problem: Exception) -> EngineTrouble:
-    """Return what the server's own trouble is known as."""
-    passes = problem.retryable if isinstance(problem, ApiError) else isinstance(problem, _PASSING)
-    return EngineTrouble(describe(problem), passes=passes)
+def server_failure(problem: Exception) -> ServerFailure:
+    """Return the signal for an exception of the server."""
+    is_temporary = problem.retryable if isinstance(problem, ApiError) else isinstance(problem, _TEMPORARY)
+    return ServerFailure(describe(problem), is_temporary=is_temporary)
 
 
-async def insist(call: Callable[[], T], wait: Callable[[float], Awaitable[bool]]) -> T:
-    """Call until there is no trouble, for a minute at most, and as long as this process has the database.
+async def retry_until_available(call: Callable[[], T], wait: Callable[[float], Awaitable[bool]]) -> T:
+    """Call until there is no ServerFailure, for at most a minute, and as long as this process has the database.
 
-    `wait` waits, and tells whether the server stops.
+    `wait` waits some seconds and returns True if the server is stopping.
     """
-    give_up = time.monotonic() + _PATIENCE
+    give_up = time.monotonic() + PATIENCE
     delay = _FIRST_DELAY
     while True:
         try:
             return call()
-        except EngineTrouble as problem:
-            is_over = isinstance(problem.__cause__, DatabaseClosed) or time.monotonic() > give_up
-            if is_over or await wait(delay):
+        except ServerFailure as failure:
+            is_final = isinstance(failure.__cause__, DatabaseClosed) or time.monotonic() > give_up
+            if is_final or await wait(delay):
                 raise
         delay = min(delay * 2, _LONGEST_DELAY)
 
 
-class _Guarded:
-    def __init__(self, store: Store, ended: Callable[[Halt], Halt]) -> None:
+class _GuardedStore:
+    def __init__(self, store: Store, on_failure: Callable[[Signal], Signal]) -> None:
         self._store = store
-        self._ended = ended
+        self._on_failure = on_failure
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._store, name)
 
         def repeated(*args: Any, **kwargs: Any) -> Any:
-            give_up = time.monotonic() + _LONGEST_TRY
-            for delay in _AGAIN:
+            give_up = time.monotonic() + _LONGEST_RETRYING
+            for delay in RETRY_DELAYS:
                 try:
                     return call(*args, **kwargs)
                 except Exception:  # noqa: BLE001 - every call may be repeated, as the store's protocol says
                     if time.monotonic() > give_up:
                         break
                     time.sleep(delay)
-            with apart(self._ended):
+            with as_server_failure(self._on_failure):
                 return call(*args, **kwargs)
 
         return repeated

@@ -11,21 +11,21 @@ from ..authoring.calls import StepCall
 from ..authoring.questions import Question
 from ..errors import Invalid
 from ..storage.records import Run
-from .executions import cancelled
-from .replay import Journal
-from .threads import Ended
-from .timeouts import OnThread
+from .call_results import CallResult
+from .execution import cancelled
+from .replay import Replay
+from .timeouts import TimedThread
 
 
 class BaseRuntime:
     """Finds or records the steps and prompts of one execution."""
 
-    def __init__(self, journal: Journal, stopping: threading.Event) -> None:
-        self.session_id = journal.root.session_id or ""
-        self.run_id = journal.root.id
-        self.env_slug = journal.root.env_slug
-        self._journal = journal
-        self._execution = journal.execution
+    def __init__(self, replay: Replay, stopping: threading.Event) -> None:
+        self.session_id = replay.root.session_id or ""
+        self.run_id = replay.root.id
+        self.env_slug = replay.root.env_slug
+        self._replay = replay
+        self._execution = replay.execution
         self._stopping = stopping
 
     @property
@@ -34,25 +34,27 @@ class BaseRuntime:
         return cancelled() or self._execution.is_interrupted
 
     def _find_step(self, owner: object, call: StepCall) -> Run:
-        return self._journal.step(self._journal.branch(owner), call)
+        return self._replay.step(self._replay.branches.current(owner), call)
 
     def _ask(self, owner: object, question: Question) -> dict[str, Any]:
-        branch = self._journal.branch(owner)
-        run = self._journal.prompt(branch, question)
-        answer = self._journal.answer(branch, run, question.parameters)
+        branch = self._replay.branches.current(owner)
+        run = self._replay.prompt(branch, question)
+        answer = self._replay.answer(branch, run, question.parameters)
         try:
             return question.read(answer)
-        except Invalid as problem:  # it was checked against the fields that the prompt had then
-            raise self._journal.mismatch(f"the answer to {run.name!r} does not fit: {problem}") from None
+        except Invalid as problem:  # it did fit the fields that the prompt had then
+            raise self._replay.mismatch(
+                f"the answer to {run.name!r} does not fit its fields any more: {problem}"
+            ) from None
 
-    def _begin(self, function: Callable[[], Any], name: str = "runbook-step") -> Future[Ended]:
-        with self._journal.apart():  # threads may have run out
-            return self._execution.begin(function, name)
+    def _start_thread(self, function: Callable[[], Any], name: str = "runbook-step") -> Future[CallResult]:
+        with self._replay.as_server_failure():  # threads may have run out
+            return self._execution.start_thread(function, name)
 
-    def _on_thread(
-        self, call: StepCall, has_ended: Callable[[Future[Ended], float], Awaitable[bool]]
-    ) -> OnThread | None:
+    def _timed_thread(
+        self, call: StepCall, wait: Callable[[Future[CallResult], float], Awaitable[bool]]
+    ) -> TimedThread | None:
         """Return the call of a plain function within its timeout; None if it has no timeout."""
         if call.timeout is None:
             return None
-        return OnThread(call.timeout, lambda: self._begin(call.function), has_ended, self._execution.give_up)
+        return TimedThread(call.timeout, lambda: self._start_thread(call.function), wait, self._execution.abandon)

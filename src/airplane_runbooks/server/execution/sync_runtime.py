@@ -13,34 +13,35 @@ from typing import Any, TypeVar, cast
 
 from ..authoring.calls import StepCall
 from ..authoring.questions import Question
-from .loops import run_blocking
+from .call_results import CallResult
+from .event_loop import run_blocking
 from .runtime import BaseRuntime
-from .signals import Halt
-from .threads import Ended, outcome_of, wait_for
+from .signals import Signal
+from .threads import wait_for
 
 T = TypeVar("T")
 
 
 class SyncRuntime(BaseRuntime):
-    """Executes steps on the thread of the runbook or of a branch, or on their own if they have a timeout."""
+    """Executes steps on the thread that calls them, or on a thread of their own if they have a timeout."""
 
     def step(self, call: StepCall) -> Any:
         """Execute a step, or return its recorded result. Raises StepFailed."""
         run = self._find_step(threading.get_ident(), call)
         if run.status.is_terminal:
-            return self._journal.result(run)
+            return self._replay.result(run)
 
         async def attempt() -> Any:
             return call.function()
 
-        async def has_ended(thread: Future[Ended], seconds: float) -> bool:
+        async def wait_for_thread(thread: Future[CallResult], seconds: float) -> bool:
             return wait_for(thread, seconds)
 
         async def wait(seconds: float) -> bool:
             return self._stopping.wait(seconds)
 
-        limited = self._on_thread(call, has_ended)
-        return run_blocking(self._journal.perform(run, limited or attempt, call.retries, wait))
+        timed = self._timed_thread(call, wait_for_thread)
+        return run_blocking(self._replay.attempts.perform(run, timed or attempt, call.retries, wait))
 
     def prompt(self, question: Question) -> dict[str, Any]:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
@@ -48,8 +49,8 @@ class SyncRuntime(BaseRuntime):
 
     def parallel(self, branches: Sequence[Callable[[], T]], limit: int) -> list[T]:
         """Call functions that have steps and prompts, side by side, at most `limit` at a time."""
-        journal, here = self._journal, self._journal.branch(threading.get_ident())
-        opened = [journal.open(here, here.position, None) for _ in branches]
+        here = self._replay.branches.current(threading.get_ident())
+        opened = [self._replay.branches.open(here, here.position, None) for _ in branches]
 
         def go(number: int) -> T:
             opened[number].owner = threading.get_ident()
@@ -57,35 +58,35 @@ class SyncRuntime(BaseRuntime):
             return branches[number]()
 
         calls = [
-            partial(contextvars.copy_context().run, partial(go, number))  # so that no branch sees another's place
+            partial(contextvars.copy_context().run, partial(go, number))  # so that each branch has a place of its own
             for number in range(len(branches))
         ]
-        ended = self._side_by_side(calls, limit)
-        problems = [one.problem for one in ended if one.problem is not None]
+        results = self._side_by_side(calls, limit)
+        problems = [one.exception for one in results if one.exception is not None]
         for problem in sorted(problems, key=_is_signal):
             if _is_signal(problem):
-                here.halt = cast("Halt", problem)
+                here.signal = cast("Signal", problem)
             raise problem
-        return [one.value for one in ended]
+        return [one.value for one in results]
 
-    def _side_by_side(self, calls: Sequence[Callable[[], Any]], limit: int) -> list[Ended]:
-        ended: list[Ended] = [Ended(None, None)] * len(calls)
+    def _side_by_side(self, calls: Sequence[Callable[[], Any]], limit: int) -> list[CallResult]:
+        results: list[CallResult] = [CallResult(None, None)] * len(calls)
         numbers = deque(range(len(calls)))
 
         def work() -> None:
             with suppress(IndexError):  # there are no more
                 while True:
                     number = numbers.popleft()
-                    ended[number] = outcome_of(calls[number])
+                    results[number] = CallResult.of(calls[number])
 
-        threads: list[Future[Ended]] = []
+        threads: list[Future[CallResult]] = []
         try:
-            threads.extend(self._begin(work, "runbook-branch") for _ in range(min(limit, len(calls))))
+            threads.extend(self._start_thread(work, "runbook-branch") for _ in range(min(limit, len(calls))))
         finally:
             for thread in threads:
                 wait_for(thread)
-        return ended
+        return results
 
 
 def _is_signal(problem: BaseException) -> bool:
-    return issubclass(type(problem), Halt)  # isinstance would ask the exception itself, which may raise another one
+    return issubclass(type(problem), Signal)  # isinstance would ask the exception itself, which may raise another one

@@ -1,4 +1,4 @@
-"""Attempts within their timeouts, on threads and in tasks."""
+"""Attempts with a timeout, on threads and in tasks."""
 
 from __future__ import annotations
 
@@ -10,105 +10,104 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
-from .loops import ended
-from .threads import Ended
+from .call_results import CallResult
 
-_OVER: ContextVar[threading.Event | None] = ContextVar("over", default=None)
-_STALLED = 2.0  # seconds after which a loop that does not even notice that time is up is taken for blocked
-_LETTING_GO = 1.0  # seconds for a coroutine that has been cancelled to come to its end
+_TIMED_OUT: ContextVar[threading.Event | None] = ContextVar("timed_out", default=None)
+_BLOCKED = 2.0  # seconds after which an event loop that does not even notice the timeout is taken for blocked
+_CANCELLING = 1.0  # seconds for a coroutine to end after its cancellation
 
 
 class Timeout(Exception):
-    """Something did not return in time."""
+    """An attempt, run or session did not end in time."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"it did not return within {seconds:g} seconds")
 
 
-def is_over() -> bool:
-    """Whether the step that asks has had its time."""
-    over = _OVER.get()
-    return over is not None and over.is_set()
+def has_timed_out() -> bool:
+    """Tell whether the timeout of the step that calls this has passed."""
+    timed_out = _TIMED_OUT.get()
+    return timed_out is not None and timed_out.is_set()
 
 
-class OnThread:
-    """A plain function whose calls, one after the other, are given so many seconds.
+class TimedThread:
+    """Calls of a plain function on threads, one after the other, each with a timeout.
 
-    Its thread cannot be ended: a call that is late is given up. While it still runs there is no other one; that one has
-    had its time as well if it would have to wait for as long.
+    A thread cannot be ended: one that is late is abandoned. While it still runs, the next call waits for it, and times
+    out as well if that takes as long.
     """
 
     def __init__(
         self,
         seconds: float,
-        begin: Callable[[], Future[Ended]],
-        wait: Callable[[Future[Ended], float], Awaitable[bool]],
-        give_up: Callable[[Future[Ended]], None],
+        start: Callable[[], Future[CallResult]],
+        wait: Callable[[Future[CallResult], float], Awaitable[bool]],
+        abandon: Callable[[Future[CallResult]], None],
     ) -> None:
         self._seconds = seconds
-        self._begin = begin
+        self._start = start
         self._wait = wait
-        self._give_up = give_up
-        self._last: Future[Ended] | None = None
+        self._abandon = abandon
+        self._last: Future[CallResult] | None = None
 
     async def __call__(self) -> Any:
-        """Call, and return what was returned. Raises what was raised, and Timeout."""
+        """Call and return the value. Raises Timeout, and the exception of the function."""
         if self._last is not None and not await self._wait(self._last, self._seconds):
             raise Timeout(self._seconds)
-        over = threading.Event()
-        token = _OVER.set(over)
+        timed_out = threading.Event()
+        token = _TIMED_OUT.set(timed_out)
         try:
-            self._last = self._begin()
+            self._last = self._start()
         finally:
-            _OVER.reset(token)
+            _TIMED_OUT.reset(token)
         if not await self._wait(self._last, self._seconds):
-            over.set()
-            self._give_up(self._last)
+            timed_out.set()
+            self._abandon(self._last)
             raise Timeout(self._seconds)
-        return self._last.result().result()
+        return self._last.result().unwrap()
 
 
-class InTask:
-    """A coroutine function whose calls, one after the other, are given so many seconds, and cancelled then.
+class TimedTask:
+    """Calls of a coroutine function in tasks, one after the other, each cancelled after a timeout.
 
-    One that goes on nevertheless is given up: it stays in `given_up`. One that blocks the event loop cannot be
-    cancelled; so all of it is `bounded` from outside as well.
+    A task that goes on after its cancellation is added to `abandoned`. A coroutine that blocks the event loop cannot be
+    cancelled, so `limit` also bounds the call from outside.
     """
 
     def __init__(
         self,
         seconds: float,
-        begin: Callable[[], Coroutine[Any, Any, Any]],
-        bounded: Callable[[float], AbstractContextManager[None]],
-        given_up: set[asyncio.Task[Any]],
+        start: Callable[[], Coroutine[Any, Any, Any]],
+        limit: Callable[[float], AbstractContextManager[None]],
+        abandoned: set[asyncio.Task[Any]],
     ) -> None:
         self._seconds = seconds
-        self._bounded = bounded
-        self._begin = begin
-        self._given_up = given_up
-        self._last: asyncio.Task[Ended] | None = None
+        self._limit = limit
+        self._start = start
+        self._abandoned = abandoned
+        self._last: asyncio.Task[CallResult] | None = None
 
     async def __call__(self) -> Any:
-        """Call, and return what was returned. Raises what was raised, and Timeout."""
-        if self._last is not None and not await self._has_ended(self._last):
+        """Call and return the value. Raises Timeout, and the exception of the function."""
+        if self._last is not None and not await self._ends_in_time(self._last):
             raise Timeout(self._seconds)
-        with self._bounded(self._seconds + _LETTING_GO + _STALLED):
-            return await self._begun()
+        with self._limit(self._seconds + _CANCELLING + _BLOCKED):
+            return await self._call()
 
-    async def _begun(self) -> Any:
-        over = threading.Event()
-        token = _OVER.set(over)
+    async def _call(self) -> Any:
+        timed_out = threading.Event()
+        token = _TIMED_OUT.set(timed_out)
         try:
-            self._last = task = asyncio.create_task(ended(self._begin()))
+            self._last = task = asyncio.create_task(CallResult.of_awaitable(self._start()))
         finally:
-            _OVER.reset(token)
-        if await self._has_ended(task):
-            return task.result().result()
-        over.set()
+            _TIMED_OUT.reset(token)
+        if await self._ends_in_time(task):
+            return task.result().unwrap()
+        timed_out.set()
         await self._cancel(task)
         raise Timeout(self._seconds)
 
-    async def _has_ended(self, task: asyncio.Task[Any]) -> bool:
+    async def _ends_in_time(self, task: asyncio.Task[Any]) -> bool:
         try:
             return bool((await asyncio.wait({task}, timeout=self._seconds))[0])
         except asyncio.CancelledError:
@@ -117,6 +116,6 @@ class InTask:
 
     async def _cancel(self, task: asyncio.Task[Any]) -> None:
         task.cancel()
-        if not (await asyncio.wait({task}, timeout=_LETTING_GO))[0]:
-            self._given_up.add(task)
-            task.add_done_callback(self._given_up.discard)
+        if not (await asyncio.wait({task}, timeout=_CANCELLING))[0]:
+            self._abandoned.add(task)
+            task.add_done_callback(self._abandoned.discard)

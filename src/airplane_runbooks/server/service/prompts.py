@@ -8,7 +8,7 @@ from typing import Any
 from ...schema.reading import CheckedValues
 from ..authoring.values import check
 from ..errors import Conflict
-from ..execution.asked import meant, unseal
+from ..execution.prompt_details import original_details, original_values
 from ..secrets.masking import Secrets
 from ..storage.holds import refusal, why_held
 from ..storage.records import Prompt, Run
@@ -35,7 +35,9 @@ def of_run(services: Services, run_id: str) -> Sequence[Prompt]:
 
 def check_reviewer(services: Services, prompt: Prompt, user: User) -> None:
     """Raise Forbidden if the user may neither answer nor cancel the prompt."""
-    check_listed(unseal(prompt, services.vault).reviewers, user, runs.find(services, prompt.root_id).created_by)
+    check_listed(
+        original_details(prompt, services.vault).reviewers, user, runs.find(services, prompt.root_id).created_by
+    )
 
 
 def submit(services: Services, prompt_id: str, values: Mapping[str, Any] | CheckedValues, caller: Caller) -> None:
@@ -44,13 +46,13 @@ def submit(services: Services, prompt_id: str, values: Mapping[str, Any] | Check
     check_reviewer(services, prompt, caller.user)
     root = runs.find(services, prompt.root_id)
     _refuse_closed(prompt, root)
-    asked = unseal(prompt, services.vault)
+    details = original_details(prompt, services.vault)
     filled: Mapping[str, Any] = {}
     if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
-        filled = check(asked.parameters, meant(prompt, asked, values), "values").json
+        filled = check(details.parameters, original_values(prompt, details, values), "values").json
     secrets = secrets_of(root, services.vault)
-    secrets.add(Secrets.of(asked.parameters, filled))
-    shown, sealed = mask_and_seal(asked.parameters, filled, secrets, services.vault, path="values")
+    secrets.add(Secrets.of(details.parameters, filled))
+    shown, sealed = mask_and_seal(details.parameters, filled, secrets, services.vault, path="values")
     _answer(services, prompt_id, shown, caller, sealed)
 
 

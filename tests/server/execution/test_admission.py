@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from airplane_runbooks.server.errors import Closing
-from airplane_runbooks.server.execution.suspicion import TRIAL, Trials
+from airplane_runbooks.server.execution.admission import PROBATION, Admission
 from airplane_runbooks.server.storage.records import Run, RunKind
 from tests.support.servers import eventually
 from tests.support.supervised import supervised
@@ -28,98 +28,106 @@ def run(run_id):
     )
 
 
-class TestTrials:
-    @pytest.fixture
-    def moment(self):
-        return [0.0]
+@pytest.fixture
+def moment():
+    return [0.0]
 
-    @pytest.fixture
-    def trials(self, moment):
-        return Trials(lambda: moment[0])
 
-    @pytest.fixture
-    def entering(self, trials):
-        """Enter on a thread, and return the outcome if it comes in time."""
-        threads = []
+@pytest.fixture
+def admission(moment):
+    return Admission(lambda: moment[0])
 
-        def enter(run_id, *, suspect=False):
-            results = []
 
-            def wait():
-                with suppress(Closing):
-                    results.append(trials.enter(run_id, suspect=suspect))
+@pytest.fixture
+def admitting(admission):
+    """Enter on a thread, and return the outcome if it comes in time."""
+    threads = []
 
-            thread = threading.Thread(target=wait)
-            threads.append(thread)
-            thread.start()
-            thread.join(0.1)  # a thread that waits would wait for ever
-            return results
-
-        yield enter
-        trials.close()
-        for thread in threads:
-            thread.join()
-
-    def test_those_that_nothing_is_known_of_begin_side_by_side(self, trials):
-        assert [trials.enter(name, suspect=False) for name in "abc"] == [[], [], []]
-
-    def test_a_suspect_waits_until_all_others_have_got_further_or_have_lasted(self, trials, entering, moment):
-        trials.enter("a", suspect=False)
-        trials.enter("b", suspect=False)
-        result = entering("s", suspect=True)
-        trials.leave("a")
-        assert not result
-        moment[0] = TRIAL
-        trials.leave("nothing")  # wakes those that wait
-        assert eventually(lambda: result) == [[]]
-
-    @pytest.mark.parametrize("other_is_suspect", [False, True])
-    def test_while_a_suspect_is_on_trial_nothing_else_begins(self, trials, entering, other_is_suspect):
-        trials.enter("s", suspect=True)
-        trials.begun(run("s"))
-        result = entering("x", suspect=other_is_suspect)
-        assert not result
-        trials.leave("s")
-        assert eventually(lambda: result) == [[]]
-
-    def test_those_that_nothing_is_known_of_do_not_overtake_a_suspect(self, trials, entering):
-        trials.enter("a", suspect=False)
-        suspect, fresh = entering("s", suspect=True), entering("b")
-        trials.leave("a")
-        eventually(lambda: suspect)
-        assert not fresh
-
-    def test_a_suspect_that_has_lasted_is_cleared_once(self, trials, moment):
-        trials.enter("s", suspect=True)
-        trials.begun(run("s"))
-        moment[0] = TRIAL
-        assert [one.id for one in trials.enter("t", suspect=True)] == ["s"]
-        moment[0] = 2 * TRIAL
-        assert trials.enter("a", suspect=False) == []
-
-    def test_one_that_has_got_further_is_not_cleared_but_done_with(self, trials, moment):
-        trials.enter("s", suspect=True)
-        trials.begun(run("s"))
-        trials.leave("s")
-        moment[0] = TRIAL
-        assert trials.enter("a", suspect=False) == []
-
-    def test_nothing_begins_or_waits_after_the_end(self, trials):
-        trials.enter("s", suspect=True)
-        problems = []
+    def admit(run_id, *, suspect=False):
+        results = []
 
         def wait():
-            with pytest.raises(Closing):
-                trials.enter("t", suspect=True)
-            problems.append(None)
+            with suppress(Closing):
+                results.append(admission.admit(run_id, suspect=suspect))
 
         thread = threading.Thread(target=wait)
+        threads.append(thread)
         thread.start()
-        trials.close()
+        thread.join(0.1)  # a thread that waits would wait for ever
+        return results
+
+    yield admit
+    admission.close()
+    for thread in threads:
         thread.join()
-        assert problems == [None]
+
+
+def test_executions_without_suspicion_begin_side_by_side(admission):
+    assert [admission.admit(name, suspect=False) for name in "abc"] == [[], [], []]
+
+
+def test_a_suspect_waits_for_progress_of_all_others(admission, admitting, moment):
+    admission.admit("a", suspect=False)
+    admission.admit("b", suspect=False)
+    result = admitting("s", suspect=True)
+    admission.end_probation("a")
+    assert not result
+    moment[0] = PROBATION
+    admission.end_probation("nothing")  # wakes waiting threads
+    assert eventually(lambda: result) == [[]]
+
+
+@pytest.mark.parametrize("other_is_suspect", [False, True])
+def test_no_execution_begins_beside_a_suspect_on_probation(admission, admitting, other_is_suspect):
+    admission.admit("s", suspect=True)
+    admission.started(run("s"))
+    result = admitting("x", suspect=other_is_suspect)
+    assert not result
+    admission.end_probation("s")
+    assert eventually(lambda: result) == [[]]
+
+
+def test_a_new_execution_does_not_overtake_a_waiting_suspect(admission, admitting):
+    admission.admit("a", suspect=False)
+    suspect, fresh = admitting("s", suspect=True), admitting("b")
+    admission.end_probation("a")
+    eventually(lambda: suspect)
+    assert not fresh
+
+
+def test_a_suspect_that_outlasts_its_probation_is_cleared_once(admission, moment):
+    admission.admit("s", suspect=True)
+    admission.started(run("s"))
+    moment[0] = PROBATION
+    assert [one.id for one in admission.admit("t", suspect=True)] == ["s"]
+    moment[0] = 2 * PROBATION
+    assert admission.admit("a", suspect=False) == []
+
+
+def test_a_suspect_that_makes_progress_is_not_cleared(admission, moment):
+    admission.admit("s", suspect=True)
+    admission.started(run("s"))
+    admission.end_probation("s")
+    moment[0] = PROBATION
+    assert admission.admit("a", suspect=False) == []
+
+
+def test_no_execution_is_admitted_after_the_close(admission):
+    admission.admit("s", suspect=True)
+    problems = []
+
+    def wait():
         with pytest.raises(Closing):
-            trials.enter("a", suspect=False)
+            admission.admit("t", suspect=True)
+        problems.append(None)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    admission.close()
+    thread.join()
+    assert problems == [None]
+    with pytest.raises(Closing):
+        admission.admit("a", suspect=False)
 
 
 BOOKS = """
@@ -190,7 +198,7 @@ def see_through(servers, seconds, how, most=10, deadline=300):
     assert statuses == ["Succeeded"] * healthy + ["Failed"]
     (own, _) = client.runs(ids[-1])
     error = client.output(own)["error"]
-    assert f"broke off {most} times" in error
+    assert f"its server died {most} times" in error
     notes = servers[0].notes
     for number in range(healthy):
         for step in (1, 2):
@@ -200,7 +208,7 @@ def see_through(servers, seconds, how, most=10, deadline=300):
 
 @pytest.mark.once
 @pytest.mark.timeout(400)
-def test_a_session_that_kills_its_server_is_found_out_and_costs_the_others_nothing(tmp_path):
+def test_a_session_that_kills_its_server_is_found(tmp_path):
     with supervised(books(2), f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as servers:
         notes = see_through(servers, 2.0, "exit", 2)
         assert notes.count("died") == 2
@@ -209,13 +217,13 @@ def test_a_session_that_kills_its_server_is_found_out_and_costs_the_others_nothi
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["exit", "kill", "fault", "stack"])
-def test_a_session_that_kills_its_server_in_any_way_is_found_out(tmp_path, how):
+def test_a_session_that_kills_its_server_in_any_way_is_found(tmp_path, how):
     with supervised(books(10), f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as servers:
         see_through(servers, 6.0, how, deadline=800)
 
 
 @pytest.mark.postgres
 @pytest.mark.timeout(600)
-def test_a_session_that_kills_one_server_after_the_other_is_found_out(tmp_path, postgres_url):
+def test_a_session_that_kills_several_servers_is_found(tmp_path, postgres_url):
     with supervised(books(2), postgres_url, tmp_path, 2) as servers:
         see_through(servers, 3.0, "kill", 2)

@@ -1,0 +1,81 @@
+"""Attempts of steps: one after the other, until one succeeds or there are no more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from ..authoring.errors import StepFailed
+from ..logs import original
+from ..observers.emitter import Emitter
+from ..storage.encoding import decode
+from ..storage.records import Outcome, Run
+from .branches import enter_step, leave_step
+from .recorder import Recorder
+from .sealing import SealedValues
+from .signals import FirstSignal, ServerStopping, Signal
+
+_FIRST_DELAY = 0.1  # seconds
+_LONGEST_DELAY = 5.0
+
+
+class Attempts:
+    """Calls the functions of steps and records how they end."""
+
+    def __init__(
+        self, root: Run, recorder: Recorder, values: SealedValues, first_signal: FirstSignal, emitter: Emitter
+    ) -> None:
+        self._root = root
+        self._recorder = recorder
+        self._values = values
+        self._first_signal = first_signal
+        self._emitter = emitter
+
+    async def perform(
+        self,
+        run: Run,
+        call: Callable[[], Awaitable[Any]],
+        retries: int,
+        wait: Callable[[float], Awaitable[bool]],
+    ) -> Any:
+        """Call until it succeeds or has failed once more than `retries` times, record the end, and return the result.
+
+        `wait` waits some seconds and returns True if the server is stopping. Raises StepFailed, Signal.
+        """
+        try:
+            shown, sealed, plain = self._values.encode(await self._last_attempt(run, call, retries, wait))
+        except Signal:
+            raise
+        except BaseException as problem:  # noqa: BLE001 - every exception becomes the failure of the step
+            failure = self._values.failure(problem)
+            await self._recorder.finish(run, Outcome.failed(failure), wait)
+            raise StepFailed(run.name, failure.kind, failure.message) from original(problem)
+        await self._recorder.finish(run, Outcome.succeeded(shown, sealed), wait)
+        return decode(plain)
+
+    async def _last_attempt(
+        self, run: Run, call: Callable[[], Awaitable[Any]], retries: int, wait: Callable[[float], Awaitable[bool]]
+    ) -> Any:
+        """Return the value of the first attempt that succeeds, or raise the exception of the last one."""
+        delay = _FIRST_DELAY
+        last = run.attempt + retries
+        for number in range(run.attempt, last):
+            try:
+                return await self._attempt(run, number, call)
+            except Exception:  # noqa: BLE001 - the runbook asked for another attempt after any exception
+                if await wait(delay):
+                    raise self._first_signal.record(ServerStopping()) from None
+                run = msgspec.structs.replace(run, attempt=number + 1)
+                self._recorder.begin_attempt(run)
+                delay = min(delay * 2, _LONGEST_DELAY)
+        return await self._attempt(run, last, call)
+
+    async def _attempt(self, run: Run, number: int, call: Callable[[], Awaitable[Any]]) -> Any:
+        token = enter_step(run.name)
+        try:
+            with self._emitter.attempt(self._root, run, number):
+                return await call()
+        finally:
+            leave_step(token)

@@ -1,0 +1,132 @@
+"""Records the steps and prompts of one execution."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from ..authoring.calls import StepCall
+from ..authoring.questions import Question
+from ..observers.emitter import Emitter
+from ..secrets.masking import Secrets
+from ..secrets.vault import Vault
+from ..storage.encoding import EMPTY, encode
+from ..storage.ids import new_id, now, stable_id
+from ..storage.interface import Store
+from ..storage.records import Outcome, Prompt, Run, RunKind
+from .guard import guarded_store, retry_until_available
+from .history import History
+from .prompt_details import PromptDetails
+from .sealing import SealedValues
+from .signals import FirstSignal, ServerFailure, SessionCancelled
+
+
+class Recorder:
+    """Writes the steps and prompts of a root run into the store.
+
+    Every method may end the execution: with ServerFailure, or with SessionCancelled where the store refuses the write
+    of an execution that was cancelled or replaced.
+    """
+
+    def __init__(
+        self,
+        root: Run,
+        store: Store,
+        *,
+        vault: Vault,
+        secrets: Secrets,
+        values: SealedValues,
+        first_signal: FirstSignal,
+        emitter: Emitter,
+        on_progress: Callable[[], None],
+    ) -> None:
+        self._root = root
+        self._store = guarded_store(store, first_signal.record)
+        self._patient_store = guarded_store(store)
+        self._vault = vault
+        self._secrets = secrets
+        self._values = values
+        self._first_signal = first_signal
+        self._emitter = emitter
+        self._on_progress = on_progress
+
+    def history(self) -> History:
+        """Read the steps and prompts recorded so far."""
+        return History(self._store.history(self._root.id))
+
+    def add_step(self, position: str, name: str, call: StepCall, arguments: Mapping[str, Any], digests: bytes) -> Run:
+        """Record the first attempt of a new step, and return its run."""
+        run = self._child(RunKind.STEP, name, position, self._values.shown(arguments), digests)
+        run = msgspec.structs.replace(run, task_id=call.task_id or run.task_id, timeout=call.timeout)
+        self._add(run)
+        return run
+
+    def repeat_step(self, run: Run, arguments: Mapping[str, Any], digests: bytes) -> Run:
+        """Record one more attempt of a step in which a server died, and return its run."""
+        shown = self._values.shown(arguments)
+        run = msgspec.structs.replace(run, attempt=run.attempt + 1, param_values=shown, digests=digests)
+        self.begin_attempt(run)
+        return run
+
+    def begin_attempt(self, run: Run) -> None:
+        """Record that an attempt of a step begins."""
+        if not self._store.attempt(run, self._root.fencing_token):
+            raise self._first_signal.record(SessionCancelled()) from None
+
+    def add_prompt(self, position: str, description: str, question: Question, digests: bytes) -> Run:
+        """Record a new prompt, and return its run."""
+        run = self._child(RunKind.PROMPT, description, position, EMPTY, digests)
+        details = PromptDetails(question.parameters, question.reviewers)
+        masked = details.masked(self._secrets)
+        prompt = Prompt(
+            id=new_id("pmt"),
+            run_id=run.id,
+            root_id=self._root.id,
+            description=description,
+            parameters=masked.parameters,
+            reviewers=masked.reviewers,
+            confirm_text=self._secrets.mask(question.confirm_text),
+            cancel_text=self._secrets.mask(question.cancel_text),
+            expires_at=None if question.expires_in is None else now() + question.expires_in,
+            sealed=None if masked == details else self._vault.seal(encode(details)),
+        )
+        self._add(run, prompt)
+        self._on_progress()
+        return run
+
+    async def finish(self, run: Run, outcome: Outcome, wait: Callable[[float], Awaitable[bool]]) -> None:
+        """Record the end of a step, and try for long: otherwise the step would be executed again."""
+        finish = partial(self._patient_store.finish, run.id, outcome, self._root.fencing_token)
+        try:
+            recorded = await retry_until_available(finish, wait)
+        except ServerFailure as failure:
+            raise self._first_signal.record(failure) from failure.__cause__
+        if not recorded:
+            raise self._first_signal.record(SessionCancelled()) from None
+        self._emitter.step_ended(self._root, run, outcome)
+        self._on_progress()
+
+    def _add(self, run: Run, prompt: Prompt | None = None) -> None:
+        if not self._store.add_child(run, self._root.fencing_token, prompt):
+            raise self._first_signal.record(SessionCancelled())
+        self._emitter.child_added(self._root, run, prompt)
+
+    def _child(self, kind: RunKind, name: str, position: str, values: bytes, digests: bytes) -> Run:
+        root = self._root
+        return Run(
+            id=new_id("run"),
+            kind=kind,
+            root_id=root.id,
+            session_id=root.session_id,
+            task_id=stable_id("tsk", f"{root.slug}/{kind}/{name}"),
+            slug=name if kind is RunKind.STEP else kind.value,
+            name=name,
+            param_values=values,
+            env_slug=root.env_slug,
+            created_by=root.created_by,
+            position=position,
+            digests=digests,
+        )

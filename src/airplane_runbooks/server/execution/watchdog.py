@@ -1,0 +1,110 @@
+"""Watchdog of executions: interrupts those that were cancelled or timed out, and abandons those that do not end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from ..logs import describe
+from ..storage.interface import Store
+from .execution import Execution
+from .threads import start_thread
+
+logger = logging.getLogger(__name__)
+
+POLL = 1.0  # seconds between two looks at what other servers may have cancelled
+
+
+class Watchdog:
+    """Watches all executions of one server, on a thread of its own as long as there are any.
+
+    `on_timeout` ends the run of an execution whose time is up.
+    """
+
+    def __init__(self, store: Store, on_timeout: Callable[[Execution], None]) -> None:
+        self._store = store
+        self._on_timeout = on_timeout
+        self._executions: dict[str, Execution] = {}
+        self._changed = threading.Condition()
+        self._watching = False
+        self._failing = False
+        self._closed = False
+        self._next_poll = 0.0
+
+    @contextmanager
+    def watching(self, execution: Execution) -> Generator[None]:
+        """Watch an execution. Raises OSError if there is no thread to do so."""
+        with self._changed:
+            if not self._watching:
+                start_thread(self._watch, "runbook-executions")
+                self._watching = True
+                self._next_poll = time.monotonic() + POLL
+            elif execution.deadline is not None:
+                self._changed.notify()
+            self._executions[execution.run.id] = execution
+        try:
+            yield
+        finally:
+            with self._changed:
+                if self._executions.get(execution.run.id) is execution:  # not a later one of the same run
+                    del self._executions[execution.run.id]
+
+    def interrupt(self, run_id: str) -> None:
+        """Interrupt the execution of a cancelled run, if this server has it."""
+        execution = self._executions.get(run_id)
+        if execution is not None:
+            execution.interrupt()
+            with self._changed:
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Stop watching, and leave executions in progress to themselves."""
+        with self._changed:
+            self._closed = True
+            for execution in self._executions.values():
+                execution.done.set()
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                if not self._closed and self._executions:
+                    self._changed.wait(POLL if self._failing else self._delay())
+                if self._closed or not self._executions:
+                    self._watching = False
+                    return
+                present = list(self._executions.values())
+            try:
+                self._check(present)
+                self._failing = False
+            except BaseException as problem:  # noqa: BLE001 - it has to look again after any exception
+                if not self._failing:
+                    logger.error("cannot check executions: %s", describe(problem))  # noqa: TRY400 - see describe
+                self._failing = True
+
+    def _delay(self) -> float:
+        deadlines = (one.deadline for one in self._executions.values() if not one.is_interrupted)
+        first = min((self._next_poll, *(one for one in deadlines if one is not None)))
+        return max(0.01, first - time.monotonic())
+
+    def _check(self, executions: list[Execution]) -> None:
+        if (moment := time.monotonic()) >= self._next_poll:
+            self._next_poll = moment + POLL
+            self._interrupt_cancelled(executions)
+        for one in executions:
+            if one.deadline is not None and moment >= one.deadline and not one.is_interrupted:
+                self._on_timeout(one)
+                one.interrupt()
+            if one.is_overdue and not one.done.is_set():
+                self._store.release(one.run.id, one.run.fencing_token)  # a Cancelling session becomes Cancelled
+                one.done.set()
+
+    def _interrupt_cancelled(self, executions: list[Execution]) -> None:
+        fencing_tokens = {one.run.id: one.run.fencing_token for one in executions if not one.is_interrupted}
+        gone = self._store.gone(fencing_tokens) if fencing_tokens else ()
+        for one in executions:
+            if one.run.id in gone:
+                one.interrupt()
