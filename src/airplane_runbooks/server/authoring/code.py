@@ -73,7 +73,7 @@ class Code(msgspec.Struct, frozen=True):
         return not has_version or version == self.version
 
     def is_same_as(self, source: str) -> bool:
-        """Tell whether `source` records exactly this code, whatever its version."""
+        """Tell whether `source` records exactly this code, with any version."""
         return source in self.older or source.removeprefix(_CODE).partition(_VERSION)[0] == self.digest
 
 

@@ -1,1 +1,1 @@
-"""What authors write, and how a segment of it is executed."""
+"""Execution of one segment of a runbook, from its start to its pause or end."""

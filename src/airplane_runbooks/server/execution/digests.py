@@ -1,4 +1,4 @@
-"""Digests of what a step was called with and of what a prompt asked, to know on replay whether they are the same."""
+"""Digests of the arguments of steps and the fields of prompts, compared on replay."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PURPOSE = "argument"
 
 
 class Digests:
-    """Makes and compares the digests of one session's values. They are keyed, for what is secret counts as well."""
+    """Makes and compares the digests of one session's values. They are keyed, since values may be secret."""
 
     def __init__(self, vault: Vault, run_id: str) -> None:
         self._vault = vault
-        self._salt = run_id.encode() + b" "  # so that nobody sees in which sessions a value was the same
+        self._salt = run_id.encode() + b" "  # so that equal values of two sessions have different digests
 
     def make(self, values: Mapping[str, Any], volatile: Collection[str] = ()) -> bytes:
-        """Return the digest of each value by its name, as JSON; null for those that may differ."""
+        """Return the digest of each value by its name, as JSON; null for values that may differ."""
         made = {
             name: None if name in volatile else self._vault.digest(_PURPOSE, self._salt + canonical(value)).hex()
             for name, value in values.items()
@@ -34,10 +34,10 @@ class Digests:
     def differing(
         self, recorded: bytes | None, values: Mapping[str, Any], volatile: Collection[str] = ()
     ) -> Mapping[str, str]:
-        """Return the names of values that are others than those recorded, each with the name it was recorded by.
+        """Return the names of values that differ from those recorded, each with its recorded name.
 
-        A name that only one of both has is taken for a new one of its place: functions may rename their parameters.
-        What was recorded without a digest, or with a key that is not here, is not compared.
+        Functions may rename their parameters: a new name is compared with a recorded one that is gone. Values that
+        were recorded without a digest, or with a key that this server does not have, are not compared.
         """
         if recorded is None:
             return {}
@@ -58,22 +58,22 @@ class Digests:
 
 
 def canonical(value: Any) -> bytes:
-    """Return a text that is the same for equal values, on every Python and in every process.
+    """Return bytes that are the same for equal values, on every Python and in every process.
 
-    It is JSON with its keys and sets in order. A value without a form in JSON counts by its type alone.
+    They are JSON with sorted keys and sets. A value without a form in JSON counts by its type alone.
     """
     try:
         try:
             text = json.dumps(value, sort_keys=True, default=_plain)
-        except TypeError:  # because of keys that are no text, or of several types
+        except TypeError:  # keys that are not strings, or are of several types
             text = json.dumps(_with_text_keys(value), sort_keys=True, default=_plain)
-    except Exception:  # noqa: BLE001 - it may contain itself, and objects may raise what they like
+    except Exception:  # noqa: BLE001 - it may contain itself, and objects may raise anything
         text = _type_of(value)
     return text.encode()
 
 
 def _plain(value: Any) -> Any:
-    """Return one step on the way to JSON for what is not of JSON itself."""
+    """Return a value closer to JSON for one that JSON does not have."""
     try:
         if isinstance(value, set | frozenset):
             return sorted(canonical(item).decode() for item in value)
