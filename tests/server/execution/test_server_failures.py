@@ -1,4 +1,4 @@
-"""The server's own trouble never ends a session: its store may raise anything, at any call."""
+"""Failures of the server never end a session: its store may raise anything, at any call."""
 
 from __future__ import annotations
 
