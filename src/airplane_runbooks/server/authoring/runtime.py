@@ -21,6 +21,7 @@ class RuntimeInfo(Protocol):
     @property
     def cancelled(self) -> bool:
         """True once the session is to end soon."""
+        ...
 
 
 class Runtime(RuntimeInfo, Protocol):
@@ -28,9 +29,11 @@ class Runtime(RuntimeInfo, Protocol):
 
     def step(self, call: StepCall) -> Any:
         """Execute a step, or return its recorded result. Raises StepFailed."""
+        ...
 
     def prompt(self, question: Question) -> dict[str, Any]:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
+        ...
 
     def parallel(self, branches: Sequence[Callable[[], T]], limit: int) -> list[T]:
         """Call functions that have steps and prompts, side by side."""
@@ -42,6 +45,7 @@ class AsyncRuntime(RuntimeInfo, Protocol):
 
     async def step(self, call: StepCall) -> Any:
         """Execute a step, or return its recorded result. Raises StepFailed."""
+        ...
 
     async def prompt(self, question: Question) -> dict[str, Any]:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
