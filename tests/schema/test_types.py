@@ -1,4 +1,4 @@
-"""What each parameter type makes of texts: those of people in forms, and those of clients that send nothing else."""
+"""Texts as parameter types read them: those of people in forms, and those of clients that only send strings."""
 
 from __future__ import annotations
 

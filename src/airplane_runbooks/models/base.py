@@ -42,11 +42,10 @@ _building = threading.Lock()
 
 
 def decoder_of(model: object, *, careful: bool = False) -> msgspec.json.Decoder[Any]:
-    """Return the decoder of a model, built the first time. A `careful` one lets Python read the numbers of free values.
+    """Return the decoder of a model, built on first use. A `careful` one lets Python read the numbers of free values.
 
-    msgspec (0.22) keeps what it finds out about a struct while it is finding it out, for structs that hold themselves:
-    a thread that uses one of these meanwhile crashes the process. So one thread builds, and nobody uses what is not
-    complete.
+    msgspec (0.22) publishes its description of a struct before it is complete, for structs that refer to themselves. A
+    thread that uses one of these at that moment crashes the process. So one thread builds, and the others wait.
     """
     decoders = _careful_decoders if careful else _decoders
     try:

@@ -1,4 +1,4 @@
-"""What several resources share: parameters, their constraints, permissions."""
+"""Models that several resources share: parameters, their constraints, permissions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Constraints(Model, frozen=True, kw_only=True, omit_defaults=True):
 class Parameter(Model, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of a parameter schema. `multi` marks a list of `type`; `values` the elements of a list or map.
 
-    `secret` marks a value that servers keep out of sight; only servers of this package say so.
+    `secret` marks a value that servers hide; only servers of this package send it.
     """
 
     slug: str = ""
@@ -56,20 +56,20 @@ class ParameterSchema(Model, frozen=True, kw_only=True, omit_defaults=True):
     def validate(self, values: Mapping[str, ParamValue], root: str = "values") -> dict[str, Any]:
         """Check values against the schema and return them as Python values, one for each parameter.
 
-        Takes what `param_values` take as well as JSON that a server has returned. Defaults stand in for what is missing
-        or null; None stands for an optional parameter without a value. Dates come back as `date`, datetimes aware and
-        in UTC, references as ConfigVar and Upload, enums as their values, JSON as it is. `msgspec.convert` makes them
-        a class of yours. What only the server can decide passes: options that it computes, regexes beyond the common
-        part of RE2, types to come.
+        Takes the values that `param_values` accepts, and JSON that a server has returned. Defaults replace missing and
+        null values; None stands for an optional parameter without a value. Dates come back as `date`, datetimes aware
+        and in UTC, references as ConfigVar and Upload, enums as their values, JSON unchanged. `msgspec.convert` turns
+        the result into a class of yours. Values that only the server can decide about pass: those with options that it
+        computes, with regexes beyond the common part of RE2, and of types that this version does not know.
 
-        Raises ParamValueError, with the path below `root` and nothing of the value, for a required value that is
-        missing, a wrong type, a broken constraint, a slug that no parameter has, and what `param_values` refuse.
+        Raises ParamValueError, with the path below `root` and nothing of the value, for a missing required value, a
+        wrong type, a broken constraint, an unknown slug, and everything that `param_values` refuses.
         """
         return validate(self.parameters, values, root)
 
 
 class Permission(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """Who may do what with a private object."""
+    """Permission of a user or group to act on a private object."""
 
     action: str = ""
     role_id: Role | None = msgspec.field(default=None, name="roleID")

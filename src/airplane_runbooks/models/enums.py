@@ -8,16 +8,16 @@ _TERMINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 
 class Status(OpenEnum):
-    """State of something that runs and comes to an end."""
+    """State of an object that runs until it ends."""
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it has ended. A value that this version does not know counts as still running."""
+        """True once it has ended. A value that this version does not know counts as still running."""
         return self.value in _TERMINAL
 
 
 class SessionStatus(Status):
-    """State of a session. Only the last three are final; `WAITING` means that a human is asked."""
+    """State of a session. Only the last three are final; `WAITING` means that a human has to answer a prompt."""
 
     PENDING = "Pending"
     ACTIVE = "Active"
@@ -40,7 +40,7 @@ class RunStatus(Status):
 
 
 class Runtime(OpenEnum):
-    """What executes a run."""
+    """System that executes a run."""
 
     STANDARD = "standard"
     WORKFLOW = "workflow"

@@ -1,4 +1,4 @@
-"""Prompts: questions that a run asks a human."""
+"""Prompts: questions of a run to a human."""
 
 from __future__ import annotations
 

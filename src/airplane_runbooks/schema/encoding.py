@@ -63,7 +63,7 @@ def to_json(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(values: dict[Any, Any]) -> bool:
-    """Whether msgspec either writes all of it as it is or raises ValueError."""
+    """Return True if msgspec writes all of it unchanged or raises ValueError."""
     dicts: list[Any] = [values]
     lists: list[Any] = []
     for _ in range(MAX_DEPTH + 1):
@@ -88,7 +88,7 @@ def _is_plain(values: dict[Any, Any]) -> bool:
 
 
 def _are_strings(keys: Iterable[Any]) -> bool:
-    """Whether all are strings and none is empty. `startswith` demands strings in a tuple, and looks no further."""
+    """Return True if all are strings and none is empty, which a tuple for `startswith` checks at once."""
     try:
         return not "".startswith(tuple(keys))
     except TypeError:

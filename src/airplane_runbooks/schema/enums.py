@@ -7,7 +7,7 @@ from typing import Self
 
 
 class OpenEnum(StrEnum):
-    """A string enum in which unknown values become members of their own, outside the listed ones."""
+    """String enum in which each unknown value becomes a member of its own, outside the listed ones."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -20,7 +20,7 @@ class OpenEnum(StrEnum):
 
     @property
     def is_known(self) -> bool:
-        """Whether this library's version lists the value."""
+        """True if this version of the library lists the value."""
         return self.value in type(self)._value2member_map_
 
     def __repr__(self) -> str:
@@ -28,7 +28,7 @@ class OpenEnum(StrEnum):
 
 
 class ParameterType(OpenEnum):
-    """Type of a parameter: the union of what the API's description and its clients have used."""
+    """Name of a parameter type: all that the API's description and its clients have used."""
 
     ANY = "any"
     STRING = "string"
@@ -46,7 +46,7 @@ class ParameterType(OpenEnum):
 
 
 class Component(OpenEnum):
-    """How a form shows a string parameter."""
+    """Control that a form shows for a string parameter."""
 
     DEFAULT = ""
     EDITOR_SQL = "editor-sql"

@@ -1,4 +1,4 @@
-"""Parameters, as far as this package looks at them. The models are in `models.common`, above this package."""
+"""Parameters, as far as this package uses them. The models in `models.common` have these attributes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ConstraintsLike(Protocol):
 
     @property
     def optional(self) -> bool:
-        """Whether null will do."""
+        """True if null is accepted."""
         ...
 
     @property
@@ -28,7 +28,7 @@ class ConstraintsLike(Protocol):
 
     @property
     def allow_unknown_keys(self) -> bool:
-        """Whether an object may have members that no parameter describes."""
+        """True if an object may have members that no parameter describes."""
         ...
 
 
@@ -67,10 +67,10 @@ class ParameterLike(Protocol):
 
     @property
     def multi(self) -> bool:
-        """Whether its value is a list of `type`."""
+        """True if its value is a list of `type`."""
         ...
 
     @property
     def secret(self) -> bool:
-        """Whether its value is kept out of sight."""
+        """True if its value is hidden from view."""
         ...

@@ -1,8 +1,8 @@
 """Whole matches of regular expressions in RE2's syntax, in linear time. Pure: no I/O.
 
-A pattern comes from a server and a text from anywhere, so neither may decide how long a match takes. Python's `re`
-backtracks, for years if it has to, and cannot be interrupted; here all ways through a text are followed at once
-(Thompson's simulation), and every step is remembered. `re` is asked about single characters only.
+Neither the pattern, which comes from a server, nor the text may decide how long a match takes. Python's `re` backtracks,
+for years in the worst case, and cannot be interrupted. Here all ways through a text are followed at once (Thompson's
+simulation), and every step is remembered. Only single characters are left to `re`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Matcher:
         self._sets: dict[frozenset[State], frozenset[State]] = {}  # equal ones as one, which is found without comparing
 
     def full_match(self, pattern: str, text: str) -> bool | None:
-        """Whether the whole text matches; None if that is beyond the bounds or `_patterns`."""
+        """Return True if the whole text matches, None beyond the bounds or the syntax that `patterns` knows."""
         program = self._programs.get(pattern) or self._prepare(pattern)
         if program is None or program.start is None:
             return None
@@ -57,7 +57,7 @@ class Matcher:
         return program
 
     def _step(self, states: frozenset[State], before: str, char: str) -> _Step | None:
-        """Take a character, or at the end of the text see what is left. None if there has been too much work."""
+        """Take a character, or finish at the end of the text. None after too much work."""
         if self._work <= 0:
             return None
         reached = _reach(states, before, char)

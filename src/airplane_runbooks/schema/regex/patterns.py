@@ -19,7 +19,7 @@ _CHARACTER = re.compile(r"\\x[0-9A-Fa-f]{2}|\\x\{[0-9A-Fa-f]{1,6}\}|\\[^x]|[^\\]
 
 _COUNTS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 _CONTROLS = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-# As Python's in ASCII, but for the vertical tab, which is no space in RE2.
+# As Python's in ASCII, but for the vertical tab, which RE2 does not count as space.
 _SETS = {
     **{name: name for name in (r"\d", r"\D", r"\w", r"\W")},
     r"\s": r"\t\n\f\r ",
@@ -52,7 +52,7 @@ class Program(NamedTuple):
 
 
 def is_word(char: str) -> bool:
-    """Whether a character counts as a word's, as in RE2 in ASCII only; the empty string does not."""
+    """Return True for a character of a word, as in RE2 only in ASCII. The empty string is not one."""
     return char.isascii() and (char.isalnum() or char == "_")
 
 
@@ -88,7 +88,7 @@ def _test(member: str, flags: int) -> Test:
 
 
 class _Parser:
-    """Reads a pattern. Raises ValueError for whatever it does not know, be it RE2's or not."""
+    """Parser of a pattern. Raises ValueError for all that it does not know, even if RE2 does."""
 
     def __init__(self, pattern: str) -> None:
         flags = _FLAGS.match(pattern)

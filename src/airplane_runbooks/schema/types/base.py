@@ -96,8 +96,8 @@ class Scalar(ValueType, ABC):
         enum_members: Plural of a name for the values, if the members of an enum may have them.
         control: The control that people fill in: the name of a template among the server's `controls`.
         instead_of_none: Labels and JSON values to choose from, if the control has no way to say that there is no value.
-        hint: What people should know before they type.
-        instruction: What to type, in messages about texts that cannot be read.
+        hint: A sentence for people to read before they type.
+        instruction: Message about a text that cannot be read: it says what to type.
         empty: JSON value of a control that had a default and was emptied; None if the default comes back.
     """
 

@@ -1,4 +1,4 @@
-"""Descriptions of parameters, from a docstring in Google's or Sphinx's style."""
+"""Descriptions of parameters, taken from docstrings in Google's or Sphinx's style."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SPHINX = re.compile(r"\s*:param\s+(?:[^:]*\s)?(\w+):\s*(.*)$")
 
 
 def parse(docstring: str) -> tuple[str, dict[str, str]]:
-    """Split a cleaned docstring into what it says of the whole and what it says of each parameter."""
+    """Split a cleaned docstring into the description of the whole and one for each parameter."""
     rest: list[str] = []
     found: dict[str, str] = {}
     in_section, name, indent = False, "", 0

@@ -1,4 +1,4 @@
-"""From Python's annotations to a parameter schema, for signatures and for the fields of prompts."""
+"""Parameter schemas, made from the annotations of functions and the fields of prompts."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ SLUG = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
 class Field(msgspec.Struct, frozen=True):
-    """What a parameter or a prompt's field takes, where the bare type does not say enough.
+    """Description of a parameter or a prompt's field, where the bare type does not say enough.
 
     Attributes:
-        type: Its type; left out in `Annotated[int, Field(...)]`, where the type stands in front.
+        type: Its type; left out in `Annotated[int, Field(...)]`, where the type comes first.
         name: Label for people, by default made of the slug.
         description: Explanation for people.
-        default: Value in place of a missing or null one.
+        default: Value that replaces a missing or null one.
         options: The only values allowed; of a list of scalars, the only elements.
         regex: Pattern (the common part of RE2) that a string, or each string of a list, must match as a whole.
-        optional: Whether no value at all will do; it is None then.
+        optional: Whether the value may be left out; it is None then.
         multiline: Whether people get room for several lines of a string.
-        secret: Whether a string is kept out of sight: masked on pages, in logs and in replies, sealed in the database.
+        secret: Whether a string is hidden: masked on pages, in logs and in replies, sealed in the database.
     """
 
     type: Any = None
@@ -82,14 +82,14 @@ def parameter(slug: str, annotation: Any, default: Any = None, description: str 
 
 
 def shape(made: Parameter) -> list[Any]:
-    """Return what decides how the value of a parameter is read, in words that do not change with this package."""
+    """Return all that decides how the value of a parameter is read, in terms that do not change with this package."""
     choices = [option["value"] for option in made.constraints.options or ()]
     inner = None if made.values is None else shape(made.values)
     return [made.slug, made.type.value, made.multi, made.constraints.optional, choices, inner]
 
 
 def _unpack(annotation: Any) -> tuple[Field, Any]:
-    """Separate the type from what a Field, as the annotation itself or inside Annotated, adds to it."""
+    """Separate the type from the Field around it, which is the annotation itself or inside Annotated."""
     if isinstance(annotation, Field):
         inner, hint = _unpack(annotation.type)
         if inner != Field():
@@ -157,7 +157,7 @@ def _type_of_member(member: Enum) -> Scalar | None:
 
 
 def _comes_back(member: Enum, made: Parameter, value: Any) -> bool:
-    """Whether a value that arrives as JSON finds its member: a time without a zone, say, would not."""
+    """Return True if the JSON of a member leads back to it. That of a time without a zone, say, does not."""
     try:
         return type(member)(read(made, value, made.slug)) is member
     except (Invalid, ValueError):
@@ -165,12 +165,12 @@ def _comes_back(member: Enum, made: Parameter, value: Any) -> bool:
 
 
 def member_reader(annotation: Any) -> Callable[[Any], Any]:
-    """Return what puts members of enums in place of their values, wherever the annotation of a parameter says so."""
+    """Return a function that replaces values by the members of the enums in a parameter's annotation."""
     return _members(_unpack(annotation)[1]) or (lambda value: value)
 
 
 def _members(hint: Any) -> Callable[[Any], Any] | None:
-    """Return the same for a type; None if it has no enum in it."""
+    """Return the same for a type; None if it has no enums in it."""
     hint, _ = _strip_none(hint)
     if _is_enum(hint):
         return lambda value: None if value is None else _member(hint, value)
@@ -200,14 +200,14 @@ def _element(hint: Any, slug: str) -> Parameter:
 
 
 def _list(element: Parameter) -> Parameter:
-    """Write lists of scalars with `multi`, which shipped clients know; what that cannot say, as type `list`."""
+    """Write lists of scalars with `multi`, which shipped clients know, and all other lists as type `list`."""
     if element.multi or type_of(element.type).is_container or element.constraints.optional:
         return Parameter(type=ListType.name, values=element)
     return msgspec.structs.replace(element, multi=True)
 
 
 def _constraints(field: Field, *, optional: bool, base: Constraints, slug: str) -> Constraints:
-    if full_match(text(field.regex, f"{slug}: its regex"), "") is None:  # so that none is met while values are read
+    if full_match(text(field.regex, f"{slug}: its regex"), "") is None:  # so that reading values never meets one
         raise ValueError(f"{slug}: this regex is not supported: {field.regex}")
     return msgspec.structs.replace(base, optional=optional, regex=field.regex)
 
@@ -222,7 +222,7 @@ def _with_options(made: Parameter, choices: Sequence[Any], slug: str) -> Paramet
 
 
 def _json(value: Any, slug: str) -> Any:
-    """Return what an author has written as JSON: in the form that clients send, which references have, or msgspec's."""
+    """Return the JSON of an author's value: in the form that clients send if it has one, else in msgspec's."""
     try:
         return to_json({slug: value})[slug]
     except NotEncodable:
@@ -234,7 +234,7 @@ def _json(value: Any, slug: str) -> Any:
 
 
 def _with_default(made: Parameter, default: Any) -> Parameter:
-    """Put the default in, in its JSON form, once it has passed for a value."""
+    """Put the default in, in its JSON form, after checking it and the options."""
     checked = [] if default is None else [_json(default, made.slug)]
     choices = [option["value"] for option in made.constraints.options or ()]
     checked += [[choice] for choice in choices] if made.multi else choices

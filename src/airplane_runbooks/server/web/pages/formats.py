@@ -1,4 +1,4 @@
-"""How pages write times and values. Pure."""
+"""Times and values as pages write them. Pure: no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms by schema: from a schema to the fields of a form, and from what was posted to JSON values. Pure."""
+"""Forms: from a schema to the fields of a form, and from a posted form to JSON values. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .widgets import (
 
 Posted = Mapping[str, Sequence[str]]
 
-_PREFIX = "field-"  # a slug may be called like a field of the form's own
+_PREFIX = "field-"  # a slug may equal the name of a field of the form itself
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One field of a form as it is shown.
+    """One field of a form, ready for its template.
 
     Attributes:
         name: Its name in the form, and the beginning of its elements' IDs.
         control: See `Widget`.
-        texts: What is in it: typed or chosen by the person, or else the default. Nothing, if it is secret.
-        choices: What to choose from.
-        none: The label of no choice; empty if one has to be made, and for other controls.
-        hints: What people should know before they type.
-        error: What is wrong with it.
+        texts: Its content: typed or chosen by the person, or else the default. Empty if it is secret.
+        choices: The options to choose from.
+        none: Label of the choice of none; empty if one has to be chosen, and for other controls.
+        hints: Sentences for people to read before they type.
+        error: Message for people if the content has to be corrected.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """What is in a control that holds one text."""
+        """Content of a control that holds one text."""
         return self.texts[-1] if self.texts else ""
 
     @property
     def is_group(self) -> bool:
-        """Whether the control has a box for each choice."""
+        """True if the control has a box for each choice."""
         return self.control in ("radios", "checkboxes")
 
     @property
@@ -68,7 +68,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def described_by(self) -> str:
-        """The IDs of the elements that explain the field."""
+        """IDs of the elements that explain the field."""
         parts = {"about": self.description, "hint": self.hints, "error": self.error}
         return " ".join(f"{self.name}-{part}" for part, text in parts.items() if text)
 

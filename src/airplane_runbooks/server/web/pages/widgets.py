@@ -36,7 +36,7 @@ class Widget(ABC):
         control: Name of its template in `templates/controls`.
         missing: Message for people who leave out a required value.
         choices: The options to choose from.
-        hint: What people should know before they type.
+        hint: A sentence for people to read before they type.
     """
 
     missing: ClassVar[str] = "Enter a value."
@@ -56,7 +56,7 @@ class Widget(ABC):
         """Return the JSON value that texts stand for. Raises UnreadableText."""
 
     def is_empty(self, texts: Sequence[str]) -> bool:
-        """Tell whether nothing has been typed or chosen."""
+        """Return True if nothing has been typed or chosen."""
         return not any(texts)
 
     def empty(self) -> Any:
@@ -115,11 +115,11 @@ class Lines(Widget):
             raise UnreadableText(f"Line {number}: {problem}") from None
 
     def is_empty(self, texts: Sequence[str]) -> bool:
-        """Tell whether all lines are blank."""
+        """Return True if all lines are blank."""
         return not any(text.strip() for text in texts)
 
     def empty(self) -> Any:
-        """Return the empty list, unless there may be none at all."""
+        """Return the empty list, unless the value may be left out."""
         return _empty_list(self.parameter)
 
 
@@ -138,10 +138,10 @@ class Json(Widget):
         try:
             return decode(texts[-1].encode())
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            raise UnreadableText('This is not JSON. Texts stand in double quotes: "like this".') from None
+            raise UnreadableText('This is not JSON. Texts need double quotes: "like this".') from None
 
     def is_empty(self, texts: Sequence[str]) -> bool:
-        """Tell whether there is nothing but space."""
+        """Return True if there is nothing but space."""
         return not any(text.strip() for text in texts)
 
 
@@ -153,11 +153,11 @@ class Flag(Widget):
         return ["on"] if value else []
 
     def read(self, texts: Sequence[str]) -> Any:
-        """Return whether it was ticked."""
+        """Return True if it was ticked."""
         return bool(texts)
 
     def is_empty(self, texts: Sequence[str]) -> bool:
-        """Tell that nothing is an answer, too."""
+        """Return False: an unticked box is an answer, too."""
         del texts
         return False
 
@@ -175,11 +175,11 @@ class OneOf(Widget):
 
     @property
     def allows_none(self) -> bool:
-        """Whether no choice is a choice; it is not if the default would take its place."""
+        """True if no option has to be chosen. With a default one always is."""
         return self.parameter.constraints.optional and self.parameter.default is None
 
     def show(self, value: Any) -> list[str] | None:
-        """Return the position of the option, None if it is none."""
+        """Return the position of the option, None for any other value."""
         wanted = _identity(self.parameter, value)
         return next(([str(n)] for n, one in enumerate(self.values) if _identity(self.parameter, one) == wanted), None)
 
@@ -213,7 +213,7 @@ class SomeOf(OneOf):
         return [self._option(key) for key in texts]
 
     def empty(self) -> Any:
-        """Return the empty list, unless there may be none at all."""
+        """Return the empty list, unless the value may be left out."""
         return _empty_list(self.parameter)
 
 
