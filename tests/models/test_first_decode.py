@@ -46,6 +46,6 @@ for thread in threads:
 
 
 @pytest.mark.parametrize("_", range(5))
-def test_threads_that_decode_for_the_first_time_do_not_crash_the_process(_):
+def test_threads_can_decode_a_model_for_the_first_time(_):
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

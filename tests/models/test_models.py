@@ -132,7 +132,7 @@ def test_only_a_reply_that_needs_it_is_walked(monkeypatch, created_at):
         ("permissions", [{"action": "runs.get", "roleID": 1}], (models.Permission(action="runs.get"),)),
     ],
 )
-def test_what_is_optional_and_cannot_be_read_is_not_set(member, value, read_as):
+def test_an_unreadable_optional_member_is_not_set(member, value, read_as):
     run = read({**FLAT, member: value}, Run)
     names = {field.encode_name: field.name for field in msgspec.structs.fields(Run)}
 
@@ -149,7 +149,7 @@ def test_what_is_optional_and_cannot_be_read_is_not_set(member, value, read_as):
         ({"id": None, "status": "Active"}, "Expected `str`, got `null` - at `$.runs[1].id`"),
     ],
 )
-def test_an_item_of_a_page_that_cannot_be_read_is_refused_by_its_place(item, problem):
+def test_an_unreadable_item_of_a_page_is_named_by_its_place(item, problem):
     with pytest.raises(msgspec.ValidationError) as caught:
         read({"runs": [FLAT, item]}, RunPage)
 
@@ -192,7 +192,7 @@ def test_the_newer_name_of_the_output_wins():
     assert read({"output": 1, "outputs": 2}, RunOutputs).output == 1
 
 
-def test_outputs_must_be_there():
+def test_a_reply_without_outputs_is_refused():
     with pytest.raises(msgspec.ValidationError, match="output"):
         read({}, RunOutputs)
 
@@ -242,7 +242,7 @@ def test_a_default_list_or_map_is_not_shared():
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=repr)
-def test_a_known_member_is_itself_after_every_journey(member):
+def test_a_known_member_survives_pickling_and_json(member):
     kind = type(member)
 
     assert kind(member.value) is member
@@ -281,7 +281,7 @@ def test_only_text_can_be_a_member(value):
 
 
 @pytest.mark.parametrize("value", [1, None, ["Active"], {}])
-def test_a_status_that_is_no_text_is_refused(value):
+def test_a_status_other_than_a_text_is_refused(value):
     with pytest.raises(msgspec.ValidationError, match="status"):
         read({"sessions": [{"id": "ses1", "status": value}]}, SessionPage)
 
@@ -319,11 +319,11 @@ def test_a_prompt_without_reviewers_may_be_answered_by_all():
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1,]", b'{"status": Active}', b"null junk", b"\xff"])
 @pytest.mark.parametrize("model", MODELS)
-def test_what_is_not_json_is_refused(body, model):
+def test_bytes_that_are_not_json_are_refused(body, model):
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         decode(body, model)
 
 
-def test_defaults_are_left_out_of_what_is_sent():
+def test_defaults_are_left_out_of_requests():
     assert msgspec.json.encode(Parameter(slug="a", multi=False)) == b'{"slug":"a"}'
     assert msgspec.json.encode(RunOutputs(output=None)) == b'{"output":null}'

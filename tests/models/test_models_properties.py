@@ -115,7 +115,7 @@ def test_a_timestamp_of_a_reply_is_read_or_not_set(value):
 
 
 @given(stamps)
-def test_text_that_is_no_timestamp_is_a_value_error(text):
+def test_a_text_other_than_a_timestamp_is_a_value_error(text):
     try:
         parsed = parse_timestamp(text)
     except ValueError:
@@ -179,7 +179,7 @@ def documents_of_one_model() -> st.SearchStrategy[tuple[type[Model], dict[str, A
 
 
 @given(today)
-def test_both_ways_of_decoding_agree_on_a_document_in_todays_form(pair):
+def test_both_ways_of_decoding_agree_on_a_new_document(pair):
     model, document = pair
     body = json.dumps(document).encode()
 
@@ -191,7 +191,7 @@ def test_both_ways_of_decoding_agree_on_a_document_in_todays_form(pair):
 
 
 @given(documents_of_one_model(), st.data())
-def test_what_is_optional_and_cannot_be_read_harms_nothing_else(pair, data):
+def test_an_unreadable_optional_member_spoils_nothing_else(pair, data):
     model, document = pair
     optional = [field for field in msgspec.structs.fields(model) if not field.required]
     field = data.draw(st.sampled_from(optional))
@@ -205,7 +205,7 @@ def test_what_is_optional_and_cannot_be_read_harms_nothing_else(pair, data):
 
 
 @given(documents_of_one_model(), st.data())
-def test_both_ways_of_decoding_agree_on_whatever_the_strict_one_accepts(pair, data):
+def test_both_ways_of_decoding_agree_if_the_strict_one_accepts(pair, data):
     model, document = pair
     path = data.draw(st.sampled_from(places(document)))
     body = json.dumps(replaced(document, path, data.draw(json_values | stamps))).encode()

@@ -9,7 +9,7 @@ import pytest
 
 from airplane_runbooks import ConfigVar, Upload
 from airplane_runbooks.schema.problems import ValueProblem
-from airplane_runbooks.schema.reading import Reader
+from airplane_runbooks.schema.reading import ValueReader
 from airplane_runbooks.schema.types.plain import StringType
 from tests.support.schemas import (
     CONFIG_VAR,
@@ -93,7 +93,7 @@ def test_a_regex_is_for_each_element_and_for_text_only():
 def test_a_regex_that_only_the_server_knows_is_left_to_it():
     assert read(parameter(regex="(?<=a)b"), "c") == "c"
     with pytest.raises(ValueProblem, match="too much work"):
-        Reader(strict=True).read(parameter(regex="(?<=a)b"), "c")
+        ValueReader(strict=True).read(parameter(regex="(?<=a)b"), "c")
 
 
 @pytest.mark.timeout(20)

@@ -54,7 +54,7 @@ def test_plain_values_are_never_walked(monkeypatch):
     assert encode_params({"a": [1, "b", {"c": (0.5, None)}]}) == b'{"a":[1,"b",{"c":[0.5,null]}]}'
 
 
-def test_nothing_is_an_empty_object():
+def test_an_empty_mapping_is_an_empty_object():
     assert encode_params({}) == b"{}"
 
 
@@ -70,7 +70,7 @@ def test_the_order_of_keys_is_kept():
 
 
 @pytest.mark.parametrize("values", [None, [], "text", 1, [("a", 1)], object()])
-def test_values_that_are_no_mapping_are_refused(values):
+def test_values_other_than_a_mapping_are_refused(values):
     with pytest.raises(ParamValueError, match="param_values: must be a mapping, not "):
         encode_params(values)
 
@@ -97,12 +97,12 @@ def test_the_root_of_the_path_is_the_name_of_the_argument():
         ),
     ],
 )
-def test_a_refusal_says_what_is_wrong(value, message):
+def test_an_error_names_the_path_and_the_problem(value, message):
     with pytest.raises(ParamValueError, match=f"^{message}"):
         encode_params({"v": value})
 
 
-def test_a_refusal_is_a_value_error_without_the_way_it_was_found():
+def test_an_error_is_a_value_error_without_a_cause():
     with pytest.raises(ValueError, match="cannot be sent") as refused:
         encode_params({"a": b""})
 
@@ -131,7 +131,7 @@ class Form(dict[str, Any]):
         return [("a", 1), ("b", 2), ("a", 3)]
 
 
-def test_a_key_that_stands_twice_is_refused_rather_than_dropped():
+def test_a_key_that_appears_twice_is_refused():
     with pytest.raises(ParamValueError, match=r"^param_values: the key 'a' appears twice"):
         encode_params(Form())
 
@@ -146,13 +146,13 @@ def test_a_mapping_that_never_ends_is_refused():
         encode_params(Bottomless())
 
 
-def test_what_stands_twice_without_containing_itself_is_sent_twice():
+def test_a_value_used_twice_is_sent_twice():
     row = {"id": 1, "on": date(2024, 1, 1)}
 
     assert json.loads(encode_params({"rows": [row, row]})) == {"rows": [{"id": 1, "on": "2024-01-01"}] * 2}
 
 
-def test_values_nested_through_an_enum_still_cannot_contain_themselves():
+def test_a_cycle_through_an_enum_is_refused():
     class Loop(Enum):
         ROWS = []
 
@@ -162,7 +162,7 @@ def test_values_nested_through_an_enum_still_cannot_contain_themselves():
         encode_params({"a": Loop.ROWS})
 
 
-def test_a_structure_that_doubles_with_every_level_is_refused_at_once():
+def test_a_list_that_doubles_at_each_level_is_refused_at_once():
     rows: list[Any] = []
     for _ in range(200):
         rows = [rows, rows]
@@ -171,7 +171,7 @@ def test_a_structure_that_doubles_with_every_level_is_refused_at_once():
         encode_params({"rows": rows})
 
 
-def test_what_stands_twice_among_very_many_entries_is_walked_to_the_same_end(monkeypatch):
+def test_a_value_used_twice_in_a_large_level_is_walked(monkeypatch):
     row = {"id": 1, "tags": ["a", 1.5]}
     single, double = {"rows": [copy.deepcopy(row) for _ in range(20)]}, {"rows": [row] * 20}
     expected = encode_params(double)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from airplane_runbooks import ConfigVar, ParamValueError, Upload
 from airplane_runbooks.models import Constraints
-from airplane_runbooks.schema.encoding import MAX_DEPTH, _is_plain, encode_params
+from airplane_runbooks.schema.encoding import MAX_PARAM_DEPTH, _is_plain, encode_params
 
 LARGEST = 10**4299 - 1  # msgspec reads no number of more than 4300 characters, its sign included
 
@@ -169,7 +169,7 @@ def canonical(value: Any) -> str:
 
 
 @given(st.dictionaries(keys, everything, max_size=5).flatmap(objects_of))
-def test_what_a_server_decodes_is_what_went_in(pair):
+def test_a_server_decodes_the_values_that_went_in(pair):
     values, expected = pair
 
     body = encode_params(values)
@@ -179,7 +179,7 @@ def test_what_a_server_decodes_is_what_went_in(pair):
 
 
 @given(st.dictionaries(keys, plain, max_size=5))
-def test_plain_values_are_written_alike_on_the_fast_way_and_by_the_walk(values):
+def test_the_fast_path_and_the_walk_write_the_same(values):
     assert encode_params(values) == encode_params(MappingProxyType(values)) == msgspec.json.encode(values)
 
 
@@ -196,7 +196,7 @@ def test_plain_values_are_recognised_without_a_walk(values):
 
 @pytest.mark.parametrize("leaf", [1, "a", 0.5, None, {}, []])
 def test_plain_values_are_recognised_to_the_last_level(leaf):
-    levels = MAX_DEPTH - isinstance(leaf, list | dict)
+    levels = MAX_PARAM_DEPTH - isinstance(leaf, list | dict)
     value = leaf
     for _ in range(levels):
         value = [value]
@@ -331,7 +331,7 @@ def good(pair: tuple[Any, Any]) -> Any:
 
 
 @given(st.data(), st.sampled_from(UNSENDABLE))
-def test_what_cannot_be_sent_is_refused_with_its_exact_path(data, unsendable):
+def test_an_unsendable_value_is_refused_with_its_exact_path(data, unsendable):
     bad, below = unsendable
     values, path = data.draw(buried(bad))
 
@@ -350,12 +350,12 @@ def test_each_unsendable_value_is_refused_in_a_plain_dict(bad, below):
     assert refused.value.path == f"param_values.bad{below}"
 
 
-@given(st.integers(0, 3 * MAX_DEPTH), st.integers(0, 5), st.booleans())
-@example(levels=MAX_DEPTH, breadth=1, walked=False)
-@example(levels=MAX_DEPTH, breadth=1, walked=True)
-@example(levels=MAX_DEPTH + 1, breadth=1, walked=False)
-@example(levels=MAX_DEPTH + 1, breadth=1, walked=True)
-def test_a_hundred_levels_below_the_values_are_the_most(levels, breadth, walked):
+@given(st.integers(0, 3 * MAX_PARAM_DEPTH), st.integers(0, 5), st.booleans())
+@example(levels=MAX_PARAM_DEPTH, breadth=1, walked=False)
+@example(levels=MAX_PARAM_DEPTH, breadth=1, walked=True)
+@example(levels=MAX_PARAM_DEPTH + 1, breadth=1, walked=False)
+@example(levels=MAX_PARAM_DEPTH + 1, breadth=1, walked=True)
+def test_values_are_at_most_a_hundred_levels_deep(levels, breadth, walked):
     value: Any = "leaf"
     for _ in range(levels):
         value = [*range(breadth), value]
@@ -363,7 +363,7 @@ def test_a_hundred_levels_below_the_values_are_the_most(levels, breadth, walked)
     if walked:
         values["day"] = date(2024, 1, 1)
 
-    if levels <= MAX_DEPTH:
+    if levels <= MAX_PARAM_DEPTH:
         decoded = json.loads(encode_params(values))["deep"]
         for _ in range(levels):
             assert decoded[:-1] == list(range(breadth))
@@ -372,4 +372,4 @@ def test_a_hundred_levels_below_the_values_are_the_most(levels, breadth, walked)
     else:
         with pytest.raises(ParamValueError, match="more than 100 levels") as refused:
             encode_params(values)
-        assert refused.value.path == "param_values.deep" + f"[{breadth}]" * MAX_DEPTH
+        assert refused.value.path == "param_values.deep" + f"[{breadth}]" * MAX_PARAM_DEPTH

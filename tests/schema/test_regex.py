@@ -149,7 +149,7 @@ def test_other_patterns_are_left_to_the_server(pattern):
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
-def test_no_pattern_and_no_text_take_long(pattern, text, verdict):
+def test_patterns_and_texts_never_take_long(pattern, text, verdict):
     assert full_match(pattern, text) is verdict
 
 
@@ -173,7 +173,7 @@ def test_a_large_pattern_takes_its_part_of_the_work():
     assert verdicts[-100:] == [None] * 100
 
 
-def test_only_single_characters_are_left_to_the_backtracking_matcher(monkeypatch):
+def test_the_backtracking_matcher_sees_single_characters_only(monkeypatch):
     asked = []
     monkeypatch.setattr(patterns, "_test", lambda member, flags: asked.append(member) or re.compile(member).match)
 

@@ -45,7 +45,7 @@ def patterns(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(patterns(), st.text("abkzAK1_ -\né.]", max_size=8))
-def test_any_text_gets_the_verdict_of_both(pattern, text):
+def test_a_text_gets_the_same_verdict_from_both_matchers(pattern, text):
     one, other = pattern
 
     assert full_match(one, text) is bool(re.fullmatch(other, text))

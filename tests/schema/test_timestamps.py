@@ -78,7 +78,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("written", [*UNREADABLE, 1641940365, 1641940365.5, True, [], {"seconds": 1641940365}])
 @pytest.mark.parametrize("where", ["createdAt", "updatedAt"])
-def test_a_timestamp_that_cannot_be_read_is_none_and_harms_nothing_else(written, where):
+def test_an_unreadable_timestamp_spoils_nothing_else(written, where):
     times = {"createdAt": "2022-01-11 22:32:45.601486+00", "updatedAt": "2022-01-11T22:32:45.601486Z", where: written}
 
     session = decode(msgspec.json.encode({"id": "ses1", "status": "Active", **times}), Session)
@@ -100,7 +100,7 @@ def test_a_timestamp_that_cannot_be_read_is_none_and_harms_nothing_else(written,
         "0001-01-01",
     ],
 )
-def test_the_zero_time_of_go_is_no_time(zero):
+def test_the_zero_time_of_go_counts_as_not_set(zero):
     body = msgspec.json.encode({"id": "pmt1", "submittedAt": zero})
 
     assert parse_timestamp(zero) is None
@@ -109,7 +109,7 @@ def test_the_zero_time_of_go_is_no_time(zero):
 
 
 @pytest.mark.parametrize("text", UNREADABLE)
-def test_text_that_is_no_timestamp_raises_a_value_error(text):
+def test_a_text_other_than_a_timestamp_raises_a_value_error(text):
     with pytest.raises(ValueError):
         parse_timestamp(text)
 

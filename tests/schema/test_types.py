@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airplane_runbooks import ConfigVar, Upload
 from airplane_runbooks.models import Constraints, Parameter, ParameterType
 from airplane_runbooks.schema.problems import MissingParameter, UnreadableText, ValueProblem
-from airplane_runbooks.schema.reading import CheckedValues, Reader, unquote
+from airplane_runbooks.schema.reading import CheckedValues, ValueReader, unquote
 from airplane_runbooks.schema.types import SCALARS, TYPES, Scalar, type_for, type_of
 from tests.support.schemas import CONFIG_VAR, UPLOAD, parameter, raw
 
@@ -220,7 +220,7 @@ def test_values_that_do_not_fit_cannot_become_checked_values():
 
 
 def test_a_reader_without_constraints_still_holds_to_types():
-    reader = Reader(constraints=False)
+    reader = ValueReader(constraints=False)
 
     assert reader.read(parameter(options=["a"], regex="a"), "b") == "b"
     with pytest.raises(ValueProblem, match="expected a string, got a number"):

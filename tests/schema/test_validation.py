@@ -88,7 +88,7 @@ def test_each_type_has_its_python_values(kind, value, expected):
     assert type(made) is type(expected)
 
 
-def test_a_time_is_in_utc():
+def test_a_time_is_converted_to_utc():
     assert read(parameter("datetime"), NOON.astimezone(timezone(timedelta(hours=5)))).tzinfo is UTC
 
 
@@ -140,7 +140,7 @@ def test_a_wrong_value_is_refused_without_showing_it(kind, value, problem):
     assert refusal(parameter(kind), p=value) == f"values.p: {problem}"
 
 
-def test_what_is_no_mapping_is_refused():
+def test_anything_but_a_mapping_is_refused():
     with pytest.raises(ParamValueError, match=r"^values: must be a mapping, not list"):
         ParameterSchema().validate([])
 
@@ -171,7 +171,7 @@ ROWS = parameter(
         ([{"at": NOON, "more": {"a": [float("inf")]}}], "values.rows[0].more.a[0]: inf has no form in JSON"),
     ],
 )  # fmt: skip
-def test_the_path_leads_to_the_field(rows, message):
+def test_the_path_of_an_error_leads_to_the_field(rows, message):
     assert refusal(ROWS, rows=rows) == message
 
 
@@ -194,7 +194,7 @@ def test_a_required_value_must_be_there(kind):
     assert refusal(parameter(kind)) == "values.p: a value is required"
 
 
-def test_null_is_no_list_of_anything():
+def test_null_does_not_count_as_a_list():
     assert refusal(parameter("json", multi=True), p=None) == "values.p: a value is required"
     assert read(parameter("json", multi=True), [None]) == [None]
 
@@ -251,7 +251,7 @@ def deep_schema(levels: int, **fields: Any) -> Parameter:
     return msgspec.structs.replace(one, **fields)
 
 
-def test_nesting_ends_in_a_refusal_at_the_latest():
+def test_deep_nesting_is_refused_at_the_latest():
     endless: list[Any] = []
     endless.append(endless)
 
@@ -290,7 +290,7 @@ RefundClass = dataclasses.make_dataclass(
 
 
 @pytest.mark.parametrize("kind", [Refund, RefundClass])
-def test_validated_values_become_a_class_of_the_users(kind):
+def test_validated_values_convert_to_a_class_of_the_caller(kind):
     kinds = {"colour": "string", "level": "integer", "on": "date", "at": "datetime", "db": "configvar"}
     schema = ParameterSchema(
         parameters=(
@@ -320,7 +320,7 @@ def test_the_address_of_an_upload_is_never_sent():
     assert encode_params({"p": Upload("upl1", "https://files/upl1?signed")}) == b'{"p":"upl1"}'
 
 
-def test_the_regex_of_a_secret_is_not_told():
+def test_the_regex_of_a_secret_is_not_shown():
     schema = ParameterSchema(
         parameters=(Parameter(slug="pin", type="string", secret=True, constraints=Constraints(regex="[0-9]+")),)
     )

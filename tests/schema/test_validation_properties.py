@@ -106,7 +106,7 @@ def test_fitting_values_come_out_as_they_are(pair):
 
 
 @given(schemas())
-def test_the_wire_makes_no_difference(pair):
+def test_values_read_the_same_before_and_after_the_wire(pair):
     schema, values = pair
     arrived = msgspec.json.decode(encode_params(values))
 

@@ -30,7 +30,7 @@ __all__ = ["OutOfTime", "decode", "decode_any", "never"]
 
 T = TypeVar("T")
 
-Reader = Callable[[Any, Allowance], Any]  # of a JSON value; raises msgspec.ValidationError
+ReadFunction = Callable[[Any, Allowance], Any]  # of a JSON value; raises msgspec.ValidationError
 
 _UNSET = (b"", b"null", b'""')
 _FIRST_INEXACT = 2**53  # above it, one float stands for several integers
@@ -215,7 +215,7 @@ class _Field(NamedTuple):
     name: str
     key: str
     older: tuple[str, ...]  # older keys of the field
-    read: Reader
+    read: ReadFunction
     required: bool
 
     def find(self, content: dict[str, Any]) -> tuple[str, Any]:
@@ -230,7 +230,7 @@ class _Field(NamedTuple):
 
 
 @functools.cache
-def object_reader(model: Any) -> Reader:
+def object_reader(model: Any) -> ReadFunction:
     """Return the reader of a model's objects."""
     aliases = _aliases(model)
     wrapper: str | None = getattr(model, "__wire_wrapper__", None)
@@ -273,7 +273,7 @@ def _read_field(field: _Field, content: dict[str, Any], values: dict[str, Any], 
             raise msgspec.ValidationError(f"{problem} - at `$.{key}`") from None
 
 
-def _reader(hint: Any, name: str) -> Reader:
+def _reader(hint: Any, name: str) -> ReadFunction:
     """Return the reader of a field's values, by its type."""
     origin = typing.get_origin(hint)
     if origin is types.UnionType:
@@ -298,7 +298,7 @@ def _reader(hint: Any, name: str) -> Reader:
     return lambda value, _: _expect(hint, value)
 
 
-def _list_reader(read: Reader, name: str) -> Reader:
+def _list_reader(read: ReadFunction, name: str) -> ReadFunction:
     """Return the reader of a list, bare or wrapped as `{"parameters": [...]}`. It skips unreadable items."""
 
     def read_all(value: Any, allowance: Allowance) -> tuple[Any, ...]:
@@ -311,7 +311,7 @@ def _list_reader(read: Reader, name: str) -> Reader:
     return read_all
 
 
-def _readable(read: Reader, items: list[Any], allowance: Allowance) -> Iterator[Any]:
+def _readable(read: ReadFunction, items: list[Any], allowance: Allowance) -> Iterator[Any]:
     for item in items:
         try:
             yield read(item, allowance)
@@ -321,7 +321,7 @@ def _readable(read: Reader, items: list[Any], allowance: Allowance) -> Iterator[
             continue
 
 
-def _map_reader(hint: Any) -> Reader:
+def _map_reader(hint: Any) -> ReadFunction:
     if hint is Any:
         return lambda value, _: _expect(dict, value)
     return lambda value, _: {key: item for key, item in _expect(dict, value).items() if isinstance(item, hint)}

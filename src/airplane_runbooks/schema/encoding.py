@@ -24,7 +24,7 @@ from .types.references import ConfigVar, Upload
 PlainValue: TypeAlias = bool | int | float | str | date | datetime | ConfigVar | Upload | Enum | None
 ParamValue: TypeAlias = PlainValue | Sequence["ParamValue"] | Mapping[str, "ParamValue"]
 
-MAX_DEPTH = 100
+MAX_PARAM_DEPTH = 100
 
 # A value that holds itself twice doubles with every level. From so many entries on, a level is searched for that.
 _SUSPICIOUS = 100_000
@@ -66,7 +66,7 @@ def _is_plain(values: dict[Any, Any]) -> bool:
     """Return True if msgspec writes all of it unchanged or raises ValueError."""
     dicts: list[Any] = [values]
     lists: list[Any] = []
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_PARAM_DEPTH + 1):
         if not _are_strings(_flat(dicts)):
             return False
         kinds = set(map(type, chain(_flat(map(dict.values, dicts)), _flat(lists))))
@@ -115,8 +115,8 @@ def _rebuild(value: Any, parents: tuple[int, ...]) -> Any:
 def _container(value: Any, parents: tuple[int, ...]) -> Any:
     if id(value) in parents:
         raise NotEncodable("contains itself")
-    if len(parents) > MAX_DEPTH:
-        raise NotEncodable(f"is nested more than {MAX_DEPTH} levels deep")
+    if len(parents) > MAX_PARAM_DEPTH:
+        raise NotEncodable(f"is nested more than {MAX_PARAM_DEPTH} levels deep")
     parents = (*parents, id(value))
     return _mapping(value, parents) if isinstance(value, Mapping) else _array(value, parents)
 

@@ -20,7 +20,7 @@ _Choices: TypeAlias = frozenset[Hashable]
 def validate(parameters: Iterable[ParameterLike], values: Mapping[str, Any], root: str) -> dict[str, Any]:
     """Return the Python value of every parameter. Raises ParamValueError, with the path below `root`."""
     try:
-        return Reader().read_members(parameters, to_json(values))
+        return ValueReader().read_members(parameters, to_json(values))
     except ValueProblem as problem:
         raise problem.below(root) from None
     except RecursionError:
@@ -42,7 +42,7 @@ class CheckedValues:
 
     def __init__(self, parameters: Iterable[ParameterLike], values: Mapping[str, Any]) -> None:
         self.parameters = tuple(parameters)
-        self.python: Mapping[str, Any] = Reader(strict=True).read_members(self.parameters, values)
+        self.python: Mapping[str, Any] = ValueReader(strict=True).read_members(self.parameters, values)
         self.json: Mapping[str, Any] = _with_defaults(self.parameters, values)
 
     @classmethod
@@ -74,7 +74,7 @@ def unquote(parameters: Iterable[ParameterLike], values: Mapping[str, Any]) -> d
     return {slug: unquoted(known[slug], value) if slug in known else value for slug, value in values.items()}
 
 
-class Reader:
+class ValueReader:
     """Reads the JSON values of one call. Raises ValueProblem.
 
     Values that only a server can decide about pass, unless `strict`: then a regex that cannot be decided refuses the

@@ -190,7 +190,7 @@ def browser(server):
 
 @pytest.mark.parametrize("number", range(len(WORKING)), ids=lambda number: repr(WORKING[number])[:60])
 @pytest.mark.parametrize("way", ["default", "api", "page"])
-def test_a_value_of_the_type_arrives_as_default_by_the_api_and_by_the_page(api, browser, number, way):
+def test_a_value_arrives_by_default_by_the_api_and_by_a_page(api, browser, number, way):
     SEEN.clear()
     _, value = WORKING[number]
     values = {} if way == "default" else {"value": to_json({"value": value})["value"]}
@@ -246,7 +246,7 @@ def test_a_value_of_the_type_arrives_as_default_by_the_api_and_by_the_page(api, 
     ids=repr,
 )
 @pytest.mark.parametrize("around", ["alone", "optional", "listed", "mapped"])
-def test_any_other_type_is_refused_where_it_is_written(annotation, around):
+def test_any_other_annotation_is_refused_at_definition(annotation, around):
     hint = {
         "alone": annotation,
         "optional": Optional[annotation],  # noqa: UP045 - the annotation may be None, which takes no `|`
@@ -276,17 +276,17 @@ def test_any_other_type_is_refused_where_it_is_written(annotation, around):
         (date, "2026-W01-1"),
     ],
 )
-def test_a_default_that_does_not_fit_is_refused_where_it_is_written(annotation, default):
+def test_a_default_that_does_not_fit_is_refused_at_definition(annotation, default):
     with pytest.raises(ValueError, match=r"^p\b"):
         parameter("p", annotation, default)
 
 
-def test_a_default_that_only_msgspec_can_write_is_taken():
+def test_a_default_that_only_msgspec_can_write_is_accepted():
     assert parameter("p", list[int], {3}).default == [3]
     assert parameter("p", Any, Point(1)).default == {"x": 1}
 
 
-def test_a_member_is_offered_by_its_name_and_in_the_type_of_its_value():
+def test_an_enum_is_offered_by_its_members_names_and_values():
     made = parameter("p", Day)
     assert made.type == "date"
     assert made.constraints.options[1] == {"label": "LEAP", "value": "2028-02-29"}

@@ -33,7 +33,7 @@ SPHINX = """Refund an invoice.
         (SPHINX, "Refund an invoice.\n\n:returns: What came of it."),
     ],
 )
-def test_what_is_said_of_parameters_is_told_from_the_rest(docstring, rest):
+def test_descriptions_of_parameters_are_told_from_the_rest(docstring, rest):
     assert parse(docstring) == (rest, {"customer": "Whose it is, and no one else's.", "limit": "In cents."})
 
 
@@ -44,7 +44,7 @@ def test_a_docstring_without_parameters_stays_as_it_is():
 
 
 @given(st.text(alphabet="ab :\n Args*()", max_size=80))
-def test_nothing_makes_it_fail(text):
+def test_parsing_a_docstring_never_fails(text):
     rest, found = parse(text)
     assert isinstance(rest, str)
     assert all(name.isidentifier() for name in found)

@@ -102,7 +102,7 @@ def test_members_of_one_kind_make_a_parameter(kind):
         parameter("p", kind)
 
 
-def test_descriptions_come_from_the_docstring_unless_a_field_has_one():
+def test_descriptions_come_from_the_field_or_the_docstring():
     @runbook
     def described(context: Context, a: str, b: Annotated[str, Field(description="Of its own")], c: str) -> None:
         """Do it.
@@ -123,7 +123,7 @@ def test_long_texts_and_secrets_are_marked_in_the_schema():
             parameter("p", wrong)
 
 
-def test_the_order_of_words_that_do_not_matter_does_not_change_the_source():
+def test_the_digest_ignores_annotations_and_comments():
     def make():
         @runbook(name="A name")
         def changing(context: Context, number: int = 1) -> int:

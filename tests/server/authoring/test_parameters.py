@@ -14,7 +14,7 @@ from airplane_runbooks.server.errors import Invalid
 
 
 @pytest.mark.parametrize("regex", ["(", "(?=a)b", r"\Z", "[[:alpha:]]", "a{2000}", "a" * 10_000])
-def test_a_regex_that_cannot_be_decided_is_refused_where_it_is_written(regex):
+def test_an_undecidable_regex_is_refused_at_definition(regex):
     with pytest.raises(ValueError, match="p: this regex is not supported"):
         parameter("p", Field(str, regex=regex))
 
@@ -35,7 +35,7 @@ def test_a_value_cannot_make_the_server_hang():
 
 
 @pytest.mark.parametrize("kind", [Field(str, options=["a", 1]), Field(list[str], options=["a", 1])])
-def test_options_of_another_type_are_refused_where_they_are_written(kind):
+def test_options_of_another_type_are_refused_at_definition(kind):
     with pytest.raises(ValueError, match="expected a string"):
         parameter("p", kind)
 
@@ -51,14 +51,14 @@ def test_each_refusal_has_a_code_for_machines(values, code):
     assert refused.value.code == code
 
 
-def test_a_refusal_is_short_however_long_the_key():
+def test_a_refusal_is_short_even_for_a_long_key():
     with pytest.raises(Invalid) as refused:
         read(parameter("p", dict[str, int]), {"k" * 100_000: "a"}, "p")
 
     assert refused.value.message == "p." + "k" * 99 + ": expected an integer, got a string"
 
 
-def test_what_is_nested_too_deeply_is_refused():
+def test_a_value_nested_too_deeply_is_refused():
     value = [1]
     for _ in range(100_000):
         value = [value]

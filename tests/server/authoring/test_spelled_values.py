@@ -99,7 +99,7 @@ def executed(api, **values):
         ({"maybe": [None, "1"]}, [None, 1]),
     ],
 )
-def test_a_string_that_spells_its_type_arrives_is_stored_and_is_shown_as_that_type(api, values, expected):
+def test_a_quoted_value_arrives_and_is_stored_as_its_type(api, values, expected):
     (slug,) = values
     seen, stored = executed(api, **values)
     assert exact(seen[slug]) == exact(expected)
@@ -119,7 +119,7 @@ def test_dates_and_times_are_read_in_the_documented_forms(api):
     assert stored["day"] == "2026-01-31"
 
 
-def test_what_is_not_declared_as_a_scalar_stays_as_it_is(api):
+def test_a_value_not_declared_as_a_scalar_stays_a_string(api):
     values = {"name": "20", "anything": "20", "rows": [{"n": "20", "flag": "true"}]}
     seen, stored = executed(api, **values)
     assert {slug: seen[slug] for slug in values} == values
@@ -153,7 +153,7 @@ def test_what_is_not_declared_as_a_scalar_stays_as_it_is(api):
     ],
     ids=repr,
 )
-def test_a_string_that_spells_it_otherwise_or_loses_something_is_refused(api, values):
+def test_a_string_in_any_other_spelling_is_refused(api, values):
     answer = api.post("/runbooks/execute", {"slug": "spelled", "paramValues": values})
     assert (answer.status, answer.code) == (400, "invalid_parameter")
     assert answer.error.startswith(f"paramValues.{next(iter(values))}")
@@ -167,7 +167,7 @@ def test_a_number_that_its_type_cannot_hold_is_refused(api, values):
     assert (answer.status, answer.code) == (400, "invalid_parameter")
 
 
-def test_integers_are_exact_whatever_their_size(api):
+def test_integers_of_any_size_are_exact(api):
     for number in (2**53 + 1, -(2**63) - 1, 2**64, 10**300):
         assert executed(api, limit=number)[0]["limit"] == number
         assert executed(api, limit=str(number))[0]["limit"] == number
@@ -192,7 +192,7 @@ def test_an_author_writes_values_not_their_spelling(wrong):
         parameter("p", wrong)
 
 
-def test_an_answer_is_read_the_same_way(api):
+def test_quoted_values_in_an_answer_are_read_alike(api):
     session_id = api.execute("asks")
     strings = {
         "approve": "true",
@@ -227,7 +227,7 @@ def test_an_answer_is_read_the_same_way(api):
 @pytest.mark.parametrize(
     ("path", "member"), [("/tasks/execute", "paramValues"), ("/runs/create", "params"), ("/runs/create", "paramValues")]
 )
-def test_a_task_is_started_the_same_way(api, path, member):
+def test_quoted_values_of_a_task_are_read_alike(api, path, member):
     run_id = api.post(path, {"slug": "doubles", member: {"number": "21"}}).json["runID"]
     shown = api.get("/runs/get", id=run_id).json
     assert shown["paramValues"] == {"number": 21}

@@ -92,12 +92,12 @@ def cycle():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_json_cannot_hold_is_refused(value):
+def test_a_value_that_json_cannot_hold_is_refused(value):
     with pytest.raises(NotEncodable):
         encode(value)
 
 
-def test_nesting_is_fine_up_to_the_limit():
+def test_values_may_be_nested_up_to_the_limit():
     assert decode(encode(nested(200))) == nested(200)
 
 

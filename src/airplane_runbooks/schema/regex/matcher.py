@@ -1,8 +1,8 @@
 """Whole matches of regular expressions in RE2's syntax, in linear time. Pure: no I/O.
 
-Neither the pattern, which comes from a server, nor the text may decide how long a match takes. Python's `re` backtracks,
-for years in the worst case, and cannot be interrupted. Here all ways through a text are followed at once (Thompson's
-simulation), and every step is remembered. Only single characters are left to `re`.
+Neither the pattern, which comes from a server, nor the text may decide how long a match takes. Python's `re`
+backtracks, for years in the worst case, and cannot be interrupted. Here all ways through a text are followed at once
+(Thompson's simulation), and every step is remembered. Only single characters are left to `re`.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def _reach(states: frozenset[State], before: str, after: str) -> set[State]:
 
 
 def full_match(pattern: str, text: str) -> bool | None:
-    """Whether the whole text matches an RE2 pattern; None if only the server can tell.
+    """Return True if the whole text matches an RE2 pattern, None if only the server can tell.
 
-    Known are characters, classes, groups, alternatives, repetitions, anchors, word boundaries, and the flags i, m and s
+    It knows characters, classes, groups, alternatives, repetitions, anchors, word boundaries, and the flags i, m and s
     at the start. Time is bounded for every pattern and text.
     """
     return Matcher().full_match(pattern, text)

@@ -17,7 +17,7 @@ from ..storage.ids import stable_id
 from .code import Code
 from .contexts import AsyncContext, Context
 from .docstrings import parse
-from .fields import SLUG, member_reader, parameter
+from .fields import SLUG, enum_converter, parameter
 from .timeouts import HasTimeout, checked_timeout
 from .values import check, convert
 
@@ -58,7 +58,7 @@ class Runnable(HasTimeout, Generic[P, R_co]):
         self.id = id or stable_id(self.prefix, self.slug)
         self.name = text(name or self.slug.replace("_", " ").capitalize(), f"{self.slug}: its name")
         self.description, self._descriptions = parse(inspect.getdoc(function) or "")
-        self._to_members: dict[str, Callable[[Any], Any]] = {}
+        self._enum_converters: dict[str, Callable[[Any], Any]] = {}
         self.parameters = tuple(self._schema())
         self.timeout = checked_timeout(timeout)
         self.code = Code.of(function, version)
@@ -79,7 +79,7 @@ class Runnable(HasTimeout, Generic[P, R_co]):
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the function's keyword arguments for stored parameter values. Raises Invalid, naming the path."""
-        return convert(self.parameters, values, "paramValues", self._to_members)
+        return convert(self.parameters, values, "paramValues", self._enum_converters)
 
     def _schema(self) -> Iterator[Parameter]:
         if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
@@ -94,7 +94,7 @@ class Runnable(HasTimeout, Generic[P, R_co]):
             default = None if argument.default is argument.empty else argument.default
             hint = hints.get(argument.name, Any)
             made = parameter(argument.name, hint, default, self._descriptions.get(argument.name, ""))
-            self._to_members[argument.name] = member_reader(hint)
+            self._enum_converters[argument.name] = enum_converter(hint)
             yield _nullable(made) if argument.default is None else made
 
     def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:

@@ -164,7 +164,7 @@ def _comes_back(member: Enum, made: Parameter, value: Any) -> bool:
         return False
 
 
-def member_reader(annotation: Any) -> Callable[[Any], Any]:
+def enum_converter(annotation: Any) -> Callable[[Any], Any]:
     """Return a function that replaces values by the members of the enums in a parameter's annotation."""
     return _members(_unpack(annotation)[1]) or (lambda value: value)
 

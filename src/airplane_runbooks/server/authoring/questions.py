@@ -9,7 +9,7 @@ from typing import Any
 from ...models import Parameter, Reviewers
 from ..logs import class_name
 from ..storage.encoding import text
-from .fields import member_reader, parameter
+from .fields import enum_converter, parameter
 from .values import convert
 
 _LONGEST_EXPIRY = timedelta(days=365_000)  # the calendar ends with the year 9999
@@ -46,14 +46,14 @@ class Question:
         self.parameters: tuple[Parameter, ...] = tuple(
             parameter(slug, annotation) for slug, annotation in fields.items()
         )
-        self._to_members = {slug: member_reader(annotation) for slug, annotation in fields.items()}
+        self._enum_converters = {slug: enum_converter(annotation) for slug, annotation in fields.items()}
         self.confirm_text = text(confirm_text, "the confirm_text of a prompt")
         self.cancel_text = text(cancel_text, "the cancel_text of a prompt")
         self.expires_in = expires_in
 
     def read(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Return the Python values of a stored answer. Raises Invalid, naming the path."""
-        return convert(self.parameters, answer, "values", self._to_members)
+        return convert(self.parameters, answer, "values", self._enum_converters)
 
 
 def _check_types(**options: tuple[object, type]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...models import Parameter
 from ...schema.problems import ValueProblem, located, member
-from ...schema.reading import CheckedValues, Reader, unquote
+from ...schema.reading import CheckedValues, ValueReader, unquote
 from ..errors import Invalid
 
 
@@ -32,21 +32,21 @@ def convert(
     parameters: Iterable[Parameter],
     values: Mapping[str, Any],
     root: str,
-    to_members: Mapping[str, Callable[[Any], Any]],
+    enum_converters: Mapping[str, Callable[[Any], Any]],
 ) -> dict[str, Any]:
     """Return the Python values of stored ones, which were checked when they were given: only types must still fit.
 
-    `to_members` puts members of enums in place of their values. Raises Invalid, naming the path below `root`.
+    `enum_converters` puts members of enums in place of their values. Raises Invalid, naming the path below `root`.
     """
     with _as_invalid(root):
-        read = Reader(constraints=False).read_members(parameters, values)
-        return {slug: located(member(slug), to_members[slug], value) for slug, value in read.items()}
+        read = ValueReader(constraints=False).read_members(parameters, values)
+        return {slug: located(member(slug), enum_converters[slug], value) for slug, value in read.items()}
 
 
 def read(parameter: Parameter, value: Any, path: str) -> Any:
     """Return the Python value of one JSON value. Raises Invalid, naming the path."""
     with _as_invalid(path):
-        return Reader(strict=True).read(parameter, value)
+        return ValueReader(strict=True).read(parameter, value)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airplane_runbooks.models import Component, Constraints, Parameter, ParameterType
 from airplane_runbooks.schema.problems import UnreadableText, ValueProblem
-from airplane_runbooks.schema.reading import CheckedValues, Reader
+from airplane_runbooks.schema.reading import CheckedValues, ValueReader
 from airplane_runbooks.server.storage.encoding import encode
 from airplane_runbooks.server.web.pages import forms
 from airplane_runbooks.server.web.pages.rendering import load_templates
@@ -86,7 +86,7 @@ def fittings(draw: st.DrawFn) -> tuple[Parameter, Any]:
 
 def meaning(parameter: Parameter, value: Any) -> Any:
     """Return the Python values that a runbook would get."""
-    return Reader(strict=True).read_members([parameter], {} if value is None else {"p": value})
+    return ValueReader(strict=True).read_members([parameter], {} if value is None else {"p": value})
 
 
 def json_of(filled: forms.Filled) -> Any:
@@ -115,7 +115,7 @@ def test_an_untouched_form_says_the_defaults(fitting):
 @given(fittings())
 @example((Parameter(slug="p", type=ParameterType.DATETIME), "2024-01-31T12:00:00.123Z"))
 @UNTIMED
-def test_a_value_that_a_control_can_hold_comes_out_as_it_went_in_also_by_way_of_a_form_shown_again(fitting):
+def test_a_value_that_a_control_can_hold_survives_the_form(fitting):
     parameter, value = fitting
     shown = widget_for(parameter).show(value)
     assume(shown is not None)
@@ -129,7 +129,7 @@ def test_a_value_that_a_control_can_hold_comes_out_as_it_went_in_also_by_way_of_
 
 @given(fittings(), st.lists(texts | lines, max_size=3))
 @UNTIMED
-def test_whatever_is_posted_gives_a_value_that_fits_or_an_error(fitting, posted):
+def test_a_posted_form_gives_a_value_that_fits_or_an_error(fitting, posted):
     parameter, _ = fitting
     filled = forms.fill([parameter], {"field-p": posted})
     if not filled.errors:
@@ -251,7 +251,7 @@ def filled_in(parameter, *posted):
         (one(multi=True, secret=True), ['["a"]'], ["a"]),
     ],
 )
-def test_what_is_typed_is_read_by_the_schema(parameter, posted, result):
+def test_a_typed_text_is_read_by_the_schema(parameter, posted, result):
     assert filled_in(parameter, *posted) == result
 
 
@@ -305,7 +305,7 @@ def test_a_time_too_fine_for_the_control_is_not_cut():
     assert widget_for(one("datetime")).show("2024-01-31T12:00:00.123+01:00") == ["2024-01-31T11:00:00.123"]
 
 
-def test_a_secret_choice_is_not_preselected_and_can_be_left_to_its_default():
+def test_a_secret_choice_is_not_preselected():
     for options in (["a", "b"], list("abcdefgh")):
         parameter = one(secret=True, default="b", options=options)
         posted = submit(forms.blank([parameter]))
@@ -313,7 +313,7 @@ def test_a_secret_choice_is_not_preselected_and_can_be_left_to_its_default():
         assert json_of(forms.fill([parameter], posted)) == {"p": None}
 
 
-def test_what_was_typed_is_shown_again_with_its_error_tied_to_the_control():
+def test_a_wrong_text_is_shown_again_with_its_error():
     parameters = [one("integer"), msgspec.structs.replace(one(desc="About"), slug="q")]
     filled = forms.fill(parameters, {"field-p": ["<b>'\""], "field-q": ["kept"]})
     html = TEMPLATE.render(fields=filled.fields)
@@ -353,11 +353,11 @@ def test_fields_say_whether_they_have_to_be_filled_in():
         (one("date", multi=True), "One on each line."),
     ],
 )
-def test_hints_say_what_cannot_be_seen(parameter, hint):
+def test_hints_mention_defaults_regexes_and_units(parameter, hint):
     assert hint in forms.blank([parameter])[0].hints
 
 
-def test_a_control_that_cannot_hold_a_default_gives_way_to_one_that_can():
+def test_a_control_that_cannot_hold_a_default_is_replaced():
     assert widget_for(one(multi=True, default=["a\nb"])).show(["a\nb"]) == ['[\n  "a\\nb"\n]']
     with pytest.raises(UnreadableText):
         widget_for(one(multi=True, default=["a\nb"])).read(["a\nb"])

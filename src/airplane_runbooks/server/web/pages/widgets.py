@@ -13,7 +13,7 @@ import msgspec
 
 from ....models import Component, Parameter
 from ....schema.problems import UnreadableText, ValueProblem
-from ....schema.reading import Reader
+from ....schema.reading import ValueReader
 from ....schema.types import Scalar, type_of
 from ....schema.types.base import as_text
 from ...storage.encoding import decode
@@ -265,7 +265,7 @@ def _holds(widget: Widget, value: Any) -> bool:
         if texts is None:
             return False
         back = widget.empty() if widget.is_empty(texts) else widget.read(texts)
-        same = Reader(strict=True).read
+        same = ValueReader(strict=True).read
         return bool(same(widget.parameter, back) == same(widget.parameter, value))
     except (ValueProblem, TypeError):
         return False
