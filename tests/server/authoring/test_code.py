@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from airplane_runbooks.server import Context, runbook
 from airplane_runbooks.server.authoring.code import Code
 
 WRITTEN = Path(__file__).with_name("written.txt")
@@ -147,3 +148,34 @@ def test_a_version_recorded_by_an_earlier_release_is_recognised(tmp_path):
 def test_a_version_has_at_most_200_characters(tmp_path):
     with pytest.raises(ValueError, match="version= must be at most 200 characters"):
         book(tmp_path, " a", "1" * 201)
+
+
+def test_the_digest_ignores_names_docstrings_and_comments():
+    def make():
+        @runbook(name="A name")
+        def changing(context: Context, number: int = 1) -> int:
+            """Say something."""
+            # and nothing else
+            return number
+
+        return changing
+
+    def make_again():
+        @runbook
+        def changing(context: Context, number: int = 1) -> int:
+            return number
+
+        return changing
+
+    def make_another():
+        @runbook
+        def changing(context: Context, number: int = 2) -> int:
+            return number
+
+        return changing
+
+    assert make().code == make_again().code
+    assert make().code != make_another().code
+    names = {}
+    exec(compile("def plain(context): return 1", "<nowhere>", "exec"), names)
+    assert len(runbook(names["plain"]).code.digest) == 16

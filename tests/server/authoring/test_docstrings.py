@@ -1,9 +1,14 @@
+"""Descriptions of parameters in docstrings."""
+
 from __future__ import annotations
+
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airplane_runbooks.server import Context, Field, runbook
 from airplane_runbooks.server.authoring.docstrings import parse
 
 GOOGLE = """Refund an invoice.
@@ -48,3 +53,16 @@ def test_parsing_a_docstring_never_fails(text):
     rest, found = parse(text)
     assert isinstance(rest, str)
     assert all(name.isidentifier() for name in found)
+
+
+def test_descriptions_come_from_the_field_or_the_docstring():
+    @runbook
+    def described(context: Context, a: str, b: Annotated[str, Field(description="Of its own")], c: str) -> None:
+        """Do it.
+
+        :param a: The first.
+        :param b: The second.
+        """
+
+    assert [parameter.desc for parameter in described.parameters] == ["The first.", "Of its own", ""]
+    assert described.description == "Do it."

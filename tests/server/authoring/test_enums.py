@@ -1,14 +1,13 @@
-"""Parameters that are more than JSON's own types: enums, references, descriptions, widgets."""
+"""Enums and references as parameters of a runbook and as fields of a prompt."""
 
 from __future__ import annotations
 
 from enum import Enum, IntEnum, StrEnum
-from typing import Annotated
 
 import pytest
 
 from airplane_runbooks import ConfigVar, Upload
-from airplane_runbooks.models import Component, ParameterType
+from airplane_runbooks.models import ParameterType
 from airplane_runbooks.server import Context, Field, runbook
 from airplane_runbooks.server.authoring.fields import parameter
 from tests.support.servers import served
@@ -100,55 +99,3 @@ def test_options_are_labelled_by_the_members_names():
 def test_members_of_one_kind_make_a_parameter(kind):
     with pytest.raises(TypeError, match="must be all of one kind: strings, bools, integers, floats, times or dates"):
         parameter("p", kind)
-
-
-def test_descriptions_come_from_the_field_or_the_docstring():
-    @runbook
-    def described(context: Context, a: str, b: Annotated[str, Field(description="Of its own")], c: str) -> None:
-        """Do it.
-
-        :param a: The first.
-        :param b: The second.
-        """
-
-    assert [parameter.desc for parameter in described.parameters] == ["The first.", "Of its own", ""]
-    assert described.description == "Do it."
-
-
-def test_long_texts_and_secrets_are_marked_in_the_schema():
-    assert parameter("p", Field(str, multiline=True)).component is Component.TEXTAREA
-    assert parameter("p", Field(str, secret=True)).secret
-    for wrong in (Field(int, multiline=True), Field(list[str], secret=True)):
-        with pytest.raises(TypeError, match="are for strings"):
-            parameter("p", wrong)
-
-
-def test_the_digest_ignores_annotations_and_comments():
-    def make():
-        @runbook(name="A name")
-        def changing(context: Context, number: int = 1) -> int:
-            """Say something."""
-            # and nothing else
-            return number
-
-        return changing
-
-    def make_again():
-        @runbook
-        def changing(context: Context, number: int = 1) -> int:
-            return number
-
-        return changing
-
-    def make_another():
-        @runbook
-        def changing(context: Context, number: int = 2) -> int:
-            return number
-
-        return changing
-
-    assert make().code == make_again().code
-    assert make().code != make_another().code
-    names = {}
-    exec(compile("def plain(context): return 1", "<nowhere>", "exec"), names)
-    assert len(runbook(names["plain"]).code.digest) == 16

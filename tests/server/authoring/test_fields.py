@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from airplane_runbooks import ConfigVar, Upload
+from airplane_runbooks.models import Component
 from airplane_runbooks.schema.encoding import to_json
 from airplane_runbooks.server import Context, Field, RunbookServer, runbook
 from airplane_runbooks.server.authoring.fields import parameter
@@ -301,3 +302,11 @@ def test_an_enum_is_offered_by_its_members_names_and_values():
         "string",
     ]
     assert msgspec.json.encode(parameter("p", Answer).constraints.options[1]["value"]) == b"false"
+
+
+def test_long_texts_and_secrets_are_marked_in_the_schema():
+    assert parameter("p", Field(str, multiline=True)).component is Component.TEXTAREA
+    assert parameter("p", Field(str, secret=True)).secret
+    for wrong in (Field(int, multiline=True), Field(list[str], secret=True)):
+        with pytest.raises(TypeError, match="are for strings"):
+            parameter("p", wrong)
