@@ -5,7 +5,20 @@ by `type_of`. If people fill it in, and no template in the server's `templates/c
 """
 
 # The order decides which type encodes a value of several: a datetime is a date, too.
-from . import plain, numbers, times, references, containers  # noqa: F401  # isort: skip
+from . import plain, numbers, times, references, containers  # isort: skip
 from .base import SCALARS, TYPES, Scalar, ValueType, register, type_for, type_of
 
-__all__ = ["SCALARS", "TYPES", "Scalar", "ValueType", "register", "type_for", "type_of"]
+__all__ = [
+    "SCALARS",
+    "TYPES",
+    "Scalar",
+    "ValueType",
+    "containers",
+    "numbers",
+    "plain",
+    "references",
+    "register",
+    "times",
+    "type_for",
+    "type_of",
+]
