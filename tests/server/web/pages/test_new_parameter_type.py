@@ -6,6 +6,7 @@ import json
 import re
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -18,7 +19,7 @@ from airplane_runbooks.schema.encoding import encode_params
 from airplane_runbooks.schema.types import SCALARS, TYPES, Scalar, register
 from airplane_runbooks.server import Context, Field, runbook
 from airplane_runbooks.server.authoring.fields import parameter
-from airplane_runbooks.server.web.pages import routes
+from airplane_runbooks.server.web.pages import rendering
 from tests.support.browsing import Browser
 from tests.support.servers import served
 
@@ -55,14 +56,11 @@ class DurationType(Scalar):
 def known(monkeypatch):
     """Register the type, and give the pages the template of its control."""
 
-    def load(*arguments: Any) -> jinja2.Environment:
-        environment = load_templates(*arguments)
+    def with_duration(folder: Path) -> jinja2.BaseLoader:
         added = jinja2.DictLoader({"controls/duration.html": CONTROL})
-        environment.loader = jinja2.ChoiceLoader([added, environment.loader])
-        return environment
+        return jinja2.ChoiceLoader([added, jinja2.FileSystemLoader(folder)])
 
-    load_templates = routes.load_templates
-    monkeypatch.setattr(routes, "load_templates", load)
+    monkeypatch.setattr(rendering, "FileSystemLoader", with_duration)
     register(DurationType)
     yield
     del TYPES[DurationType.name], SCALARS[timedelta]
