@@ -39,7 +39,7 @@ def status(human: Human, session_id: str) -> SessionStatus | None:
     ("sessions", "troubles"),
     [pytest.param(60, {"cut": 30, "stop": 10}, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
 )
-def test_cut_connections_a_poison_pill_stops_and_a_wrong_clock_end_no_healthy_session(
+def test_no_healthy_session_ends_on_a_bad_day(
     tmp_path: Path, postgres: Any, postgres_url: str, sessions: int, troubles: dict[str, int]
 ) -> None:
     luck = random.Random(sessions)

@@ -16,9 +16,7 @@ from tests.support.chaos import Human, check, servers
         pytest.param(400, 15, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )
-def test_killed_at_any_moment_a_server_loses_nothing_and_repeats_no_finished_step(
-    tmp_path: Path, sessions: int, deaths: int
-) -> None:
+def test_a_killed_server_loses_nothing_and_repeats_no_ended_step(tmp_path: Path, sessions: int, deaths: int) -> None:
     luck = random.Random(sessions)
     with servers(f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as (server,):
         human = Human([server])

@@ -28,7 +28,7 @@ def seconds(server: Server) -> float:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_ten_thousand_waiting_sessions_hold_next_to_nothing(tmp_path: Path) -> None:
+def test_ten_thousand_waiting_sessions_take_little_memory(tmp_path: Path) -> None:
     with servers(f"sqlite:///{tmp_path / 'runbooks.db'}", tmp_path) as (server,):
         human = Human([server])
         client = human.client

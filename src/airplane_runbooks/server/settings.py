@@ -1,4 +1,4 @@
-"""What can be chosen of a server, in one place, whichever way it is served."""
+"""Settings of a server, the same for `create_app`, `RunbookServer` and `serve`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .web.limits import Limits
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 else:
-    TracerProvider = Any  # for those who read annotations; loaded with a server
+    TracerProvider = Any  # for readers of annotations; the real class is loaded with a server
 
 MEMORY = "sqlite://"
 FILE = "sqlite:///runbooks.db"
 
 
 class Options(TypedDict, total=False):
-    """The settings as keyword arguments; `Settings` says what each is."""
+    """Settings as keyword arguments, which `Settings` describes."""
 
     database: str
     encryption_key: str | None
@@ -44,26 +44,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one server.
 
     Attributes:
-        database: Where everything is kept: `sqlite:///file` (three slashes before a relative path, four before an
+        database: URL of the database: `sqlite:///file` (three slashes before a relative path, four before an
             absolute one), `postgresql://user:password@host/name` for several servers, or `sqlite://`, which is memory
             and ends with the server.
-        encryption_key: Fernet key that seals secret values in the database; more of them, with commas between, open
-            what was sealed before. By default that of the environment's `AIRPLANE_ENCRYPTION_KEY`, else one in a file
-            beside the database's.
-        users: Who has a key besides the server's own, with names and groups for prompts that name reviewers.
+        encryption_key: Fernet key that seals secret values in the database. Further keys, separated by commas, open
+            values that were sealed before. By default `AIRPLANE_ENCRYPTION_KEY` of the environment, else a key in a
+            file beside the database's.
+        users: Users with keys of their own, and with e-mail addresses and groups for prompts that name reviewers.
         environments: Slugs to serve; the first is the default. Any if None, and `prod` is the default then.
-        workers: How many sessions and tasks are executed at a time, by each server.
-        grace: Seconds that the end of the server waits for running steps.
-        keep_ended: How many sessions and task runs stay readable after their end: those that ended last.
-        keep_for: For how long at most.
-        limits: What the server accepts of its clients.
-        allowed_hosts: Names in the Host header that are answered besides those of loopback; by default any, but none
-            on loopback.
-        public_url: Where browsers find the server, path prefix included, if proxies are in between:
+        workers: Number of sessions and tasks that each server executes at a time.
+        grace: Seconds that a stopping server waits for running steps.
+        keep_ended: Number of sessions and task runs that stay readable after their end: those that ended last.
+        keep_for: The longest time for which they stay readable.
+        limits: Limits of what clients may send and keep open.
+        allowed_hosts: Names that the Host header may have besides those of loopback. By default any name may be used,
+            but on loopback none.
+        public_url: URL by which browsers reach the server through proxies, with its path prefix:
             `https://runbooks.example.com/tools`.
         trusted_proxies: Addresses and networks of the proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`,
-            or `Forwarded`, are believed.
-        tracer_provider: Where spans go; by default to the global provider.
+            or `Forwarded`, are trusted.
+        tracer_provider: Provider of the tracer for spans; by default the global one.
         observers: Observers of the server's events, see `airplane_runbooks.server.events`.
     """
 

@@ -84,7 +84,7 @@ def test_a_job_started_twice_is_worked_on_once(opened, database):
     assert work.calls == {"a.1": 1, "b.1": 1, "c.1": 1}
 
 
-def test_the_segments_of_a_run_are_jobs_of_their_own(opened, database):
+def test_each_segment_of_a_run_is_a_job_of_its_own(opened, database):
     work = Worker()
     engine = opened(work)
     engine.start("a.1")
@@ -94,7 +94,7 @@ def test_the_segments_of_a_run_are_jobs_of_their_own(opened, database):
     assert work.calls == {"a.1": 1, "a.2": 1}
 
 
-def test_work_that_asks_for_more_gets_it(opened, database):
+def test_a_job_is_worked_on_again_at_its_own_request(opened, database):
     calls = []
     engine = opened(lambda job_id: calls.append(job_id) or len(calls) < 3)
     engine.start("a.1")
@@ -124,7 +124,7 @@ def test_many_jobs_run_once_each_and_at_most_one_per_worker(opened, jobs):
     assert max(most) <= 4
 
 
-def test_work_killed_in_the_middle_is_begun_again_at_the_next_start(child, journal):
+def test_the_next_start_begins_a_killed_job_again(child, journal):
     journal.hold("a.1")
     first = child()
     first.tell("start", "a.1")
@@ -157,7 +157,7 @@ def test_jobs_that_waited_for_a_worker_survive_a_kill(child, journal, database):
         journal.awaits("end", job_id)
 
 
-def test_closing_leaves_what_does_not_end_in_time_to_the_next_start(opened, database, caplog):
+def test_a_close_leaves_late_jobs_to_the_next_start(opened, database, caplog):
     slow = Worker()
     slow.free.clear()
     engine = opened(slow)
@@ -178,7 +178,7 @@ def test_closing_leaves_what_does_not_end_in_time_to_the_next_start(opened, data
     assert len(again.calls) == 6
 
 
-def test_closing_waits_for_work_that_ends_in_time_and_notes_its_end(opened, database, caplog, monkeypatch):
+def test_a_close_waits_for_jobs_and_records_their_ends(opened, database, caplog, monkeypatch):
     serialize = DBOSPortableJSONSerializer.serialize
     monkeypatch.setattr(
         DBOSPortableJSONSerializer, "serialize", lambda self, value: time.sleep(0.3) or serialize(self, value)
@@ -213,7 +213,7 @@ def test_an_engine_never_opened_can_be_closed(database):
     DbosEngine(database).close(1)
 
 
-def test_a_second_engine_in_the_process_is_refused_and_the_first_goes_on(opened, database, tmp_path):
+def test_a_second_engine_in_the_process_is_refused(opened, database, tmp_path):
     work = Worker()
     engine = opened(work)
     other = wal_engine(f"sqlite:///{tmp_path / 'other.db'}")
@@ -255,7 +255,7 @@ def test_engines_open_where_an_event_loop_runs(opened, database):
 
 
 @pytest.mark.parametrize("problem", [RuntimeError("secret"), SystemExit(3), KeyboardInterrupt("secret")])
-def test_work_that_raises_is_begun_again_and_costs_no_worker(opened, database, caplog, monkeypatch, problem):
+def test_a_job_that_raises_is_begun_again_and_costs_no_worker(opened, database, caplog, monkeypatch, problem):
     monkeypatch.setattr(dbos_engine, "RETRY", 0.05)
     calls = []
 
@@ -277,7 +277,7 @@ def test_work_that_raises_is_begun_again_and_costs_no_worker(opened, database, c
     assert "secret" not in caplog.text
 
 
-def test_work_that_raised_is_left_alone_until_it_is_time(opened, database):
+def test_a_job_that_raised_waits_before_it_is_begun_again(opened, database):
     calls = []
 
     def work(job_id):
@@ -312,7 +312,7 @@ def test_a_machine_out_of_threads_loses_no_job(opened, database, monkeypatch):
     assert work.calls == {"a.1": 1}
 
 
-def test_work_may_run_event_loops_of_its_own(opened, database):
+def test_a_job_may_run_an_event_loop_of_its_own(opened, database):
     results = []
 
     async def add(one, other):
@@ -338,7 +338,7 @@ def test_a_due_job_that_is_over_is_begun_again(opened, database, status):
     succeeded(database, "a.1")
 
 
-def test_due_jobs_that_are_unknown_are_worked_on_and_those_on_their_way_left_alone(opened, database):
+def test_unknown_due_jobs_begin_and_queued_ones_are_left_alone(opened, database):
     work = Worker()
     work.free.clear()
     engine = opened(work, workers=1)
@@ -353,7 +353,7 @@ def test_due_jobs_that_are_unknown_are_worked_on_and_those_on_their_way_left_alo
     assert work.calls == {"a.1": 1, "b.1": 1, "c.1": 1}
 
 
-def test_a_session_that_got_lost_between_store_and_engine_is_executed(opened):
+def test_a_session_lost_between_store_and_engine_is_executed(opened):
     store = MemoryStore()
     run = Run(id=new_id("run"), kind=RunKind.TASK, task_id="tsk1", slug="one", name="One", env_slug="prod")
     store.add(run)
@@ -416,7 +416,7 @@ def test_the_database_holds_no_pickles(opened, database):
     assert kinds == ["portable_json"]
 
 
-def test_a_database_that_fails_for_a_while_costs_no_caller_anything(opened, database, caplog):
+def test_an_outage_of_the_database_fails_no_caller_of_the_engine(opened, database, caplog):
     work = Worker()
     engine = opened(work)
 
@@ -444,7 +444,7 @@ def test_the_applications_logging_stays_as_it_is(opened):
     assert logging.getLogger().handlers == before
 
 
-def test_work_that_never_ends_does_not_keep_the_interpreter(child, journal):
+def test_a_job_that_never_ends_lets_the_interpreter_exit(child, journal):
     journal.hold("a.1")
     engine = child()
     engine.tell("start", "a.1")

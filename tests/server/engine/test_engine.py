@@ -17,7 +17,7 @@ def engine():
     engine.close(5)
 
 
-def test_an_id_is_never_worked_on_twice_at_the_same_time(engine):
+def test_a_job_is_never_worked_on_twice_at_the_same_time(engine):
     working, seen, overlaps = set(), Counter(), []
     lock = threading.Lock()
 
@@ -65,14 +65,14 @@ def test_a_wake_during_work_is_not_lost(engine):
     assert calls == ["a", "a"]
 
 
-def test_work_that_asks_for_more_gets_it(engine):
+def test_a_job_is_worked_on_again_at_its_own_request(engine):
     calls = []
     engine.open(lambda run_id: calls.append(run_id) or len(calls) < 3)
     engine.start("a")
     eventually(lambda: len(calls) == 3)
 
 
-def test_no_more_threads_than_workers_and_none_before_they_are_needed(engine):
+def test_threads_start_when_needed_up_to_the_number_of_workers(engine):
     names, together = set(), threading.Barrier(4)
 
     def work(run_id):
@@ -90,7 +90,7 @@ def test_no_more_threads_than_workers_and_none_before_they_are_needed(engine):
     assert threading.active_count() == before + 4
 
 
-def test_a_defect_in_the_work_costs_no_thread(engine, caplog):
+def test_a_job_that_raises_costs_no_thread(engine, caplog):
     done = threading.Event()
 
     def work(run_id):

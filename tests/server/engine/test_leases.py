@@ -146,7 +146,7 @@ def test_a_server_that_has_lost_a_job_does_not_wait_for_its_end(child, journal):
     journal.awaits("end", "a.1", times=2)
 
 
-def test_what_a_closing_server_leaves_is_taken_over_without_waiting_for_its_lease(child, journal, database):
+def test_jobs_of_a_closing_server_are_taken_over_at_once(child, journal, database):
     leaving = child()
     journal.hold("a.1")
     leaving.tell("start", "a.1")
@@ -160,7 +160,7 @@ def test_what_a_closing_server_leaves_is_taken_over_without_waiting_for_its_leas
     journal.awaits("end", "a.1")
 
 
-def test_jobs_of_servers_nobody_has_heard_of_are_taken_over(child, journal, database):
+def test_jobs_of_unknown_servers_are_taken_over(child, journal, database):
     lost = child()
     journal.hold("a.1")
     lost.tell("start", "a.1")
@@ -173,7 +173,7 @@ def test_jobs_of_servers_nobody_has_heard_of_are_taken_over(child, journal, data
     journal.awaits("end", "a.1")
 
 
-def test_work_that_raised_is_not_begun_again_by_a_server_that_has_lost_it(engine, database):
+def test_a_server_does_not_begin_a_lost_job_again_that_raised(engine, database):
     def work(job_id):
         raise RuntimeError
 
@@ -190,7 +190,7 @@ def test_work_that_raised_is_not_begun_again_by_a_server_that_has_lost_it(engine
     assert engine._broken == {}
 
 
-def test_a_job_that_comes_back_to_a_server_waits_for_its_earlier_work(engine, database):
+def test_a_job_that_comes_back_waits_for_its_earlier_execution(engine, database):
     work = Worker()
     work.free.clear()
     engine.open(work)
@@ -206,7 +206,7 @@ def test_a_job_that_comes_back_to_a_server_waits_for_its_earlier_work(engine, da
     eventually(lambda: rows(database) == {"a.1": "SUCCESS"})
 
 
-def test_a_closing_server_takes_nothing_from_the_queue_any_more(engine, database):
+def test_a_closing_server_takes_no_more_jobs_from_the_queue(engine, database):
     work = Worker()
     work.free.clear()
     engine.open(work)
@@ -223,7 +223,7 @@ def test_a_closing_server_takes_nothing_from_the_queue_any_more(engine, database
     assert rows(database) == {"a.1": "SUCCESS", "b.1": "ENQUEUED"}
 
 
-def test_only_one_server_at_a_time_has_its_turn(database):
+def test_only_one_server_at_a_time_leads_the_others(database):
     one, other = Membership(database.url, "one"), Membership(database.url, "other")
     one.join()
     other.join()
@@ -247,12 +247,12 @@ def test_a_lease_outlives_a_lost_connection(database, monkeypatch, caplog):
     server.join()
     try:
         with database.begin() as connection:
-            connection.execute(sa.text("ALTER TABLE runbook_membership RENAME TO elsewhere"))
+            connection.execute(sa.text("ALTER TABLE runbook_servers RENAME TO elsewhere"))
         eventually(lambda: "the lease cannot be renewed" in caplog.text)
         time.sleep(0.3)
         assert caplog.text.count("the lease cannot be renewed") == 1
         with database.begin() as connection:
-            connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO runbook_membership"))
+            connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO runbook_servers"))
             connection.execute(sa.delete(SERVERS))
         eventually(lambda: living(database) == {"one"})
         with database.begin() as connection:
@@ -264,7 +264,7 @@ def test_a_lease_outlives_a_lost_connection(database, monkeypatch, caplog):
         server.leave()
 
 
-def test_nothing_is_left_running(engine):
+def test_a_closed_engine_leaves_no_thread_running(engine):
     before = set(threading.enumerate())
     engine.open(Worker())
     engine.close(1)

@@ -60,42 +60,42 @@ def serving(request):
         server.close()
 
 
-class TestAFileThat:
-    @pytest.mark.once
-    @pytest.mark.parametrize("how", ["is deleted", "is replaced", "is moved", "loses its folder", "loses its log"])
-    def test_goes_away_under_a_server_is_written_to_no_more(self, path, serving, how):
-        _, api = serving(f"sqlite:///{path}")
-        assert api.finishes("echo", {"text": "before"}) == "before"
-        elsewhere = path.with_name("moved.db")
-        match how:
-            case "is deleted":
-                path.unlink()
-            case "is replaced":
-                path.rename(elsewhere)
-                shutil.copy(elsewhere, path)
-            case "is moved":
-                path.rename(elsewhere)
-            case "loses its folder":
-                shutil.rmtree(path.parent)
-            case "loses its log":
-                path.with_name("runbooks.db-wal").unlink()
-        refused(api)
-        refused(api)
-        if how == "is moved":
-            elsewhere.rename(path)
-            assert api.finishes("echo", {"text": "after"}) == "after"
-            eventually(lambda: ready(api))
+@pytest.mark.once
+@pytest.mark.parametrize("how", ["is deleted", "is replaced", "is moved", "loses its folder", "loses its log"])
+def test_a_file_that_goes_away_is_not_written_to_any_more(path, serving, how):
+    _, api = serving(f"sqlite:///{path}")
+    assert api.finishes("echo", {"text": "before"}) == "before"
+    elsewhere = path.with_name("moved.db")
+    match how:
+        case "is deleted":
+            path.unlink()
+        case "is replaced":
+            path.rename(elsewhere)
+            shutil.copy(elsewhere, path)
+        case "is moved":
+            path.rename(elsewhere)
+        case "loses its folder":
+            shutil.rmtree(path.parent)
+        case "loses its log":
+            path.with_name("runbooks.db-wal").unlink()
+    refused(api)
+    refused(api)
+    if how == "is moved":
+        elsewhere.rename(path)
+        assert api.finishes("echo", {"text": "after"}) == "after"
+        eventually(lambda: ready(api))
 
-    def test_is_the_same_is_written_to_however_many_connections_come_and_go(self, path):
-        database = Database(f"sqlite:///{path}")
-        for _ in range(3):
-            database.sqlalchemy_engine.dispose()
-            database.transact(lambda connection: connection.exec_driver_sql("SELECT 1"))
-        database.close()
+
+def test_a_file_survives_that_its_connections_come_and_go(path):
+    database = Database(f"sqlite:///{path}")
+    for _ in range(3):
+        database.sqlalchemy_engine.dispose()
+        database.transact(lambda connection: connection.exec_driver_sql("SELECT 1"))
+    database.close()
 
 
 @pytest.mark.once
-def test_a_disk_that_is_full_is_told_and_forgotten_when_it_has_room_again(path, serving):
+def test_a_full_disk_is_reported_until_it_has_room_again(path, serving):
     server, api = serving(f"sqlite:///{path}")
     assert api.finishes("echo", {"text": "before"}) == "before"
     engine = server._lifecycle.services.store.database.sqlalchemy_engine
@@ -114,7 +114,7 @@ def test_a_disk_that_is_full_is_told_and_forgotten_when_it_has_room_again(path, 
 
 
 @pytest.mark.once
-def test_a_file_that_must_not_be_written_any_more_is_told(path, serving):
+def test_a_file_that_became_read_only_is_reported(path, serving):
     server, api = serving(f"sqlite:///{path}")
     engine = server._lifecycle.services.store.database.sqlalchemy_engine
 
@@ -127,7 +127,7 @@ def test_a_file_that_must_not_be_written_any_more_is_told(path, serving):
 
 
 @pytest.mark.postgres
-def test_postgresql_turned_read_only_is_told_and_sessions_go_on_afterwards(serving, postgres, postgres_url):
+def test_sessions_go_on_after_postgresql_was_read_only(serving, postgres, postgres_url):
     _, api = serving(postgres_url)
     assert api.finishes("echo", {"text": "before"}) == "before"
     name = postgres_url.partition("?")[0].rpartition("/")[2]

@@ -91,9 +91,7 @@ def worked_once(opened, database):
     return engine, work
 
 
-def test_a_pickle_as_the_input_of_work_found_at_the_start_is_refused_and_the_work_is_done_all_the_same(
-    opened, database, canary
-):
+def test_a_job_whose_input_is_a_pickle_is_done_without_it(opened, database, canary):
     path, pickled = canary
     engine, _ = worked_once(opened, database)
     engine.close(5)
@@ -105,7 +103,7 @@ def test_a_pickle_as_the_input_of_work_found_at_the_start_is_refused_and_the_wor
     assert not path.exists()
 
 
-def test_a_pickle_put_on_the_queue_of_a_running_server_is_refused(opened, database, canary):
+def test_a_pickle_in_the_queue_of_a_running_server_is_refused(opened, database, canary):
     path, pickled = canary
     engine, work = worked_once(opened, database)
     queue = "_dbos_internal_queue" if database.dialect.name == "sqlite" else QUEUE
@@ -117,7 +115,7 @@ def test_a_pickle_put_on_the_queue_of_a_running_server_is_refused(opened, databa
 
 
 @pytest.mark.parametrize(("state", "column"), [("SUCCESS", "output"), ("ERROR", "error")])
-def test_a_pickle_as_the_end_of_work_is_refused(opened, database, canary, state, column):
+def test_a_pickle_as_the_end_of_a_job_is_refused(opened, database, canary, state, column):
     path, pickled = canary
     engine, work = worked_once(opened, database)
     tamper(database, pickled, **{column: pickled}, status=state)
@@ -127,7 +125,7 @@ def test_a_pickle_as_the_end_of_work_is_refused(opened, database, canary, state,
     assert not path.exists()
 
 
-def test_no_way_through_dbos_reads_a_pickle_while_a_server_is_open_and_all_do_afterwards(opened, canary):
+def test_dbos_reads_pickles_only_while_no_server_is_open(opened, canary):
     path, pickled = canary
     engine = opened(Worker())
     ours = _serialization.DBOSPortableJSON

@@ -48,14 +48,14 @@ def together(calls):
 
 
 @pytest.mark.parametrize("paths", [["/prompts/submit"] * 8, ["/prompts/submit", "/prompts/cancel"] * 4])
-def test_of_many_answers_at_once_one_counts(api, paths):
+def test_only_one_of_many_answers_at_once_counts(api, paths):
     session_id = api.execute("two_prompts", {"name": f"one of {paths[1]}"})
     prompt_id = api.open_prompt(session_id)["id"]
     calls = [lambda path=path: api.post(path, {"id": prompt_id, "values": {"go": True}}).status for path in paths]
     assert sorted(together(calls)) == [200] + [409] * 7
 
 
-def test_sessions_that_are_answered_all_at_once_go_all_the_way_once(api):
+def test_sessions_that_are_answered_at_once_each_end_once(api):
     def drive(name):
         session_id = api.execute("two_prompts", {"name": name})
         for _ in range(2):

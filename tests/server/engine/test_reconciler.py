@@ -106,20 +106,20 @@ def asked(store, expires_at, *, paused=True):
     return run, prompt
 
 
-def test_what_is_due_at_the_start_is_handed_out_before_the_start_returns(store, engine, reconciler):
+def test_jobs_due_at_the_start_are_recovered_before_it_returns(store, engine, reconciler):
     run = root(store)
     reconciler(interval=1000).start()
     assert engine.recovered == [[run.job_id]]
 
 
-def test_what_has_just_become_due_is_left_to_whoever_made_it_so(store, engine, reconciler):
+def test_a_job_that_has_just_become_due_is_left_alone(store, engine, reconciler):
     reconciler().start()
     root(store)
     eventually(lambda: len(engine.recovered) > 5)
     assert not any(engine.recovered)
 
 
-def test_what_stays_due_is_handed_out_after_a_while(store, engine, reconciler):
+def test_a_job_that_stays_due_is_recovered_after_a_while(store, engine, reconciler):
     reconciler().start()
     run = root(store)
     store._put(replace(store.run(run.id), due_at=now() - timedelta(seconds=3)))
@@ -131,7 +131,7 @@ def test_the_engine_is_asked_even_if_nothing_is_due(engine, reconciler):
     eventually(lambda: len(engine.recovered) > 2)
 
 
-def test_an_expired_prompt_is_cancelled_by_nobody_and_its_session_woken(store, engine, reconciler):
+def test_an_expired_prompt_is_cancelled_and_wakes_its_session(store, engine, reconciler):
     run, prompt = asked(store, now() - timedelta(seconds=1))
     _, later = asked(store, now() + timedelta(hours=1))
     _, never = asked(store, None)
@@ -162,7 +162,7 @@ def test_an_answer_in_the_last_moment_counts(store, engine, reconciler, caplog):
     assert caplog.text == ""
 
 
-def test_only_the_last_to_end_are_kept_and_all_jobs_of_others_forgotten(store, engine, reconciler):
+def test_the_last_ended_runs_are_kept_and_other_jobs_forgotten(store, engine, reconciler):
     oldest, newest = ended(store), ended(store)
     reconciler(keep_ended=1).start()
     assert store.run(oldest.id) is None
@@ -170,7 +170,7 @@ def test_only_the_last_to_end_are_kept_and_all_jobs_of_others_forgotten(store, e
     assert engine.forgotten == [oldest.job_id]
 
 
-def test_nothing_is_kept_for_longer_than_said(store, engine, reconciler):
+def test_no_run_is_kept_for_longer_than_keep_for(store, engine, reconciler):
     old, fresh = ended(store), ended(store)
     store._put(replace(store.run(old.id), ended_at=now() - timedelta(days=2)))
     waiting, _ = asked(store, None)
@@ -186,7 +186,7 @@ def test_each_segment_had_a_job_of_its_own(store):
     assert jobs(run) == [f"{run.id}.1", f"{run.id}.2", f"{run.id}.3"]
 
 
-def test_one_failure_stops_nothing_else_and_is_logged_once_for_each_outage(store, engine, reconciler, caplog):
+def test_a_failing_duty_stops_no_other_and_is_logged_once(store, engine, reconciler, caplog):
     down = threading.Event()
     down.set()
     due = store.due
@@ -214,7 +214,7 @@ def test_one_failure_stops_nothing_else_and_is_logged_once_for_each_outage(store
 
 
 @pytest.mark.parametrize("method", ["overdue", "drop", "due"])
-def test_whichever_part_of_the_store_fails_the_rest_is_done(store, engine, reconciler, method):
+def test_the_other_duties_are_done_when_the_store_fails_in_one(store, engine, reconciler, method):
     def fail(*_):
         raise OSError
 
@@ -228,17 +228,17 @@ def test_whichever_part_of_the_store_fails_the_rest_is_done(store, engine, recon
     assert any(run.job_id in given for given in engine.recovered) is (method != "due")
 
 
-def test_stopping_does_not_wait_for_the_interval(reconciler):
+def test_a_stop_does_not_wait_for_the_interval(reconciler):
     one = reconciler(interval=1000)
     one.start()
     one.stop()
 
 
-def test_one_that_was_never_started_can_be_stopped(reconciler):
+def test_a_reconciler_that_was_never_started_can_be_stopped(reconciler):
     reconciler().stop()
 
 
-def test_a_session_that_got_lost_between_store_and_local_engine_is_executed(store, reconciler):
+def test_a_session_lost_before_the_local_engine_is_executed(store, reconciler):
     calls = []
     local = LocalEngine(1)
     local.open(lambda job_id: bool(calls.append(job_id)))
@@ -250,7 +250,7 @@ def test_a_session_that_got_lost_between_store_and_local_engine_is_executed(stor
         local.close(5)
 
 
-def test_the_local_engine_does_not_begin_again_what_it_has():
+def test_the_local_engine_does_not_begin_a_known_job_again():
     entered, leave, calls = threading.Event(), threading.Event(), []
 
     def work(job_id):

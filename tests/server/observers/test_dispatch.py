@@ -99,7 +99,7 @@ def test_a_broken_observer_changes_no_result(observer, caplog):
     assert SECRET not in caplog.text
 
 
-def test_a_hanging_observer_delays_the_end_for_two_seconds_at_most():
+def test_a_hanging_observer_delays_a_close_by_seconds_at_most():
     hanging = Hanging()
     with RunbookServer([asks], observers=[hanging]) as server:
         server._lifecycle.services.emitter.signed_out("usr1")

@@ -62,7 +62,7 @@ class Spans:
 
 
 @pytest.mark.parametrize("by", ["api", "page"])
-def test_one_trace_shows_the_call_the_steps_the_prompt_and_the_end(tmp_path, by):
+def test_one_trace_shows_a_call_and_its_steps_prompt_and_end(tmp_path, by):
     FAILURES.clear()
     spans = Spans()
     options = {

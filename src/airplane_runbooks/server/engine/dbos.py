@@ -1,11 +1,11 @@
 """The durable engine: DBOS keeps the jobs in the database, so that no job dies with the process that works on it.
 
-Each job is a DBOS workflow of its own, with the job's ID and without steps: what has been done is the
-store's to know. On SQLite there is one process, which starts each job itself. On PostgreSQL the jobs are on a
-queue that all servers take from, and the servers look after those of the dead.
+Each job is a DBOS workflow with the job's ID. It has no steps, since the store keeps what has been done. On SQLite
+there is one process, which starts each job itself. On PostgreSQL the jobs are in a queue that all servers take from,
+and the servers take over the jobs of those that are dead.
 
-The work has threads apart from DBOS's, which only wait for it: a step that never returns cannot keep the interpreter
-from its exit, and what the work raises or does to its thread stays there.
+Jobs are worked on by threads apart from those of DBOS, which only wait. So a step that never returns cannot keep the
+interpreter from its exit, and the exceptions of a job do not reach DBOS.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _opening = threading.Lock()
 
 
 class EngineInUse(RuntimeError):
-    """DBOS runs in this process already, and it can do so only once."""
+    """DBOS runs in this process already, which it can do only once."""
 
 
 class _Abandoned(BaseException):
@@ -201,7 +201,7 @@ class DbosEngine:
         while (job_id := self._jobs.get()) is not None:
             try:
                 self._enqueue(job_id)
-            except Exception as problem:  # noqa: BLE001 - the store has the job as due, so `recover` gets it
+            except Exception as problem:  # noqa: BLE001 - the job is due in the store, so `recover` gets it
                 if not self._closed:
                     logger.error("job %s has to wait: %s", job_id, describe(problem))  # noqa: TRY400 - see describe
 
@@ -221,7 +221,7 @@ class DbosEngine:
             wait([earlier])  # a process that was frozen for a while may get a job back that it still works on
         try:
             threading.Thread(target=self._perform, args=(job_id, done), name=f"runbook-{job_id}", daemon=True).start()
-        except RuntimeError as problem:  # no more threads, or the interpreter is about to exit
+        except RuntimeError as problem:  # out of threads, or the interpreter is about to exit
             self._settle(job_id, done, problem)
         try:
             well = done.result()
@@ -318,6 +318,6 @@ def _find(**which: Any) -> list[WorkflowStatus]:
 def silence() -> None:
     """Send DBOS's errors to the application's handlers, and drop the rest of its log."""
     log = logging.getLogger("dbos")
-    if not log.handlers:  # it would write to the console instead
+    if not log.handlers:  # otherwise it would write to the console
         log.addHandler(logging.NullHandler())
     log.setLevel(logging.ERROR)

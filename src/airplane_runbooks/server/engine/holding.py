@@ -1,4 +1,4 @@
-"""Holds the sessions whose code no server has, and lets them go on once there is one again."""
+"""Holding: sessions whose code no server has are held, and released once a server has it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HELD = (
 
 
 class Holding:
-    """Compares what is unfinished with the code that this server has, and the others that are alive."""
+    """Compares unfinished sessions and tasks with the code of this server, and of the others that are alive."""
 
     def __init__(self, holds: Holds, engine: Engine, catalog: Catalog, emitter: Emitter) -> None:
         self._holds = holds
@@ -37,9 +37,9 @@ class Holding:
         self._told: set[tuple[RunKind, str, str]] = set()
 
     def look(self) -> None:
-        """Hold what waits and has no code anywhere, let go what has it here, and warn of what is held.
+        """Hold the waiting sessions whose code no server has, release those whose code is here, and warn of those held.
 
-        Not each time, for all that is unfinished is looked at; but soon after something has been held.
+        This reads all unfinished runs, so only some calls do it, and the first one after something was held.
         """
         self._passes += 1
         if not (self._news.is_set() or self._passes % _EVERY == 0):
@@ -66,7 +66,7 @@ class Holding:
             self._warn(kin)
 
     def put_back(self, store: Store, run: Run) -> None:
-        """Give a root run back whose code this server has not: to those that have it, or to be held."""
+        """Leave a root run whose code this server lacks to servers that have it, or else hold it."""
         if _have(self._others(), run):
             store.release(run.id, run.fencing_token)
         else:
@@ -75,13 +75,13 @@ class Holding:
             self._news.set()
 
     def share(self, due: Sequence[Run]) -> tuple[list[str], list[str]]:
-        """Return the jobs of what is due: those for all servers, and those to be worked on in this one."""
+        """Return the jobs of these due runs: those for all servers, and those for this one alone."""
         others = self._others() if due else ()
         for_all, for_us = [], []
         for run in due:
             able = [_can(catalog, run) for catalog in others]
             if not _can(self._catalog, run):
-                if not any(able):  # one of them begins it, and holds it
+                if not any(able):  # any of them will begin it, and hold it
                     for_all.append(run.job_id)
             elif all(able):
                 for_all.append(run.job_id)
@@ -104,6 +104,6 @@ def _have(catalogs: Sequence[Catalog], item: Kin | Run) -> bool:
 
 
 def _can(catalog: Catalog, run: Run) -> bool:
-    """Whether a server can begin what is due: what has not begun yet fits any code."""
+    """Return whether a server can begin a due run. One that has not begun yet fits any code."""
     code = catalog.code(run.kind, run.task_id)
     return code is not None and (run.fencing_token == 0 or code.can_continue(run.source))

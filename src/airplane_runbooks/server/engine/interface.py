@@ -17,9 +17,10 @@ class Engine(Protocol):
     """An engine. All methods return at once, except `recover` and `close`."""
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one job until its end or a pause. It returns True to be called again at once.
+        """Start, with the callable that works on one job until its end or a pause.
 
-        If it raises, it is to be called again after some seconds.
+        The callable returns True if it must be called again at once. If it raises, the engine calls it again after some
+        seconds.
         """
         ...
 
@@ -32,7 +33,7 @@ class Engine(Protocol):
         ...
 
     def cancel(self, job_id: str) -> None:
-        """Look at a job again, since the store has cancelled its run."""
+        """Work on a job again, since the store has cancelled its run."""
         ...
 
     def forget(self, job_id: str) -> None:

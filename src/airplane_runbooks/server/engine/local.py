@@ -25,10 +25,10 @@ class _State(Enum):
 
 
 class LocalEngine:
-    """A bounded pool of threads in this process, started as they are needed.
+    """An engine with a bounded pool of threads, which are started as they are needed.
 
-    The threads are daemons, so that a step that never returns cannot keep the interpreter from its exit; `close` waits
-    for all others.
+    The threads are daemons, so that a step that never returns cannot keep the interpreter from its exit. `close` waits
+    for the others.
     """
 
     def __init__(self, workers: int = 16) -> None:
@@ -46,7 +46,7 @@ class LocalEngine:
         self._closed = False
 
     def open(self, work: Work) -> None:
-        """Take the callable that works on one job."""
+        """Start, with the callable that works on one job."""
         self._work = work
 
     def start(self, job_id: str) -> None:
@@ -59,14 +59,14 @@ class LocalEngine:
         self._enqueue(job_id)
 
     def cancel(self, job_id: str) -> None:
-        """Look at a job again, since the store has cancelled its run."""
+        """Work on a job again, since the store has cancelled its run."""
         self._enqueue(job_id)
 
     def forget(self, job_id: str) -> None:
         """Do nothing: a job at rest has no state here."""
 
     def announced(self) -> Sequence[bytes]:
-        """Return nothing: there is no other server."""
+        """Return nothing, since there are no other servers."""
         return ()
 
     def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
@@ -108,7 +108,7 @@ class LocalEngine:
             thread = threading.Thread(target=self._loop, name=f"runbook-worker-{len(self._threads)}", daemon=True)
             try:
                 thread.start()
-            except RuntimeError as problem:  # no more threads: the next job tries again
+            except RuntimeError as problem:  # out of threads: the next job tries again
                 logger.error("a worker cannot be started: %s", describe(problem))  # noqa: TRY400 - see describe
             else:
                 self._threads.append(thread)
