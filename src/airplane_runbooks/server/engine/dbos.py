@@ -4,8 +4,8 @@ Each job is a DBOS workflow with the job's ID. It has no steps, since the store 
 there is one process, which starts each job itself. On PostgreSQL the jobs are in a queue that all servers take from,
 and the servers take over the jobs of those that are dead.
 
-Jobs are worked on by threads apart from those of DBOS, which only wait. So a step that never returns cannot keep the
-interpreter from its exit, and the exceptions of a job do not reach DBOS.
+Jobs are worked on by the threads of `job_threads`, while those of DBOS only wait. So a step that never returns cannot
+keep the interpreter from its exit, and the exceptions of a job do not reach DBOS.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..logs import describe
 from ..storage.ids import new_id
 from . import unpickling
 from .interface import Work
+from .job_threads import Abandoned, JobThreads
 from .leases import Membership
 
 logger = logging.getLogger(__name__)
@@ -46,10 +47,6 @@ class EngineInUse(RuntimeError):
     """DBOS runs in this process already, which it can do only once."""
 
 
-class _Abandoned(BaseException):
-    """Leaves a workflow to be taken up again. It is not an Exception, which DBOS would record as the workflow's end."""
-
-
 class DbosEngine:
     """Works on jobs that outlive the process. It shares the database's engine, and does not dispose of it.
 
@@ -67,7 +64,6 @@ class DbosEngine:
         self._membership = Membership(database.url, self._id, catalog) if shared else None
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[str | None] = SimpleQueue()
-        self._working: dict[str, Future[bool]] = {}
         self._broken: dict[str, float] = {}  # times to start them again
         self._forgotten: set[str] = set()
         self._here: set[str] = set()
@@ -77,7 +73,7 @@ class DbosEngine:
 
     def open(self, work: Work) -> None:
         """Take the callable that works on one job, and take up the jobs of an earlier process. Raises EngineInUse."""
-        self._work = work
+        self._threads = JobThreads(work)
         with _opening, ThreadPoolExecutor(1) as apart:  # DBOS refuses to work where an event loop runs
             if dbos_module._dbos_global_instance is not None:  # noqa: SLF001 - DBOS would silently return the open one
                 raise EngineInUse("another engine is open in this process, or the application itself uses DBOS")
@@ -138,14 +134,10 @@ class DbosEngine:
         self._jobs.put(None)
         if self._dbos is None:
             return
+        self._threads.close()
         for event in self._dbos.background_thread_stop_events:
             event.set()  # take no more jobs from the queue, which would be left unfinished
-        with self._lock:
-            working = dict(self._working)
-        late = sum(future.cancel() for future in wait(working.values(), timeout).not_done)
-        if late:
-            logger.warning("%d steps are still running %.1f seconds after the engine was closed", late, timeout)
-        self._shut_down([job_id for job_id, done in working.items() if not done.cancelled() and done.result()])
+        self._shut_down(self._threads.finish(timeout))
 
     def _launch(self) -> None:
         silence()
@@ -155,7 +147,7 @@ class DbosEngine:
                 self._membership.join()
             self._dbos = DBOS(config=self._config())
             self._workflow = DBOS.workflow(
-                name="runbook.ticket",  # kept in databases
+                name="runbook.ticket",  # the name is stored with each workflow
                 max_recovery_attempts=None,  # the store counts the failed starts of a run
             )(self._plain())
             DBOS.launch()
@@ -189,9 +181,7 @@ class DbosEngine:
         }
 
     def _plain(self) -> Callable[[str], None]:
-        def execute(
-            job_id: str,
-        ) -> None:  # DBOS sets attributes of what it registers, which a method does not allow
+        def execute(job_id: str) -> None:  # DBOS sets attributes, which a method does not allow
             self._execute(job_id)
 
         return execute
@@ -215,47 +205,14 @@ class DbosEngine:
 
     def _execute(self, job_id: str) -> None:
         """Wait on a thread of DBOS until a worker is done with the job."""
-        done: Future[bool] = Future()
         lost_leases = self._lost_leases()
-        while (earlier := self._admit(job_id, done)) is not done:
-            wait([earlier])  # a process that was frozen for a while may get a job back that it still works on
-        try:
-            threading.Thread(target=self._perform, args=(job_id, done), name=f"runbook-{job_id}", daemon=True).start()
-        except RuntimeError as problem:  # out of threads, or the interpreter is about to exit
-            self._settle(job_id, done, problem)
-        try:
-            well = done.result()
-        except CancelledError:
-            raise _Abandoned from None
+        well = self._threads.run(job_id)
         if not well or self._lost_leases() != lost_leases:  # DBOS would await the end of a job that another server has
             self._broken[job_id] = time.monotonic() + RETRY
-            raise _Abandoned
+            raise Abandoned
 
     def _lost_leases(self) -> int:
         return 0 if self._membership is None else self._membership.lost_leases
-
-    def _admit(self, job_id: str, done: Future[bool]) -> Future[bool]:
-        with self._lock:
-            if self._closed:
-                raise _Abandoned
-            return self._working.setdefault(job_id, done)
-
-    def _perform(self, job_id: str, done: Future[bool]) -> None:
-        failure = None
-        try:
-            while self._work(job_id):
-                pass
-        except BaseException as problem:  # noqa: BLE001 - a bad session must not be lost, nor affect others
-            failure = problem
-        self._settle(job_id, done, failure)
-
-    def _settle(self, job_id: str, done: Future[bool], failure: BaseException | None) -> None:
-        if failure is not None and not isinstance(failure, Closing):
-            logger.error("work on %s failed: %s", job_id, describe(failure))
-        with self._lock:
-            del self._working[job_id]
-        if done.set_running_or_notify_cancel():
-            done.set_result(failure is None)
 
     def _drop_forgotten(self) -> None:
         forgotten = list(self._forgotten)[:_BATCH]
