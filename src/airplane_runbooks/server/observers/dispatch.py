@@ -6,9 +6,8 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
@@ -79,7 +78,7 @@ class _Background(_Guarded):
 
     def __init__(self, observer: Observer) -> None:
         super().__init__(observer)
-        self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[contextvars.Context, Event] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -94,7 +93,7 @@ class _Background(_Guarded):
                 self._has_dropped = True
                 logger.warning("the observer %s is too slow and misses events", self.name)
             return
-        self._waiting.put(partial(contextvars.copy_context().run, super().observe, event))
+        self._waiting.put((contextvars.copy_context(), event))
         if self._thread is None:
             with self.guard:
                 self._start()
@@ -117,8 +116,9 @@ class _Background(_Guarded):
                 self._thread = thread
 
     def _loop(self) -> None:
-        while (handle := self._waiting.get()) is not None:
-            handle()
+        while (item := self._waiting.get()) is not None:
+            context, event = item
+            context.run(super().observe, event)
 
 
 class _Enclosure:
