@@ -343,8 +343,8 @@ def lock(session: nox.Session) -> None:
         compile_lock(session, name, *inputs)
     # beside what is tested, so that both can be installed together
     compile_lock(session, "compat-python", "--group", "compat", "-c", "requirements/test.txt")
-    extras = PROJECT.get("optional-dependencies", {}).values()
-    direct = [*PROJECT["dependencies"], *(dependency for extra in extras for dependency in extra)]
+    extras, itself = PROJECT.get("optional-dependencies", {}).values(), PROJECT["name"]
+    direct = [*PROJECT["dependencies"], *(one for extra in extras for one in extra if not one.startswith(itself))]
     bounds = Path(session.create_tmp(), "lowest.in")
     bounds.write_text("\n".join(map(floor, direct)), encoding="utf-8")
     compile_lock(session, "lowest", str(bounds), "--group", "test")

@@ -13,6 +13,7 @@ PACKAGE = Path(airplane_runbooks.__file__).parent
 # The layers, lowest first. A module imports from lower layers only, and from its own if it is a package.
 LAYERS = [
     "version",
+    "_extras",
     "clock",
     "policy",
     "http",
@@ -49,7 +50,6 @@ LAYERS = [
     "server.trace_tree",
     "server.demo",
     "server.demo_async",
-    "pytest_plugin",
 ]
 # Programs of their own, which talk to the server as any user of the client does.
 DEMOS = {"server.demo", "server.demo_async"}

@@ -7,6 +7,7 @@ import os
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
+from ..._extras import needs_extra
 from .errors import DatabaseError
 
 _FORMS = "sqlite:///path, sqlite:// (in memory) or postgresql://user:password@host/name"
@@ -28,7 +29,11 @@ def parse(url: str) -> sa.URL:
     if driver is None:
         raise DatabaseError(f"a database of this kind is not supported: expected {_FORMS}")
     parsed = parsed.set(drivername=driver)
-    return _with_path(parsed) if driver == "sqlite" else parsed
+    if driver == "sqlite":
+        return _with_path(parsed)
+    with needs_extra("postgres", "a PostgreSQL database"):
+        parsed.get_dialect().import_dbapi()
+    return parsed
 
 
 def _with_path(url: sa.URL) -> sa.URL:

@@ -14,12 +14,15 @@ How long something takes is measured, and a busy machine takes longer: what is t
 `DeadlineMissed`, which may be worth another try.
 """
 
-from ._cancellation import Cancellation
-from ._concurrency import Concurrency
-from ._connections import Connections
-from ._exchanges import Exchanges
-from ._hostility import Hostility
-from ._support import KEY, DeadlineMissed, finishes_within, request_to
+from ..._extras import needs_extra
+
+with needs_extra("testing", __name__):
+    from ._cancellation import Cancellation
+    from ._concurrency import Concurrency
+    from ._connections import Connections
+    from ._exchanges import Exchanges
+    from ._hostility import Hostility
+    from ._support import KEY, DeadlineMissed, finishes_within, request_to
 
 __all__ = [
     "KEY",
