@@ -226,7 +226,7 @@ class Airplane(_Client[Transport, BlockingRunner]):
         return BlockingClock()
 
     def _default_transport(self) -> Transport:
-        from .transports.urllib3._transport import Urllib3Transport
+        from .transports.urllib3 import Urllib3Transport
 
         return Urllib3Transport()
 

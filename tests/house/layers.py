@@ -50,6 +50,7 @@ LAYERS = [
     "server.trace_tree",
     "server.demo",
     "server.demo_async",
+    "pytest_plugin",
 ]
 # Programs of their own, which talk to the server as any user of the client does.
 DEMOS = {"server.demo", "server.demo_async"}

@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     transport: AsyncTransport | None = None
     if options.aiohttp:
-        from ..transports.aiohttp._transport import AiohttpTransport
+        from ..transports.aiohttp import AiohttpTransport
 
         transport = AiohttpTransport()
     with RunbookServer([refund]) as server:
