@@ -158,7 +158,7 @@ SUSPENSIONS = {
 
 
 @pytest.mark.parametrize("make", SUSPENSIONS.values(), ids=SUSPENSIONS)
-def test_a_coroutine_that_suspends_is_refused_by_its_place_and_closed(make):
+def test_a_coroutine_that_suspends_is_refused_and_closed(make):
     closed = []
 
     async def slow_layer(request, call_next, /):
@@ -198,7 +198,7 @@ def test_a_refused_coroutine_leaves_no_warning_behind(recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_a_coroutine_inside_of_a_running_loop_is_stepped_all_the_same():
+def test_a_coroutine_is_stepped_inside_of_a_running_loop():
     async def main():
         return run_blocking(value(OK))
 

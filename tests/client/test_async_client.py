@@ -77,7 +77,7 @@ async def cancelled(call: Awaitable[T], when: Callable[[], bool]) -> None:
 
 
 class TestCalls:
-    def test_do_what_those_of_the_sync_client_do(self) -> None:
+    def test_async_calls_do_what_sync_calls_do(self) -> None:
         async def main() -> None:
             transport = FakeTransport([BUSY, OK, json_response({"id": "ses1", "status": "Active"})])
             async with client(transport, clock=FakeClock(), env_slug="prod") as airplane:
@@ -94,7 +94,7 @@ class TestCalls:
 
         asyncio.run(main())
 
-    def test_raise_what_those_of_the_sync_client_raise(self) -> None:
+    def test_async_calls_raise_what_sync_calls_raise(self) -> None:
         async def main() -> None:
             airplane = client(FakeTransport([json_response({"error": "no"}, status=404)]))
             with pytest.raises(NotFound) as caught:
@@ -105,7 +105,7 @@ class TestCalls:
 
         asyncio.run(main())
 
-    def test_go_through_middleware_that_suspends(self) -> None:
+    def test_async_calls_pass_middleware_that_suspends(self) -> None:
         async def rests(request: Request, call_next: Next, /) -> Response:
             await asyncio.sleep(0)
             return await call_next(request.with_header("X-Rested", "1"))
@@ -114,14 +114,14 @@ class TestCalls:
         asyncio.run(client(transport, middleware=[rests]).runbooks.execute(slug="x"))
         assert transport.requests[0].headers["x-rested"] == "1"
 
-    def test_of_clones_share_the_transport(self) -> None:
+    def test_async_clones_share_the_transport(self) -> None:
         transport = FakeTransport([OK, OK])
         airplane = client(transport, timeout=30)
         asyncio.run(airplane.with_options(timeout=2).runbooks.execute(slug="x"))
         asyncio.run(airplane.runbooks.execute(slug="x"))
         assert transport.timeouts[0] <= 2 < transport.timeouts[1]
 
-    def test_cover_every_operation(self) -> None:
+    def test_async_calls_cover_every_operation(self) -> None:
         session = {"id": "ses1", "status": "Succeeded"}
         run = {"id": "run1", "status": "Succeeded"}
         answers = {
@@ -158,7 +158,7 @@ class TestCalls:
 
         asyncio.run(main())
 
-    def test_keep_the_deadline_while_a_transport_takes_its_time(self) -> None:
+    def test_async_calls_keep_the_deadline_on_a_slow_transport(self) -> None:
         async def main() -> None:
             airplane = client(FakeTransport(lambda _: BUSY), timeout=0.2, retry=RetryPolicy(max_attempts=99))
             with finishes_within(0.2), pytest.raises(DeadlineExceeded):
@@ -166,7 +166,7 @@ class TestCalls:
 
         asyncio.run(main())
 
-    def test_go_over_threads_of_its_own_by_default(self) -> None:
+    def test_async_calls_use_a_threaded_transport_by_default(self) -> None:
         async def main(origin: str) -> None:
             async with AsyncAirplane("tkn_test", base_url=origin) as airplane:
                 assert (await airplane.runbooks.execute(slug="x")).session_id == "ses1"
@@ -179,25 +179,25 @@ class TestCalls:
 
 
 class TestCancelling:
-    def test_a_send_leaves_no_task_and_no_attempt_behind(self) -> None:
+    def test_a_cancelled_send_leaves_no_task_and_no_attempt(self) -> None:
         transport = Stuck()
         airplane = AsyncAirplane("tkn_test", transport=transport)
         asyncio.run(cancelled(airplane.runbooks.execute(slug="x"), lambda: transport.sending == 1))
         assert (transport.started, transport.sending) == (1, 0)
 
-    def test_a_wait_between_attempts_ends_it(self) -> None:
+    def test_cancelling_ends_a_wait_between_attempts(self) -> None:
         transport = FakeTransport(lambda _: BUSY)
         airplane = client(transport, retry=RetryPolicy(initial_delay=60, max_delay=60))
         asyncio.run(cancelled(airplane.runbooks.execute(slug="x"), lambda: len(transport.requests) == 1))
         assert len(transport.requests) == 1
 
-    def test_a_wait_for_a_session_ends_it(self) -> None:
+    def test_cancelling_ends_a_wait_for_a_session(self) -> None:
         transport = FakeTransport(lambda _: json_response({"id": "ses1", "status": "Waiting"}))
         airplane = client(transport)
         asyncio.run(cancelled(airplane.sessions.wait("ses1", timeout=None), lambda: len(transport.requests) == 1))
         assert not airplane._clock._sleepers
 
-    def test_ends_the_spans_without_an_error(self) -> None:
+    def test_cancelling_ends_the_spans_without_an_error(self) -> None:
         exporter = InMemorySpanExporter()
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -216,7 +216,7 @@ class TestCancelling:
         assert all("error.type" not in (span.attributes or {}) for span in spans)
         assert outside == [False]
 
-    def test_by_a_timeout_of_asyncio_is_no_different(self) -> None:
+    def test_a_timeout_of_asyncio_cancels_like_any_other(self) -> None:
         transport = Stuck()
 
         async def main() -> None:
@@ -229,7 +229,7 @@ class TestCancelling:
 
 
 class TestClosing:
-    def test_ends_later_calls(self) -> None:
+    def test_closing_the_async_client_ends_later_calls(self) -> None:
         async def main() -> None:
             airplane = client(FakeTransport([OK]))
             await airplane.aclose()
@@ -239,7 +239,7 @@ class TestClosing:
 
         asyncio.run(main())
 
-    def test_cuts_a_wait_between_attempts_short(self) -> None:
+    def test_closing_cuts_a_wait_between_attempts_short(self) -> None:
         async def main() -> None:
             transport = FakeTransport(lambda _: json_response({}, status=503, headers={"Retry-After": "60"}))
             airplane = client(transport, timeout=None)
@@ -253,7 +253,7 @@ class TestClosing:
 
         asyncio.run(main())
 
-    def test_cuts_a_wait_for_a_session_short(self) -> None:
+    def test_closing_cuts_a_wait_for_a_session_short(self) -> None:
         async def main() -> None:
             transport = FakeTransport(lambda _: json_response({"id": "ses1", "status": "Waiting"}))
             airplane = client(transport)
@@ -267,7 +267,7 @@ class TestClosing:
 
 
 class TestTheClock:
-    def test_sleeps_for_as_long_as_it_is_told_to(self) -> None:
+    def test_the_clock_sleeps_for_the_given_time(self) -> None:
         async def main() -> None:
             clock = AsyncioClock()
             started = clock.now()
@@ -277,7 +277,7 @@ class TestTheClock:
 
         asyncio.run(main())
 
-    def test_wakes_its_sleepers_from_another_thread(self) -> None:
+    def test_the_clock_wakes_sleepers_from_another_thread(self) -> None:
         async def main() -> None:
             clock = AsyncioClock()
             closing = threading.Timer(0.02, clock.close)
@@ -288,7 +288,7 @@ class TestTheClock:
 
         asyncio.run(main())
 
-    def test_does_not_mind_a_loop_that_is_gone(self) -> None:
+    def test_the_clock_tolerates_a_loop_that_is_gone(self) -> None:
         clock = AsyncioClock()
         loop = asyncio.new_event_loop()
         sleeper = loop.create_task(clock.sleep(60))
@@ -299,7 +299,7 @@ class TestTheClock:
         assert len(clock._sleepers) == 1
         clock.close()
 
-    def test_wakes_a_sleeper_once(self) -> None:
+    def test_the_clock_wakes_a_sleeper_once(self) -> None:
         async def main() -> None:
             clock = AsyncioClock()
             sleeper = asyncio.create_task(clock.sleep(60))

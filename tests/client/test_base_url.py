@@ -121,7 +121,7 @@ def test_a_malformed_host_or_port_is_refused(url):
     "rest", ["user:s3cr3t@h", "s3cr3t@h", "@h", ":s3cr3t@h", "h/?s3cr3t=1", "h/#s3cr3t", "h?s3cr3t", "user:s3cr3t"]
 )
 @pytest.mark.parametrize("also", ["", "\N{ACCOUNT OF}"])
-def test_user_info_query_and_fragment_are_refused_without_showing_them(rest, also):
+def test_user_info_query_and_fragment_are_refused_unshown(rest, also):
     with pytest.raises(ConfigurationError) as refused:
         parse_base_url(f"https://{rest}{also}", allow_insecure_http=True)
 

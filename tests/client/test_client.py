@@ -47,7 +47,7 @@ class TestSettings:
         assert request.url == "http://localhost:4000/v0/runbooks/execute?envSlug=staging"
         assert request.headers["x-airplane-api-key"] == "tkn_env"
 
-    def test_an_argument_goes_before_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_argument_takes_precedence_over_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRPLANE_API_KEY", "tkn_env")
         monkeypatch.setenv("AIRPLANE_API_HOST", "http://localhost:4000")
         monkeypatch.setenv("AIRPLANE_ENV_ID", "env1")
@@ -96,7 +96,7 @@ class TestRotation:
 
 
 class TestClones:
-    def test_share_the_transport_and_change_only_what_is_named(self) -> None:
+    def test_clones_share_the_transport_and_change_what_is_named(self) -> None:
         transport = FakeTransport([OK, OK, OK])
         airplane = Airplane("tkn_test", transport=transport, timeout=10, headers={"X-A": "1"}, env_slug="prod")
         clone = airplane.with_options(timeout=2, headers={"X-B": "2"})
@@ -109,17 +109,17 @@ class TestClones:
         assert "x-airplane-env-slug" not in third.headers
         assert [timeout <= 2 for timeout in transport.timeouts] == [True, False, True]
 
-    def test_have_resources_of_their_own(self) -> None:
+    def test_clones_have_resources_of_their_own(self) -> None:
         airplane = Airplane("tkn_test", transport=FakeTransport([]))
         assert airplane.with_options(timeout=2).runbooks is not airplane.runbooks
 
-    def test_refuse_bad_options_at_once(self) -> None:
+    def test_clones_refuse_bad_options_at_once(self) -> None:
         with pytest.raises(ConfigurationError, match="timeout"):
             Airplane("tkn_test", transport=FakeTransport([])).with_options(timeout=-2)
 
 
 class TestCallOptions:
-    def test_are_checked_at_every_call_and_remembered_for_the_next(self) -> None:
+    def test_call_options_are_checked_once_and_remembered(self) -> None:
         transport = FakeTransport([OK, OK, OK])
         airplane = Airplane("tkn_test", transport=transport)
         for _ in range(2):
@@ -152,7 +152,7 @@ class Recorder:
 
 
 class TestMiddleware:
-    def test_stands_around_calls_or_around_attempts(self) -> None:
+    def test_middleware_stands_around_calls_or_around_attempts(self) -> None:
         log: list[str] = []
         transport = FakeTransport([json_response({}, status=503), OK])
         airplane = Airplane(
@@ -175,7 +175,7 @@ class TestMiddleware:
         ]
         assert {"x-outer", "x-inner", "x-attempt"} <= set(transport.requests[1].headers)
 
-    def test_sees_error_statuses_as_responses_and_may_replace_them(self) -> None:
+    def test_middleware_may_replace_responses_with_error_statuses(self) -> None:
         async def rescue(request: Request, call_next: Next, /) -> Response:
             response = await call_next(request)
             assert response.status == 404
@@ -185,7 +185,7 @@ class TestMiddleware:
         airplane = Airplane("tkn_test", transport=transport, middleware=[rescue])
         assert airplane.runbooks.execute(slug="x").session_id == "ses1"
 
-    def test_that_really_suspends_is_refused_by_name(self) -> None:
+    def test_middleware_that_suspends_is_refused_by_name(self) -> None:
         async def waits_for_a_loop(request: Request, call_next: Next, /) -> Response:
             await asyncio.sleep(0)
             return await call_next(request)
@@ -195,7 +195,7 @@ class TestMiddleware:
         with pytest.raises(MiddlewareSuspended, match="waits_for_a_loop"):
             airplane.runbooks.execute(slug="x")
 
-    def test_works_inside_of_a_running_loop(self) -> None:
+    def test_a_sync_client_works_inside_of_a_running_loop(self) -> None:
         async def main() -> str:
             return Airplane("tkn_test", transport=FakeTransport([OK])).runbooks.execute(slug="x").session_id
 
@@ -206,7 +206,7 @@ class TestOddReplies:
     @pytest.mark.parametrize(
         "body", [b"", b"{}", b"<html>", b"null", b"[1]", b'{"sessionID": 3}', b"\xff\xfe", b"[" * 9999]
     )
-    def test_a_success_that_cannot_be_read_says_so_and_keeps_the_response(self, body: bytes) -> None:
+    def test_a_success_that_cannot_be_read_keeps_the_response(self, body: bytes) -> None:
         transport = FakeTransport([Response(status=200, headers=Headers(), body=body)])
         with pytest.raises(DecodeError, match="succeeded") as caught:
             Airplane("tkn_test", transport=transport).runbooks.execute(slug="x")
@@ -223,7 +223,7 @@ class TestOddReplies:
 
 class TestPreparing:
     @pytest.mark.parametrize("kind", ["sync", "async"])
-    def test_is_done_when_the_client_is_built(self, kind: str) -> None:
+    def test_the_transport_is_prepared_when_the_client_is_built(self, kind: str) -> None:
         prepared: list[str] = []
 
         class Preparing(FakeTransport):
@@ -237,14 +237,14 @@ class TestPreparing:
             AsyncAirplane("tkn_test", base_url="https://api.test/v0", transport=transport)
         assert prepared == ["https://api.test"]
 
-    def test_reads_the_trust_store_before_there_is_an_event_loop(self) -> None:
+    def test_the_trust_store_is_read_before_there_is_a_loop(self) -> None:
         transport = AiohttpTransport()
         AsyncAirplane("tkn_test", transport=transport)
         assert transport._ssl_context is not None
 
 
 class TestClosing:
-    def test_closes_the_transport_and_ends_later_calls(self) -> None:
+    def test_closing_closes_the_transport_and_ends_later_calls(self) -> None:
         transport = FakeTransport([OK])
         with Airplane("tkn_test", transport=transport) as airplane:
             airplane.runbooks.execute(slug="x")
@@ -252,7 +252,7 @@ class TestClosing:
         with pytest.raises(ClientClosed):
             airplane.runbooks.execute(slug="x")
 
-    def test_cuts_a_wait_between_attempts_short(self) -> None:
+    def test_closing_cuts_a_wait_between_attempts_short(self) -> None:
         failed = threading.Event()
 
         def handler(request: Request) -> Response:

@@ -246,7 +246,7 @@ def test_an_error_tells_whether_the_server_may_have_acted(error, maybe):
         (ConnectionLost("lost"), True),
     ],
 )
-def test_a_transport_error_tells_whether_another_attempt_may_fare_better(error, transient):
+def test_a_transport_error_tells_if_it_is_temporary(error, transient):
     assert error.transient is transient
 
 

@@ -189,7 +189,7 @@ def test_options_take_no_header_value_that_is_no_text(value):
 
 
 @pytest.mark.parametrize("name", RESERVED)
-def test_headers_that_frame_the_message_or_name_its_sender_are_reserved(name):
+def test_framing_headers_and_credentials_are_reserved(name):
     with pytest.raises(ConfigurationError, match=f"'{name.lower()}' is set by the library"):
         render(CallOptions(headers={name: "1"}), "agent")
 

@@ -130,19 +130,19 @@ def test_cancelling_a_run_asks_nothing_of_the_reply() -> None:
 
 
 class TestEnvironments:
-    def test_one_given_to_execute_goes_out_as_query_and_header(self) -> None:
+    def test_execute_sends_its_environment_as_query_and_header(self) -> None:
         transport = FakeTransport([json_response({"sessionID": "ses1"})])
         client(transport).runbooks.execute(slug="x", env_slug="prod eu")
         assert transport.requests[0].target == "/v0/runbooks/execute?envSlug=prod+eu"
         assert transport.requests[0].headers["x-airplane-env-slug"] == "prod eu"
 
-    def test_one_by_id_goes_out_as_header_alone(self) -> None:
+    def test_an_environment_by_id_is_sent_as_a_header_alone(self) -> None:
         transport = FakeTransport([json_response({"runID": "run1"})])
         client(transport).tasks.execute(slug="x", env_id="env1")
         assert transport.requests[0].target == "/v0/tasks/execute"
         assert transport.requests[0].headers["x-airplane-env-id"] == "env1"
 
-    def test_the_clients_goes_with_every_request_but_into_the_query_of_execute_only(self) -> None:
+    def test_every_request_carries_the_environment_of_the_client(self) -> None:
         transport = FakeTransport([json_response({"sessionID": "ses1"}), json_response(SESSION)])
         airplane = client(transport, env_slug="prod")
         airplane.runbooks.execute(slug="x")
@@ -153,14 +153,14 @@ class TestEnvironments:
         ]
         assert all(request.headers["x-airplane-env-slug"] == "prod" for request in transport.requests)
 
-    def test_one_of_a_call_replaces_the_clients_altogether(self) -> None:
+    def test_the_environment_of_a_call_replaces_that_of_the_client(self) -> None:
         transport = FakeTransport([json_response({"sessionID": "ses1"})])
         client(transport, env_slug="prod", env_id="env1").runbooks.execute(slug="x", env_slug="dev")
         headers = transport.requests[0].headers
         assert headers["x-airplane-env-slug"] == "dev"
         assert "x-airplane-env-id" not in headers
 
-    def test_one_of_a_call_joins_its_other_options(self) -> None:
+    def test_the_environment_of_a_call_joins_its_other_options(self) -> None:
         transport = FakeTransport([json_response({"sessionID": "ses1"})])
         client(transport).runbooks.execute(slug="x", env_slug="dev", options=CallOptions(timeout=5))
         assert transport.requests[0].headers["x-airplane-env-slug"] == "dev"

@@ -36,7 +36,7 @@ def test_nothing_over_options_changes_nothing():
         ("idempotency_key", "key-1"),
     ],
 )
-def test_what_is_set_goes_before_what_is_below_it_and_the_rest_is_inherited(name, value):
+def test_set_options_take_precedence_and_others_are_inherited(name, value):
     merged = CallOptions(**{name: value}).over(CLIENT)
 
     assert getattr(merged, name) == value

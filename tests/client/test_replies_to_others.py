@@ -32,7 +32,7 @@ KINDS = ["sync", "async"]
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("status", [200, 400, 429, 503])
-def test_a_post_whose_reply_bears_another_key_may_have_been_processed(kind: str, status: int) -> None:
+def test_a_post_with_a_foreign_reply_may_have_been_processed(kind: str, status: int) -> None:
     stale = json_response({"sessionID": "ses1"}, status=status, headers={"Idempotency-Key": "another"})
     either = Either(kind, FakeTransport([stale]), retry=NO_RETRY)
     with pytest.raises(InvalidResponse, match="answers another request") as caught:
@@ -156,7 +156,7 @@ def test_no_async_call_gets_the_reply_of_the_one_before(make: Callable[[], Any])
     assert found == [True] * 12
 
 
-def test_a_foreign_transport_that_wraps_ours_need_not_close_idle_connections() -> None:
+def test_a_wrapping_transport_need_not_close_idle_connections() -> None:
     transport = ThreadedTransport(FakeTransport())
     transport.close_idle("http://localhost")
     asyncio.run(transport.aclose())

@@ -116,7 +116,7 @@ def test_a_refused_key_is_not_in_the_traceback(refuse, key):
     assert KEY not in shown
 
 
-def test_the_key_of_the_environment_is_not_in_the_traceback_of_a_bad_host():
+def test_a_key_of_the_environment_is_not_in_tracebacks():
     with pytest.raises(ConfigurationError) as refused:
         Settings.from_env({"AIRPLANE_API_KEY": KEY, "AIRPLANE_API_HOST": "[::1"})
 

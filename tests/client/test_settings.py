@@ -99,7 +99,7 @@ def test_an_argument_goes_before_the_environment(monkeypatch):
     assert "x-airplane-env-id" not in request.headers
 
 
-def test_an_environment_named_by_id_drops_the_slug_of_the_process(monkeypatch):
+def test_an_environment_by_id_drops_the_slug_of_the_process(monkeypatch):
     monkeypatch.setenv("AIRPLANE_ENV_SLUG", "env-slug")
 
     request = sent_by(api_key="tkn_1", env_id="arg-id")

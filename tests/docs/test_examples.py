@@ -24,7 +24,7 @@ def examples(page: Path) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(kind == "python" for kind, _ in examples(page))], ids=str
 )
-def test_the_examples_of_a_page_run_in_their_order_and_print_what_they_say(page: Path) -> None:
+def test_the_examples_of_a_page_run_and_print_what_they_say(page: Path) -> None:
     names: dict[str, Any] = {"__name__": "example"}
     printed = ""
     try:

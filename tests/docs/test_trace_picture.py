@@ -68,7 +68,7 @@ def call() -> Trace:
     return made
 
 
-def test_every_span_has_a_row_below_its_parents_with_its_kind_and_its_duration(call):
+def test_every_span_has_a_row_with_its_kind_and_duration(call):
     assert [texts(row) for row in rows_of(picture_of(call))] == [
         ["runbooks.execute", "operation", "500 ms"],
         ["POST|✕ ConnectError", "attempt", "100 ms"],
@@ -110,7 +110,7 @@ def test_the_axis_has_round_moments(call):
     assert ticks == ["0 ms", "100 ms", "200 ms", "300 ms", "400 ms", "500 ms"]
 
 
-def test_attempts_beyond_the_first_three_share_a_row_unless_they_failed():
+def test_further_attempts_share_a_row_unless_they_failed():
     made = Trace()
     root = made.span("sessions.wait", 0, 1000)
     for number in range(6):

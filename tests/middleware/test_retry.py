@@ -117,7 +117,7 @@ def test_the_error_of_the_last_attempt_tells_of_all_of_them() -> None:
     assert error.maybe_processed
 
 
-def test_an_earlier_attempt_that_may_have_arrived_is_not_forgotten() -> None:
+def test_an_earlier_attempt_that_may_have_arrived_is_known() -> None:
     _, _, error = execute(ConnectionLost("reset"), ConnectError("refused"), retry=RetryPolicy(max_attempts=2))
     assert isinstance(error, ConnectError)
     assert error.sent is False
@@ -142,25 +142,25 @@ def test_waits_grow_with_full_jitter_up_to_a_bound() -> None:
 
 
 class TestRetryAfter:
-    def test_is_a_floor_under_the_wait(self) -> None:
+    def test_retry_after_is_a_floor_under_the_wait(self) -> None:
         slow = json_response({}, status=429, headers={"Retry-After": "7"})
         _, clock, error = execute(slow, OK)
         assert error is None
         assert clock.sleeps == [7.0]
 
-    def test_does_not_shorten_the_policys_wait(self) -> None:
+    def test_retry_after_does_not_shorten_the_wait_of_the_policy(self) -> None:
         quick = json_response({}, status=503, headers={"Retry-After": "1"})
         _, clock, _ = execute(quick, OK, retry=RetryPolicy(wait=tenacity.wait_fixed(3)))
         assert clock.sleeps == [3.0]
 
-    def test_may_be_a_date(self) -> None:
+    def test_retry_after_may_be_a_date(self) -> None:
         transport, clock = FakeTransport([]), FakeClock()
         date = formatdate(clock.wall() + 9, usegmt=True)
         transport = FakeTransport([json_response({}, status=503, headers={"Retry-After": date}), OK])
         client(transport, clock).runbooks.execute(slug="x")
         assert clock.sleeps == [pytest.approx(9, abs=1)]
 
-    def test_beyond_the_deadline_ends_the_call_at_once(self) -> None:
+    def test_retry_after_beyond_the_deadline_ends_the_call(self) -> None:
         slow = json_response({"error": "busy"}, status=503, headers={"Retry-After": "30"})
         _, clock, error = execute(slow, timeout=1.0)
         assert isinstance(error, DeadlineExceeded)
@@ -170,7 +170,7 @@ class TestRetryAfter:
         assert isinstance(error.__cause__, ServerError)
         assert error.maybe_processed
 
-    def test_beyond_the_policys_patience_ends_the_call_with_the_answer(self) -> None:
+    def test_retry_after_beyond_the_policy_ends_the_call(self) -> None:
         slow = json_response({}, status=429, headers={"Retry-After": "121"})
         _, clock, error = execute(slow, timeout=None)
         assert isinstance(error, RateLimited)
@@ -213,11 +213,11 @@ class TestDeadlines:
         assert transport.requests == []
         assert not caught.value.maybe_processed
 
-    def test_none_means_no_limit(self) -> None:
+    def test_a_timeout_of_none_means_no_limit(self) -> None:
         transport, _, _ = execute(OK, timeout=None, attempt_timeout=None)
         assert transport.timeouts == [None]
 
-    def test_posts_are_not_repeated_after_the_hour_in_which_the_server_knows_their_key(self) -> None:
+    def test_posts_are_not_repeated_after_the_hour_of_their_key(self) -> None:
         clock = FakeClock()
 
         def handler(request: Any) -> Any:
@@ -236,7 +236,7 @@ class TestDeadlines:
 
 
 class TestBudget:
-    def test_ends_the_retries_of_all_calls_when_it_is_used_up(self) -> None:
+    def test_an_empty_budget_ends_the_retries_of_all_calls(self) -> None:
         transport = FakeTransport(lambda request: UNAVAILABLE)
         airplane = client(transport, retry_budget=RetryBudget(capacity=10, cost=5), retry=RetryPolicy(max_attempts=5))
         for _ in range(3):
@@ -244,7 +244,7 @@ class TestBudget:
                 airplane.runbooks.execute(slug="x")
         assert len(transport.requests) == 3 + 2
 
-    def test_is_refilled_by_successes_and_shared_by_clones(self) -> None:
+    def test_the_budget_is_refilled_by_successes_of_all_clones(self) -> None:
         budget = RetryBudget(capacity=2, cost=2)
         transport = FakeTransport([UNAVAILABLE, OK, OK, UNAVAILABLE, OK])
         airplane = client(transport, retry_budget=budget)
@@ -254,12 +254,12 @@ class TestBudget:
         assert budget.tokens == 2
         airplane.runbooks.execute(slug="x")
 
-    def test_can_be_left_out(self) -> None:
+    def test_the_budget_can_be_left_out(self) -> None:
         transport, _, error = execute(*[UNAVAILABLE] * 7, OK, retry_budget=None)
         assert error is None
         assert len(transport.requests) == 8
 
-    def test_says_so_in_a_note(self) -> None:
+    def test_an_empty_budget_is_named_in_a_note(self) -> None:
         lost = ConnectionLost("reset")
         transport = FakeTransport([lost, lost])
         with pytest.raises(ConnectionLost) as caught:
@@ -268,7 +268,7 @@ class TestBudget:
 
 
 class TestStrategiesOfTenacity:
-    def test_any_stop_plugs_in(self) -> None:
+    def test_any_stop_of_tenacity_plugs_in(self) -> None:
         stop = tenacity.stop_after_delay(10) | tenacity.stop_after_attempt(4)
         transport, _, error = execute(*[UNAVAILABLE] * 4, retry=RetryPolicy(stop=stop))
         assert isinstance(error, ServerError)
@@ -280,7 +280,7 @@ class TestStrategiesOfTenacity:
         assert clock.sleeps == [4, 4]
         assert len(transport.requests) == 3
 
-    def test_any_predicate_plugs_in_and_sees_responses_and_failures(self) -> None:
+    def test_any_predicate_of_tenacity_plugs_in(self) -> None:
         teapot = tenacity.retry_if_result(lambda response: response.status == 418)
         policy = RetryPolicy(retry=teapot | tenacity.retry_if_exception_type(InvalidResponse))
         transport, _, error = execute(
@@ -289,7 +289,7 @@ class TestStrategiesOfTenacity:
         assert isinstance(error, ServerError)
         assert len(transport.requests) == 3
 
-    def test_nothing_of_it_runs_while_all_goes_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_tenacity_does_not_run_on_success(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: Any, **__: Any) -> None:
             pytest.fail("tenacity was used on the way of success")
 
@@ -304,14 +304,14 @@ def in_progress(**headers: str) -> Any:
 
 
 class TestARequestThatIsStillBeingCarriedOut:
-    def test_is_waited_for_until_it_is_through(self) -> None:
+    def test_a_request_in_progress_is_waited_for(self) -> None:
         transport, clock, error = execute(ConnectionLost("reset"), *[in_progress(retry_after="2")] * 20, OK)
         assert error is None
         assert len(transport.requests) == 22
         assert len({request.headers["idempotency-key"] for request in transport.requests}) == 1
         assert clock.sleeps[1:] == [2] * 20
 
-    def test_is_waited_for_until_the_deadline_where_the_server_names_no_time(self) -> None:
+    def test_a_request_in_progress_is_waited_for_until_the_deadline(self) -> None:
         transport = FakeTransport(lambda _: in_progress())
         clock = FakeClock()
         with pytest.raises(DeadlineExceeded) as caught:
@@ -321,7 +321,7 @@ class TestARequestThatIsStillBeingCarriedOut:
         assert isinstance(caught.value.__cause__, Conflict)
         assert caught.value.maybe_processed
 
-    def test_costs_neither_attempts_nor_budget(self) -> None:
+    def test_waiting_for_a_request_costs_neither_attempts_nor_budget(self) -> None:
         budget = RetryBudget(capacity=5, cost=5)
         script = [*[in_progress()] * 20, UNAVAILABLE, *[in_progress()] * 5, OK]
         transport, _, error = execute(
@@ -330,33 +330,33 @@ class TestARequestThatIsStillBeingCarriedOut:
         assert error is None
         assert len(transport.requests) == len(script)
 
-    def test_leaves_the_attempts_that_other_failures_have(self) -> None:
+    def test_waiting_for_a_request_leaves_the_other_attempts(self) -> None:
         script = [UNAVAILABLE, *[in_progress()] * 5, UNAVAILABLE, UNAVAILABLE]
         transport, _, error = execute(*script, retry=RetryPolicy(max_attempts=3, max_delay=1))
         assert isinstance(error, ServerError)
         assert len(transport.requests) == len(script)
 
     @pytest.mark.parametrize("retry", [NO_RETRY, RetryPolicy(stop=tenacity.stop_after_attempt(1))])
-    def test_is_not_waited_for_by_a_policy_of_one_attempt(self, retry: RetryPolicy) -> None:
+    def test_a_policy_of_one_attempt_does_not_wait_for_a_request(self, retry: RetryPolicy) -> None:
         transport, _, error = execute(in_progress(), retry=retry)
         assert isinstance(error, Conflict)
         assert error.maybe_processed
         assert len(transport.requests) == 1
 
-    def test_is_not_waited_for_beyond_the_hour_in_which_the_server_knows_its_key(self) -> None:
+    def test_a_request_is_not_waited_for_beyond_the_hour_of_its_key(self) -> None:
         transport = FakeTransport(lambda _: in_progress())
         with pytest.raises(Conflict):
             client(transport, timeout=None).runbooks.execute(slug="x")
         assert 360 < len(transport.requests) < 1000
 
     @pytest.mark.parametrize("headers", [{}, {"X-Airplane-Retryable": "false"}])
-    def test_is_not_meant_by_a_conflict_without_the_mark(self, headers: dict[str, str]) -> None:
+    def test_a_conflict_without_the_code_is_not_in_progress(self, headers: dict[str, str]) -> None:
         transport, _, error = execute(json_response({"error": "no"}, status=409, headers=headers))
         assert isinstance(error, Conflict)
         assert not error.maybe_processed
         assert len(transport.requests) == 1
 
-    def test_is_no_matter_of_reads(self) -> None:
+    def test_reads_do_not_wait_for_requests_in_progress(self) -> None:
         transport = FakeTransport(lambda _: in_progress())
         with pytest.raises(Conflict):
             client(transport, timeout=None).sessions.get("ses1")
@@ -399,7 +399,7 @@ def returning(value: object) -> Any:
         ],
     ],
 )
-def test_a_strategy_that_fails_ends_the_call_with_an_error_of_ours(strategies: Any, failure: Any) -> None:
+def test_a_strategy_that_fails_ends_the_call_with_our_error(strategies: Any, failure: Any) -> None:
     transport, _, error = execute(failure, OK, retry=RetryPolicy(**strategies))
     assert isinstance(error, ConfigurationError)
     assert str(error).startswith(f"the retry policy's `{next(iter(strategies))}` failed: ")

@@ -35,7 +35,7 @@ def as_async(annotation: object) -> str:
     return re.sub(r"\b(Iterator|PromptHandler)\b", r"Async\1", str(annotation))
 
 
-def test_both_clients_have_the_same_resources_with_the_same_methods() -> None:
+def test_both_clients_have_the_same_resources_and_methods() -> None:
     assert NAMES == ["runbooks", "sessions", "runs", "tasks", "prompts"]
     for name in NAMES:
         sync, other = type(getattr(SYNC, name)), type(getattr(ASYNC, name))
@@ -53,7 +53,7 @@ def test_a_method_takes_and_says_the_same_in_both(sync: object, other: object) -
 
 
 @pytest.mark.parametrize(("sync", "other"), METHODS)
-def test_a_method_is_a_coroutine_function_unless_it_returns_an_iterator(sync: object, other: object) -> None:
+def test_async_methods_are_coroutine_functions_but_for_iterators(sync: object, other: object) -> None:
     assert not inspect.iscoroutinefunction(sync)
     assert inspect.iscoroutinefunction(other) is not inspect.signature(other).return_annotation.startswith("Async")
 

@@ -43,7 +43,7 @@ def wait_of(value: str) -> float | None:
     | st.floats().map(repr)
     | st.integers().map(str)
 )
-def test_a_retry_after_of_any_kind_is_none_or_a_finite_number_of_seconds(value):
+def test_retry_after_is_none_or_a_finite_number_of_seconds(value):
     for wall in (WALL, None):
         seconds = retry_after({"retry-after": value}, wall)
 
@@ -69,7 +69,7 @@ def test_each_form_of_an_http_date_gives_the_seconds_until_then(moment):
 
 
 @given(st.integers(0, 40 * 365 * 86400))
-def test_the_obsolete_form_of_an_http_date_gives_the_seconds_until_then(ahead):
+def test_an_obsolete_http_date_gives_the_seconds_until_then(ahead):
     moment = datetime.fromtimestamp(WALL, UTC) + timedelta(seconds=ahead)
 
     assert wait_of(moment.strftime("%A, %d-%b-%y %H:%M:%S GMT")) == ahead

@@ -48,7 +48,7 @@ def redactor() -> Redactor:
         ("", ""),
     ],
 )
-def test_a_text_is_decoded_only_as_far_as_it_takes_to_mask_the_key(redactor: Redactor, text: str, clean: str) -> None:
+def test_a_text_is_decoded_only_as_far_as_masking_requires(redactor: Redactor, text: str, clean: str) -> None:
     assert redactor.text(text) == clean
 
 

@@ -63,7 +63,7 @@ class Watching(Sampler):
         return "watching"
 
 
-def test_12_a_sampler_sees_what_it_may_decide_by(make: Make) -> None:
+def test_a_sampler_sees_what_it_may_decide_by(make: Make) -> None:
     sampler = Watching()
     make([UNAVAILABLE, OK], sampler=sampler).execute()
     attempt = {"http.request.method": "POST", **SERVER, "url.full": URL}
@@ -74,7 +74,7 @@ def test_12_a_sampler_sees_what_it_may_decide_by(make: Make) -> None:
     ]
 
 
-def test_12_an_attempt_recorded_for_its_own_sake_has_its_url_too(make: Make) -> None:
+def test_an_attempt_recorded_for_its_own_sake_has_its_url_too(make: Make) -> None:
     seen = make(sampler=Watching(SpanKind.CLIENT))
     seen.execute()
     (attempt,) = seen.spans
@@ -89,9 +89,7 @@ def test_12_an_attempt_recorded_for_its_own_sake_has_its_url_too(make: Make) -> 
         ("http://[::1]:8080/v0", 8080, "http://[::1]:8080/v0/runbooks/execute"),
     ],
 )
-def test_13_the_port_is_always_there_and_the_path_of_the_base_url_stays(
-    make: Make, base_url: str, port: int, url: str
-) -> None:
+def test_the_port_is_always_there_and_the_path_stays(make: Make, base_url: str, port: int, url: str) -> None:
     seen = make(base_url=base_url)
     seen.execute()
     assert attributes(seen.call)["server.port"] == attributes(seen.attempts[0])["server.port"] == port
@@ -120,17 +118,17 @@ def test_13_the_port_is_always_there_and_the_path_of_the_base_url_stays(
         ("http://h/p?AWSAccessKeyId=a&Signature=b", "http://h/p?AWSAccessKeyId=REDACTED&Signature=REDACTED"),
     ],
 )
-def test_14_user_info_and_signatures_are_blotted_out(url: str, shown: str) -> None:
+def test_user_info_and_signatures_are_blotted_out(url: str, shown: str) -> None:
     assert redact_url(url) == shown
 
 
-def test_14_a_base_url_with_user_info_is_refused_without_showing_it(make: Make) -> None:
+def test_a_base_url_with_user_info_is_refused_unshown(make: Make) -> None:
     with pytest.raises(ConfigurationError) as refused:
         make(base_url="https://u:hunter2@h/")
     assert "hunter2" not in str(refused.value)
 
 
-def test_14_the_api_key_is_in_nothing_that_is_exported(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_api_key_is_in_nothing_that_is_exported(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     key = "tkn_3e2a1b"
     echo = {"error": f"bad key {key}"}
     leaky = json_response(echo, status=503, headers={"x-request-id": key, "x-echo": f"it is {key}"})
@@ -166,7 +164,7 @@ OPTIONAL: dict[str, Any] = {
 }
 
 
-def test_15_nothing_optional_is_there_unasked(make: Make) -> None:
+def test_nothing_optional_is_there_unasked(make: Make) -> None:
     seen = make(headers={"x-team": "refunds"})
     seen.execute()
     assert not set(attributes(seen.attempts[0])) & set(OPTIONAL)
@@ -175,7 +173,7 @@ def test_15_nothing_optional_is_there_unasked(make: Make) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
-def test_15_each_optional_attribute_is_there_when_asked_for(make: Make, name: str) -> None:
+def test_each_optional_attribute_is_there_when_asked_for(make: Make, name: str) -> None:
     seen = make(headers={"x-team": "refunds"}, opt_in_attributes=[name])
     seen.execute()
     (attempt,) = seen.attempts
@@ -186,7 +184,7 @@ def test_15_each_optional_attribute_is_there_when_asked_for(make: Make, name: st
     } == {name: OPTIONAL[name]}
 
 
-def test_15_the_template_is_part_of_the_name_and_of_the_metric(make: Make) -> None:
+def test_the_template_is_part_of_the_name_and_of_the_metric(make: Make) -> None:
     seen = make([SESSION], opt_in_attributes=["url.template"])
     seen(lambda airplane: airplane.sessions.get("ses1"))
     (attempt,) = seen.attempts
@@ -194,7 +192,7 @@ def test_15_the_template_is_part_of_the_name_and_of_the_metric(make: Make) -> No
     assert seen.points(ATTEMPTS)[0].attributes["url.template"] == "/api/v0/sessions/get"
 
 
-def test_15_what_is_not_known_is_left_out(make: Make) -> None:
+def test_what_is_not_known_is_left_out(make: Make) -> None:
     seen = make(
         [GZIPPED],
         opt_in_attributes=[
@@ -213,7 +211,7 @@ def test_15_what_is_not_known_is_left_out(make: Make) -> None:
 
 
 @pytest.mark.parametrize(("length", "size"), [("17", 17), ("9" * 5000, None), ("²", None), ("-1", None)])
-def test_15_the_size_of_a_compressed_body_is_that_on_the_wire(make: Make, length: str, size: int | None) -> None:
+def test_the_size_of_a_compressed_body_is_that_on_the_wire(make: Make, length: str, size: int | None) -> None:
     headers = airplane_runbooks.Headers({"content-encoding": "gzip", "content-length": length})
     seen = make([msgspec.structs.replace(GZIPPED, headers=headers)], opt_in_attributes=["http.response.body.size"])
     seen(lambda airplane: airplane.sessions.get("ses1"))
@@ -231,7 +229,7 @@ def test_15_the_size_of_a_compressed_body_is_that_on_the_wire(make: Make, length
         "http.response.header.a b",
     ],
 )
-def test_15_a_name_that_means_nothing_is_refused(make: Make, name: str) -> None:
+def test_a_name_that_means_nothing_is_refused(make: Make, name: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(repr(name))):
         make(opt_in_attributes=[name])
 
@@ -251,12 +249,12 @@ def test_15_a_name_that_means_nothing_is_refused(make: Make, name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("message", ["request", "response"])
-def test_15_headers_with_credentials_are_refused(make: Make, message: str, header: str) -> None:
+def test_headers_with_credentials_are_refused(make: Make, message: str, header: str) -> None:
     with pytest.raises(ConfigurationError, match="credentials"):
         make(opt_in_attributes=[f"http.{message}.header.{header}"])
 
 
-def test_15_one_string_is_not_a_collection(make: Make) -> None:
+def test_one_string_is_not_a_collection(make: Make) -> None:
     with pytest.raises(ConfigurationError, match="not one string"):
         make(opt_in_attributes="url.template")
 
@@ -270,7 +268,7 @@ def stable_names() -> set[str]:
     return found
 
 
-def test_16_every_attribute_is_stable_or_ours_and_none_is_none(make: Make) -> None:
+def test_every_attribute_is_stable_or_ours_and_none_is_none(make: Make) -> None:
     seen = make([UNAVAILABLE, OK, UNAVAILABLE])
     seen.execute()
     with pytest.raises(ServerError):
@@ -288,7 +286,7 @@ def test_16_every_attribute_is_stable_or_ours_and_none_is_none(make: Make) -> No
         assert None not in found.values()
 
 
-def test_17_spans_name_the_library_its_version_and_the_schema(make: Make) -> None:
+def test_spans_name_the_library_its_version_and_the_schema(make: Make) -> None:
     seen = make()
     seen.execute()
     for span in seen.spans:
@@ -298,7 +296,7 @@ def test_17_spans_name_the_library_its_version_and_the_schema(make: Make) -> Non
         assert scope.schema_url == "https://opentelemetry.io/schemas/1.44.0"
 
 
-def test_a_request_that_middleware_sends_elsewhere_is_shown_as_such(make: Make) -> None:
+def test_a_request_redirected_by_middleware_shows_its_address(make: Make) -> None:
     async def elsewhere(request: Request, call_next: Next, /) -> Response:
         return await call_next(msgspec.structs.replace(request, origin=origin))
 

@@ -148,7 +148,7 @@ RETRIED = [("runbooks.execute", "user"), *[("POST", "runbooks.execute")] * 3]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_22_the_client_alone_traces_and_counts_its_requests(seen, kind):
+def test_the_client_alone_traces_and_counts_its_requests(seen, kind):
     with serving(TWO_RETRIES) as api, seen.user():
         call(kind, execute, api.base_url, **seen.providers)
     assert seen.shape() == RETRIED
@@ -158,7 +158,7 @@ def test_22_the_client_alone_traces_and_counts_its_requests(seen, kind):
 
 
 @pytest.mark.parametrize("kind", ["sync", "threaded"])
-def test_22_a_client_that_keeps_quiet_leaves_its_requests_to_others(seen, kind):
+def test_a_quiet_client_leaves_its_requests_to_others(seen, kind):
     quiet = {"tracer_provider": NoOpTracerProvider(), "meter_provider": NoOpMeterProvider()}
     with serving(TWO_RETRIES) as api, seen.user():
         assert call(kind, execute, api.base_url, **quiet).session_id == "ses1"
@@ -220,7 +220,7 @@ PLACES = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("place", PLACES)
-def test_23_a_users_own_calls_are_still_traced(seen, kind, library, place):
+def test_a_users_own_calls_are_still_traced(seen, kind, library, place):
     with elsewhere() as url, seen.user():
         library(url)
         operation = PLACES[place](kind, lambda: library(url), **seen.providers)
@@ -235,7 +235,7 @@ def test_23_a_users_own_calls_are_still_traced(seen, kind, library, place):
 
 
 @pytest.mark.parametrize("kind", ["threaded", "aiohttp"])
-def test_23_what_a_middleware_awaits_is_still_traced(seen, kind):
+def test_what_a_middleware_awaits_is_still_traced(seen, kind):
     with serving(TWO_RETRIES) as api, elsewhere() as url, seen.user():
 
         async def middleware(request: Any, call_next: Any, /) -> Any:
@@ -248,7 +248,7 @@ def test_23_what_a_middleware_awaits_is_still_traced(seen, kind):
 
 
 @pytest.mark.parametrize("kind", ["threaded", "aiohttp"])
-def test_23_what_another_task_does_during_an_attempt_is_still_traced(seen, kind):
+def test_another_task_is_traced_during_an_attempt(seen, kind):
     asked, may_answer = threading.Event(), threading.Event()
 
     def answer(peer: Peer) -> None:
@@ -274,7 +274,7 @@ class TestSuppressionSwitchedOff:
     """`suppress_http_instrumentation=False`."""
 
     @pytest.mark.parametrize("kind", ["sync", "threaded"])
-    def test_24_each_attempt_has_a_nested_span_which_the_server_continues(self, seen, kind):
+    def test_without_suppression_each_attempt_has_a_nested_span(self, seen, kind):
         with serving(TWO_RETRIES) as api, seen.user():
             call(kind, execute, api.base_url, suppress_http_instrumentation=False, **seen.providers)
         assert seen.shape() == RETRIED
@@ -284,7 +284,7 @@ class TestSuppressionSwitchedOff:
         assert api.parents == [f"{span.context.span_id:016x}" for span in nested]
         assert seen.counts(ATTEMPTS) == {OURS: 3, "contrib": 3}
 
-    def test_24_aiohttp_is_not_traced_below_its_sessions(self, seen):
+    def test_aiohttp_is_not_traced_below_its_sessions(self, seen):
         # the instrumentation listens to aiohttp's sessions, and AiohttpTransport uses nothing but its connections
         with serving(TWO_RETRIES) as api, seen.user():
             call("aiohttp", execute, api.base_url, suppress_http_instrumentation=False, **seen.providers)
@@ -293,7 +293,7 @@ class TestSuppressionSwitchedOff:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_24_where_all_instrumentation_is_suppressed_there_are_metrics_alone(seen, kind):
+def test_suppressed_instrumentation_leaves_metrics_alone(seen, kind):
     with serving(TWO_RETRIES) as api, seen.user() as user, suppress_instrumentation():
         result = call(kind, execute, api.base_url, **seen.providers)
     assert result.session_id == "ses1"
@@ -327,7 +327,7 @@ print(json.dumps({"session": result.session_id, "spans": spans}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_25_nothing_depends_on_the_private_keys(kind):
+def test_nothing_depends_on_the_private_keys(kind):
     with serving(TWO_RETRIES) as api:
         command = [sys.executable, "-W", "error", "-c", WITHOUT_KEYS, kind, api.base_url]
         told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout)
@@ -345,7 +345,7 @@ class TestThreads:
     def observed(self, request):
         return Observed() if request.param == "alone" else request.getfixturevalue("seen")
 
-    def test_30_a_sync_transport_sees_the_attempt_as_current(self, observed):
+    def test_a_sync_transport_sees_the_attempt_as_current(self, observed):
         current = []
 
         def answer(request: Any) -> Any:
@@ -357,7 +357,7 @@ class TestThreads:
         call("threaded", execute, "http://localhost", transport=transport, **observed.providers)
         assert current == [span.context for span in observed.spans(OURS) if span.kind is SpanKind.CLIENT]
 
-    def test_30_calls_that_share_a_thread_do_not_mix_their_spans(self, observed):
+    def test_calls_that_share_a_thread_do_not_mix_their_spans(self, observed):
         current = {}
 
         def answer(request: Any) -> Any:

@@ -133,7 +133,7 @@ def span_of(name: str, kind: str, attributes: dict[str, Any], *below: dict[str, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_35_two_retries_come_out_of_the_collector_as_the_documented_tree(pipeline, kind):
+def test_two_retries_are_collected_as_the_documented_tree(pipeline, kind):
     with serving(TWO_RETRIES) as api:
         pipeline.observe(call, kind, execute, api.base_url)
     server = {"server.address": "localhost", "server.port": api.port}
@@ -162,7 +162,7 @@ def test_35_two_retries_come_out_of_the_collector_as_the_documented_tree(pipelin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_17_scope_version_and_schema_arrive_with_spans_and_metrics(pipeline, kind):
+def test_scope_version_and_schema_arrive_at_the_collector(pipeline, kind):
     with serving(TWO_RETRIES) as api:
         pipeline.observe(call, kind, execute, api.base_url)
     received = [*pipeline.spans, pipeline.metric(ATTEMPTS), pipeline.metric(CALLS)]
@@ -175,7 +175,7 @@ def test_17_scope_version_and_schema_arrive_with_spans_and_metrics(pipeline, kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_26_the_metrics_count_attempts_and_calls_within_the_advised_bounds(pipeline, kind):
+def test_collected_metrics_have_the_advised_bounds(pipeline, kind):
     with serving(TWO_RETRIES) as api:
         pipeline.observe(call, kind, execute, api.base_url)
     server = {"server.address": "localhost", "server.port": api.port}
@@ -197,7 +197,7 @@ def test_26_the_metrics_count_attempts_and_calls_within_the_advised_bounds(pipel
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_28_exemplars_lead_to_the_spans(pipeline, kind):
+def test_exemplars_lead_to_the_spans(pipeline, kind):
     with serving(TWO_RETRIES) as api:
         pipeline.observe(call, kind, execute, api.base_url)
     first, second, third = (span.data for span in of_kind(pipeline.spans, "CLIENT"))
@@ -212,7 +212,7 @@ def test_28_exemplars_lead_to_the_spans(pipeline, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_14_the_key_is_nowhere_even_if_the_server_repeats_it(pipeline, kind):
+def test_the_key_is_nowhere_even_if_the_server_repeats_it(pipeline, kind):
     indiscreet = reply(
         b'{"error":"unknown key %s"}' % KEY.encode(),
         status="401 Unauthorized",
@@ -248,7 +248,7 @@ def follow(airplane: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_35_a_whole_session_is_one_trace_of_client_and_server(pipeline, kind):
+def test_a_whole_session_is_one_trace_of_client_and_server(pipeline, kind):
     of_server = pipeline.tracer_provider("server")
     with RunbookServer([refund], api_key=KEY, tracer_provider=of_server) as server:
         session = pipeline.observe(call, kind, follow, server.base_url)

@@ -69,20 +69,20 @@ print(len(own.spans), len(exporter.get_finished_spans()))
 """
 
 
-def test_29_providers_set_later_are_found_and_the_clients_own_go_first(kind: str) -> None:
+def test_providers_set_later_are_found(kind: str) -> None:
     command = [sys.executable, "-c", PROVIDERS.format(kind=kind)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["['POST', 'runbooks.execute']", "[1, 1]", "2 0"]
 
 
-def test_30_a_thread_that_is_given_the_context_keeps_the_parent(make: Make) -> None:
+def test_a_thread_that_is_given_the_context_keeps_the_parent(make: Make) -> None:
     seen = make()
     with seen.provider.get_tracer("user").start_as_current_span("user"), ThreadPoolExecutor(1) as pool:
         pool.submit(contextvars.copy_context().run, seen.execute).result()
     assert seen.tree() == {"": ["user"], "user": ["runbooks.execute"], "runbooks.execute": ["POST"]}
 
 
-def test_30_to_thread_keeps_the_parent() -> None:
+def test_to_thread_keeps_the_parent() -> None:
     seen = Observed("sync")
 
     async def main() -> None:
@@ -93,7 +93,7 @@ def test_30_to_thread_keeps_the_parent() -> None:
     assert seen.tree() == {"": ["user"], "user": ["runbooks.execute"], "runbooks.execute": ["POST"]}
 
 
-def test_30_each_page_of_a_list_is_an_operation(make: Make) -> None:
+def test_each_page_of_a_list_is_an_operation(make: Make) -> None:
     model = Model()
     for number in range(5):
         model.add_run(f"run{number}")
@@ -102,7 +102,7 @@ def test_30_each_page_of_a_list_is_an_operation(make: Make) -> None:
     assert seen.tree() == {"": ["runs.list"] * 3, "runs.list": ["GET"] * 3}
 
 
-def test_30_no_span_is_current_between_the_pages_of_a_list_nor_after_a_break() -> None:
+def test_no_span_is_current_between_the_pages_of_a_list() -> None:
     numbers = itertools.count()
 
     def answer(_: object) -> Any:
@@ -127,7 +127,7 @@ def test_30_no_span_is_current_between_the_pages_of_a_list_nor_after_a_break() -
     asyncio.run(main())
 
 
-def test_31_execute_and_wait_is_one_operation_with_all_attempts_below(make: Make) -> None:
+def test_execute_and_wait_is_one_operation_with_its_attempts(make: Make) -> None:
     seen = make([STARTED, ACTIVE, UNAVAILABLE, SUCCEEDED])
     seen(lambda airplane: airplane.runbooks.execute_and_wait(slug="x", timeout=60))
     name = "runbooks.execute_and_wait"
@@ -138,7 +138,7 @@ def test_31_execute_and_wait_is_one_operation_with_all_attempts_below(make: Make
     assert sum(point.count for point in seen.points(ATTEMPTS)) == 4
 
 
-def test_31_a_call_made_in_a_callback_is_an_operation_of_its_own_below(make: Make) -> None:
+def test_a_call_in_a_callback_is_an_operation_of_its_own(make: Make) -> None:
     seen = make([ACTIVE, RUN, SUCCEEDED, RUN])
 
     def look(*_: object) -> Any:
@@ -152,7 +152,7 @@ def test_31_a_call_made_in_a_callback_is_an_operation_of_its_own_below(make: Mak
     }
 
 
-def test_31_a_wait_that_fails_says_so(make: Make) -> None:
+def test_a_wait_that_fails_says_so(make: Make) -> None:
     seen = make([json_response({"id": "ses1", "status": "Failed"})])
     with pytest.raises(SessionFailed):
         seen(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
@@ -160,7 +160,7 @@ def test_31_a_wait_that_fails_says_so(make: Make) -> None:
     assert attributes(seen.call)["airplane.session.id"] == "ses1"
 
 
-def test_31_the_steps_of_a_session_are_one_operation(make: Make) -> None:
+def test_the_steps_of_a_session_are_one_operation(make: Make) -> None:
     model = Model()
     model.add_session()
     for number in range(3):
@@ -215,9 +215,7 @@ def broken(place: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("place", ["sampler", "start", "end", "propagator"])
-def test_32_what_raises_behind_the_api_changes_no_result(
-    kind: str, place: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_raises_behind_the_api_changes_no_result(kind: str, place: str, caplog: pytest.LogCaptureFixture) -> None:
     client = Either(kind, FakeTransport([UNAVAILABLE, OK, OK]), **broken(place))
     with caplog.at_level(logging.INFO, "airplane_runbooks"):
         assert [client(execute).session_id for _ in range(2)] == ["ses1", "ses1"]
@@ -226,7 +224,7 @@ def test_32_what_raises_behind_the_api_changes_no_result(
     assert [record.getMessage() for record in warnings] == ["telemetry is incomplete: builtins.ValueError"]
 
 
-def test_32_a_histogram_that_raises_changes_no_result(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_histogram_that_raises_changes_no_result(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from opentelemetry.sdk.metrics._internal.instrument import Histogram
 
     def record(*_: Any, **__: Any) -> None:
@@ -237,9 +235,7 @@ def test_32_a_histogram_that_raises_changes_no_result(kind: str, monkeypatch: py
     assert client(execute).session_id == "ses1"
 
 
-def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_an_sdk_a_call_does_a_small_amount_of_work(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client = Either(kind, FakeTransport([OK, OK]))
     client(execute)
     called: list[str] = []
@@ -259,16 +255,14 @@ def test_33_without_an_sdk_a_call_does_a_fixed_and_small_amount_of_work(
     assert len(called) <= 7
 
 
-def test_25_should_the_api_keep_its_providers_elsewhere_its_stand_ins_are_asked(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_providers_kept_elsewhere_are_found_through_stand_ins(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_telemetry, "trace", SimpleNamespace(**{**vars(trace), "_TRACER_PROVIDER": object()}))
     client = Either(kind, FakeTransport([OK, OK]))
     assert [client(execute).session_id for _ in range(2)] == ["ses1", "ses1"]
     assert not client.client._runner.core.telemetry.is_idle()
 
 
-def test_34_nothing_of_the_sdk_is_imported(kind: str) -> None:
+def test_nothing_of_the_sdk_is_imported(kind: str) -> None:
     code = f"""
 import sys
 from airplane_runbooks.testing import FakeTransport

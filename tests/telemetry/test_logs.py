@@ -66,7 +66,7 @@ def test_each_retry_is_an_info_line_under_the_span_of_the_call(make: Make, noted
     assert [span.get_span_context() for span in noted.spans] == [call, call]
 
 
-def test_lines_are_formatted_only_where_somebody_reads_them_and_hold_no_bodies(make: Make, noted: Noting) -> None:
+def test_log_lines_are_formatted_on_demand_and_hold_no_bodies(make: Make, noted: Noting) -> None:
     seen = make([json_response({"error": "body"}, status=503), OK], api_key="tkn_secret")
     seen(lambda airplane: airplane.runbooks.execute(slug="x", param_values={"card": "a-card-number"}))
     (record,) = noted.records

@@ -24,7 +24,7 @@ TWO_RETRIES = (UNAVAILABLE, UNAVAILABLE, OK)
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 
-def test_26_attempts_and_calls_are_counted_in_seconds_and_with_the_advised_bounds(make: Make) -> None:
+def test_metrics_have_seconds_and_the_advised_bounds(make: Make) -> None:
     seen = make([*TWO_RETRIES, OK])
     seen.execute()
     seen.execute()
@@ -38,7 +38,7 @@ def test_26_attempts_and_calls_are_counted_in_seconds_and_with_the_advised_bound
     assert {tuple(point.explicit_bounds) for point in seen.points(CALLS)} == {(*BOUNDS, 30, 60, 120)}
 
 
-def test_26_an_interrupted_attempt_is_counted_too(make: Make) -> None:
+def test_an_interrupted_attempt_is_counted_too(make: Make) -> None:
     seen = make([KeyboardInterrupt()])
     with pytest.raises(KeyboardInterrupt):
         seen.execute()
@@ -47,7 +47,7 @@ def test_26_an_interrupted_attempt_is_counted_too(make: Make) -> None:
 
 
 @pytest.mark.parametrize("outcome", [UNAVAILABLE, ConnectError("refused")])
-def test_27_an_attempts_point_and_span_agree(make: Make, outcome: Any) -> None:
+def test_an_attempts_point_and_span_agree(make: Make, outcome: Any) -> None:
     seen = make([outcome], retry=ONCE)
     with pytest.raises(Exception, match=r"try later|refused"):
         seen.execute()
@@ -58,7 +58,7 @@ def test_27_an_attempts_point_and_span_agree(make: Make, outcome: Any) -> None:
     assert point.sum == pytest.approx((attempt.end_time - attempt.start_time) / 1e9, abs=0.05)
 
 
-def test_28_points_have_no_ids_urls_or_resend_counts(make: Make) -> None:
+def test_points_have_no_ids_urls_or_resend_counts(make: Make) -> None:
     seen = make(TWO_RETRIES)
     seen.execute()
     attempt = {"http.request.method": "POST", **SERVER}
@@ -71,7 +71,7 @@ def test_28_points_have_no_ids_urls_or_resend_counts(make: Make) -> None:
     ]
 
 
-def test_28_exemplars_lead_to_the_spans(make: Make) -> None:
+def test_exemplars_lead_to_the_spans(make: Make) -> None:
     seen = make()
     seen.execute()
     metrics = {metric.name: metric.data.data_points for metric in seen.metrics()}  # each exemplar is collected once
@@ -80,7 +80,7 @@ def test_28_exemplars_lead_to_the_spans(make: Make) -> None:
         assert (exemplar.trace_id, exemplar.span_id) == (span.context.trace_id, span.context.span_id)
 
 
-def test_a_failed_call_is_counted_by_the_class_that_its_caller_caught(make: Make) -> None:
+def test_a_failed_call_is_counted_by_the_class_of_its_error(make: Make) -> None:
     seen = make([json_response({}, status=404)])
     with pytest.raises(NotFound):
         seen.execute()

@@ -41,7 +41,7 @@ def attached(current: Context) -> Iterator[None]:
         context.detach(token)
 
 
-def test_18_each_attempt_sends_its_own_span(make: Make) -> None:
+def test_each_attempt_sends_its_own_span(make: Make) -> None:
     seen = make(TWO_RETRIES)
     seen.execute()
     assert [parts[2] for parts in seen.sent] == [f"{span.get_span_context().span_id:016x}" for span in seen.attempts]
@@ -49,7 +49,7 @@ def test_18_each_attempt_sends_its_own_span(make: Make) -> None:
     assert all(int(parts[3], 16) & 1 for parts in seen.sent)
 
 
-def test_19_what_is_not_sampled_is_not_exported_but_keeps_its_trace_and_its_metrics(make: Make) -> None:
+def test_an_unsampled_call_keeps_its_trace_and_its_metrics(make: Make) -> None:
     seen = make(TWO_RETRIES, sampler=ALWAYS_OFF)
     seen.execute()
     assert seen.spans == ()
@@ -59,13 +59,13 @@ def test_19_what_is_not_sampled_is_not_exported_but_keeps_its_trace_and_its_metr
     assert seen.counts(ATTEMPTS, "http.response.status_code") == {503: 2, 200: 1}
 
 
-def test_20_without_an_sdk_no_trace_is_made_up(kind: str) -> None:
+def test_without_an_sdk_no_trace_is_made_up(kind: str) -> None:
     client = Either(kind, FakeTransport([OK]))
     client(execute)
     assert "traceparent" not in client.transport.requests[0].headers
 
 
-def test_20_without_an_sdk_the_callers_trace_and_baggage_are_passed_on(kind: str) -> None:
+def test_without_an_sdk_trace_and_baggage_are_passed_on(kind: str) -> None:
     client = Either(kind, FakeTransport(TWO_RETRIES))
     with attached(baggage.set_baggage("tenant", "t1", trace.set_span_in_context(NonRecordingSpan(REMOTE)))):
         client(execute)
@@ -74,7 +74,7 @@ def test_20_without_an_sdk_the_callers_trace_and_baggage_are_passed_on(kind: str
         assert request.headers["baggage"] == "tenant=t1"
 
 
-def test_20_without_spans_of_its_own_a_client_passes_on_the_callers(make: Make) -> None:
+def test_a_client_without_spans_passes_on_those_of_its_caller(make: Make) -> None:
     seen = make(tracer_provider=NoOpTracerProvider())
     with seen.provider.get_tracer("user").start_as_current_span("user") as mine:
         seen.execute()
@@ -82,7 +82,7 @@ def test_20_without_spans_of_its_own_a_client_passes_on_the_callers(make: Make) 
     assert seen.sent[0][2] == f"{mine.get_span_context().span_id:016x}"
 
 
-def test_21_a_traceparent_of_the_callers_is_replaced_and_not_doubled(make: Make) -> None:
+def test_a_traceparent_of_the_caller_is_replaced(make: Make) -> None:
     seen = make(headers={"TraceParent": "theirs"})
     seen.execute()
     names = [name for name in seen.transport.requests[0].headers if name.lower() == "traceparent"]
@@ -90,7 +90,7 @@ def test_21_a_traceparent_of_the_callers_is_replaced_and_not_doubled(make: Make)
     assert seen.sent[0][2] == f"{seen.attempts[0].get_span_context().span_id:016x}"
 
 
-def test_21_a_propagator_of_the_clients_own_is_used(make: Make) -> None:
+def test_a_propagator_of_the_clients_own_is_used(make: Make) -> None:
     seen = make(propagator=TraceContextTextMapPropagator())
     with attached(baggage.set_baggage("tenant", "t1")):
         seen.execute()
@@ -98,7 +98,7 @@ def test_21_a_propagator_of_the_clients_own_is_used(make: Make) -> None:
     assert "baggage" not in seen.transport.requests[0].headers
 
 
-def test_21_a_propagator_may_send_nothing_at_all(make: Make) -> None:
+def test_a_propagator_may_send_nothing_at_all(make: Make) -> None:
     seen = make(propagator=CompositePropagator([]))
     seen.execute()
     assert "traceparent" not in seen.transport.requests[0].headers
@@ -121,7 +121,7 @@ print("traceparent" in headers, "baggage" in headers)
 
 
 @pytest.mark.parametrize(("named", "sent"), [("baggage", "False True"), ("tracecontext", "True False")])
-def test_21_the_environments_propagators_are_used(
+def test_the_environments_propagators_are_used(
     kind: str, named: str, sent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_PROPAGATORS", named)
@@ -129,7 +129,7 @@ def test_21_the_environments_propagators_are_used(
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == sent
 
 
-def test_21_another_origin_gets_no_trace(make: Make) -> None:
+def test_another_origin_gets_no_trace(make: Make) -> None:
     async def elsewhere(request: Request, call_next: Next, /) -> Response:
         return await call_next(msgspec.structs.replace(request, origin="https://other.example"))
 

@@ -57,28 +57,28 @@ def retried(make: Make) -> Observed:
     return seen
 
 
-def test_01_two_retries_are_one_internal_span_with_three_client_spans_below(retried: Observed) -> None:
+def test_two_retries_are_one_internal_and_three_client_spans(retried: Observed) -> None:
     assert retried.tree() == {"": ["runbooks.execute"], "runbooks.execute": ["POST", "POST", "POST"]}
     assert [span.kind for span in retried.spans] == [SpanKind.CLIENT] * 3 + [SpanKind.INTERNAL]
     assert all(span.parent == retried.call.get_span_context() for span in retried.attempts)
 
 
-def test_02_resends_are_counted(retried: Observed) -> None:
+def test_resends_are_counted(retried: Observed) -> None:
     assert [attributes(span).get("http.request.resend_count") for span in retried.attempts] == [None, 1, 2]
 
 
-def test_03_failed_attempts_are_errors_and_a_call_that_succeeds_is_none(retried: Observed) -> None:
+def test_failed_attempts_of_a_successful_call_are_errors(retried: Observed) -> None:
     assert [span.status.status_code for span in retried.attempts] == [ERROR, ERROR, UNSET]
     assert retried.call.status.status_code is UNSET
     assert "error.type" not in attributes(retried.call)
 
 
-def test_04_there_are_no_events_and_a_status_code_needs_no_description(retried: Observed) -> None:
+def test_spans_have_no_events_and_no_needless_description(retried: Observed) -> None:
     assert not any(span.events or span.links for span in retried.spans)
     assert [span.status.description for span in retried.attempts] == [None, None, None]
 
 
-def test_05_the_call_has_nothing_of_http_and_counts_its_attempts(retried: Observed) -> None:
+def test_the_call_has_nothing_of_http_and_counts_its_attempts(retried: Observed) -> None:
     assert attributes(retried.call) == {
         "airplane.operation.name": "runbooks.execute",
         **SERVER,
@@ -87,11 +87,11 @@ def test_05_the_call_has_nothing_of_http_and_counts_its_attempts(retried: Observ
     }
 
 
-def test_06_success_is_never_ok(retried: Observed) -> None:
+def test_success_is_never_ok(retried: Observed) -> None:
     assert not any(span.status.status_code is StatusCode.OK for span in retried.spans)
 
 
-def test_07_a_call_given_up_names_what_its_caller_caught(make: Make) -> None:
+def test_a_call_given_up_names_what_its_caller_caught(make: Make) -> None:
     seen = make([UNAVAILABLE, UNAVAILABLE], retry=RetryPolicy(max_attempts=2))
     with pytest.raises(ServerError):
         seen.execute()
@@ -130,7 +130,7 @@ class Connected(Observed):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_08_a_refused_connection_has_no_status_and_one_name_everywhere(transport: str) -> None:
+def test_a_refused_connection_has_one_name_everywhere(transport: str) -> None:
     with HostileServer(lambda peer: None) as gone:
         pass
     seen = Connected(transport, f"{gone.origin}/v0")
@@ -144,7 +144,7 @@ def test_08_a_refused_connection_has_no_status_and_one_name_everywhere(transport
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_09_a_server_that_dies_in_the_body_leaves_its_status_and_an_error(transport: str) -> None:
+def test_a_server_that_dies_in_the_body_leaves_its_status(transport: str) -> None:
     half = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"
     with HostileServer(after_request(lambda peer: peer.send(half))) as server:
         seen = Connected(transport, f"{server.origin}/v0")
@@ -157,7 +157,7 @@ def test_09_a_server_that_dies_in_the_body_leaves_its_status_and_an_error(transp
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, asyncio.CancelledError])
-def test_10_an_interruption_is_no_error_and_leaves_the_callers_span_current(make: Make, interruption: Any) -> None:
+def test_an_interruption_leaves_the_span_of_the_caller_current(make: Make, interruption: Any) -> None:
     seen = make([interruption()])
 
     async def call() -> None:
@@ -178,7 +178,7 @@ def test_10_an_interruption_is_no_error_and_leaves_the_callers_span_current(make
     assert not any("error.type" in attributes(span) for span in seen.spans)
 
 
-def test_10_a_task_that_is_cancelled_ends_its_spans() -> None:
+def test_a_task_that_is_cancelled_ends_its_spans() -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -200,7 +200,7 @@ def test_10_a_task_that_is_cancelled_ends_its_spans() -> None:
 
 
 @pytest.mark.parametrize(("status", "failure"), [(307, APIError), (401, Unauthorized)])
-def test_11_a_redirect_is_not_followed_and_a_401_not_tried_again(make: Make, status: int, failure: Any) -> None:
+def test_a_redirect_is_not_followed_and_a_401_not_tried_again(make: Make, status: int, failure: Any) -> None:
     seen = make([json_response({}, status=status, headers={"location": "https://elsewhere.example/"})])
     with pytest.raises(failure):
         seen.execute()
@@ -225,7 +225,7 @@ def test_an_attempt_has_these_attributes_and_no_others(retried: Observed) -> Non
     ]
 
 
-def test_what_is_refused_before_any_io_is_an_error_without_attempts(make: Make) -> None:
+def test_a_call_refused_before_any_io_has_no_attempts(make: Make) -> None:
     seen = make()
     with pytest.raises(ConfigurationError):
         seen(lambda airplane: airplane.runbooks.execute())
@@ -242,7 +242,7 @@ def test_an_unreadable_reply_is_an_error_of_the_call_alone(make: Make) -> None:
     assert seen.attempts[0].status.status_code is UNSET
 
 
-def test_an_attempt_that_found_no_time_left_counts_wherever_attempts_are_counted(make: Make) -> None:
+def test_an_attempt_without_time_left_is_counted_everywhere(make: Make) -> None:
     async def dawdle(request: Request, call_next: Next, /) -> Response:
         seen.clock.advance(60)
         return await call_next(request)

@@ -20,7 +20,7 @@ HTTP, ALL = context._SUPPRESS_HTTP_INSTRUMENTATION_KEY, context._SUPPRESS_INSTRU
     ("options", "is_silent"),
     [({}, True), ({"suppress_http_instrumentation": False}, False), ({"tracer_provider": NoOpTracerProvider()}, False)],
 )
-def test_24_others_are_silent_around_the_transport_alone(make: Make, options: Any, is_silent: bool) -> None:
+def test_others_are_silent_around_the_transport_alone(make: Make, options: Any, is_silent: bool) -> None:
     asked: dict[str, bool] = {}
 
     def answer(request: Request) -> Response:
@@ -40,7 +40,7 @@ def test_24_others_are_silent_around_the_transport_alone(make: Make, options: An
     assert context.get_value(HTTP) is None
 
 
-def test_24_we_are_silent_where_all_instrumentation_is(make: Make) -> None:
+def test_we_are_silent_where_all_instrumentation_is(make: Make) -> None:
     seen = make()
     parent = SpanContext(0xA1, 0xB2, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
     with attached(context.set_value(ALL, True, trace.set_span_in_context(NonRecordingSpan(parent)))):

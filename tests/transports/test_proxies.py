@@ -105,7 +105,7 @@ class TestProxyUnderTLS:
         authority.issue_cert("localhost").configure_cert(context)
         return context
 
-    def test_a_tunnel_leads_through_it(
+    def test_a_tunnel_leads_through_a_tls_proxy(
         self, api: HostileServer, secured: ssl.SSLContext, trusting: ssl.SSLContext
     ) -> None:
         with HostileServer(tunnel_to(lambda: api.port, []), ssl_context=secured) as proxy:
@@ -116,7 +116,7 @@ class TestProxyUnderTLS:
             assert proxy.connections == 1
             transport.close()
 
-    def test_plain_http_is_forwarded_by_it(self, secured: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    def test_plain_http_is_forwarded_by_a_tls_proxy(self, secured: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
         with HostileServer(always(reply(b"1")), ssl_context=secured) as proxy:
             transport = Urllib3Transport(proxy=f"https://localhost:{proxy.port}", ssl_context=trusting)
             for _ in range(2):
@@ -353,7 +353,7 @@ class TestChoice:
         assert proxies.for_origin("https://internal.test") is None
         assert proxies.for_origin("https://a.corp.test:8443") is None
 
-    def test_one_for_everything_serves_both_schemes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_proxy_for_everything_serves_both_schemes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ALL_PROXY", "proxy.test")
         for origin in ("https://api.test", "http://api.test"):
             chosen = Proxies.from_env().for_origin(origin)
@@ -367,7 +367,7 @@ class TestChoice:
     def test_this_machine_is_reached_directly_always(self, origin: str) -> None:
         assert Proxies.of("http://proxy.test").for_origin(origin) is None
 
-    def test_none_means_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_proxy_of_none_means_no_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
         assert Proxies.of(None).for_origin("https://api.test") is None
 
@@ -386,7 +386,7 @@ class TestChoice:
             ({"transport": FakeTransport(), "pool_size": 0}, ThreadedTransport),
         ],
     )
-    def test_another_mistake_does_not_show_its_password(self, options: Any, make: Any) -> None:
+    def test_another_mistake_does_not_show_the_password_of_a_proxy(self, options: Any, make: Any) -> None:
         with pytest.raises(ConfigurationError) as caught:
             make(proxy="http://user:hunter2@proxy.test", **options)
         assert "hunter2" not in traceback_of(caught.value)

@@ -44,32 +44,32 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 class TestRuns:
-    def test_come_in_order_and_from_all_pages(self, make: Make, model: Model) -> None:
+    def test_runs_come_in_order_and_from_all_pages(self, make: Make, model: Model) -> None:
         for number in range(120):
             model.add_run(f"run{number}", "ses1" if number % 2 else "ses2")
         runs = make(model)(lambda airplane: airplane.sessions.runs("ses1"))
         assert [run.id for run in runs] == [f"run{number}" for number in range(1, 120, 2)]
 
-    def test_are_looked_for_from_the_creation_of_the_session_on(self, make: Make, model: Model) -> None:
+    def test_runs_are_looked_for_since_the_start_of_the_session(self, make: Make, model: Model) -> None:
         make(model)(lambda airplane: airplane.sessions.runs("ses1"))
         path, values = model.calls[-1]
         assert (path, values["sessionID"]) == ("/runs/list", "ses1")
         since = datetime.fromisoformat(values["since"])
         assert datetime(2025, 12, 31, 23, tzinfo=UTC) < since < datetime(2026, 1, 1, tzinfo=UTC)
 
-    def test_of_a_session_of_unknown_age_are_looked_for_everywhere(self, make: Make, model: Model) -> None:
+    def test_runs_of_a_session_of_unknown_age_are_looked_for_in_all(self, make: Make, model: Model) -> None:
         del model.sessions["ses1"]["createdAt"]
         model.add_run("run1", createdAt=None)
         runs = make(model)(lambda airplane: airplane.sessions.runs("ses1"))
         assert [run.id for run in runs] == ["run1"]
         assert "since" not in model.calls[-1][1]
 
-    def test_of_no_session_are_not_found(self, make: Make, model: Model) -> None:
+    def test_runs_of_a_missing_session_are_not_found(self, make: Make, model: Model) -> None:
         with pytest.raises(NotFound) as caught:
             make(model)(lambda airplane: airplane.sessions.runs("ses9"))
         assert caught.value.session_id == "ses9"
 
-    def test_take_no_longer_than_a_call_in_all(self, make: Make, model: Model) -> None:
+    def test_looking_for_runs_takes_at_most_one_timeout(self, make: Make, model: Model) -> None:
         for number in range(500):
             model.add_run(f"run{number}")
         either = make(model)
@@ -83,7 +83,7 @@ class TestRuns:
 
 
 class TestPrompts:
-    def test_are_the_open_ones_of_runs_that_go_on(self, make: Make, model: Model) -> None:
+    def test_prompts_are_the_open_ones_of_active_runs(self, make: Make, model: Model) -> None:
         model.add_run("run1", status="Succeeded")
         model.add_run("run2")
         model.add_run("run3", "ses2")
@@ -95,14 +95,14 @@ class TestPrompts:
         prompts = make(model)(lambda airplane: airplane.sessions.prompts("ses1"))
         assert [prompt.id for prompt in prompts] == ["pmt3"]
 
-    def test_are_not_looked_for_where_the_server_says_that_there_are_none(self, make: Make, model: Model) -> None:
+    def test_prompts_are_not_fetched_if_the_run_has_none(self, make: Make, model: Model) -> None:
         for waiting in (False, True, None):
             model.add_run(f"run{waiting}", isWaitingForUser=waiting)
             model.add_prompt(f"pmt{waiting}", f"run{waiting}")
         prompts = make(model)(lambda airplane: airplane.sessions.prompts("ses1"))
         assert [prompt.id for prompt in prompts] == ["pmtTrue", "pmtNone"]
 
-    def test_of_a_session_that_has_ended_are_none(self, make: Make, model: Model) -> None:
+    def test_an_ended_session_has_no_open_prompts(self, make: Make, model: Model) -> None:
         model.add_run("run1")
         model.add_prompt("pmt1", "run1")
         model.sessions["ses1"]["status"] = "Cancelled"
@@ -111,7 +111,7 @@ class TestPrompts:
 
 
 class TestSteps:
-    def test_tell_name_status_output_and_times(self, make: Make, model: Model) -> None:
+    def test_steps_tell_name_status_output_and_times(self, make: Make, model: Model) -> None:
         model.add_run("run0", taskID="rbk1", taskName="The runbook")
         model.add_run(
             "run1",
@@ -135,7 +135,7 @@ class TestSteps:
         assert steps[0].started_at == datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
         assert steps[0].created_at is not None
 
-    def test_of_a_session_without_a_runbook_are_all_its_runs(self, make: Make, model: Model) -> None:
+    def test_steps_of_a_session_without_a_runbook_are_all_its_runs(self, make: Make, model: Model) -> None:
         del model.sessions["ses1"]["runbookID"]
         model.add_run("run1", status="Active")
         assert len(make(model)(lambda airplane: airplane.sessions.steps("ses1"))) == 1
@@ -170,7 +170,7 @@ class TestAnswering:
     def posted(self) -> list[tuple[str, dict[str, Any]]]:
         return [(path, values) for path, values in self.model.calls if path in ("/prompts/submit", "/prompts/cancel")]
 
-    def test_asks_the_handler_once_for_each_prompt_with_its_schema(self, make: Make) -> None:
+    def test_the_handler_is_asked_once_for_each_prompt(self, make: Make) -> None:
         asked: list[tuple[Prompt, ParameterSchema]] = []
 
         def handler(prompt: Prompt, schema: ParameterSchema) -> dict[str, Any]:
@@ -187,18 +187,18 @@ class TestAnswering:
             ("/prompts/submit", {"id": "pmt2", "values": {}}),
         ]
 
-    def test_may_be_done_by_a_coroutine_function(self, make: Make) -> None:
+    def test_the_handler_may_be_a_coroutine_function(self, make: Make) -> None:
         async def handler(prompt: Prompt, schema: ParameterSchema) -> dict[str, Any]:
             return {"approve": False} if schema.parameters else {}
 
         make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
         assert self.posted()[0] == ("/prompts/submit", {"id": "pmt1", "values": {"approve": False}})
 
-    def test_cancels_what_the_handler_rejects(self, make: Make) -> None:
+    def test_a_prompt_that_the_handler_rejects_is_cancelled(self, make: Make) -> None:
         make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
         assert self.posted() == [("/prompts/cancel", {"id": "pmt1"}), ("/prompts/cancel", {"id": "pmt2"})]
 
-    def test_leaves_to_others_what_the_handler_does_not_answer(self, make: Make) -> None:
+    def test_a_prompt_without_an_answer_is_left_to_others(self, make: Make) -> None:
         asked: list[str] = []
         with pytest.raises(WaitTimeout, match="last seen Waiting"):
             make(self.model)(
@@ -220,13 +220,13 @@ class TestAnswering:
             ("yes", "a mapping, CANCEL or None, not str"),
         ],
     )
-    def test_sends_nothing_that_does_not_fit_the_schema(self, make: Make, answer: Any, problem: str) -> None:
+    def test_an_answer_that_does_not_fit_the_schema_is_not_sent(self, make: Make, answer: Any, problem: str) -> None:
         with pytest.raises(ParamValueError, match=problem) as caught:
             make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: answer))
         assert caught.value.session_id == "ses1"
         assert self.posted() == []
 
-    def test_does_not_mind_that_somebody_else_was_faster(self, make: Make) -> None:
+    def test_an_answer_of_another_reviewer_is_accepted(self, make: Make) -> None:
         def handler(prompt: Prompt, schema: ParameterSchema) -> dict[str, Any]:
             self.model.prompts[prompt.id]["submittedAt"] = "2026-01-01T00:00:00Z"
             return {"approve": True} if schema.parameters else {}
@@ -235,13 +235,13 @@ class TestAnswering:
         assert ended.status == "Succeeded"
 
     @pytest.mark.parametrize(("status", "error"), [(400, BadRequest), (409, Conflict)])
-    def test_raises_what_the_server_has_against_an_answer(self, make: Make, status: int, error: type) -> None:
+    def test_a_refused_answer_raises_the_error_of_the_server(self, make: Make, status: int, error: type) -> None:
         refusal = json_response({"error": "not like this"}, status=status)
         self.end_with(lambda path: refusal if path == "/prompts/cancel" else None)
         with pytest.raises(error, match="not like this"):
             make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
 
-    def test_hands_an_answer_in_again_without_asking_again(self, make: Make) -> None:
+    def test_an_answer_is_sent_again_without_asking_again(self, make: Make) -> None:
         failures = iter([BUSY, BUSY, BUSY])
         asked: list[str] = []
 
@@ -254,14 +254,14 @@ class TestAnswering:
         assert asked == ["pmt1", "pmt2"]
         assert len(self.posted()) == 5
 
-    def test_survives_that_prompts_cannot_be_listed_for_a_while(self, make: Make) -> None:
+    def test_a_temporary_failure_to_list_prompts_is_survived(self, make: Make) -> None:
         failures = iter([BUSY, BUSY])
         self.end_with(lambda path: next(failures, None) if path == "/prompts/list" else None)
         either = make(self.model, retry=NO_RETRY)
         either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
         assert len(self.posted()) == 2
 
-    def test_does_not_look_for_prompts_for_ever_where_there_is_no_end_of_runs(self, make: Make) -> None:
+    def test_an_endless_list_of_runs_does_not_hold_the_waiter(self, make: Make) -> None:
         either = make(self.model)
         numbers = iter(range(10**9))
 
@@ -277,12 +277,12 @@ class TestAnswering:
         assert waited.status == "Succeeded"
         assert len(self.model.calls) < 1000
 
-    def test_needs_no_limit_of_time(self, make: Make) -> None:
+    def test_answering_needs_no_deadline(self, make: Make) -> None:
         options = {"timeout": None, "options": CallOptions(timeout=None), "on_prompt": lambda *_: CANCEL}
         make(self.model)(lambda airplane: airplane.sessions.wait("ses1", **options))
         assert len(self.posted()) == 2
 
-    def test_hands_in_an_answer_that_took_longer_than_the_time_to_wait(self, make: Make) -> None:
+    def test_an_answer_later_than_the_deadline_is_sent_all_the_same(self, make: Make) -> None:
         either = make(self.model)
 
         def handler(prompt: Prompt, schema: ParameterSchema) -> Any:
@@ -294,13 +294,13 @@ class TestAnswering:
         assert self.posted() == [("/prompts/cancel", {"id": "pmt1"}), ("/prompts/cancel", {"id": "pmt2"})]
         assert max(either.transport.timeouts[-2:]) <= 5
 
-    def test_asks_nothing_of_a_session_that_has_ended(self, make: Make) -> None:
+    def test_an_ended_session_is_not_asked_for_prompts(self, make: Make) -> None:
         self.model.sessions["ses1"]["status"] = "Failed"
         with pytest.raises(SessionFailed):
             make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
         assert self.posted() == []
 
-    def test_lets_the_handler_make_calls_of_its_own(self, make: Make) -> None:
+    def test_the_handler_may_make_calls_of_its_own(self, make: Make) -> None:
         either = make(self.model)
 
         def handler(prompt: Prompt, schema: ParameterSchema) -> Any:

@@ -144,7 +144,7 @@ def test_items_without_an_id_all_come() -> None:
     assert not pages.at_end
 
 
-def test_a_server_that_does_not_heed_the_page_is_not_asked_for_ever() -> None:
+def test_a_server_that_ignores_the_page_is_not_asked_for_ever() -> None:
     transport = FakeTransport(lambda _: json_response({"runs": [{"id": "a", "status": "Active"}]}))
     listed = Airplane("tkn_test", transport=transport).runs.list(page_size=1)
     assert [run.id for run in listed] == ["a"]
