@@ -16,12 +16,29 @@ from tests.support.servers import PATIENCE
 def disguise(monkeypatch, server, **changes):
     """Let the store of a server show sessions (`session`) and prompts (`prompt`) otherwise than they are."""
     store = server._lifecycle.services.store
-    for name, change in changes.items():
-        one, several = getattr(store, name), getattr(store, f"{name}s")
-        monkeypatch.setattr(store, name, lambda record_id, one=one, change=change: change(one(record_id)))
-        monkeypatch.setattr(
-            store, f"{name}s", lambda query, several=several, change=change: list(map(change, several(query)))
-        )
+
+    def changed(record):
+        return changes.get(type(record).__name__.lower(), lambda unchanged: unchanged)(record)
+
+    def disguised(read):
+        def call(*args):
+            found = read(*args)
+            if isinstance(found, list):
+                return list(map(changed, found))
+            return tuple(map(changed, found)) if isinstance(found, tuple) else changed(found)
+
+        return call
+
+    for name in ("session", "sessions", "session_with_root", "prompt", "prompts", "prompt_with_session"):
+        monkeypatch.setattr(store, name, disguised(getattr(store, name)))
+    answer = type(store).answer
+    monkeypatch.setattr(
+        type(store),
+        "answer",
+        lambda one, prompt_id, decide, *args: answer(
+            one, prompt_id, lambda prompt, root: decide(changed(prompt), root), *args
+        ),
+    )
 
 
 def expired(prompt):

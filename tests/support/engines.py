@@ -14,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from airplane_runbooks.server.storage import sqlite
+from airplane_runbooks.server.storage.interface import Answer
 from tests.support.servers import eventually
 
 CHILD = Path(__file__).with_name("engine_child.py")
@@ -105,6 +106,11 @@ def children():
     finally:
         for child in started:
             child.close()
+
+
+def saying(values, sealed=None):
+    """Return a decision to answer any prompt with these values, None to cancel it."""
+    return lambda prompt, root: Answer(values, sealed)
 
 
 class NothingHeld:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ from airplane_runbooks.server.storage.idempotency import (
 )
 from airplane_runbooks.server.storage.ids import new_seed, now
 from airplane_runbooks.server.storage.interface import (
+    Answered,
+    Decide,
     RunQuery,
     SessionQuery,
     Window,
@@ -39,6 +42,7 @@ from airplane_runbooks.server.storage.records import (
     Suspect,
 )
 
+T = TypeVar("T")
 RecordT = TypeVar("RecordT", Session, Run)
 
 _ENDS = {
@@ -53,11 +57,25 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self.keys = MemoryKeys()
         self._sessions: dict[str, Session] = {}
         self._runs: dict[str, Run] = {}
         self._prompts: dict[str, Prompt] = {}
         self._children: dict[str, list[str]] = {}  # by root run
         self._raised: dict[str, list[str]] = {}  # prompts by run
+
+    def transact(self, work: Callable[[MemoryStore], T]) -> T:
+        """Make one transaction of all that `work` does with the store it is called with, its keys included."""
+        with self._lock:
+            tables = (self._sessions, self._runs, self._prompts, self._children, self._raised, self.keys.entries)
+            before = [copy.deepcopy(table) for table in tables]
+            try:
+                return work(self)
+            except BaseException:
+                for table, kept in zip(tables, before, strict=True):
+                    table.clear()
+                    table.update(kept)
+                raise
 
     def add(self, run: Run, session: Session | None = None) -> bool:
         """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
@@ -231,34 +249,33 @@ class MemoryStore:
             self._put(replace(kept, **begun, updated_at=now()))
             return True
 
-    def answer(
-        self, prompt_id: str, values: bytes | None, by: str | None, seed: str = "", sealed: bytes | None = None
-    ) -> Prompt:
-        """Submit a prompt's values as JSON, or cancel it (None). Raises NotFound, Conflict."""
+    def answer(self, prompt_id: str, decide: Decide, by: str | None, seed: str = "") -> Answered:
+        """Submit or cancel a prompt as `decide` says, and make its Waiting session Active and due."""
         with self._lock:
             prompt = self._prompts.get(prompt_id)
             if prompt is None:
                 raise NotFound("prompt_not_found", f"there is no prompt {prompt_id[:100]}")
+            root = self._runs[prompt.root_id]
+            answer = decide(prompt, _asking(root))
             if not prompt.is_open:
                 if seed and seed == prompt.answered_seed:
-                    return prompt
+                    return Answered(prompt, _asking(root))
                 raise answered(prompt)
-            root = self._runs[prompt.root_id]
             if root.held is not None:
                 raise refusal(root)
             session = self._session_of(root)
-            if values is None:
+            if answer.values is None:
                 prompt = self._cancel_prompt(prompt, by, seed)
             else:
-                prompt = replace(prompt, values=values, submitted_at=now(), answered_by=by, answered_seed=seed)
-                self._end(self._runs[prompt.run_id], Outcome.succeeded(values, sealed))
+                prompt = replace(prompt, values=answer.values, submitted_at=now(), answered_by=by, answered_seed=seed)
+                self._end(self._runs[prompt.run_id], Outcome.succeeded(answer.values, answer.sealed))
             self._prompts[prompt_id] = prompt
             if session is not None and session.status is SessionStatus.WAITING:
                 self._move(session, SessionStatus.ACTIVE)
-                self._put(replace(root, segment=root.segment + 1, due_at=now(), failed_starts=0))
+                root = self._put(replace(root, segment=root.segment + 1, due_at=now(), failed_starts=0))
             else:
-                self._put(replace(root, answered_meanwhile=True, failed_starts=0))
-            return prompt
+                root = self._put(replace(root, answered_meanwhile=True, failed_starts=0))
+            return Answered(prompt, _asking(root))
 
     def cancel(self, run_id: str, by: str, seed: str = "") -> Run:
         """Cancel a run with the session it belongs to, and return the root run. Raises NotFound, Conflict."""
@@ -315,6 +332,12 @@ class MemoryStore:
         """Return a session."""
         return self._sessions.get(session_id)
 
+    def session_with_root(self, session_id: str) -> tuple[Session, Run] | None:
+        """Return a session and its root run."""
+        with self._lock:
+            session = self._sessions.get(session_id)
+            return None if session is None else (session, _lean(self._runs[session.run_id]))
+
     def run(self, run_id: str) -> Run | None:
         """Return a run."""
         return self._runs.get(run_id)
@@ -340,10 +363,19 @@ class MemoryStore:
             newest_first = reversed(list(self._runs.values()))
         return _page(filter(_run_filter(query), newest_first), query)
 
-    def prompts(self, run_id: str) -> Sequence[Prompt]:
-        """Return the prompts of a run, newest first."""
+    def prompt_with_session(self, prompt_id: str) -> tuple[Prompt, Session, Run] | None:
+        """Return a prompt, its session, and the root run of both."""
         with self._lock:
-            return [self._prompts[prompt_id] for prompt_id in reversed(self._raised.get(run_id, ()))]
+            prompt = self._prompts.get(prompt_id)
+            if prompt is None:
+                return None
+            root = self._runs[prompt.root_id]
+            return prompt, self._sessions[root.session_id or ""], _lean(root)
+
+    def prompts(self, *run_ids: str) -> Sequence[Prompt]:
+        """Return the prompts of these runs, the newest of each run first."""
+        with self._lock:
+            return [self._prompts[one] for run_id in run_ids for one in reversed(self._raised.get(run_id, ()))]
 
     def _session_of(self, run: Run) -> Session | None:
         return None if run.session_id is None else self._sessions.get(run.session_id)
@@ -393,10 +425,14 @@ class MemoryStore:
         return prompt
 
 
-def _lean(run: Run) -> Run:
-    fields = ("param_values", "params", "resources", "output", "failure", "sealed_values", "sealed_output")
+def _lean(run: Run, *kept: str) -> Run:
+    fields = {"param_values", "params", "resources", "output", "failure", "sealed_values", "sealed_output"} - {*kept}
     blank = Run(id="", kind=run.kind, task_id="", slug="", name="", env_slug="")
     return replace(run, **{field: getattr(blank, field) for field in fields})
+
+
+def _asking(run: Run) -> Run:
+    return _lean(run, "params", "sealed_values")
 
 
 def _run_filter(query: RunQuery) -> Callable[[Run], bool]:
@@ -436,7 +472,7 @@ class MemoryKeys:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}  # oldest first
+        self.entries: dict[str, _Entry] = {}  # oldest first
 
     def claim(
         self, key: str, fingerprint: bytes, *, former_key: str = "", other_fingerprints: Collection[bytes] = ()
@@ -445,11 +481,11 @@ class MemoryKeys:
         with self._lock:
             self._drop_expired()
             moment = self._clock()
-            if former_key in self._entries:
-                self._entries[key] = self._entries.pop(former_key)
-            entry = self._entries.get(key)
+            if former_key in self.entries:
+                self.entries[key] = self.entries.pop(former_key)
+            entry = self.entries.get(key)
             if entry is None:
-                entry = self._entries[key] = _Entry(fingerprint, new_seed(), moment, moment)
+                entry = self.entries[key] = _Entry(fingerprint, new_seed(), moment, moment)
                 return Claim(entry.seed)
             if entry.fingerprint not in {fingerprint, *other_fingerprints}:
                 raise other_request()
@@ -459,19 +495,16 @@ class MemoryKeys:
                 entry.leased = moment
             return Claim(entry.seed, entry.reply)
 
-    def settle(self, key: str, reply: StoredReply | None) -> None:
-        """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
+    def settle(self, key: str, reply: StoredReply) -> None:
+        """Keep the reply for the rest of the key's hour."""
         with self._lock:
-            if reply is not None:
-                self._entries[key].reply = reply
-            elif self._entries[key].reply is None:
-                del self._entries[key]
+            self.entries[key].reply = reply
 
     def _drop_expired(self) -> None:
         # a call that outlives the hour keeps its claim, and the younger ones behind it stay a little longer
         latest = self._clock() - LIFETIME
-        while self._entries:
-            key, entry = next(iter(self._entries.items()))
+        while self.entries:
+            key, entry = next(iter(self.entries.items()))
             if entry.since > latest or entry.reply is None:
                 return
-            del self._entries[key]
+            del self.entries[key]

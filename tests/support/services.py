@@ -15,7 +15,6 @@ def services_around(store, engine):
         tasks=Registry((), Task),
         environments=None,
         store=store,
-        keys=None,
         sign_outs=None,
         engine=engine,
         interrupt=lambda run_id: None,

@@ -103,15 +103,13 @@ def _create_lifecycle(
     from .storage.facts import settle_fact
     from .storage.holds import Holds
     from .storage.sign_outs import SqlSignOuts
-    from .storage.sql_idempotency import SqlKeys
     from .storage.sql_store import SqlStore
 
     vault = _create_vault(runbooks, tasks, database, settings)
     store = SqlStore(database)
     emitter = Emitter(Dispatcher([Tracing(settings.tracer_provider), Logging()], settings.observers))
-    keys = SqlKeys(database)
     if not database.is_shared:  # a file has one server, so any other that held a key has ended
-        keys.free_all()
+        store.keys.free_all()
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     engine = _create_engine(database, settings.workers, catalog)
     holding = Holding(Holds(database), engine, catalog, emitter)
@@ -121,7 +119,6 @@ def _create_lifecycle(
         tasks=tasks,
         environments=settings.environments,
         store=store,
-        keys=keys,
         sign_outs=SqlSignOuts(database),
         engine=engine,
         interrupt=runner.interrupt,

@@ -20,7 +20,7 @@ from airplane_runbooks.server.storage.records import (
     RunKind,
     Session,
 )
-from tests.support.engines import NothingHeld
+from tests.support.engines import NothingHeld, saying
 from tests.support.model_store import MemoryStore
 from tests.support.servers import eventually
 from tests.support.services import services_around
@@ -154,7 +154,7 @@ def test_a_prompt_may_expire_before_its_session_has_paused(store, engine, reconc
 def test_an_answer_in_the_last_moment_counts(store, engine, reconciler, caplog):
     _, prompt = asked(store, now() - timedelta(seconds=1))
     overdue = store.overdue(now(), 10)
-    store.answer(prompt.id, b"{}", "usr1")
+    store.answer(prompt.id, saying(b"{}"), "usr1")
     store.overdue = lambda moment, limit: overdue
     reconciler().start()
     assert store.prompt(prompt.id).answered_by == "usr1"

@@ -52,19 +52,12 @@ def test_calls_that_a_killed_server_has_begun_can_be_repeated_as_soon_as_it_is_b
         callers = [threading.Thread(target=lose, args=(number,)) for number in range(4)]
         for caller in callers:
             caller.start()
-        eventually(lambda: len(server.notes) == 4)
+        # on SQLite one is being carried out, and the others wait for the end of its transaction
+        eventually(lambda: len(server.notes) == (4 if shared else 1))
         (tmp_path / "slow").unlink()
         server.kill()
         for caller in callers:
             caller.join()
         server.start()
-        replies = [execute(number) for number in range(4)]
-        if shared:  # another server could be working on it, so each waits for the rest of the lease
-            busy = [reply for reply in replies if reply.status == 409]
-            assert all(reply.headers["X-Airplane-Retryable"] == "true" for reply in busy)
-            assert all(1 <= int(reply.headers["Retry-After"]) <= 10 for reply in busy)
-            for number in range(4):
-                eventually(lambda number=number: execute(number).status == 200, deadline=15)
-        else:
-            assert [reply.status for reply in replies] == [200] * 4
+        assert [execute(number).status for number in range(4)] == [200] * 4
         assert len(server.client.get("/sessions/list").json["sessions"]) == 4

@@ -25,6 +25,7 @@ from airplane_runbooks.server.storage.records import (
 from airplane_runbooks.server.storage.sql_idempotency import SqlKeys
 from airplane_runbooks.server.storage.sql_store import SqlStore
 from airplane_runbooks.server.storage.tables import on_postgres
+from tests.support.engines import saying
 from tests.support.examples import examples
 from tests.support.model_store import MemoryStore
 from tests.support.servers import served
@@ -86,7 +87,7 @@ def test_a_text_comes_back_and_finds_its_own_and_no_other(store, text, other):
         assert store.add_child(child, asked.fencing_token, question)
         assert store.prompt(question.id) == question
         assert [run.name for run in store.history(root.id)] == [one]
-        assert store.answer(question.id, b"{}", one, one).answered_by == one
+        assert store.answer(question.id, saying(b"{}"), one, one).prompt.answered_by == one
         assert store.prompt(question.id).answered_seed == one
         assert store.finish(root.id, Outcome.failed(Failure(one, one)), asked.fencing_token)
         assert store.run(root.id).failure == Failure(one, one)

@@ -14,7 +14,7 @@ from airplane_runbooks.models import Constraints, Parameter, ParameterType, Revi
 from airplane_runbooks.server.errors import Conflict, NotFound
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.ids import now
-from airplane_runbooks.server.storage.interface import RunQuery, SessionQuery
+from airplane_runbooks.server.storage.interface import Answered, RunQuery, SessionQuery
 from airplane_runbooks.server.storage.records import (
     Failure,
     Outcome,
@@ -26,6 +26,7 @@ from airplane_runbooks.server.storage.records import (
 )
 from airplane_runbooks.server.storage.sql_store import SqlStore
 from airplane_runbooks.server.storage.tables import RUNS
+from tests.support.engines import saying
 from tests.support.model_store import MemoryStore
 
 DONE = Outcome.succeeded(b"1")
@@ -114,7 +115,7 @@ def test_a_session_waits_while_its_prompt_is_open_and_is_active_from_the_answer_
     assert not store.pause("r", 1)
     assert status(store) is SessionStatus.WAITING
     assert store.begin("r", 1) is None
-    store.answer("p", b"{}", "me")
+    store.answer("p", saying(b"{}"), "me")
     assert status(store) is SessionStatus.ACTIVE
     assert store.begin("r", 1) is None
     assert store.begin("r", 2).id == "r"
@@ -122,7 +123,7 @@ def test_a_session_waits_while_its_prompt_is_open_and_is_active_from_the_answer_
 
 @pytest.mark.parametrize("values", [b"{}", None])
 def test_an_answer_ahead_of_the_pause_is_not_lost(store, values):
-    store.answer("p", values, "me")
+    store.answer("p", saying(values), "me")
     assert store.run("r").answered_meanwhile
     assert store.pause("r", 1)
     assert status(store) is SessionStatus.ACTIVE
@@ -131,7 +132,7 @@ def test_an_answer_ahead_of_the_pause_is_not_lost(store, values):
 
 def test_an_answer_ahead_of_the_pause_is_not_lost_though_another_prompt_is_open(store):
     assert store.add_child(run("q2", RunKind.PROMPT, "r"), 1, prompt("p2", "q2"))
-    store.answer("p2", b"{}", "me")
+    store.answer("p2", saying(b"{}"), "me")
     assert store.pause("r", 1)
     assert status(store) is SessionStatus.ACTIVE
     store.begin("r", 1)
@@ -161,7 +162,7 @@ def test_the_end_of_a_session_cancels_what_is_still_open(store):
     assert store.run("q").status is RunStatus.CANCELLED
     assert store.prompt("p").cancelled_at is not None
     with pytest.raises(Conflict):
-        store.answer("p", b"{}", "me")
+        store.answer("p", saying(b"{}"), "me")
     with pytest.raises(Conflict):
         store.cancel("r", "me")
 
@@ -223,7 +224,7 @@ def test_a_call_whose_answer_got_lost_may_be_repeated(store):
     assert not store.pause("r", 1)
     assert not store.pause("r", 1)
     store.release("r", 1)
-    store.answer("p", b"{}", "me")
+    store.answer("p", saying(b"{}"), "me")
     assert not store.pause("r", 1)
     assert status(store) is SessionStatus.ACTIVE
     store.release("r", 1)
@@ -257,13 +258,13 @@ def test_failed_starts_count_begins_without_progress(store):
     assert store.begin("r", 1).failed_starts == 1
     assert store.add_child(run("q2", RunKind.PROMPT, "r"), 6, prompt("p2", "q2"))
     assert store.begin("r", 1).failed_starts == 1
-    store.answer("p2", b"{}", "me")
+    store.answer("p2", saying(b"{}"), "me")
     assert store.begin("r", 1).failed_starts == 1
     store.release("r", 8)
     assert store.begin("r", 2).failed_starts == 1
     assert store.begin("r", 2).failed_starts == 2
     assert not store.pause("r", 10)
-    store.answer("p", b"{}", "me")
+    store.answer("p", saying(b"{}"), "me")
     assert store.begin("r", 3).failed_starts == 1
 
 
@@ -312,12 +313,13 @@ def test_a_root_run_added_twice_is_there_once(empty):
 
 
 def test_a_repeated_answer_with_the_same_seed_changes_nothing(store):
-    first = store.answer("p", b'{"a":1}', "me", "seed", b"sealed")
+    first = store.answer("p", saying(b'{"a":1}', b"sealed"), "me", "seed")
     assert store.run("q").sealed_output == b"sealed"
-    assert store.answer("p", b'{"a":2}', "you", "seed") == first == store.prompt("p")
+    assert first.prompt == store.prompt("p")
+    assert store.answer("p", saying(b'{"a":2}'), "you", "seed") == first
     for seed in ("", "another"):
         with pytest.raises(Conflict, match="submitted already"):
-            store.answer("p", b"{}", "me", seed)
+            store.answer("p", saying(b"{}"), "me", seed)
 
 
 def test_a_repeated_cancellation_with_the_same_seed_changes_nothing(store):
@@ -333,7 +335,7 @@ def test_a_repeated_cancellation_with_the_same_seed_changes_nothing(store):
 
 def test_what_does_not_exist_cannot_be_changed(empty):
     with pytest.raises(NotFound, match="no prompt nope"):
-        empty.answer("nope", b"{}", "me")
+        empty.answer("nope", saying(b"{}"), "me")
     with pytest.raises(NotFound, match="no run nope"):
         empty.cancel("nope", "me")
     assert empty.begin("nope", 1) is None
@@ -467,11 +469,11 @@ def test_open_prompts_are_overdue_from_their_expiry_on(store):
     ask("later", 3)
     ask("earliest", 1)
     ask("answered", 0)
-    store.answer("answered", None, "me")
+    store.answer("answered", saying(None), "me")
     assert list(store.overdue(AGES_AGO + timedelta(seconds=3), 9)) == ["earliest", "late"]
     assert list(store.overdue(AGES_AGO + timedelta(seconds=9), 2)) == ["earliest", "late"]
-    late = store.answer("late", None, None)
-    assert (late.answered_by, late.is_open) == (None, False)
+    late = store.answer("late", saying(None), None)
+    assert (late.prompt.answered_by, late.prompt.is_open) == (None, False)
 
 
 def test_lists_are_newest_first_even_of_one_moment(empty):
@@ -534,8 +536,10 @@ def test_dropping_takes_all_that_belongs_to_a_root_run_and_nothing_else(store):
 
 def test_of_many_answers_at_once_exactly_one_counts(store):
     store.pause("r", 1)
-    answers = together(*(lambda number=number: store.answer("p", b"%d" % number, str(number)) for number in range(12)))
-    (winner,) = [one for one in answers if isinstance(one, Prompt)]
+    answers = together(
+        *(lambda number=number: store.answer("p", saying(b"%d" % number), str(number)) for number in range(12))
+    )
+    (winner,) = [one.prompt for one in answers if isinstance(one, Answered)]
     assert answers.count("prompt_already_answered") == 11
     assert winner == store.prompt("p")
     assert store.run("q").output == winner.values
@@ -544,9 +548,9 @@ def test_of_many_answers_at_once_exactly_one_counts(store):
 
 def test_an_answer_and_a_cancellation_at_once_agree_on_who_was_first(store):
     store.pause("r", 1)
-    results = together(*[lambda: store.answer("p", b"{}", "me"), lambda: store.cancel("r", "me")] * 4)
+    results = together(*[lambda: store.answer("p", saying(b"{}"), "me"), lambda: store.cancel("r", "me")] * 4)
     assert sum(isinstance(one, Run) for one in results) == 1
-    answers = sum(isinstance(one, Prompt) for one in results)
+    answers = sum(isinstance(one, Answered) for one in results)
     assert answers == (store.prompt("p").submitted_at is not None)
     assert status(store) is (SessionStatus.CANCELLING if answers else SessionStatus.CANCELLED)
 

@@ -36,6 +36,7 @@ from airplane_runbooks.server.storage.records import (
 from airplane_runbooks.server.storage.sql_store import SqlStore
 from airplane_runbooks.server.storage.tables import RUNS
 from tests.support import model_store
+from tests.support.engines import saying
 from tests.support.examples import examples
 from tests.support.model_store import MemoryStore
 
@@ -221,7 +222,7 @@ class Stores(RuleBasedStateMachine):
     @precondition(lambda self: self.prompts)
     @rule(data=st.data(), values=st.sampled_from([b"{}", None]), by=st.sampled_from(["me", None]), seed=seeds)
     def answer(self, data: st.DataObject, values: bytes | None, by: str | None, seed: str) -> None:
-        self.both("answer", self.pick(data, self.prompts), values, by, seed, b"sealed")
+        self.both("answer", self.pick(data, self.prompts), saying(values, b"sealed"), by, seed)
 
     @precondition(lambda self: self.roots)
     @rule(data=st.data(), seed=seeds)
@@ -260,10 +261,12 @@ class Stores(RuleBasedStateMachine):
         for run_id in self.roots:
             self.both("history", run_id)
             self.both("session", f"s{run_id}")
+            self.both("session_with_root", f"s{run_id}")
             self.both("run", run_id)
         for prompt_id in self.prompts:
             self.both("prompt", prompt_id)
             self.both("prompts", prompt_id[1:])
+            self.both("prompt_with_session", prompt_id)
 
 
 def drive(open_database: Callable[[], Database], times: float) -> None:

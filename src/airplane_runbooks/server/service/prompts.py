@@ -1,23 +1,27 @@
-"""Prompts: show, answer, cancel, expire, and resume the runbook that asked."""
+"""Prompts: show, answer, cancel, expire, and resume the runbook that details."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ...schema.reading import CheckedValues
 from ..authoring.values import check
-from ..errors import Conflict
-from ..execution.prompt_details import original_details, original_values
+from ..errors import Conflict, Forbidden
+from ..execution.prompt_details import PromptDetails, original_details, original_values
 from ..secrets.masking import Secrets
-from ..storage.holds import refusal, why_held
-from ..storage.records import Prompt, Run
+from ..storage.holds import refusal as held_error
+from ..storage.holds import why_held
+from ..storage.interface import CANCELLED, Answer, Answered, Decide
+from ..storage.records import Prompt, Run, Session
 from . import runs
 from .catalog import missing
-from .identity import User
-from .identity import check_reviewer as check_listed
-from .services import Caller, Services
+from .identity import User, check_reviewer
+from .services import Caller, Services, UnitOfWork
 from .values import mask_and_seal, secrets_of
+
+Values = Mapping[str, Any] | CheckedValues
 
 
 def find(services: Services, prompt_id: str) -> Prompt:
@@ -28,63 +32,90 @@ def find(services: Services, prompt_id: str) -> Prompt:
     return prompt
 
 
-def of_run(services: Services, run_id: str) -> Sequence[Prompt]:
-    """Return the prompts of a run, newest first. Raises NotFound."""
-    return services.store.prompts(runs.find(services, run_id).id)
+def find_with_session(services: Services, prompt_id: str) -> tuple[Prompt, Session, Run]:
+    """Return a prompt, its session, and the root run of both without what that holds. Raises NotFound."""
+    found = services.store.prompt_with_session(prompt_id)
+    if found is None:
+        raise missing("prompt", prompt_id)
+    return found
 
 
-def check_reviewer(services: Services, prompt: Prompt, user: User) -> None:
-    """Raise Forbidden if the user may neither answer nor cancel the prompt."""
-    check_listed(
-        original_details(prompt, services.vault).reviewers, user, runs.find(services, prompt.root_id).created_by
-    )
+def of_run(services: Services, run_id: str) -> tuple[Sequence[Prompt], Run]:
+    """Return the prompts of a run, newest first, and its root run. Raises NotFound."""
+    run = runs.find(services, run_id)
+    return services.store.prompts(run_id), run if run.root_id is None else runs.find(services, run.root_id)
 
 
-def submit(services: Services, prompt_id: str, values: Mapping[str, Any] | CheckedValues, caller: Caller) -> None:
-    """Answer an open prompt with values that fit its fields, unless a form has checked them already."""
-    prompt = find(services, prompt_id)
-    check_reviewer(services, prompt, caller.user)
-    root = runs.find(services, prompt.root_id)
-    _refuse_closed(prompt, root)
-    details = original_details(prompt, services.vault)
-    filled: Mapping[str, Any] = {}
-    if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
-        filled = check(details.parameters, original_values(prompt, details, values), "values").json
-    secrets = secrets_of(root, services.vault)
-    secrets.add(Secrets.of(details.parameters, filled))
-    shown, sealed = mask_and_seal(details.parameters, filled, secrets, services.vault, path="values")
-    _answer(services, prompt_id, shown, caller, sealed)
+def objection(services: Services, prompt: Prompt, root: Run, user: User) -> str:
+    """Return why the user may neither answer nor cancel the prompt, an empty text if the user may."""
+    try:
+        check_reviewer(original_details(prompt, services.vault).reviewers, user, root.created_by)
+    except Forbidden as refusal:
+        return refusal.message
+    return ""
 
 
-def cancel(services: Services, prompt_id: str, caller: Caller) -> None:
-    """Cancel an open prompt."""
-    prompt = find(services, prompt_id)
-    check_reviewer(services, prompt, caller.user)
-    _refuse_closed(prompt, runs.find(services, prompt.root_id))
-    _answer(services, prompt_id, None, caller)
+def submit(services: Services, prompt_id: str, values: Values | Callable[[Prompt], Values], caller: Caller) -> Answered:
+    """Answer an open prompt with values that fit its fields. Raises NotFound, Forbidden, Held, Conflict, Invalid.
+
+    A function in place of the values gets the prompt, if that is open, and returns them or raises.
+    """
+
+    def decide(prompt: Prompt, root: Run) -> Answer:
+        details = _check(services, prompt, root, caller)
+        filled: Mapping[str, Any] = {}
+        if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
+            given = values(prompt) if callable(values) else values
+            filled = check(details.parameters, original_values(prompt, details, given), "values").json
+        secrets = secrets_of(root, services.vault)
+        secrets.add(Secrets.of(details.parameters, filled))
+        return Answer(*mask_and_seal(details.parameters, filled, secrets, services.vault, path="values"))
+
+    return _answer(services, prompt_id, decide, caller)
+
+
+def cancel(services: Services, prompt_id: str, caller: Caller) -> Answered:
+    """Cancel an open prompt. Raises NotFound, Forbidden, Held, Conflict."""
+
+    def decide(prompt: Prompt, root: Run) -> Answer:
+        _check(services, prompt, root, caller)
+        return CANCELLED
+
+    return _answer(services, prompt_id, decide, caller)
 
 
 def expire(services: Services, prompt_id: str) -> None:
-    """Cancel a prompt on behalf of nobody, since its time is over. Raises NotFound, Held, Conflict."""
-    resume(services, services.store.answer(prompt_id, None, None))
+    """Cancel a prompt whose time is over. Raises NotFound, Held, Conflict."""
+
+    def decide(_prompt: Prompt, _root: Run) -> Answer:
+        return CANCELLED
+
+    _answer(services, prompt_id, decide, None)
 
 
-def resume(services: Services, prompt: Prompt) -> None:
+def resume(services: Services, answered: Answered) -> None:
     """Let the runbook that asked go on, now that its prompt has been answered, cancelled, or has expired."""
-    if root := services.store.run(prompt.root_id):
-        services.emitter.prompt_closed(root, prompt)
-        services.engine.wake(root.job_id)
+    services.emitter.prompt_closed(answered.root, answered.prompt)
+    services.engine.wake(answered.root.job_id)
 
 
-def _answer(
-    services: Services, prompt_id: str, values: bytes | None, caller: Caller, sealed: bytes | None = None
-) -> None:
-    resume(services, services.store.answer(prompt_id, values, caller.id, caller.seed, sealed))
+def _answer(services: Services, prompt_id: str, decide: Decide, caller: Caller | None) -> Answered:
+    by, seed = (None, "") if caller is None else (caller.id, caller.seed)
+
+    def work(unit: UnitOfWork) -> Answered:
+        answered = unit.store.answer(prompt_id, decide, by, seed)
+        unit.after_commit(partial(resume, unit, answered))
+        return answered
+
+    return services.transact(work)
 
 
-def _refuse_closed(prompt: Prompt, root: Run) -> None:
-    """Refuse answers while the session is held, and those that come too late, even if nobody has expired the prompt."""
+def _check(services: Services, prompt: Prompt, root: Run, caller: Caller) -> PromptDetails:
+    """Return what was details. Raises Forbidden, Held while no server has the code, and Conflict if it is too late."""
+    details = original_details(prompt, services.vault)
+    check_reviewer(details.reviewers, caller.user, root.created_by)
     if prompt.is_open and why_held(root) is not None:
-        raise refusal(root)
-    if prompt.is_open and prompt.is_late:
+        raise held_error(root)
+    if prompt.is_open and prompt.is_late:  # even if it has not been expired yet
         raise Conflict("prompt_expired", "the prompt has expired")
+    return details

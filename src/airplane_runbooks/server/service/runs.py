@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
 from ..authoring.decorators import Runbook, Task
 from ..secrets.masking import Secrets, hide_all
-from ..storage.holds import why_held as why_root_held
-from ..storage.records import Outcome, Run, RunKind
+from ..storage.records import Outcome, Run, RunKind, Session
 from .catalog import find_environment, find_task, missing
-from .services import Caller, Services, StartRequest
+from .services import Caller, Services, StartRequest, UnitOfWork
 from .values import mask_and_seal
 
 
@@ -20,9 +20,7 @@ def start(services: Services, request: StartRequest, caller: Caller) -> Run:
     run = new_root_run(services, RunKind.TASK, find_task(services, request.names), request, caller)
     run = replace(run, resources=dict(request.resources))
     run = replace(run, trace_context=services.emitter.starting(run))
-    services.store.add(run)
-    services.emitter.started(run)
-    services.engine.start(run.job_id)
+    add(services, run)
     return run
 
 
@@ -36,16 +34,29 @@ def find(services: Services, run_id: str) -> Run:
 
 def cancel(services: Services, run_id: str, caller: Caller) -> None:
     """Cancel a run that has not ended, and with it the session it belongs to. Raises NotFound, Conflict."""
-    root = services.store.cancel(run_id, caller.id, caller.seed)
+
+    def work(unit: UnitOfWork) -> None:
+        root = unit.store.cancel(run_id, caller.id, caller.seed)
+        unit.after_commit(partial(_cancelled, unit, root, caller))
+
+    services.transact(work)
+
+
+def _cancelled(services: Services, root: Run, caller: Caller) -> None:
     services.emitter.ended(root, Outcome.cancelled(), caller.id)
     services.interrupt(root.id)
     services.engine.cancel(root.job_id)
 
 
-def why_held(services: Services, run_id: str) -> str | None:
-    """Return why the session is held that a run belongs to, None if it is not. Raises NotFound."""
-    run = find(services, run_id)
-    return why_root_held(run if run.root_id is None else find(services, run.root_id))
+def add(services: Services, run: Run, session: Session | None = None) -> None:
+    """Keep a new root run with its session, and have the engine start it. Raises Closing."""
+
+    def work(unit: UnitOfWork) -> None:
+        if unit.store.add(run, session):
+            unit.after_commit(partial(unit.emitter.started, run))
+        unit.after_commit(partial(unit.engine.start, run.job_id))
+
+    services.transact(work)
 
 
 def new_root_run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,11 +12,12 @@ from ..authoring.decorators import Registry, Runbook, Task
 from ..engine.interface import Engine
 from ..observers.emitter import Emitter
 from ..secrets.vault import Vault
-from ..storage.idempotency import Keys
 from ..storage.ids import now
 from ..storage.interface import Store
 from ..storage.sign_outs import SqlSignOuts
 from .identity import User
+
+T = TypeVar("T")
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -54,7 +55,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     tasks: Registry[Task[..., Any]]
     environments: Sequence[str] | None
     store: Store
-    keys: Keys
     sign_outs: SqlSignOuts
     engine: Engine
     interrupt: Callable[[str], None]
@@ -62,3 +62,35 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     emitter: Emitter
     server_id: str
     since: datetime = msgspec.field(default_factory=now)
+
+    def transact(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Call with what makes one transaction of all that is done with its store, and return the result.
+
+        `work` may be called again, so what it does elsewhere belongs into `after_commit`.
+        """
+
+        def attempt(store: Store) -> tuple[T, UnitOfWork]:
+            unit = UnitOfWork(**{**msgspec.structs.asdict(self), "store": store})
+            return work(unit), unit
+
+        result, unit = self.store.transact(attempt)
+        for effect in unit.effects:
+            effect()
+        return result
+
+
+class UnitOfWork(Services, frozen=True, kw_only=True):
+    """Services whose store is an open transaction, which all use cases join that are called with them."""
+
+    effects: list[Callable[[], object]] = []
+
+    def transact(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Join the transaction."""
+        return work(self)
+
+    def after_commit(self, effect: Callable[[], object]) -> None:
+        """Call this once the transaction has been committed, or not at all.
+
+        A server that dies in between does not get to it, so the reconciler must find out by itself.
+        """
+        self.effects.append(effect)

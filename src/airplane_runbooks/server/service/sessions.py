@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from ..errors import Conflict, Forbidden
@@ -10,12 +12,13 @@ from ..storage.ids import API_USER
 from ..storage.records import (
     Failure,
     Outcome,
+    Run,
     RunKind,
     Session,
 )
 from . import runs
 from .catalog import find_runbook, missing
-from .services import Caller, Services, StartRequest
+from .services import Caller, Services, StartRequest, UnitOfWork
 
 
 def start(services: Services, request: StartRequest, caller: Caller) -> Session:
@@ -33,9 +36,7 @@ def start(services: Services, request: StartRequest, caller: Caller) -> Session:
     )
     run = replace(run, session_id=session.id, source=runbook.code.source)
     run = replace(run, trace_context=services.emitter.starting(run))
-    services.store.add(run, session)
-    services.emitter.started(run)
-    services.engine.start(run.job_id)
+    runs.add(services, run, session)
     return session
 
 
@@ -47,23 +48,38 @@ def find(services: Services, session_id: str) -> Session:
     return session
 
 
+def find_with_root(services: Services, session_id: str) -> tuple[Session, Run]:
+    """Return a session and its root run without what that holds. Raises NotFound."""
+    found = services.store.session_with_root(session_id)
+    if found is None:
+        raise missing("session", session_id)
+    return found
+
+
 def cancel(services: Services, session_id: str, caller: Caller) -> None:
     """Cancel a session that has not ended. Raises NotFound, Conflict."""
-    session = find(services, session_id)
-    try:
-        runs.cancel(services, session.run_id, caller)
-    except Conflict:
-        status = find(services, session_id).status.value
-        raise Conflict("session_finished", f"the session has ended or been cancelled already: {status}") from None
+
+    def work(unit: UnitOfWork) -> None:
+        session = find(unit, session_id)
+        try:
+            runs.cancel(unit, session.run_id, caller)
+        except Conflict:
+            text = f"the session has ended or been cancelled already: {find(unit, session_id).status.value}"
+            raise Conflict("session_finished", text) from None
+
+    services.transact(work)
 
 
 def fail(services: Services, session_id: str, message: str, caller: Caller) -> None:
     """Fail a session that is held, on behalf of the server's operator. Raises NotFound, Forbidden, Conflict."""
-    session = find(services, session_id)
-    if caller.id != API_USER:
-        raise Forbidden("operators_only", "this takes the server's own key")
-    run = runs.find(services, session.run_id)
-    outcome = Outcome.failed(Failure("CodeChanged", message))
-    if why_held(run) is None or not services.store.finish(run.id, outcome, run.fencing_token):
-        raise Conflict("session_not_held", "the session is not held, so nothing was changed")
-    services.emitter.ended(run, outcome, caller.id)
+
+    def work(unit: UnitOfWork) -> None:
+        _, root = find_with_root(unit, session_id)
+        if caller.id != API_USER:
+            raise Forbidden("operators_only", "this takes the server's own key")
+        outcome = Outcome.failed(Failure("CodeChanged", message))
+        if why_held(root) is None or not unit.store.finish(root.id, outcome, root.fencing_token):
+            raise Conflict("session_not_held", "the session is not held, so nothing was changed")
+        unit.after_commit(partial(unit.emitter.ended, root, outcome, caller.id))
+
+    services.transact(work)

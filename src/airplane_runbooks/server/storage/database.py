@@ -11,9 +11,8 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -32,7 +31,6 @@ from .url import parse, show
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _ATTEMPTS = 6
@@ -199,38 +197,6 @@ class Database:
         if is_lasting(problem):
             self._lacking = time.monotonic()
         return DatabaseUnavailable()
-
-
-class HasDatabase(Protocol):
-    """An object that keeps its state in a database."""
-
-    @property
-    def database(self) -> Database:
-        """The database."""
-        ...
-
-
-OwnerT = TypeVar("OwnerT", bound=HasDatabase)
-
-
-def reading(method: Callable[Concatenate[OwnerT, sa.Connection, P], T]) -> Callable[Concatenate[OwnerT, P], T]:
-    """Give a method a connection to read from. The method may be called again."""
-
-    @wraps(method)
-    def call(owner: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return owner.database.query(lambda connection: method(owner, connection, *args, **kwargs))
-
-    return call
-
-
-def writing(method: Callable[Concatenate[OwnerT, sa.Connection, P], T]) -> Callable[Concatenate[OwnerT, P], T]:
-    """Make a method one transaction. The method may be called again."""
-
-    @wraps(method)
-    def call(owner: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return owner.database.transact(lambda connection: method(owner, connection, *args, **kwargs))
-
-    return call
 
 
 def _let_go(engine: sa.Engine, file_lock: FileLock | None, closed: threading.Event) -> None:

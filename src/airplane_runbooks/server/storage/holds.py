@@ -13,7 +13,6 @@ from sqlalchemy import Connection, bindparam
 
 from ...models import SessionStatus
 from ..errors import Held
-from .database import Database, reading, writing
 from .ids import now
 from .records import Run, RunKind
 from .rows import LEAN_ROWS, to_microseconds
@@ -24,6 +23,7 @@ from .tables import (
     RUNS,
     SESSIONS,
 )
+from .transactions import Transactor, reading, writing
 
 OTHER_CODE = "code"  # what `held` says of a session whose code no server has
 _OTHER_WAY = "replay "  # or that it did not go the recorded way with the code of this digest, and in which words
@@ -63,7 +63,7 @@ class Kin(msgspec.Struct, frozen=True, kw_only=True):
 class Holds:
     """Holds all that wait of one code, and lets all go. All methods raise DatabaseUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactor) -> None:
         self.database = database
 
     @reading

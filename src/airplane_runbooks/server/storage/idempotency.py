@@ -10,7 +10,7 @@ import msgspec
 from ..errors import Conflict, KeyBusy
 
 LIFETIME = 3600.0  # seconds from the first use of a key, as the API documents
-LEASE = 10.0  # seconds that a call is given; one that has not ended by then is taken for dead
+LEASE = 10.0  # seconds that a key is busy whose claim has been committed without a reply, as older versions did
 
 
 class StoredReply(msgspec.Struct, frozen=True):
@@ -42,7 +42,10 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Keys(Protocol):
-    """What the server needs of a store of keys. Each method is atomic."""
+    """The idempotency keys of a store. Each method is atomic.
+
+    A call claims its key in the transaction that keeps its reply. So a repeated call waits for the end of the first.
+    """
 
     def claim(
         self, key: str, fingerprint: bytes, *, former_key: str = "", other_fingerprints: Collection[bytes] = ()
@@ -52,11 +55,11 @@ class Keys(Protocol):
         `fingerprint` tells the call from others, and is kept; `other_fingerprints` are what it may have been kept as,
         and `former_key` is what the key may have been kept as: by an older version, or under another encryption key.
 
-        Raises KeyBusy while the first call is being carried out, for at most `LEASE` seconds, and Conflict if the first
-        call was another one.
+        Raises KeyBusy if the first call has left the key without a reply less than `LEASE` seconds ago, and Conflict if
+        the first call was another one.
         """
         ...
 
-    def settle(self, key: str, reply: StoredReply | None) -> None:
-        """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
+    def settle(self, key: str, reply: StoredReply) -> None:
+        """Keep the reply for the rest of the key's hour."""
         ...

@@ -6,14 +6,15 @@ here is the truth; an engine only decides when to work on it, and may be told tw
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from ...models import SessionStatus
 from ..errors import Conflict
+from .idempotency import Keys
 from .records import (
     Outcome,
     Prompt,
@@ -21,6 +22,8 @@ from .records import (
     Session,
     Suspect,
 )
+
+T = TypeVar("T")
 
 MAX_PAGE = 50
 
@@ -61,6 +64,25 @@ def ended(run: Run) -> Conflict:
     return Conflict("run_finished", f"the run has ended already: {run.status.value}")
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """Answer to a prompt: its values as JSON, secrets masked, and sealed in full if that hides any. None cancels it."""
+
+    values: bytes | None = None
+    sealed: bytes | None = None
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """A prompt that has been answered, and its root run as it is afterwards, without the values it was started with."""
+
+    prompt: Prompt
+    root: Run
+
+
+CANCELLED = Answer()
+
+Decide = Callable[[Prompt, Run], Answer]
+
+
 class Store(Protocol):
     """What the server needs of a store. A root run is a run that engines schedule: of a runbook or of a task.
 
@@ -71,6 +93,19 @@ class Store(Protocol):
     repeated with the same arguments: it then says what it would have said, and changes nothing twice. Only `begin` is
     counted each time.
     """
+
+    @property
+    def keys(self) -> Keys:
+        """The idempotency keys of the same database."""
+        ...
+
+    def transact(self, work: Callable[[Store], T]) -> T:
+        """Make one transaction of all that `work` does with the store it is called with, its keys included.
+
+        If it raises, none of that is kept. It may be called again, after a deadlock or a lost connection, so it must
+        change nothing but that store. Raises what `work` raises, and DatabaseUnavailable.
+        """
+        ...
 
     def add(self, run: Run, session: Session | None = None) -> bool:
         """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
@@ -152,13 +187,12 @@ class Store(Protocol):
         """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
         ...
 
-    def answer(
-        self, prompt_id: str, values: bytes | None, by: str | None, seed: str = "", sealed: bytes | None = None
-    ) -> Prompt:
-        """Submit a prompt's values as JSON, or cancel it (None), and make its Waiting session Active and due.
+    def answer(self, prompt_id: str, decide: Decide, by: str | None, seed: str = "") -> Answered:
+        """Submit or cancel a prompt as `decide` says, and make its Waiting session Active and due.
 
-        `by` is None if the prompt has expired. Raises NotFound, Held, and Conflict if it has been answered before, save
-        by a call with the same seed, which changes nothing.
+        `decide` is called with the prompt and its root run, which stay as they are until the answer is kept. Raises
+        what `decide` raises, and changes nothing then. `by` is None if the prompt has expired. Raises NotFound, Held,
+        and Conflict if it has been answered before, save by a call with the same seed, which changes nothing.
         """
         ...
 
@@ -188,6 +222,10 @@ class Store(Protocol):
         """Return a session."""
         ...
 
+    def session_with_root(self, session_id: str) -> tuple[Session, Run] | None:
+        """Return a session and its root run as `outline` would."""
+        ...
+
     def run(self, run_id: str) -> Run | None:
         """Return a run."""
         ...
@@ -204,6 +242,10 @@ class Store(Protocol):
         """Return a page of runs, newest first, without what is too long for a list."""
         ...
 
-    def prompts(self, run_id: str) -> Sequence[Prompt]:
-        """Return the prompts of a run, newest first."""
+    def prompt_with_session(self, prompt_id: str) -> tuple[Prompt, Session, Run] | None:
+        """Return a prompt, its session, and the root run of both as `outline` would."""
+        ...
+
+    def prompts(self, *run_ids: str) -> Sequence[Prompt]:
+        """Return the prompts of these runs, the newest of each run first."""
         ...

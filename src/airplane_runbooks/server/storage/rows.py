@@ -123,3 +123,5 @@ RUN_ROWS = Rows(Run, RUNS, RunStatus)
 PROMPT_ROWS = Rows(Prompt, PROMPTS, str)
 
 LEAN_ROWS = Rows(Run, RUNS, RunStatus, without=PAYLOAD)
+# with the values that the run was started with, sealed: an answer is masked by the secrets among them
+ASKING_ROWS = Rows(Run, RUNS, RunStatus, without=PAYLOAD - {"params", "sealed_values"})

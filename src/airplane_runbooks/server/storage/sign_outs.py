@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 
-from .database import Database, reading, writing
 from .tables import SIGN_OUTS
+from .transactions import Transactor, reading, writing
 
 _BATCH = 500  # old ones cleaned away at a time
 _SKEW = 3600  # seconds by which the clocks of servers may differ
@@ -21,7 +21,7 @@ _CLEAN = sa.delete(SIGN_OUTS).where(SIGN_OUTS.c.id.in_(_past.limit(_BATCH).with_
 class SqlSignOuts:
     """Remembers which sign-ins are over, for as long as their cookies would hold. All methods raise ApiError."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactor) -> None:
         self.database = database
 
     @writing

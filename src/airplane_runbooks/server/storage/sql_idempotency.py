@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
+from sqlalchemy.dialects import postgresql
 
 from .clock import seconds
-from .database import Database, writing
 from .idempotency import (
     LEASE,
     LIFETIME,
@@ -20,6 +21,7 @@ from .idempotency import (
 )
 from .ids import new_seed
 from .tables import KEYS
+from .transactions import Transactor, writing
 
 _CLEANING = 50  # claims between two of them
 _BATCH = 10 * _CLEANING  # keys cleaned away at a time: more than can have come in between
@@ -28,29 +30,49 @@ _KEY = bindparam("the_key", type_=KEYS.c.key.type)
 _LATEST = bindparam("latest", type_=sa.Double)
 _IS_KEY = KEYS.c.key == _KEY
 _IS_ANY = KEYS.c.key.in_([_KEY, bindparam("former_key", type_=KEYS.c.key.type)])
-_HAS_EXPIRED = (KEYS.c.since <= _LATEST) & KEYS.c.status.is_not(None)
 _IS_FORGOTTEN = (KEYS.c.since <= _LATEST) & (KEYS.c.leased <= _LATEST)  # settled or not
 
-_GET = sa.select(KEYS.c.key, KEYS.c.fingerprint, KEYS.c.seed, KEYS.c.leased, KEYS.c.status, KEYS.c.body)
-_LOCK = _GET.where(_IS_ANY).with_for_update()
-_ADD = sa.insert(KEYS)
+_LOCK = sa.select(KEYS).where(_IS_ANY).with_for_update()
+# on PostgreSQL, it waits for the end of another call's transaction that has added the key
+_ADD = (
+    postgresql.insert(KEYS)
+    .on_conflict_do_nothing(index_elements=[KEYS.c.key])
+    .execution_options(preserve_rowcount=True)  # psycopg tells it of inserts only if asked to
+)
 _CHANGE = sa.update(KEYS).where(_IS_KEY)
 _RENAME = sa.update(KEYS).where(KEYS.c.key == bindparam("former_key")).values(key=_KEY)
 _END_LEASES = sa.update(KEYS).where(KEYS.c.status.is_(None)).values(leased=0.0)
-_FREE = sa.delete(KEYS).where(_IS_KEY, KEYS.c.status.is_(None))
-_EXPIRE = sa.delete(KEYS).where(_IS_ANY, _HAS_EXPIRED)
+_EXPIRE = sa.delete(KEYS).where(_IS_KEY)
 _some = sa.select(KEYS.c.key).where(_IS_FORGOTTEN).order_by(KEYS.c.since).limit(_BATCH)
 _CLEAN = sa.delete(KEYS).where(KEYS.c.key.in_(_some.with_for_update(skip_locked=True)))
+
+
+class _Cleaning:
+    """Schedule by which keys that are too old are removed: with every fiftieth claim, and while there are many."""
+
+    def __init__(self) -> None:
+        self._claims = itertools.count()
+        self._has_more = False
+
+    def clean(self, connection: Connection, latest: float) -> None:
+        """Remove keys that were first used by `latest`, if it is time to."""
+        if next(self._claims) % _CLEANING == 0 or self._has_more:
+            self._has_more = connection.execute(_CLEAN, {"latest": latest}).rowcount == _BATCH
 
 
 class SqlKeys:
     """Keys in a database, which it does not close. All methods raise DatabaseUnavailable, too."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = seconds) -> None:
+    def __init__(
+        self, database: Transactor, clock: Callable[[], float] = seconds, cleaning: _Cleaning | None = None
+    ) -> None:
         self.database = database
         self._clock = clock
-        self._claims = itertools.count()
-        self._has_more_to_clean = False
+        self._cleaning = cleaning or _Cleaning()
+
+    def within(self, transaction: Transactor) -> SqlKeys:
+        """Return the same keys, used in an open transaction."""
+        return SqlKeys(transaction, self._clock, self._cleaning)
 
     @writing
     def claim(
@@ -64,17 +86,15 @@ class SqlKeys:
     ) -> Claim:
         """Take a key for a call. Raises KeyBusy, Conflict."""
         moment = self._clock()
-        if next(self._claims) % _CLEANING == 0 or self._has_more_to_clean:
-            cleaned = connection.execute(_CLEAN, {"latest": moment - LIFETIME}).rowcount
-            self._has_more_to_clean = cleaned == _BATCH
+        self._cleaning.clean(connection, moment - LIFETIME)
         names = {"the_key": key, "former_key": former_key}
-        connection.execute(_EXPIRE, {**names, "latest": moment - LIFETIME})
-        entry = connection.execute(_LOCK, names).first()
-        if entry is None:
+        entry = _lock(connection, names, moment)
+        while entry is None:
             seed = new_seed()
             new = {"key": key, "fingerprint": fingerprint, "seed": seed, "since": moment, "leased": moment}
-            connection.execute(_ADD, new)
-            return Claim(seed)
+            if connection.execute(_ADD, new).rowcount:
+                return Claim(seed)
+            entry = _lock(connection, names, moment)  # another call has added it meanwhile
         if entry.fingerprint not in {fingerprint, *other_fingerprints}:
             raise other_request()
         if entry.key != key:
@@ -92,9 +112,15 @@ class SqlKeys:
         connection.execute(_END_LEASES)
 
     @writing
-    def settle(self, connection: Connection, key: str, reply: StoredReply | None) -> None:
-        """Keep the reply for the rest of the key's hour, or give the key free (None) if there is none yet."""
-        if reply is None:
-            connection.execute(_FREE, {"the_key": key})
-        else:
-            connection.execute(_CHANGE, {"the_key": key, "status": reply.status, "body": reply.body})
+    def settle(self, connection: Connection, key: str, reply: StoredReply) -> None:
+        """Keep the reply for the rest of the key's hour."""
+        connection.execute(_CHANGE, {"the_key": key, "status": reply.status, "body": reply.body})
+
+
+def _lock(connection: Connection, names: dict[str, str], moment: float) -> Any:
+    """Return the row of a key until the end of the transaction, None if there is none or its hour is over."""
+    entry = connection.execute(_LOCK, names).first()
+    if entry is None or entry.status is None or entry.since > moment - LIFETIME:
+        return entry
+    connection.execute(_EXPIRE, {"the_key": entry.key})
+    return None

@@ -6,9 +6,9 @@ committed, and no two changes can wait for one another.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -16,12 +16,14 @@ from sqlalchemy import Connection
 from ...models import RunStatus, SessionStatus
 from ..errors import NotFound
 from . import statements as sql
-from .database import Database, reading, writing
 from .holds import refusal
 from .ids import now
 from .interface import (
+    Answered,
+    Decide,
     RunQuery,
     SessionQuery,
+    Store,
     Window,
     answered,
     ended,
@@ -34,12 +36,17 @@ from .records import (
     Suspect,
 )
 from .rows import (
+    ASKING_ROWS,
     LEAN_ROWS,
     PROMPT_ROWS,
     RUN_ROWS,
     SESSION_ROWS,
     to_microseconds,
 )
+from .sql_idempotency import SqlKeys
+from .transactions import OpenTransaction, Transactor, reading, writing
+
+T = TypeVar("T")
 
 _ENDS = {
     RunStatus.SUCCEEDED: SessionStatus.SUCCEEDED,
@@ -52,15 +59,24 @@ _BATCH = 200  # runs that are read, or ended root runs that are dropped, at a ti
 class SqlStore:
     """A Store in a database, which it does not close. All methods raise DatabaseUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactor, keys: SqlKeys | None = None) -> None:
         self.database = database
+        self.keys = keys or SqlKeys(database)
+
+    def transact(self, work: Callable[[Store], T]) -> T:
+        """Make one transaction of all that `work` does with the store it is called with, its keys included."""
+
+        def joined(connection: Connection) -> T:
+            transaction = OpenTransaction(connection)
+            return work(SqlStore(transaction, self.keys.within(transaction)))
+
+        return self.database.transact(joined)
 
     @writing
     def add(self, connection: Connection, run: Run, session: Session | None = None) -> bool:
         """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
-        if connection.scalar(sql.HAS_RUN, {"key": run.id}):
+        if not connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, due_at=now()))).rowcount:
             return False
-        connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, due_at=now())))
         if session is not None:
             connection.execute(sql.ADD_SESSION, SESSION_ROWS.row(session))
         return True
@@ -179,8 +195,8 @@ class SqlStore:
     @reading
     def brief(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Run]:
         """Return these runs in any order, without what is too long for a list."""
-        parts = (run_ids[start : start + _BATCH] for start in range(0, len(run_ids), _BATCH))
-        return [RUN_ROWS.read(row) for part in parts for row in connection.execute(sql.BRIEF_RUNS, {"ids": part})]
+        rows = (row for ids in _batches(run_ids) for row in connection.execute(sql.BRIEF_RUNS, {"ids": ids}))
+        return [RUN_ROWS.read(row) for row in rows]
 
     @writing
     def add_child(self, connection: Connection, run: Run, fencing_token: int, prompt: Prompt | None = None) -> bool:
@@ -188,7 +204,7 @@ class SqlStore:
         root = _lean(connection, sql.LOCK_RUN, run.root_id or "")
         if root is None or root.status is not RunStatus.ACTIVE or not _is_executed(root, fencing_token):
             return False
-        connection.execute(sql.ADD_CHILD, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
+        connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
         if prompt is not None:
             connection.execute(sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
             _change(connection, root, failed_starts=0)
@@ -205,36 +221,31 @@ class SqlStore:
         return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run.id, **changes}).rowcount)
 
     @writing
-    def answer(  # noqa: PLR0917 - as in the protocol
-        self,
-        connection: Connection,
-        prompt_id: str,
-        values: bytes | None,
-        by: str | None,
-        seed: str = "",
-        sealed: bytes | None = None,
-    ) -> Prompt:
-        """Submit a prompt's values as JSON, or cancel it (None). Raises NotFound, Conflict."""
-        root = _lean(connection, sql.LOCK_ROOT_OF_PROMPT, prompt_id)
-        prompt = _prompt(connection, prompt_id)
-        if root is None or prompt is None:
+    def answer(
+        self, connection: Connection, prompt_id: str, decide: Decide, by: str | None, seed: str = ""
+    ) -> Answered:
+        """Submit or cancel a prompt as `decide` says, and make its Waiting session Active and due."""
+        row = connection.execute(sql.LOCK_PROMPT_WITH_ROOT, {"key": prompt_id}).first()
+        if row is None:
             raise NotFound("prompt_not_found", f"there is no prompt {prompt_id[:100]}")
+        width = len(PROMPT_ROWS.columns)
+        prompt, status, root = PROMPT_ROWS.read(row[:width]), row[width], ASKING_ROWS.read(row[width + 1 :])
+        answer = decide(prompt, root)
         if not prompt.is_open:
             if seed and seed == prompt.answered_seed:
-                return prompt
+                return Answered(prompt, root)
             raise answered(prompt)
         if root.held is not None:
             raise refusal(root)
         changes: dict[str, Any] = {"answered_by": by, "answered_seed": seed}
-        if values is None:
+        if answer.values is None:
             changes["cancelled_at"] = now()
             _end(connection, prompt.run_id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed)
         else:
-            changes |= {"submitted_at": now(), "values": values}
-            _end(connection, prompt.run_id, Outcome.succeeded(values, sealed))
+            changes |= {"submitted_at": now(), "values": answer.values}
+            _end(connection, prompt.run_id, Outcome.succeeded(answer.values, answer.sealed))
         connection.execute(sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
-        _wake(connection, root)
-        return replace(prompt, **changes)
+        return Answered(replace(prompt, **changes), _wake(connection, root, status))
 
     @writing
     def cancel(self, connection: Connection, run_id: str, by: str, seed: str = "") -> Run:
@@ -275,6 +286,15 @@ class SqlStore:
         return None if row is None else SESSION_ROWS.read(row)
 
     @reading
+    def session_with_root(self, connection: Connection, session_id: str) -> tuple[Session, Run] | None:
+        """Return a session and its root run as `outline` would."""
+        row = connection.execute(sql.GET_SESSION_WITH_ROOT, {"key": session_id}).first()
+        if row is None:
+            return None
+        width = len(SESSION_ROWS.columns)
+        return SESSION_ROWS.read(row[:width]), LEAN_ROWS.read(row[width:])
+
+    @reading
     def run(self, connection: Connection, run_id: str) -> Run | None:
         """Return a run."""
         return _run(connection, run_id)
@@ -305,9 +325,23 @@ class SqlStore:
         return [RUN_ROWS.read(row) for row in rows]
 
     @reading
-    def prompts(self, connection: Connection, run_id: str) -> Sequence[Prompt]:
-        """Return the prompts of a run, newest first."""
-        return [PROMPT_ROWS.read(row) for row in connection.execute(sql.PROMPTS_OF_RUN, {"key": run_id})]
+    def prompt_with_session(self, connection: Connection, prompt_id: str) -> tuple[Prompt, Session, Run] | None:
+        """Return a prompt, its session, and the root run of both as `outline` would."""
+        row = connection.execute(sql.GET_PROMPT_WITH_SESSION, {"key": prompt_id}).first()
+        if row is None:
+            return None
+        end = len(PROMPT_ROWS.columns)
+        until = end + len(SESSION_ROWS.columns)
+        return PROMPT_ROWS.read(row[:end]), SESSION_ROWS.read(row[end:until]), LEAN_ROWS.read(row[until:])
+
+    def prompts(self, *run_ids: str) -> Sequence[Prompt]:
+        """Return the prompts of these runs, the newest of each run first."""
+        return self._prompts(run_ids) if run_ids else []
+
+    @reading
+    def _prompts(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Prompt]:
+        rows = (row for ids in _batches(run_ids) for row in connection.execute(sql.PROMPTS_OF_RUNS, {"ids": ids}))
+        return [PROMPT_ROWS.read(row) for row in rows]
 
     @reading
     def _has_to_drop(self, connection: Connection, keep: int, before: int | None) -> bool:
@@ -329,6 +363,10 @@ class SqlStore:
         if dropped:
             connection.execute(sql.DELETE_RUNS, {"ids": [run.id for run in dropped]})
         return dropped
+
+
+def _batches(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (run_ids[start : start + _BATCH] for start in range(0, len(run_ids), _BATCH))
 
 
 def _lean(connection: Connection, select: Any, key: str) -> Run | None:
@@ -373,13 +411,15 @@ def _leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
     return SessionStatus.CANCELLED
 
 
-def _wake(connection: Connection, root: Run) -> None:
+def _wake(connection: Connection, root: Run, status: str | None) -> Run:
     """Let a root run go on after an answer: at once if its session waits, otherwise as soon as it would pause."""
-    if _status(connection, root) is SessionStatus.WAITING:
+    if status == SessionStatus.WAITING:
         _move(connection, root, SessionStatus.ACTIVE)
-        _change(connection, root, segment=root.segment + 1, due_at=now(), failed_starts=0)
+        changes: dict[str, Any] = {"segment": root.segment + 1, "due_at": now(), "failed_starts": 0}
     else:
-        _change(connection, root, answered_meanwhile=True, failed_starts=0)
+        changes = {"answered_meanwhile": True, "failed_starts": 0}
+    _change(connection, root, **changes)
+    return replace(root, **changes)
 
 
 def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:

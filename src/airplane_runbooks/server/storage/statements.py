@@ -12,6 +12,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql
 
 from .rows import (
+    ASKING_ROWS,
     LEAN_ROWS,
     PROMPT_ROWS,
     RUN_ROWS,
@@ -35,28 +36,55 @@ BEFORE = bindparam("before", type_=sa.BigInteger)
 
 GET_SESSION = sa.select(*SESSION_ROWS.columns).where(SESSIONS.c.id == KEY)
 GET_RUN = sa.select(*RUN_ROWS.columns).where(RUNS.c.id == KEY)
-HAS_RUN = sa.select(sa.exists().where(RUNS.c.id == KEY))
 GET_PROMPT = sa.select(*PROMPT_ROWS.columns).where(PROMPTS.c.id == KEY)
+GET_SESSION_WITH_ROOT = (
+    sa.select(*SESSION_ROWS.columns, *LEAN_ROWS.columns)
+    .select_from(SESSIONS)
+    .join(RUNS, RUNS.c.id == SESSIONS.c.run_id)
+    .where(SESSIONS.c.id == KEY)
+)
 SESSION_STATUS = sa.select(SESSIONS.c.status).where(SESSIONS.c.id == KEY)
 HISTORY = sa.select(*RUN_ROWS.columns).where(RUNS.c.root_id == KEY).order_by(RUNS.c.seq)
 BRIEF_RUNS = sa.select(*RUN_ROWS.brief).where(RUNS.c.id.in_(bindparam("ids", expanding=True)))
-PROMPTS_OF_RUN = sa.select(*PROMPT_ROWS.columns).where(PROMPTS.c.run_id == KEY).order_by(PROMPTS.c.seq.desc())
+GET_PROMPT_WITH_SESSION = (
+    sa.select(*PROMPT_ROWS.columns, *SESSION_ROWS.columns, *LEAN_ROWS.columns)
+    .select_from(PROMPTS)
+    .join(RUNS, RUNS.c.id == PROMPTS.c.root_id)
+    .join(SESSIONS, SESSIONS.c.run_id == RUNS.c.id)
+    .where(PROMPTS.c.id == KEY)
+)
+PROMPTS_OF_RUNS = (
+    sa.select(*PROMPT_ROWS.columns)
+    .where(PROMPTS.c.run_id.in_(bindparam("ids", expanding=True)))
+    .order_by(PROMPTS.c.seq.desc())
+)
 HAS_OPEN_PROMPT = sa.select(sa.exists().where(PROMPTS.c.root_id == KEY, IS_OPEN))
 
 # Whoever writes to a session takes the row of its root run first, and so waits for nothing else.
 _child = RUNS.alias()
 _root_of_run = sa.select(_child.c.root_id).where(_child.c.id == KEY).scalar_subquery()
-_root_of_prompt = sa.select(PROMPTS.c.root_id).where(PROMPTS.c.id == KEY).scalar_subquery()
 _lean = sa.select(*LEAN_ROWS.columns)
 LOCK_RUN = _lean.where(RUNS.c.id == KEY).with_for_update()
 LOCK_ROOT_OF_RUN = _lean.where(RUNS.c.id == sa.func.coalesce(_root_of_run, KEY)).with_for_update()
-LOCK_ROOT_OF_PROMPT = _lean.where(RUNS.c.id == _root_of_prompt).with_for_update()
+# All three, the root run first: what has been waited for is then read as it is now, and not as it was before
+LOCK_PROMPT_WITH_ROOT = (
+    sa.select(*PROMPT_ROWS.columns, SESSIONS.c.status, *ASKING_ROWS.columns)
+    .select_from(RUNS)
+    .join(PROMPTS, PROMPTS.c.root_id == RUNS.c.id)
+    .join(SESSIONS, SESSIONS.c.run_id == RUNS.c.id)
+    .where(PROMPTS.c.id == KEY)
+    .with_for_update(of=[RUNS, PROMPTS, SESSIONS])
+)
 OUTLINE = _lean.where(RUNS.c.root_id == KEY).order_by(RUNS.c.seq)
 GET_LEAN_RUN = _lean.where(RUNS.c.id == KEY)
 
-ADD_RUN = sa.insert(RUNS).inline()
 # PostgreSQL's construct, which SQLite's compiler writes as well; one that is there already was added by this very call
-ADD_CHILD = postgresql.insert(RUNS).inline().on_conflict_do_nothing(index_elements=[RUNS.c.id])
+ADD_RUN = (
+    postgresql.insert(RUNS)
+    .inline()
+    .on_conflict_do_nothing(index_elements=[RUNS.c.id])
+    .execution_options(preserve_rowcount=True)  # psycopg tells it of inserts only if asked to
+)
 ADD_SESSION = sa.insert(SESSIONS).inline()
 ADD_PROMPT = postgresql.insert(PROMPTS).inline().on_conflict_do_nothing(index_elements=[PROMPTS.c.id])
 

@@ -384,8 +384,7 @@ def test_an_idempotency_key_holds_any_header_characters(api):
 @pytest.mark.parametrize(
     ("problem", "status"), [(RuntimeError(), 500), (Closing("closing", ""), 503), (DatabaseUnavailable(), 503)]
 )
-def test_a_repeated_call_that_failed_starts_one_session(monkeypatch, problem, status):
-    """The store has it, the engine has failed: only the server can know, so the key stays taken."""
+def test_a_call_that_fails_after_its_commit_can_be_repeated(monkeypatch, problem, status):
     with RunbookServer([echo]) as server:
         api = Client(server)
 
@@ -400,9 +399,27 @@ def test_a_repeated_call_that_failed_starts_one_session(monkeypatch, problem, st
             answer = execute()
             assert (answer.status, answer.headers["X-Airplane-Retryable"]) == (status, "true")
         assert len(api.get("/sessions/list").json["sessions"]) == 1
-        busy = execute()
-        assert (busy.status, busy.code, busy.headers["X-Airplane-Retryable"]) == (409, "idempotency_key_in_use", "true")
-        monkeypatch.setattr(sql_idempotency, "LEASE", 0)
+        assert output_of(api, execute()) == 1
+        assert len(api.get("/sessions/list").json["sessions"]) == 1
+        api.close()
+
+
+@pytest.mark.parametrize(("problem", "status"), [(RuntimeError(), 500), (DatabaseUnavailable(), 503)])
+def test_a_call_that_fails_before_its_commit_leaves_nothing_behind(monkeypatch, problem, status):
+    with RunbookServer([echo]) as server:
+        api = Client(server)
+
+        def execute():
+            return post(api, {"slug": "echo", "paramValues": {"value": 1}}, **{"Idempotency-Key": "k"})
+
+        def fail(*_):
+            raise problem
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sql_idempotency.SqlKeys, "settle", fail)
+            answer = execute()
+            assert (answer.status, answer.headers["X-Airplane-Retryable"]) == (status, "true")
+        assert api.get("/sessions/list").json["sessions"] == []
         assert output_of(api, execute()) == 1
         assert len(api.get("/sessions/list").json["sessions"]) == 1
         api.close()

@@ -28,6 +28,7 @@ from airplane_runbooks.server.web.pages.formats import (
     plain,
 )
 from tests.support.browsing import Browser, disguise, expired
+from tests.support.engines import saying
 from tests.support.servers import Client, eventually
 
 ADA = User("ada@example.com", "tkn_ada_1")
@@ -322,7 +323,7 @@ def test_a_prompt_past_its_time_is_closed_at_once(api, ada, server, monkeypatch)
     for operation in ("submit", "cancel"):
         answer = api.post(f"/prompts/{operation}", {"id": prompt_id, "values": {"sure": True, "amount": 1}})
         assert (answer.status, answer.code) == (409, "prompt_expired")
-    store(server).answer(prompt_id, None, None)
+    store(server).answer(prompt_id, saying(None), None)
     assert "Expired at" in ada.get(f"/prompts/{prompt_id}").text
 
 

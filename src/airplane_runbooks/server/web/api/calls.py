@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...errors import ApiError, Invalid
+from ...service.idempotency import answer_once
 from ...service.identity import User
 from ...service.services import Caller, Services
 from ...storage.idempotency import StoredReply
@@ -57,7 +58,7 @@ class ApiFrontEnd:
             caller=Caller(user, new_seed()),
         )
         key = request.headers.get(IDEMPOTENCY_KEY) if request.method == "POST" else None
-        reply = self._handle_once(call, key) if key else self._handle(call)
+        reply = self._handle_once(call, key) if key else self._handle(self._services, call)
         if is_generated_client(request.headers):
             reply = with_string_values(reply)
         return json_response(request, reply)
@@ -66,36 +67,17 @@ class ApiFrontEnd:
         """Return an error as JSON."""
         return error_response(request, problem)
 
-    def _handle(self, call: Call) -> StoredReply:
-        return StoredReply(200, msgspec.json.encode(self._handler(self._services, call)))
+    def _handle(self, services: Services, call: Call) -> StoredReply:
+        return StoredReply(200, msgspec.json.encode(self._handler(services, call)))
 
     def _handle_once(self, call: Call, key: str) -> StoredReply:
-        """Claim the key first: of two concurrent calls with one key, only one gets as far as the handler.
-
-        A call that fails half-way keeps its claim, so that a retry makes the same IDs.
-        """
         if len(key) > LONGEST_KEY:
             raise Invalid("invalid_idempotency_key", f"an idempotency key has at most {LONGEST_KEY} characters")
-        user, unkeyed = call.caller.user, _fingerprint(self.route, call)
-        fingerprint, *others = *self._services.vault.digests("call", unkeyed), unkeyed
-        former_key, key = f"{_former_owner(user)}:{key}", f"{user.id}:{key}"
-        claim = self._services.keys.claim(key, fingerprint, former_key=former_key, other_fingerprints=others)
-        if claim.reply is not None:
-            return claim.reply
-        caller = msgspec.structs.replace(call.caller, seed=claim.seed)
-        try:
-            reply = self._handle(call._replace(caller=caller))
-        except ApiError as problem:
-            if problem.status < 500:
-                self._services.keys.settle(key, None)
-            raise
-        self._services.keys.settle(key, reply)
-        return reply
 
+        def handle(services: Services, caller: Caller) -> StoredReply:
+            return self._handle(services, call._replace(caller=caller))
 
-def _former_owner(user: User) -> str:
-    """Return the prefix of the keys in databases of version 1, from which a weak API key could be guessed."""
-    return user.digest.hex()[:16]
+        return answer_once(self._services, key, _fingerprint(self.route, call), call.caller, handle)
 
 
 def _fingerprint(path: str, call: Call) -> bytes:

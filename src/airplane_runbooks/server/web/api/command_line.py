@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ...authoring.decorators import Runbook, Task
-from ...service import catalog, prompts, runs, sessions
+from ...service import catalog, runs, sessions
 from ...service.services import Services
 from ...storage.ids import TEAM, stable_id, stamp
 from ...storage.records import Run, RunKind
@@ -114,7 +114,7 @@ def _call(run: Run) -> Json:
 
 
 def _form(services: Services, run: Run) -> Json:
-    (prompt,) = prompts.of_run(services, run.id)
+    (prompt,) = services.store.prompts(run.id)
     return {
         "parameters": {"parameters": parameters_json(prompt.parameters)},
         "paramValues": msgspec.Raw(prompt.values),

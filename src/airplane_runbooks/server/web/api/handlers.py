@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
@@ -12,6 +12,7 @@ from ....models.base import decoder_of
 from ...errors import Invalid, NotFound
 from ...service import prompts, runs, sessions
 from ...service.services import Caller, Services, StartRequest
+from ...storage.holds import why_held
 from ...storage.interface import MAX_PAGE, RunQuery, SessionQuery
 from ...storage.records import Prompt, Run, RunKind
 from .query import moment, number
@@ -67,8 +68,8 @@ def create_run(services: Services, call: Call) -> Json:
 
 def get_session(services: Services, call: Call) -> Json:
     """Show a session."""
-    session = sessions.find(services, required(call, "id", "sessionID"))
-    return {**session_json(session), "held": _held(services, session.run_id)}
+    session, root = sessions.find_with_root(services, required(call, "id", "sessionID"))
+    return {**session_json(session), "held": _held(root)}
 
 
 def list_sessions(services: Services, call: Call) -> Json:
@@ -85,7 +86,7 @@ def list_sessions(services: Services, call: Call) -> Json:
 
 def get_run(services: Services, call: Call) -> Json:
     """Show a run: as it is, and once more in the member that the clients of 2021 and the command line read."""
-    run = _run(services, runs.find(services, required(call, "id", "runID")))
+    (run,) = _runs(services, [runs.find(services, required(call, "id", "runID"))])
     return {**run, "run": run}
 
 
@@ -106,7 +107,7 @@ def list_runs(services: Services, call: Call) -> Json:
         limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
         page=number(call.query, "page", _LAST_PAGE),
     )
-    return {"runs": [_run(services, run) for run in services.store.runs(query)]}
+    return {"runs": _runs(services, services.store.runs(query))}
 
 
 def cancel_run(services: Services, call: Call) -> Json:
@@ -118,14 +119,14 @@ def cancel_run(services: Services, call: Call) -> Json:
 
 def get_prompt(services: Services, call: Call) -> Json:
     """Show a prompt."""
-    return {"prompt": _prompt(services, prompts.find(services, required(call, "id")))}
+    prompt, _, root = prompts.find_with_session(services, required(call, "id"))
+    return {"prompt": _prompt(prompt, root)}
 
 
 def list_prompts(services: Services, call: Call) -> Json:
     """Show the prompts of a run."""
-    return {
-        "prompts": [_prompt(services, prompt) for prompt in prompts.of_run(services, required(call, "runID", "id"))]
-    }
+    found, root = prompts.of_run(services, required(call, "runID", "id"))
+    return {"prompts": [_prompt(prompt, root) for prompt in found]}
 
 
 def submit_prompt(services: Services, call: Call) -> Json:
@@ -165,17 +166,18 @@ def _start(services: Services, call: Call, body: ExecuteBody, values: dict[str, 
     return {"runID": run.id, "isCached": False}
 
 
-def _run(services: Services, run: Run) -> Json:
-    waiting = run.kind is RunKind.PROMPT and not run.status.is_terminal
-    return run_json(run, waiting=waiting and any(prompt.is_open for prompt in prompts.of_run(services, run.id)))
+def _runs(services: Services, found: Sequence[Run]) -> list[Json]:
+    asking = [run.id for run in found if run.kind is RunKind.PROMPT and not run.status.is_terminal]
+    waiting = {prompt.run_id for prompt in services.store.prompts(*asking) if prompt.is_open}
+    return [run_json(run, waiting=run.id in waiting) for run in found]
 
 
-def _prompt(services: Services, prompt: Prompt) -> Json:
-    return {**prompt_json(prompt), "held": _held(services, prompt.root_id) if prompt.is_open else None}
+def _prompt(prompt: Prompt, root: Run) -> Json:
+    return {**prompt_json(prompt), "held": _held(root) if prompt.is_open else None}
 
 
-def _held(services: Services, run_id: str) -> Json | None:
-    why = runs.why_held(services, run_id)
+def _held(root: Run) -> Json | None:
+    why = why_held(root)
     return None if why is None else {"code": "code_changed", "message": why}
 
 

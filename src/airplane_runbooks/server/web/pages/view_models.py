@@ -10,7 +10,6 @@ import msgspec
 
 from ....models import Parameter, RunStatus, SessionStatus
 from ...secrets.masking import Secrets, masked_values
-from ...service import prompts as prompt_service
 from ...service import runs
 from ...service.identity import Users
 from ...service.services import Services
@@ -133,7 +132,8 @@ def describe_session(services: Services, users: Users, session: Session, page: i
     shown = {one.id: one for one in listed}
     chosen = [shown[one.id] for one in steps[first : first + STEPS_ON_A_PAGE] if one.id in shown]
     open_runs = [one for one in steps if one.kind is RunKind.PROMPT and not one.status.is_terminal]
-    prompts = {one.id: prompt for one in chosen + open_runs for prompt in _prompts(services, one)}
+    asking = dict.fromkeys(one.id for one in chosen + open_runs if one.kind is RunKind.PROMPT)
+    prompts = {prompt.run_id: prompt for prompt in services.store.prompts(*asking)}
     secrets = session_secrets(session, prompts.values())
     return SessionViewModel(
         id=session.id,
@@ -155,10 +155,6 @@ def describe_session(services: Services, users: Users, session: Session, page: i
         failure=_failure(run, secrets),
         held=secrets.mask(why_held(run) or ""),
     )
-
-
-def _prompts(services: Services, run: Run) -> Sequence[Prompt]:
-    return prompt_service.of_run(services, run.id) if run.kind is RunKind.PROMPT else ()
 
 
 def _describe_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) -> StepViewModel:

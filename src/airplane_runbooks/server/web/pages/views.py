@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from collections.abc import Sequence
 
 from ....models import SessionStatus
 from ...errors import Conflict, Forbidden, Invalid
@@ -12,6 +12,7 @@ from ...service import prompts, runs
 from ...service import sessions as session_service
 from ...service.catalog import runbooks
 from ...service.services import Caller
+from ...storage.holds import why_held
 from ...storage.ids import API_USER, new_seed
 from ...storage.interface import SessionQuery
 from ...storage.records import Prompt
@@ -92,56 +93,45 @@ def end_session(context: PageContext, request: PageRequest) -> Redirect:
 
 def prompt(context: PageContext, request: PageRequest) -> PageResponse:
     """Show a prompt, with a form if it is open and the user may answer it."""
-    record = prompts.find(context.services, request.path["id"])
-    return _prompt(context, request, record, forms.blank(record.parameters))
+    return _prompt(context, request)
 
 
 def answer_prompt(context: PageContext, request: PageRequest) -> PageResponse | Redirect:
     """Submit or cancel a prompt, and go to its session."""
-    record = prompts.find(context.services, request.path["id"])
-    if not signing.has_form_token(request.signed_in_user, record.id, request.field("token")):
+    prompt_id, action = request.path["id"], request.field("action")
+    if not signing.has_form_token(request.signed_in_user, prompt_id, request.field("token")):
+        prompts.find(context.services, prompt_id)
         text = "This form was not made for you, or it is out of date. Nothing was changed; open the prompt again."
         raise Forbidden("wrong_form", text)
+    if action not in ("submit", "cancel"):
+        raise Invalid("invalid_form", "The form does not say what to do.")
     caller = Caller(request.signed_in_user, new_seed())
     try:
-        match request.field("action"):
-            case "cancel":
-                prompts.cancel(context.services, record.id, caller)
-            case "submit":
-                if refused := _submit(context, request, record, caller):
-                    return refused
-            case _:
-                raise Invalid("invalid_form", "The form does not say what to do.")
+        if action == "cancel":
+            answered = prompts.cancel(context.services, prompt_id, caller)
+        else:
+            answered = prompts.submit(context.services, prompt_id, lambda record: _filled(request, record), caller)
+    except Invalid as problem:
+        return _prompt(context, request, status=422, problem=problem.message)
     except Conflict:
-        return _prompt(context, request, prompts.find(context.services, record.id), (), status=409)
-    return Redirect(f"/sessions/{runs.find(context.services, record.run_id).session_id}")
+        return _prompt(context, request, status=409)
+    return Redirect(f"/sessions/{answered.root.session_id}")
 
 
-def _submit(context: PageContext, request: PageRequest, record: Prompt, caller: Caller) -> PageResponse | None:
-    """Submit the values typed, or return the form with its errors."""
-    prompts.check_reviewer(context.services, record, caller.user)
-    if not record.is_open or record.is_late or runs.why_held(context.services, record.run_id):
-        prompts.submit(context.services, record.id, {}, caller)
+def _filled(request: PageRequest, record: Prompt) -> prompts.Values:
     filled = forms.fill(record.parameters, request.fields)
     if filled.errors:
-        return _prompt(context, request, record, filled.fields, status=422)
-    try:
-        prompts.submit(context.services, record.id, filled.values, caller)
-    except Invalid as problem:
-        return _prompt(context, request, record, filled.fields, status=422, problem=problem.message)
-    return None
+        raise Invalid("invalid_form", "")  # each of the fields says what is wrong
+    return filled.values
 
 
-def _prompt(
-    context: PageContext, request: PageRequest, record: Prompt, fields: Any, *, status: int = 200, problem: str = ""
-) -> PageResponse:
-    run = runs.find(context.services, record.run_id)
-    session = session_service.find(context.services, run.session_id or "")
-    objection = ""
-    try:
-        prompts.check_reviewer(context.services, record, request.signed_in_user)
-    except Forbidden as refusal:
-        objection = refusal.message
+def _prompt(context: PageContext, request: PageRequest, *, status: int = 200, problem: str = "") -> PageResponse:
+    record, session, root = prompts.find_with_session(context.services, request.path["id"])
+    fields: Sequence[forms.Field] = ()
+    if status == 200:
+        fields = forms.blank(record.parameters)
+    elif status == 422:
+        fields = forms.fill(record.parameters, request.fields).fields
     values = {
         "prompt": describe_prompt(record, context.users, session_secrets(session, [record])),
         "session": session,
@@ -150,8 +140,8 @@ def _prompt(
         "fields": fields,
         "errors": [field for field in fields if field.error],
         "problem": problem,
-        "objection": objection,
-        "held": runs.why_held(context.services, record.run_id) if record.is_open else None,
+        "objection": prompts.objection(context.services, record, root, request.signed_in_user),
+        "held": why_held(root) if record.is_open else None,
         "too_late": status == 409,
         "token": signing.form_token(request.signed_in_user, record.id),
     }
