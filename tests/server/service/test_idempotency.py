@@ -161,15 +161,17 @@ def test_a_repeated_call_waits_for_the_end_of_the_first(any_url):
     entered, leave = threading.Event(), threading.Event()
 
     @runbook
-    def slow_to_start(context: Context, value: int) -> None:
+    def slow_to_start(context: Context) -> None:
         """Take no part: the test holds the API at the parameters."""
+
+    check = slow_to_start.check
 
     def hold(values):
         entered.set()
         assert leave.wait(5)
-        return values
+        return check(values)
 
-    slow_to_start.arguments = hold
+    slow_to_start.check = hold
     with served(slow_to_start, database=any_url) as api, ThreadPoolExecutor(2) as threads:
 
         def call():
@@ -193,12 +195,14 @@ def test_a_client_that_goes_away_in_the_middle_finds_its_session_on_resending():
     def held(context: Context) -> None:
         """Take no part: the test holds the API at the parameters."""
 
+    check = held.check
+
     def hold(values):
         entered.set()
         assert leave.wait(10)
-        return {}
+        return check(values)
 
-    held.arguments = hold
+    held.check = hold
     with served(held) as api:
         impatient = Client.__new__(Client)
         impatient.__dict__.update(api.__dict__)
