@@ -16,12 +16,12 @@ from starlette.routing import Mount, Route, Router
 from ..errors import ApiError
 from ..service.identity import Users
 from ..service.lifecycle import Lifecycle
-from .admission import UserAdmission
 from .api.authentication import RequireApiKey
 from .api.calls import ApiFrontEnd
 from .api.health import HealthProbes
 from .api.replies import error_reply, error_response, json_response
 from .api.routes import API_ROUTES, ApiRoute, is_below_api
+from .concurrency import UserConcurrency
 from .edge import EdgeMiddleware
 from .failed_logins import FailedLoginLimiter
 from .limits import Limits
@@ -55,7 +55,7 @@ def create_application(
 
     threads = RequestThreads(limits.max_calls)
     pipeline = Pipeline(lifecycle, threads)
-    admission = UserAdmission(limits, threads)
+    concurrency = UserConcurrency(limits, threads)
     failed_logins = FailedLoginLimiter(by_address=proxy_headers.knows_client_addresses)
     services = lifecycle.services
 
@@ -63,7 +63,7 @@ def create_application(
         front_end = ApiFrontEnd(services, route, limits.max_body)
 
         async def endpoint(request: Request) -> Response:
-            return await pipeline.answer(request, front_end, admission)
+            return await pipeline.answer(request, front_end, concurrency)
 
         return endpoint
 
@@ -84,7 +84,7 @@ def create_application(
         routes=[
             *HealthProbes(lifecycle, threads).routes,
             *map(mount_api, API_ROUTES),
-            *PageRoutes(PageContext(services, users, failed_logins), limits, pipeline, admission).routes,
+            *PageRoutes(PageContext(services, users, failed_logins), limits, pipeline, concurrency).routes,
         ],
         middleware=[Middleware(EdgeMiddleware, limits, proxy_headers, hosts)],
         exception_handlers={ApiError: error_response, HTTPException: _router_error_response},

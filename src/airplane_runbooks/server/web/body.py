@@ -25,7 +25,7 @@ _GZIP = 31  # zlib's window bits: the largest window, in a gzip wrapper
 class BodyReader:
     """Reads the bodies of users: at most `max_per_user` of each user at a time.
 
-    A user who announces bodies and does not send them is in nobody's way but their own.
+    A user who announces bodies and does not send them blocks no other user.
     """
 
     def __init__(self, max_per_user: int, timeout: float) -> None:
@@ -52,7 +52,7 @@ class AnonymousBodyReader:
     """Reads the bodies of callers who are not known yet: at most `max_bodies` at a time.
 
     When there are that many, the one that has been waited for longest is given up. A browser sends its form at once, so
-    callers who do not send what they announce keep nobody else out.
+    callers who do not send what they announce do not block others.
     """
 
     def __init__(self, max_bodies: int, timeout: float) -> None:

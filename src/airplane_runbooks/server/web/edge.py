@@ -1,4 +1,4 @@
-"""Outermost middleware: limits of a request's head, the host it names, and errors in JSON whatever fails inside."""
+"""Outermost middleware: limits of a request's head, the host it names, and errors in JSON for all exceptions inside."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 5. trace, call and render, on a thread
 
 Errors of any of these are rendered as the front end renders them. The API and the pages differ in their front end and
-in their admission, and in nothing else. The event loop only moves bytes.
+in their concurrency limits, and in nothing else. The event loop only moves bytes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from starlette.responses import Response
 from ..errors import ApiError, InternalError
 from ..logs import describe
 from ..service.lifecycle import Lifecycle
-from .admission import Admission
 from .body import check_content_length
 from .callers import Identity
+from .concurrency import ConcurrencyLimits
 from .scope import path_below_base
 from .threads import RequestThreads
 
@@ -69,21 +69,21 @@ class Pipeline:
         self._lifecycle = lifecycle
         self._threads = threads
 
-    async def answer(self, request: Request, front_end: FrontEnd, admission: Admission) -> Response:
+    async def answer(self, request: Request, front_end: FrontEnd, concurrency: ConcurrencyLimits) -> Response:
         """Answer a request."""
         caller, body = front_end.identify(request), b""
         try:
             front_end.check(request, caller)
             if request.method == "POST":
-                check_content_length(request, admission.max_body)
+                check_content_length(request, concurrency.max_body)
                 if front_end.verifies_before_body:
-                    async with admission.place():
+                    async with concurrency.place():
                         caller = await self._threads.run(front_end.verify, caller)
-                body = await admission.read_body(request, caller.user)
-            async with admission.place():
+                body = await concurrency.read_body(request, caller.user)
+            async with concurrency.place():
                 return await self._threads.run(self._traced, request, front_end, caller, body)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
+            return Response(status_code=400)  # for no reader
         except ApiError as problem:
             return front_end.render_error(request, caller, problem)
 

@@ -77,7 +77,7 @@ class ProxyHeaders:
 
     @property
     def knows_client_addresses(self) -> bool:
-        """Whether addresses of clients can be told from those of proxies."""
+        """True if addresses of clients can be told from those of proxies."""
         return bool(self._trusted)
 
     def apply(self, scope: Scope) -> Scope:

@@ -19,7 +19,7 @@ API_KEY_HEADERS = ("x-airplane-api-key", "x-airplane-token")
 
 
 class RequireApiKey:
-    """Refuses calls without a valid API key, whatever their path, and before a byte of their body is read."""
+    """Refuses calls without a valid API key, on every path, and before a byte of their body is read."""
 
     def __init__(self, app: ASGIApp, users: Users, failed_logins: FailedLoginLimiter) -> None:
         self._app = app

@@ -1,6 +1,6 @@
-"""Replies for the API's generated clients, whose decoders take nothing but strings for values. Pure.
+"""Replies for the API's generated clients, whose decoders accept only strings for values. Pure.
 
-One value of another kind fails their whole reply, a page of a list included: so to them such values go as JSON text.
+One value of another type fails their whole reply, even a page of a list. So they get such values as JSON text.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import msgspec
 
 from ...storage.idempotency import StoredReply
 
-_USER_AGENT = "speakeasy-sdk/"  # what the generator has all its clients say, in whatever language
+_USER_AGENT = "speakeasy-sdk/"  # of all clients of the generator, in any language
 
 
 def is_generated_client(headers: Mapping[str, str]) -> bool:
-    """Whether a call comes from a generated client."""
+    """Tell whether a call comes from a generated client."""
     return headers.get("user-agent", "").startswith(_USER_AGENT)
 
 
 def with_string_values(reply: StoredReply) -> StoredReply:
-    """Return a reply with JSON text in place of the values that are not strings; the rest stays as it is."""
+    """Return a reply with JSON text in place of values that are not strings."""
     return StoredReply(reply.status, msgspec.json.encode(_record(msgspec.json.decode(reply.body))))
 
 
@@ -34,7 +34,7 @@ def _records(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _texts(values: dict[str, Any] | None) -> dict[str, str]:
-    return {slug: _text(value) for slug, value in (values or {}).items()}  # null where a list leaves them out
+    return {slug: _text(value) for slug, value in (values or {}).items()}  # null in lists, which leave the values out
 
 
 def _text(value: Any) -> str:
@@ -50,7 +50,7 @@ def _output(output: Any) -> dict[str, str]:
 
 
 def _schema(schema: Any) -> Any:
-    """Go through a schema, a bare list or wrapped."""
+    """Convert a schema, which is a list of parameters or an object with one."""
     if isinstance(schema, dict):
         return {**schema, "parameters": _schema(schema["parameters"])}
     return [_parameter(parameter) for parameter in schema]

@@ -1,4 +1,4 @@
-"""The query of a call: what is read of it, and what is refused by the parameter's name."""
+"""Query of a call: parsing, with errors that name the parameter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_NAME = 50  # characters of a name in a message
 
 
 def read_query(query: bytes) -> Mapping[str, str]:
-    """Return the parameters of a query by their names; of several of one name, the last. Raises Invalid."""
+    """Return the parameters of a query by name. The last one of a name counts. Raises Invalid."""
     found: dict[str, str] = {}
     for pair in filter(None, query.split(b"&")):
         name, _, value = pair.partition(b"=")
@@ -27,33 +27,33 @@ def _text(escaped: bytes, name: str) -> str:
     try:
         text = unquote_to_bytes(escaped.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
-        refuse(name, "expected UTF-8")
+        invalid_parameter(name, "expected UTF-8")
     if "\0" in text:
-        refuse(name, "expected no NUL character")
+        invalid_parameter(name, "expected no NUL character")
     return text
 
 
-def refuse(name: str, reason: str) -> NoReturn:
-    """Refuse a call for one of its parameters."""
+def invalid_parameter(name: str, reason: str) -> NoReturn:
+    """Raise Invalid for a parameter."""
     raise Invalid("invalid_query", f"{name[:_LONGEST_NAME]}: {reason}")
 
 
 def number(query: Mapping[str, str], name: str, largest: int) -> int:
-    """Read a number from 0 to `largest`, 0 if there is none. Raises Invalid."""
+    """Return a number from 0 to `largest`, 0 if it is absent. Raises Invalid."""
     text = query.get(name)
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= largest):
-        refuse(name, f"expected an integer from 0 to {largest}")
+        invalid_parameter(name, f"expected an integer from 0 to {largest}")
     return int(text)
 
 
 def moment(query: Mapping[str, str], name: str) -> datetime | None:
-    """Read a time. Raises Invalid."""
+    """Return a time, None if it is absent. Raises Invalid."""
     text = query.get(name, "")
-    if "T" in text and text[-6:-5] == " ":  # the plus sign of an offset that nobody escaped
+    if "T" in text and text[-6:-5] == " ":  # the client did not escape the plus sign of an offset
         text = f"{text[:-6]}+{text[-5:]}"
     try:
         return parse_timestamp(text)
     except (ValueError, OverflowError):
-        refuse(name, "expected a time (RFC 3339)")
+        invalid_parameter(name, "expected a time (RFC 3339)")

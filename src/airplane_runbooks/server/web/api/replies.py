@@ -36,7 +36,7 @@ def json_response(request: Request, reply: StoredReply, headers: Mapping[str, st
 
 
 def error_response(request: Request, problem: Exception) -> Response:
-    """Return the response of an error; it says whether a retry makes sense. Raises an exception that is no ApiError."""
+    """Return the response of an ApiError; it says whether a retry makes sense. Raises any other exception again."""
     if not isinstance(problem, ApiError):
         raise problem
     # without a key, a retry would repeat anything that the server carried out before it failed

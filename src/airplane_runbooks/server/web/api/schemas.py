@@ -1,7 +1,7 @@
-"""The API's JSON: bodies as they come in, records as they go out.
+"""JSON of the API: the bodies of requests, and the records in replies.
 
-Generations of clients read different key names and stumble over different omissions, so a reply carries every spelling
-at once, and null where there is nothing.
+Clients of different ages read different keys, and fail if a key is missing. So a reply has all of them, with null where
+there is no value.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ...secrets.masking import hide
 from ...storage.ids import TEAM, stamp
 from ...storage.records import Prompt, Run, Session
 
-_TIMEOUT = 3600  # seconds; what the API documents as the default, though nothing here is cut off that has no limit
+_TIMEOUT = 3600  # seconds; the API's documented default, although a run without a limit is never cut off here
 
 Json = dict[str, Any]
 
 
 class Body(msgspec.Struct, rename="camel"):
-    """Base of the bodies. Every field may be null, and unknown ones are ignored."""
+    """Base of the bodies. Every field may be null, and unknown fields are ignored."""
 
     id: str | None = None
     env_slug: str | None = None
@@ -57,7 +57,7 @@ class PromptBody(Body, rename="camel"):
 
 
 def session_json(session: Session) -> Json:
-    """Write a session."""
+    """Return the JSON of a session."""
     return {
         "id": session.id,
         "name": session.name,
@@ -76,7 +76,7 @@ def session_json(session: Session) -> Json:
 
 
 def run_json(run: Run, *, waiting: bool) -> Json:
-    """Write a run in one flat object that serves the readers of both shapes; `waiting` says that a prompt is open."""
+    """Return the JSON of a run, in one flat object for the readers of both shapes; `waiting` if a prompt is open."""
     parameters = parameters_json(run.params)
     return {
         "id": run.id,
@@ -111,7 +111,7 @@ def run_json(run: Run, *, waiting: bool) -> Json:
 
 
 def timeout_json(timeout: float | None) -> int:
-    """Write a time limit: whole seconds, as the API has them."""
+    """Return a time limit in whole seconds, as the API has them."""
     return _TIMEOUT if timeout is None else ceil(timeout)
 
 
@@ -121,13 +121,13 @@ def _ends(run: Run) -> Json:
 
 
 def outputs_json(run: Run) -> Json:
-    """Write a run's output, null until it has ended."""
+    """Return the JSON of a run's output, null until it has ended."""
     output = msgspec.Raw(run.output)
     return {"output": output, "outputs": output}
 
 
 def prompt_json(prompt: Prompt) -> Json:
-    """Write a prompt."""
+    """Return the JSON of a prompt."""
     submitted = prompt.submitted_at is not None
     return {
         "id": prompt.id,
@@ -151,7 +151,7 @@ def prompt_json(prompt: Prompt) -> Json:
 
 
 def parameters_json(parameters: tuple[Parameter, ...]) -> list[Json]:
-    """Write a schema."""
+    """Return the JSON of a schema."""
     return [_parameter(hide(parameter)) for parameter in parameters]
 
 

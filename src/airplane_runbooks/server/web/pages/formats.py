@@ -1,4 +1,4 @@
-"""Times and values as pages write them. Pure: no I/O."""
+"""Formats of times, durations and values on pages. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ...storage.encoding import decode
 from ...storage.rows import LEFT_OUT
 
 _LONGEST = 32 * 1024  # bytes of JSON on a page; what is longer is left to the API
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _FOLD_LINES = 12
 _FOLD_CHARACTERS = 600
 
 
 class DisplayValue(msgspec.Struct, frozen=True):
-    """A value on a page: its text, whether it is code rather than prose, and what to call it if it is folded away."""
+    """Value on a page: its text, whether it is code, and the summary to show if it is folded."""
 
     text: str
     is_code: bool = False
@@ -29,17 +29,17 @@ class DisplayValue(msgspec.Struct, frozen=True):
 
 
 def format_time(moment: datetime) -> str:
-    """Write a UTC time for people, to the second."""
+    """Return a UTC time to the second."""
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def plain(text: str) -> str:
-    """Write a text where no element can isolate it, without what would turn the direction of its surroundings."""
-    return _TURNS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    """Escape bidirectional controls, for places where no HTML element can isolate the text."""
+    return _BIDI_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration by its two largest units, a short one in seconds or milliseconds."""
+    """Return a duration in its two largest units, a short one in seconds or milliseconds."""
     seconds = max(duration.total_seconds(), 0.0)
     if seconds < 0.9995:
         return f"{round(seconds * 1000)} ms"
@@ -57,7 +57,7 @@ def format_duration(duration: timedelta) -> str:
 
 
 def describe_value(value: Any) -> DisplayValue:
-    """Write a JSON value: a text as it is, anything else as JSON."""
+    """Describe a JSON value: strings as they are, other values as JSON."""
     if not isinstance(value, str) or not value:
         return _json(msgspec.json.encode(value))
     if len(value) > _LONGEST:
@@ -72,7 +72,7 @@ def describe_answer(parameter: Parameter, value: Any) -> DisplayValue:
 
 
 def describe_json(document: bytes) -> DisplayValue:
-    """Write a JSON document as `describe_value` does, unless it is too long."""
+    """Describe a JSON document as `describe_value` does, unless it is too long."""
     if document == LEFT_OUT:
         return DisplayValue("Too long for this page; the API returns it.")
     if len(document) > _LONGEST:
@@ -81,7 +81,7 @@ def describe_json(document: bytes) -> DisplayValue:
 
 
 def describe_members(document: bytes) -> Mapping[str, DisplayValue]:
-    """Write the members of a JSON object one by one."""
+    """Describe the members of a JSON object one by one."""
     if document == LEFT_OUT or len(document) > _LONGEST:
         return {"…": describe_json(document)}
     return {name: describe_value(value) for name, value in decode(document, type=dict[str, Any]).items()}

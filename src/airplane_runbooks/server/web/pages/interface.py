@@ -55,7 +55,7 @@ class PageRequest(NamedTuple):
 
     @property
     def is_live(self) -> bool:
-        """Whether pages reload by themselves."""
+        """True if pages reload by themselves."""
         return self.query.get("live") != "off"
 
 

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ..admission import Admission, AnonymousAdmission
 from ..api.replies import error_response
+from ..concurrency import AnonymousConcurrency, ConcurrencyLimits
 from ..limits import Limits
 from ..misrouted import is_meant_for_api, misrouted_error
 from ..pipeline import Pipeline
@@ -24,11 +24,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class PageRoutes:
     """Pages of one application, on the pipeline that they share with its API."""
 
-    def __init__(self, context: PageContext, limits: Limits, pipeline: Pipeline, users: Admission) -> None:
+    def __init__(self, context: PageContext, limits: Limits, pipeline: Pipeline, users: ConcurrencyLimits) -> None:
         self._context = context
         self._pipeline = pipeline
         self._users = users
-        self._anonymous = AnonymousAdmission(limits)
+        self._anonymous = AnonymousConcurrency(limits)
         self._assets = load_assets()
         self._renderer = PageRenderer(context.services.server_id, self._assets)
 
@@ -49,12 +49,12 @@ class PageRoutes:
 
     def _route(self, method: str, path: str, view: View, *, is_public: bool = False) -> Route:
         front_end = PageFrontEnd(self._context, self._renderer, path, view, is_public=is_public)
-        admission = self._anonymous if is_public else self._users
+        concurrency = self._anonymous if is_public else self._users
 
         async def endpoint(request: Request) -> Response:
             if is_meant_for_api(request):
                 return error_response(request, misrouted_error(request))
-            return await self._pipeline.answer(request, front_end, admission)
+            return await self._pipeline.answer(request, front_end, concurrency)
 
         return Route(path, endpoint, methods=[method])
 

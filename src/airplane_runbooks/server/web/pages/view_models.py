@@ -1,4 +1,4 @@
-"""What pages show of sessions, runs and prompts, with a mask in place of whatever is secret."""
+"""View models: sessions, steps and prompts as pages show them, with a mask in place of secrets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STEPS_ON_A_PAGE = 100
 
 
 class PromptViewModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt: what it asks, and what has become of it (`state`: open, submitted, cancelled, expired or dropped)."""
+    """A prompt with its answers; `state` is open, submitted, cancelled, expired or dropped."""
 
     id: str
     description: str
@@ -49,7 +49,7 @@ class PromptViewModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A step or a prompt of a session; `depth` is how many branches it is inside of."""
+    """A step or a prompt of a session; `depth` counts the branches around it."""
 
     name: str
     status: RunStatus
@@ -65,7 +65,7 @@ class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionViewModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A session with one page of its steps; `open_prompts` are all there are."""
+    """A session with one page of its steps and with all of its open prompts."""
 
     id: str
     name: str
@@ -117,7 +117,7 @@ def _state(prompt: Prompt) -> str:
 
 
 def describe_parameters(session: Session) -> Sequence[tuple[str, DisplayValue]]:
-    """Write the parameter values of a session, by their labels."""
+    """Describe the parameter values of a session by their labels."""
     return _labelled(session.params, session.param_values)
 
 
@@ -182,7 +182,7 @@ def _failure(run: Run, secrets: Secrets) -> str:
 
 
 def session_secrets(session: Session, prompts: Iterable[Prompt] = ()) -> Secrets:
-    """Collect what must not be seen anywhere on the pages of a session."""
+    """Collect the values to be masked on the pages of a session."""
     secrets = Secrets.of(session.params, decode(session.param_values))
     for prompt in prompts:
         secrets.add(Secrets.of(prompt.parameters, decode(prompt.values)))
@@ -203,5 +203,5 @@ def _duration(start: datetime, end: datetime | None) -> timedelta:
 
 
 def _place(position: str) -> tuple[int, ...]:
-    """Return what sorts positions: the steps of a branch stand below the place where it began."""
+    """Return the sort key of a position. The steps of a branch come after the place where it began."""
     return tuple(map(int, re.findall(r"[0-9]+", position)))

@@ -20,7 +20,7 @@ _SIGN_IN_BODIES = 64  # that may be on their way at a time
 _SIGN_IN_THREADS = 2
 
 
-class Admission(Protocol):
+class ConcurrencyLimits(Protocol):
     """Reads bodies and hands out places within limits."""
 
     max_body: int
@@ -34,8 +34,8 @@ class Admission(Protocol):
         ...
 
 
-class UserAdmission:
-    """Admits users. A request takes a place only once its body is there."""
+class UserConcurrency:
+    """Limits for users. A request takes a place only once its body has arrived."""
 
     def __init__(self, limits: Limits, threads: RequestThreads) -> None:
         self.max_body = limits.max_body
@@ -53,8 +53,8 @@ class UserAdmission:
             yield
 
 
-class AnonymousAdmission:
-    """Admits callers without a key, apart from users: however many there are, they take no place of a user."""
+class AnonymousConcurrency:
+    """Limits for callers without a key. They take no places of users, no matter how many of them there are."""
 
     def __init__(self, limits: Limits) -> None:
         self.max_body = _SIGN_IN_MAX_BODY
