@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, Any
 
 import pytest
 
 from airplane_runbooks.schema.regex import matcher
 from airplane_runbooks.server import Field
-from airplane_runbooks.server.authoring.fields import parameter
-from airplane_runbooks.server.authoring.values import check, read
+from airplane_runbooks.server.authoring.fields import enum_converter, parameter
+from airplane_runbooks.server.authoring.values import check, convert, read
 from airplane_runbooks.server.errors import Invalid
 
 
@@ -67,3 +68,33 @@ def test_a_value_nested_too_deeply_is_refused():
     # from Python 3.14 on, the size of the stack decides how deeply values are compared
     with pytest.raises(Invalid, match=r"p: (nested too deeply|the value is not among the options)"):
         read(parameter("p", Annotated[Any, Field(options=[[1]])]), value, "p")
+
+
+class Level(Enum):
+    LOW = "low"
+
+
+def test_a_stored_value_keeps_to_types_but_not_to_new_constraints():
+    changed = parameter("p", Field(str, regex="[0-9]+", options=["1"]))
+    as_it_is = {"p": enum_converter(str)}
+
+    assert convert([changed], {"p": "accepted before"}, "values", as_it_is) == {"p": "accepted before"}
+    with pytest.raises(Invalid, match=r"^values\.p: expected a string, got a number$"):
+        convert([changed], {"p": 1}, "values", as_it_is)
+
+
+def test_a_stored_value_that_an_enum_has_lost_is_refused():
+    converters = {"p": enum_converter(Level)}
+
+    assert convert([parameter("p", Level)], {"p": "low"}, "values", converters) == {"p": Level.LOW}
+    with pytest.raises(Invalid, match=r"^values\.p: the value is not among the options$"):
+        convert([parameter("p", Level)], {"p": "high"}, "values", converters)
+
+
+def test_checked_values_are_checked_again_for_other_parameters():
+    letters, digits = parameter("p", Field(str, regex="[a-z]+")), parameter("p", Field(str, regex="[0-9]+"))
+    checked = check([letters], {"p": "a"}, "values")
+
+    assert check([letters], checked, "values") is checked
+    with pytest.raises(Invalid, match="does not match"):
+        check([digits], checked, "values")

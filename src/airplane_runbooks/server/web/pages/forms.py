@@ -77,7 +77,7 @@ class Filled(msgspec.Struct, frozen=True):
     """A posted form: as it was filled in, and the values of the fields without an error.
 
     Attributes:
-        values: Values in JSON. If all of them fit the parameters of the form, they come with the proof.
+        values: Values in JSON; CheckedValues if all of them fit the parameters of the form.
         fields: Fields of the form that shows the errors.
     """
 
@@ -125,7 +125,7 @@ def _value(widget: Widget, texts: Sequence[str]) -> Any:
 
 
 def _checked(widget: Widget, texts: Sequence[str], value: Any) -> Iterable[CheckedValues]:
-    """Return the value with the proof that it fits, nothing if only the service can tell. Raises UnreadableText."""
+    """Return the value checked; nothing if only the service can check it. Raises UnreadableText."""
     parameter = widget.parameter
     is_given = value is not None or not widget.is_empty(texts)
     if not is_given and parameter.default is None and not parameter.constraints.optional:
