@@ -18,7 +18,7 @@ DEMO = "airplane_runbooks.server.demo"
 
 def run(module: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-X", "dev", "-W", "error", "-m", module, *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=250)
 
 
 def test_the_demo_answers_by_itself_where_there_is_no_terminal() -> None:

@@ -96,6 +96,6 @@ def test_a_regex_that_only_the_server_knows_is_left_to_it():
         ValueReader(strict=True).read(parameter(regex="(?<=a)b"), "c")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_a_regex_cannot_make_validation_hang():
     assert refusal(parameter(regex="(a+)+$"), p="a" * 50_000 + "!").startswith("values.p: the value does not match")

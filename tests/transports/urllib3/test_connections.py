@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import trustme
 from urllib3 import HTTPConnectionPool
 
 from airplane_runbooks import AirplaneError, AttemptTimeout, ClientClosed, ConnectError, ConnectionLost, TransportError
@@ -25,17 +24,6 @@ from tests.support.timing import TIMED
 pytestmark = TIMED
 
 LARGE = b"x" * 20_000_000
-
-
-@pytest.fixture(scope="module")
-def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The settings of a server for localhost, and of a client that trusts it."""
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(server)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.configure_trust(client)
-    return server, client
 
 
 @pytest.fixture
