@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 from hypothesis import settings
 
@@ -15,6 +16,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
 def pytest_configure():
-    """Let the tests that press Ctrl-C hold however they were started: scripts hand on an ignored SIGINT with `&`."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let tests end by their fixtures, which stop what they have started.
+
+    Scripts hand on an ignored SIGINT with `&`; the tests that press Ctrl-C hold all the same. nox ends a session that
+    runs beside another by SIGTERM.
+    """
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
