@@ -8,6 +8,7 @@ versions of this package digested the output of `ast.dump` of Python 3.11 to 3.1
 from __future__ import annotations
 
 import ast
+import dis
 import inspect
 import textwrap
 import tokenize
@@ -186,6 +187,8 @@ def _names_and_constants(code: CodeType) -> tuple[set[str], set[str]]:
     """
     names = {*code.co_names, *code.co_varnames, *code.co_cellvars, *code.co_freevars} - {".0"}
     constants = {_scalar(one) for one in code.co_consts if isinstance(one, str | int | float)}
+    # from Python 3.14 on, instructions hold small numbers themselves
+    constants |= {_scalar(one.argval) for one in dis.get_instructions(code) if one.opname == "LOAD_SMALL_INT"}
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             more_names, more_constants = _names_and_constants(inner)
