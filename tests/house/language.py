@@ -26,10 +26,8 @@ SKIPPED = ("docs/_build/", "tests/house/", "tests/compat/node/")  # built, about
 PENDING: tuple[str, ...] = (
     "CHANGELOG.md",
     "src/airplane_runbooks/server/authoring/",
-    "src/airplane_runbooks/server/engine/",
     "src/airplane_runbooks/server/execution/",
     "src/airplane_runbooks/server/service/",
-    "src/airplane_runbooks/server/settings.py",
     "src/airplane_runbooks/server/storage/",
     "src/airplane_runbooks/server/web/",
     "tests/server/service/",

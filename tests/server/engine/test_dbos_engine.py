@@ -119,7 +119,7 @@ def test_many_jobs_run_once_each_and_at_most_one_per_worker(opened, jobs):
     engine = opened(work)
     for number in range(jobs):
         engine.start(f"run{number}.1")
-    eventually(lambda: len(calls) == jobs and engine._threads.are_idle, deadline=100)
+    eventually(lambda: len(calls) == jobs and not engine._threads._working, deadline=100)
     assert len(set(calls)) == jobs
     assert max(most) <= 4
 

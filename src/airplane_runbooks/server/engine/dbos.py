@@ -124,8 +124,7 @@ class DbosEngine:
     def close(self, timeout: float) -> None:
         """Take no more work and wait, at most `timeout` seconds, for running work. Idempotent.
 
-        Unfinished work starts again at the next start, or on another server. DBOS itself takes up
-        to two more seconds.
+        Unfinished work starts again at the next start, or on another server. DBOS itself takes up to two more seconds.
         """
         with self._lock:
             if self._closed:

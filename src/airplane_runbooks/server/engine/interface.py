@@ -2,7 +2,7 @@
 
 An engine knows jobs and one callable, and nothing about runbooks. It may be told the same thing twice, and it may call
 too often: the store knows whether there is anything to do, and it fences off a worker whose run another worker has
-begun. All the same, an engine must not work on one job twice at the same time while both workers are well.
+begun. All the same, an engine must not work on one job twice at the same time while both workers are alive.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Engine(Protocol):
     def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
         """Work on due jobs that got lost, and on others that got stuck.
 
-        The jobs of `here` are for this server only. To be called about once a second. May
-        wait for a database, and raises the errors of the database.
+        The jobs of `here` are for this server only. The server calls it about once a second. It may wait for a
+        database, and raises its errors.
         """
         ...
 

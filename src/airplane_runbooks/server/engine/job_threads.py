@@ -26,11 +26,6 @@ class JobThreads:
         self._working: dict[str, Future[bool]] = {}
         self._closed = False
 
-    @property
-    def are_idle(self) -> bool:
-        """Whether no job is being worked on."""
-        return not self._working
-
     def run(self, job_id: str) -> bool:
         """Wait until a job has been worked on, and return False if that raised. Raises Abandoned after `close`."""
         done: Future[bool] = Future()
