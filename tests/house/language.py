@@ -29,7 +29,6 @@ PENDING: tuple[str, ...] = (
     "src/airplane_runbooks/server/execution/",
     "src/airplane_runbooks/server/service/",
     "src/airplane_runbooks/server/storage/",
-    "src/airplane_runbooks/server/web/",
     "tests/server/service/",
 )
 

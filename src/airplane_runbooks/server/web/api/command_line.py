@@ -63,7 +63,7 @@ def get_logs(services: Services, call: Call) -> Json:
 
 
 def get_auth(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
-    """Show who the key belongs to; the server's own belongs to nobody in particular."""
+    """Show who the key belongs to; the server's own key belongs to no user."""
     user = call.caller.user
     known = {"id": user.id, "email": user.email, "name": user.name} if user.email else None
     return {"user": known, "team": {"id": TEAM, "name": "local"}}

@@ -15,7 +15,7 @@ from ...service.services import Caller, Services, StartRequest
 from ...storage.holds import why_held
 from ...storage.interface import MAX_PAGE, RunQuery, SessionQuery
 from ...storage.records import Prompt, Run, RunKind
-from .query import moment, number
+from .query import parse_number, parse_time
 from .schemas import (
     Body,
     CancelRunBody,
@@ -36,7 +36,7 @@ _LAST_PAGE = 1_000_000_000
 
 
 class Call(NamedTuple):
-    """What arrived: the query and the headers (names in lower case), the body, decompressed, and its caller."""
+    """A call: its query and headers (names in lower case), its decompressed body, and its caller."""
 
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -76,10 +76,10 @@ def list_sessions(services: Services, call: Call) -> Json:
     """Show a page of sessions."""
     query = SessionQuery(
         runbook_id=optional(call, "runbookID"),
-        since=moment(call.query, "updatedAfter"),
-        until=moment(call.query, "updatedBefore"),
-        limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
-        page=number(call.query, "page", _LAST_PAGE),
+        since=parse_time(call.query, "updatedAfter"),
+        until=parse_time(call.query, "updatedBefore"),
+        limit=parse_number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
+        page=parse_number(call.query, "page", _LAST_PAGE),
     )
     return {"sessions": [session_json(session) for session in services.store.sessions(query)]}
 
@@ -102,10 +102,10 @@ def list_runs(services: Services, call: Call) -> Json:
         task_slug=optional(call, "taskSlug"),
         session_id=optional(call, "sessionID"),
         env_slug=optional(call, "envSlug"),
-        since=moment(call.query, "since"),
-        until=moment(call.query, "until"),
-        limit=number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
-        page=number(call.query, "page", _LAST_PAGE),
+        since=parse_time(call.query, "since"),
+        until=parse_time(call.query, "until"),
+        limit=parse_number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
+        page=parse_number(call.query, "page", _LAST_PAGE),
     )
     return {"runs": _runs(services, services.store.runs(query))}
 

@@ -38,7 +38,7 @@ def invalid_parameter(name: str, reason: str) -> NoReturn:
     raise Invalid("invalid_query", f"{name[:_LONGEST_NAME]}: {reason}")
 
 
-def number(query: Mapping[str, str], name: str, largest: int) -> int:
+def parse_number(query: Mapping[str, str], name: str, largest: int) -> int:
     """Return a number from 0 to `largest`, 0 if it is absent. Raises Invalid."""
     text = query.get(name)
     if not text:
@@ -48,7 +48,7 @@ def number(query: Mapping[str, str], name: str, largest: int) -> int:
     return int(text)
 
 
-def moment(query: Mapping[str, str], name: str) -> datetime | None:
+def parse_time(query: Mapping[str, str], name: str) -> datetime | None:
     """Return a time, None if it is absent. Raises Invalid."""
     text = query.get(name, "")
     if "T" in text and text[-6:-5] == " ":  # the client did not escape the plus sign of an offset
