@@ -1,0 +1,155 @@
+"""Statements and commits of each use case, counted on the database of a server for one whole HTTP request."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+
+from airplane_runbooks.server import Context, RunbookServer, User, runbook
+from tests.support.browsing import Browser
+from tests.support.servers import Client
+
+ADA = User("ada@example.com", "tkn_ada_of_the_counts")
+
+
+@runbook
+def ask(context: Context) -> bool:
+    """Ask twice, so that the session pauses after the first answer."""
+    first = context.prompt("Go on?", go=bool)["go"]
+    return first and context.prompt("Really?", go=bool)["go"]
+
+
+class Counter:
+    """Counts the statements of requests, apart from those of the engine and the reconciler."""
+
+    def __init__(self):
+        self.statements, self.commits = [], 0
+
+    @property
+    def reads(self):
+        return sum(statement.startswith("SELECT") for statement in self.statements)
+
+    @property
+    def writes(self):
+        return len(self.statements) - self.reads
+
+    @property
+    def all(self):
+        return self.reads, self.writes, self.commits
+
+    def executed(self, connection, cursor, statement, *_):
+        if is_request() and not statement.startswith("BEGIN"):
+            self.statements.append(statement)
+
+    def committed(self, connection):
+        self.commits += is_request()
+
+
+def is_request():
+    return threading.current_thread().name.startswith("runbook-api")
+
+
+@pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def server(request, tmp_path):
+    url = {"memory": "sqlite://", "file": f"sqlite:///{tmp_path / 'server.db'}"}.get(request.param)
+    url = url or request.getfixturevalue("postgres_url")
+    with RunbookServer([ask], users=[ADA], database=url) as server:
+        yield server
+
+
+@pytest.fixture
+def api(server):
+    client = Client(server)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def ada(server):
+    browser = Browser(server.base_url, "tkn_ada_of_the_counts")
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def counted(server):
+    engine = server._lifecycle.services.store.database.sqlalchemy_engine
+
+    @contextmanager
+    def count():
+        counter = Counter()
+        listeners = [(engine, "before_cursor_execute", counter.executed), (engine, "commit", counter.committed)]
+        for listener in listeners:
+            sa.event.listen(*listener)
+        try:
+            yield counter
+        finally:
+            for listener in listeners:
+                sa.event.remove(*listener)
+
+    return count
+
+
+def asked(api):
+    session_id = api.execute("ask")
+    return session_id, api.open_prompt(session_id)["id"]
+
+
+def test_an_execute_without_a_key_adds_a_run_and_a_session(api, counted):
+    with counted() as counter:
+        assert api.post("/runbooks/execute", {"slug": "ask"}).status == 200
+    assert counter.all == (0, 2, 1)
+
+
+def test_an_execute_with_a_key_is_one_commit(api, counted):
+    api.post("/runbooks/execute", {"slug": "ask"}, **{"Idempotency-Key": "first"})  # which cleans old keys away
+    with counted() as counter:
+        assert api.post("/runbooks/execute", {"slug": "ask"}, **{"Idempotency-Key": "k"}).status == 200
+    assert counter.all == (1, 4, 1)
+    with counted() as counter:
+        assert api.post("/runbooks/execute", {"slug": "ask"}, **{"Idempotency-Key": "k"}).status == 200
+    assert counter.all == (1, 0, 1)
+
+
+@pytest.mark.parametrize(("headers", "counts"), [({}, (1, 4, 1)), ({"Idempotency-Key": "k"}, (2, 6, 1))])
+def test_an_answer_through_the_api_is_one_commit(api, counted, headers, counts):
+    api.post("/runbooks/execute", {"slug": "ask"}, **{"Idempotency-Key": "first"})
+    session_id, prompt_id = asked(api)
+    api.reaches(session_id, "Waiting")
+    with counted() as counter:
+        answer = api.post("/prompts/submit", {"id": prompt_id, "values": {"go": True}}, **headers)
+        assert answer.status == 200
+    assert counter.all == counts
+
+
+def test_an_answer_by_a_page_takes_two_reads_and_one_commit(api, ada, counted):
+    session_id, prompt_id = asked(api)
+    api.reaches(session_id, "Waiting")
+    token = ada.token(prompt_id)
+    with counted() as counter:
+        reply = ada.post(f"/prompts/{prompt_id}", {"token": token, "action": "submit", "field-go": "true"})
+        assert reply.status == 303
+    assert counter.all == (2, 4, 1)
+
+
+def test_a_session_read_through_the_api_is_one_statement(api, counted):
+    session_id, _ = asked(api)
+    with counted() as counter:
+        assert api.get(f"/sessions/get?id={session_id}").status == 200
+    assert counter.all == (1, 0, 0)
+
+
+def test_a_session_page_takes_six_reads_however_many_prompts(api, ada, counted):
+    session_id, prompt_id = asked(api)
+    api.reaches(session_id, "Waiting")
+    for _ in range(2):
+        with counted() as counter:
+            assert ada.get(f"/sessions/{session_id}").status == 200
+        assert counter.all == (6, 0, 0)
+        if prompt_id:
+            api.post("/prompts/submit", {"id": prompt_id, "values": {"go": True}})
+            api.reaches(session_id, "Waiting")
+            prompt_id = None
