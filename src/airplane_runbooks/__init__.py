@@ -29,6 +29,19 @@ from .errors import (
 )
 from .http import AsyncTransport, Headers, Reply, Request, Response, Transport
 from .middleware import Middleware, Next
+from .models import (
+    AnsweredPrompt,
+    ParameterSchema,
+    Prompt,
+    Run,
+    RunOutputs,
+    RunStatus,
+    Session,
+    SessionStatus,
+    StartedRun,
+    StartedSession,
+    Step,
+)
 from .options import CallOptions, Secret, Settings
 from .policy import NO_RETRY, PollPolicy, RetryBudget, RetryPolicy
 from .schema.encoding import ParamValue
@@ -48,6 +61,7 @@ __all__ = [
     "APIError",
     "Airplane",
     "AirplaneError",
+    "AnsweredPrompt",
     "AsyncAirplane",
     "AsyncPromptHandler",
     "AsyncTransport",
@@ -73,7 +87,9 @@ __all__ = [
     "NotFound",
     "ParamValue",
     "ParamValueError",
+    "ParameterSchema",
     "PollPolicy",
+    "Prompt",
     "PromptAnswer",
     "PromptHandler",
     "RateLimited",
@@ -82,11 +98,19 @@ __all__ = [
     "Response",
     "RetryBudget",
     "RetryPolicy",
+    "Run",
     "RunFailed",
+    "RunOutputs",
+    "RunStatus",
     "Secret",
     "ServerError",
+    "Session",
     "SessionFailed",
+    "SessionStatus",
     "Settings",
+    "StartedRun",
+    "StartedSession",
+    "Step",
     "Transport",
     "TransportError",
     "Unauthorized",
