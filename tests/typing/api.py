@@ -15,6 +15,7 @@ from airplane_runbooks import (
     NO_RETRY,
     Airplane,
     AirplaneError,
+    AnsweredPrompt,
     APIError,
     AsyncTransport,
     CallOptions,
@@ -26,20 +27,27 @@ from airplane_runbooks import (
     Next,
     ParamValue,
     ParamValueError,
+    Prompt,
     Reply,
     Request,
     Response,
     RetryBudget,
     RetryPolicy,
+    Run,
+    RunOutputs,
+    RunStatus,
     Secret,
+    Session,
+    SessionStatus,
     Settings,
+    StartedRun,
+    StartedSession,
     Transport,
     TransportError,
     Upload,
     __version__,
 )
 from airplane_runbooks.models import (
-    AnsweredPrompt,
     CancelledRun,
     CancelPrompt,
     CancelRun,
@@ -54,19 +62,11 @@ from airplane_runbooks.models import (
     Parameter,
     ParameterType,
     Permission,
-    Prompt,
     PromptPage,
     PromptReply,
     Role,
-    Run,
-    RunOutputs,
     RunPage,
-    RunStatus,
-    Session,
     SessionPage,
-    SessionStatus,
-    StartedRun,
-    StartedSession,
     SubmitPrompt,
     decode,
     parse_timestamp,
@@ -185,6 +185,17 @@ def protocols(carry: Callable[[Transport], None], carry_async: Callable[[AsyncTr
     carry(AnswersText())  # type: ignore[arg-type]
     carry_async(OwnTransport())  # type: ignore[arg-type]
     return [OwnLayer(), own_layer]
+
+
+def requests(headers: Headers) -> None:
+    request = Request(method="GET", origin="https://h", target="/v0/runs/get?id=run1", headers=headers, body=None)
+    assert_type(request.with_header("x-a", "1"), Request)
+    assert_type(request.operation, str)
+    assert_type(request.add_credentials(headers), None)
+
+    Request(method="GET", origin="https://h", target="/", headers=headers)  # type: ignore[call-arg]
+    Request(method="GET", origin="https://h", target="/", headers={}, body=None)  # type: ignore[arg-type]
+    Request(method="GET", origin="https://h", target="/", headers=headers, body=None, call=1)  # type: ignore[call-arg]
 
 
 def derived_clients(airplane: Airplane, own: OwnClient) -> None:
