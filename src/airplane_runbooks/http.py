@@ -215,7 +215,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 class ClientRequest(Request, frozen=True, kw_only=True, eq=False):
     """A request that a client has made. Its state is shared by all attempts of the call."""
 
-    call: CallState
+    call: CallState  # pyright: ignore[reportIncompatibleMethodOverride]  # a field instead of the property that raises
 
     def add_credentials(self, headers: Headers) -> None:
         """Report further headers that are sent with credentials, such as a proxy's."""
