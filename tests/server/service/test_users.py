@@ -108,13 +108,13 @@ def test_users_are_found_by_their_keys_and_named_by_their_addresses():
     "email", ["", "ada", "@", "ada@", "a da@example.com", "ada@example.com,bob@example.com", "a@b\n"]
 )
 def test_what_is_no_address_is_refused(email):
-    with pytest.raises(ValueError, match="is no e-mail address"):
+    with pytest.raises(ValueError, match="is not an e-mail address"):
         User(email, KEY)
 
 
 @pytest.mark.parametrize("group", ["", "A team", "team!", "-x"])
 def test_what_is_no_group_is_refused(group):
-    with pytest.raises(ValueError, match="is no slug of a group"):
+    with pytest.raises(ValueError, match="is not a slug of a group"):
         User("ada@example.com", KEY, [group])
 
 

@@ -1,4 +1,4 @@
-"""Who may call the API and see the pages: users, each with a key of their own."""
+"""Users of the API and the pages, each with keys of their own."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ...models import Reviewers
 from ..errors import Forbidden
 from ..storage.ids import API_USER, stable_id
 
-SHORTEST_KEY = 16  # characters of a key that nobody guesses
+SHORTEST_KEY = 16  # characters of a key that cannot be guessed
 
 _EMAIL = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+")
 _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 
 
 class User:
-    """Somebody with an API key of their own, for programs and for signing in at the pages.
+    """A user with an API key, for programs and for signing in at the pages.
 
-    `email` is what reviewers are named by, in any case of letters; `groups` are slugs. `api_key` may be several keys
-    while one takes the place of another: all of them are valid. Raises ValueError for what is no e-mail address, slug
-    or key, and shows nothing of the key there or anywhere else.
+    `email` names the user among reviewers, in any case of letters; `groups` are slugs. `api_key` may be several keys
+    while one replaces another: all of them are valid. Raises ValueError for an invalid e-mail address, slug
+    or key. Neither the error nor anything else shows the key.
 
     Attributes:
-        id: What records know the user by, the same on every start of every server.
-        email: The address in lower case; empty for the server's own key, which belongs to nobody in particular.
+        id: ID in records, the same on every start of every server.
+        email: The address in lower case; empty for the server's own key, which belongs to no user.
         groups: The slugs of the user's groups.
     """
 
@@ -37,16 +37,16 @@ class User:
         self.email = email.lower()
         self.groups = frozenset([groups] if isinstance(groups, str) else groups)
         if not _EMAIL.fullmatch(self.email):
-            raise ValueError(f"{email!r} is no e-mail address")
+            raise ValueError(f"{email!r} is not an e-mail address")
         for group in self.groups:
             if not _GROUP.fullmatch(group):
-                raise ValueError(f"{group!r} is no slug of a group")
+                raise ValueError(f"{group!r} is not a slug of a group")
         self.id = stable_id("usr", self.email)
         self._keys = _checked(api_key)
 
     @property
     def name(self) -> str:
-        """What people know the user by."""
+        """Name to show: the e-mail address, or that of the server's own key."""
         return self.email or "API user"
 
     @property
@@ -61,13 +61,13 @@ class User:
 
     @property
     def has_weak_key(self) -> bool:
-        """Whether a key is too short for a server that others can reach."""
+        """True if a key is too short for a server that others can reach."""
         return any(len(key) < SHORTEST_KEY for key in self._keys)
 
     def sign(self, purpose: str, text: str, key: str | None = None) -> str:
-        """Return a signature of a text in hexadecimal digits, one that nobody without the key could make.
+        """Return a signature of a text in hexadecimal digits, which cannot be made without the key.
 
-        It is made with this key of the user's, by default with the first one.
+        It is made with the user's first key by default.
         """
         return _signature(self._keys[0] if key is None else key.encode(), purpose, text)
 
@@ -81,7 +81,7 @@ class User:
         return f"<User {self.name}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a user is neither pickled nor copied: that would give the key away")
+        raise TypeError("a user cannot be pickled or copied, which would reveal the key")
 
 
 class _ApiUser(User):
@@ -95,7 +95,7 @@ class _ApiUser(User):
 
 
 class Users:
-    """All who have a key. Raises ValueError if two share an e-mail address or a key."""
+    """All users. Raises ValueError if two share an e-mail address or a key."""
 
     def __init__(self, api_key: str | Sequence[str], users: Iterable[User] = ()) -> None:
         self._all = (_ApiUser(api_key), *users)
@@ -104,16 +104,16 @@ class Users:
         if len(self._by_id) < len(self._all):
             raise ValueError("two users have the same e-mail address")
         if len({digest for digest, _ in self._keys}) < len(self._keys):
-            raise ValueError("two users have the same API key; the server's own counts, too")
+            raise ValueError("two users have the same API key; the server's own key counts, too")
 
     def find(self, key: str) -> User | None:
-        """Return whose key it is, if anybody's, in a time that tells nothing about the keys."""
+        """Return the owner of a key, or None, in a time that reveals nothing about the keys."""
         shown = sha256(key.encode(errors="surrogatepass")).digest()
         matches = [user for digest, user in self._keys if hmac.compare_digest(shown, digest)]
         return matches[0] if matches else None
 
     def refuse_weak_keys(self, why: str) -> None:
-        """Raise ValueError if a key is too short for a server that others can reach, which it is for this reason."""
+        """Raise ValueError, with the reason, if a key is too short for a server that others can reach."""
         for user in self._all:
             if user.has_weak_key:
                 setting = f"the key of {user.email} in users" if user.email else "api_key"
@@ -123,24 +123,24 @@ class Users:
                 )
 
     def get(self, user_id: str) -> User | None:
-        """Return the user of an ID."""
+        """Return the user with an ID."""
         return self._by_id.get(user_id)
 
     def name(self, user_id: str) -> str:
-        """Return what people know the user of an ID by; the ID itself, if it belongs to nobody any more."""
+        """Return the name of the user with an ID; the ID itself, if that user is gone."""
         user = self._by_id.get(user_id)
         return user_id if user is None else user.name
 
 
 def check_reviewer(wanted: Reviewers, user: User, started_by: str) -> None:
-    """Raise Forbidden if a user may neither answer nor cancel a prompt of what `started_by` has started."""
+    """Raise Forbidden if a user may not answer or cancel a prompt. `started_by` is the user who started its session."""
     known = user.email != "" and user.email in map(str.lower, wanted.users)
     listed = known or not user.groups.isdisjoint(wanted.groups)
     if (wanted.users or wanted.groups) and not listed:
         raise Forbidden("not_a_reviewer", "only the prompt's reviewers may answer or cancel it, and you are not listed")
     if not wanted.allow_self_approvals and user.id == started_by:
         raise Forbidden(
-            "self_approval", "somebody else has to answer or cancel this prompt: you started what it is for"
+            "self_approval", "another user has to answer or cancel this prompt, because you started its session"
         )
 
 
