@@ -1,4 +1,4 @@
-"""Prompts: show, answer, cancel, expire, and resume the runbook that details."""
+"""Prompts: show, answer, cancel, expire, and resume the runbook that asked."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _answer(services: Services, prompt_id: str, decide: Decide, caller: Caller |
 
 
 def _check(services: Services, prompt: Prompt, root: Run, caller: Caller) -> PromptDetails:
-    """Return what was details. Raises Forbidden, Held while no server has the code, and Conflict if it is too late."""
+    """Return the details of a prompt. Raises Forbidden, Held while no server has the code, and Conflict if too late."""
     details = original_details(prompt, services.vault)
     check_reviewer(details.reviewers, caller.user, root.created_by)
     if prompt.is_open and why_held(root) is not None:

@@ -106,32 +106,39 @@ def answer_prompt(context: PageContext, request: PageRequest) -> PageResponse | 
     if action not in ("submit", "cancel"):
         raise Invalid("invalid_form", "The form does not say what to do.")
     caller = Caller(request.signed_in_user, new_seed())
+    fields: Sequence[forms.Field] = ()
+
+    def read(record: Prompt) -> prompts.Values:
+        nonlocal fields
+        filled = forms.fill(record.parameters, request.fields)
+        fields = filled.fields
+        if filled.errors:
+            raise Invalid("invalid_form", "")  # each of the fields says what is wrong
+        return filled.values
+
     try:
         if action == "cancel":
             answered = prompts.cancel(context.services, prompt_id, caller)
         else:
-            answered = prompts.submit(context.services, prompt_id, lambda record: _filled(request, record), caller)
+            answered = prompts.submit(context.services, prompt_id, read, caller)
     except Invalid as problem:
-        return _prompt(context, request, status=422, problem=problem.message)
+        return _prompt(context, request, fields, status=422, problem=problem.message)
     except Conflict:
         return _prompt(context, request, status=409)
     return Redirect(f"/sessions/{answered.root.session_id}")
 
 
-def _filled(request: PageRequest, record: Prompt) -> prompts.Values:
-    filled = forms.fill(record.parameters, request.fields)
-    if filled.errors:
-        raise Invalid("invalid_form", "")  # each of the fields says what is wrong
-    return filled.values
-
-
-def _prompt(context: PageContext, request: PageRequest, *, status: int = 200, problem: str = "") -> PageResponse:
+def _prompt(
+    context: PageContext,
+    request: PageRequest,
+    fields: Sequence[forms.Field] = (),
+    *,
+    status: int = 200,
+    problem: str = "",
+) -> PageResponse:
     record, session, root = prompts.find_with_session(context.services, request.path["id"])
-    fields: Sequence[forms.Field] = ()
     if status == 200:
         fields = forms.blank(record.parameters)
-    elif status == 422:
-        fields = forms.fill(record.parameters, request.fields).fields
     values = {
         "prompt": describe_prompt(record, context.users, session_secrets(session, [record])),
         "session": session,
