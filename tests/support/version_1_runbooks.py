@@ -1,4 +1,4 @@
-"""The runbooks of the databases kept here, as they were when those were written: their code must not change."""
+"""Runbooks of the checked-in databases of all versions. Their code must not change."""
 
 from __future__ import annotations
 

@@ -10,36 +10,44 @@ import pytest
 import sqlalchemy as sa
 
 from airplane_runbooks.server import RunbookServer
+from airplane_runbooks.server.errors import Conflict
 from airplane_runbooks.server.storage.database import Database
+from airplane_runbooks.server.storage.sql_idempotency import SqlKeys
+from airplane_runbooks.server.storage.tables import KEYS
 from tests.support import version_1_runbooks
-from tests.support.servers import Client
+from tests.support.servers import Client, eventually
 
-VERSION_1 = Path(__file__).with_name("version_1")
+VERSIONS = sorted(Path(__file__).parent.glob("version_*"))
 
 
-def restore_sqlite(folder):
+def restore_sqlite(version, folder):
     path = folder / "runbooks.db"
-    with gzip.open(VERSION_1 / "runbooks.db.gz") as packed, path.open("wb") as file:
+    with gzip.open(version / "runbooks.db.gz") as packed, path.open("wb") as file:
         shutil.copyfileobj(packed, file)
     path.chmod(0o600)
     return f"sqlite:///{path}"
 
 
-def restore_postgresql(url):
+def restore_postgresql(version, url):
     import psycopg
 
-    dump = gzip.decompress((VERSION_1 / "postgresql.sql.gz").read_bytes()).decode()
+    dump = gzip.decompress((version / "postgresql.sql.gz").read_bytes()).decode()
     statements = "\n".join(line for line in dump.splitlines() if not line.startswith("\\"))  # psql's own commands
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statements)
     return url
 
 
+@pytest.fixture(params=VERSIONS, ids=lambda version: version.name)
+def version(request):
+    return request.param
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def old_database(request, tmp_path):
+def old_database(request, version, tmp_path):
     if request.param == "sqlite":
-        return restore_sqlite(tmp_path)
-    return restore_postgresql(request.getfixturevalue("postgres_url"))
+        return restore_sqlite(version, tmp_path)
+    return restore_postgresql(version, request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture
@@ -60,9 +68,11 @@ def api(old_database, tmp_path, monkeypatch):
 
 
 def sessions(api):
-    """Return the IDs of the sessions by the order of their start: those that `version_1.make` has started."""
+    """Return the IDs of the sessions that `make_databases` has started; of version 1, no database has a held one."""
     listed = api.get("/sessions/list").json["sessions"][::-1]
-    names = ["ended", "waiting", "secret", "active", "cancelling", "pending"]
+    names = ["ended", "waiting", "secret", "held", "active", "cancelling", "pending"]
+    if len(listed) < len(names):
+        names.remove("held")
     return dict(zip(names, (session["id"] for session in listed), strict=True))
 
 
@@ -70,11 +80,17 @@ def output(api, session_id):
     return api.output(api.runs(session_id)[0])
 
 
-def test_sessions_of_version_1_go_on_where_they_were(api):
+def test_sessions_of_old_databases_go_on_where_they_were(api):
     ids = sessions(api)
-    for name, answer in [("waiting", {"approve": True}), ("secret", {"pin": "1234"}), ("pending", {"approve": False})]:
-        assert api.answer(ids[name], **answer).status == 200
-    for name in ("ended", "waiting", "secret", "active", "pending"):
+    answers = {
+        "waiting": {"approve": True},
+        "secret": {"pin": "1234"},
+        "held": {"approve": True},
+        "pending": {"approve": False},
+    }
+    for name in answers.keys() & ids.keys():
+        eventually(lambda name=name: api.answer(ids[name], **answers[name]).status == 200)  # once it is let go
+    for name in ids.keys() - {"cancelling"}:
         api.reaches(ids[name], "Succeeded")
     api.reaches(ids["cancelling"], "Cancelled")
     assert [output(api, ids[name]) for name in ("ended", "waiting", "pending")] == [
@@ -82,13 +98,14 @@ def test_sessions_of_version_1_go_on_where_they_were(api):
         "100 for Grace",
         "refused",
     ]
+    assert "held" not in ids or output(api, ids["held"]) == "100 for Barbara"
     assert output(api, ids["active"]) == "done"
     assert output(api, ids["secret"]) == len("an old secret") + len("1234")
     (task,) = api.get("/runs/list", taskSlug="add").json["runs"]
     assert api.output(task) == 5
 
 
-def test_steps_that_version_1_finished_are_not_repeated(api, monkeypatch):
+def test_steps_that_an_old_database_has_are_not_repeated(api, monkeypatch):
     def look_up(customer):
         raise AssertionError(customer)
 
@@ -97,6 +114,21 @@ def test_steps_that_version_1_finished_are_not_repeated(api, monkeypatch):
     api.answer(waiting, approve=True)
     api.reaches(waiting, "Succeeded")
     assert len(api.runs(waiting)) == len(["refund", "look_up", "prompt"])
+
+
+def test_the_keys_of_old_databases_are_honoured(old_database):
+    database = Database(old_database)
+    try:
+        with database.read() as connection:
+            keys = dict(connection.execute(sa.select(KEYS.c.key, KEYS.c.status)).all())
+        assert keys.pop("an-unsettled-key") is None
+        assert list(keys.values()) == [200]
+        keys = SqlKeys(database, lambda: 0.0)  # the clock does not matter to a lease, if only it is far away
+        assert keys.claim("an-unsettled-key", b"fingerprint").reply is None
+        with pytest.raises(Conflict):
+            keys.claim("an-unsettled-key", b"another fingerprint")
+    finally:
+        database.close()
 
 
 def test_an_upgraded_database_has_the_tables_of_a_new_one(old_database, tmp_path, request):
