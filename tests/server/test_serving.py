@@ -200,7 +200,7 @@ def test_an_api_key_that_no_header_can_carry_is_refused(key):
 def test_invalid_arguments_are_refused_before_the_start():
     with pytest.raises(TypeError, match="decorate it"):
         RunbookServer([lambda context: None])
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="two runbooks have the slug"):
         RunbookServer([asks, asks])
     with pytest.raises(TypeError, match="sequence"):
         RunbookServer([asks], environments="prod")

@@ -405,7 +405,7 @@ def test_a_call_that_fails_after_its_commit_can_be_repeated(monkeypatch, problem
 
 
 @pytest.mark.parametrize(("problem", "status"), [(RuntimeError(), 500), (DatabaseUnavailable(), 503)])
-def test_a_call_that_fails_before_its_commit_leaves_nothing_behind(monkeypatch, problem, status):
+def test_a_call_that_fails_before_its_commit_leaves_nothing(monkeypatch, problem, status):
     with RunbookServer([echo]) as server:
         api = Client(server)
 
