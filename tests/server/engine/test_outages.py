@@ -11,7 +11,7 @@ import urllib3
 from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
 
 from airplane_runbooks.server import Context, RunbookServer, runbook
-from airplane_runbooks.server.storage import troubles
+from airplane_runbooks.server.storage import error_codes
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.errors import DatabaseUnavailable
 from airplane_runbooks.server.storage.sql_store import SqlStore
@@ -177,7 +177,7 @@ def postgres_error(state):
 def test_errors_of_postgresql_are_told_apart_by_their_state(state, unavailable, passing):
     for kind in (InternalError, OperationalError, DatabaseError):
         problem = kind("SELECT 1", {}, postgres_error(state))
-        assert (troubles.is_unavailable(problem), troubles.is_passing(problem)) == (unavailable, passing)
+        assert (error_codes.is_unavailable(problem), error_codes.is_passing(problem)) == (unavailable, passing)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_errors_of_postgresql_are_told_apart_by_their_state(state, unavailable, 
 def test_errors_of_sqlite_are_told_apart_by_their_code(code, unavailable):
     own = sqlite3.DatabaseError("trouble")
     own.sqlite_errorcode = code
-    assert troubles.is_unavailable(DatabaseError("SELECT 1", {}, own)) is unavailable
+    assert error_codes.is_unavailable(DatabaseError("SELECT 1", {}, own)) is unavailable
 
 
 def test_a_store_that_cannot_be_written_to_says_so(path):

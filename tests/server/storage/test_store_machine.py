@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.errors import ApiError
-from airplane_runbooks.server.storage import sql_store
+from airplane_runbooks.server.storage import sql_store, transitions
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.interface import RunQuery, SessionQuery
 from airplane_runbooks.server.storage.records import (
@@ -77,7 +77,7 @@ class Stores(RuleBasedStateMachine):
     def open(self) -> None:
         self.time = START
         self.patch = pytest.MonkeyPatch()
-        for module in (sql_store, model_store):
+        for module in (sql_store, transitions, model_store):
             self.patch.setattr(module, "now", lambda: self.time)
         self.database = type(self).open_database()
         self.sql, self.model = SqlStore(self.database), MemoryStore()

@@ -21,12 +21,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..logs import describe
 from . import postgresql, postgresql_checks
+from .error_codes import is_lasting, is_passing, is_unavailable
 from .errors import DatabaseClosed, DatabaseError, DatabaseUnavailable
 from .forking import keep_from_children
 from .migrations import UPGRADES, Upgrade, migrate
 from .sqlite import FileLock, SameFile, prepare
 from .tables import FACTS
-from .troubles import is_lasting, is_passing, is_unavailable
 from .url import parse, show
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from weakref import WeakSet
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from . import troubles
+from . import error_codes
 from .clock import follow
 from .forking import cut, keep_from_children
 
@@ -69,7 +69,7 @@ def keep_connections(made: sa.Engine) -> None:
 
 def _leave_read_only(context: sa.ExceptionContext) -> None:
     """Close connections to a database that has become a standby: the URL may lead to another one by now."""
-    if getattr(context.original_exception, "sqlstate", None) == troubles.READ_ONLY:
+    if getattr(context.original_exception, "sqlstate", None) == error_codes.READ_ONLY:
         context.is_disconnect = True
 
 

@@ -45,6 +45,18 @@ from .rows import (
 )
 from .sql_idempotency import SqlKeys
 from .transactions import OpenTransaction, Transactor, reading, writing
+from .transitions import (
+    cancel_children,
+    change_run,
+    end_run,
+    has_ended_so,
+    is_executed,
+    leave_cancelling,
+    move_session,
+    select_lean,
+    session_status,
+    wake,
+)
 
 T = TypeVar("T")
 
@@ -84,15 +96,15 @@ class SqlStore:
     @writing
     def begin(self, connection: Connection, run_id: str, segment: int, *, alone: bool = True) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
-        run = _lean(connection, sql.LOCK_RUN, run_id)
+        run = select_lean(connection, sql.LOCK_RUN, run_id)
         if run is None or run.segment != segment:
             return None
-        status = _leave_cancelling(connection, run)
+        status = leave_cancelling(connection, run)
         if run.status.is_terminal or run.held is not None or status is SessionStatus.WAITING:
             return None
         if run.failed_starts and not alone:
             return Suspect()
-        _move(connection, run, SessionStatus.ACTIVE)
+        move_session(connection, run, SessionStatus.ACTIVE)
         changes: dict[str, Any] = {
             "due_at": None,
             "answered_meanwhile": False,
@@ -102,7 +114,7 @@ class SqlStore:
         if run.status is RunStatus.QUEUED:
             moment = now()
             changes |= {"status": RunStatus.ACTIVE, "active_at": moment, "updated_at": moment}
-        _change(connection, run, **changes)
+        change_run(connection, run, **changes)
         return _run(connection, run_id)
 
     @writing
@@ -120,60 +132,60 @@ class SqlStore:
     @writing
     def pause(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> bool:
         """Make a root run's session Waiting; True if instead the segment goes on at once."""
-        run = _lean(connection, sql.LOCK_RUN, run_id)
+        run = select_lean(connection, sql.LOCK_RUN, run_id)
         if run is None or run.fencing_token != fencing_token or run.due_at is not None:
             return False
-        status = _status(connection, run)
+        status = session_status(connection, run)
         if status is SessionStatus.WAITING:
             return False
         if spent is not None:
-            _change(connection, run, spent=spent)
+            change_run(connection, run, spent=spent)
         if status is not SessionStatus.ACTIVE or run.answered_meanwhile:
             return True
         if not connection.scalar(sql.HAS_OPEN_PROMPT, {"key": run_id}):
             return True
-        _move(connection, run, SessionStatus.WAITING)
+        move_session(connection, run, SessionStatus.WAITING)
         return False
 
     @writing
     def release(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> None:
         """Leave a root run to others: what is left of its segment is due, as a segment of its own."""
-        run = _lean(connection, sql.LOCK_RUN, run_id)
+        run = select_lean(connection, sql.LOCK_RUN, run_id)
         if run is None or run.fencing_token != fencing_token or run.due_at is not None:
             return
-        status = _leave_cancelling(connection, run)
+        status = leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
             kept = run.spent if spent is None else spent
-            _change(connection, run, segment=run.segment + 1, due_at=now(), failed_starts=0, spent=kept)
+            change_run(connection, run, segment=run.segment + 1, due_at=now(), failed_starts=0, spent=kept)
 
     @writing
     def hold(self, connection: Connection, run_id: str, fencing_token: int, why: str) -> None:
         """Hold a root run back instead of releasing it, and make its session Pending."""
-        run = _lean(connection, sql.LOCK_RUN, run_id)
+        run = select_lean(connection, sql.LOCK_RUN, run_id)
         if run is None or run.fencing_token != fencing_token or run.due_at is not None:
             return
-        status = _leave_cancelling(connection, run)
+        status = leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
-            _change(connection, run, held=why, failed_starts=0, updated_at=now())
-            _move(connection, run, SessionStatus.PENDING)
+            change_run(connection, run, held=why, failed_starts=0, updated_at=now())
+            move_session(connection, run, SessionStatus.PENDING)
 
     @writing
     def finish(self, connection: Connection, run_id: str, outcome: Outcome, fencing_token: int) -> bool:
         """End a run, and with a root run its session; False if it had ended before or the fencing token is stale."""
-        root = _lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
+        root = select_lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
         if root is None or root.fencing_token != fencing_token:
             return False
         if root.id == run_id:
             if root.due_at is not None:
                 return False
-            _leave_cancelling(connection, root)
-        if not _end(connection, run_id, outcome):
-            return _has_ended_so(connection, run_id, outcome)
+            leave_cancelling(connection, root)
+        if not end_run(connection, run_id, outcome):
+            return has_ended_so(connection, run_id, outcome)
         if root.id == run_id:
-            _move(connection, root, _ENDS[outcome.status])
-            _cancel_children(connection, root, None)
+            move_session(connection, root, _ENDS[outcome.status])
+            cancel_children(connection, root, None)
         elif root.failed_starts:
-            _change(connection, root, failed_starts=0)
+            change_run(connection, root, failed_starts=0)
         return True
 
     @reading
@@ -201,20 +213,20 @@ class SqlStore:
     @writing
     def add_child(self, connection: Connection, run: Run, fencing_token: int, prompt: Prompt | None = None) -> bool:
         """Keep the run of a step or prompt, Active; False if the session is cancelled or the fencing token is stale."""
-        root = _lean(connection, sql.LOCK_RUN, run.root_id or "")
-        if root is None or root.status is not RunStatus.ACTIVE or not _is_executed(root, fencing_token):
+        root = select_lean(connection, sql.LOCK_RUN, run.root_id or "")
+        if root is None or root.status is not RunStatus.ACTIVE or not is_executed(root, fencing_token):
             return False
         connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
         if prompt is not None:
             connection.execute(sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
-            _change(connection, root, failed_starts=0)
+            change_run(connection, root, failed_starts=0)
         return True
 
     @writing
     def attempt(self, connection: Connection, run: Run, fencing_token: int) -> bool:
         """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
-        root = _lean(connection, sql.LOCK_ROOT_OF_RUN, run.id)
-        if root is None or not _is_executed(root, fencing_token):
+        root = select_lean(connection, sql.LOCK_ROOT_OF_RUN, run.id)
+        if root is None or not is_executed(root, fencing_token):
             return False
         begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
         changes = RUN_ROWS.write({**begun, "updated_at": now()})
@@ -240,25 +252,25 @@ class SqlStore:
         changes: dict[str, Any] = {"answered_by": by, "answered_seed": seed}
         if answer.values is None:
             changes["cancelled_at"] = now()
-            _end(connection, prompt.run_id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed)
+            end_run(connection, prompt.run_id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed)
         else:
             changes |= {"submitted_at": now(), "values": answer.values}
-            _end(connection, prompt.run_id, Outcome.succeeded(answer.values, answer.sealed))
+            end_run(connection, prompt.run_id, Outcome.succeeded(answer.values, answer.sealed))
         connection.execute(sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
-        return Answered(replace(prompt, **changes), _wake(connection, root, status))
+        return Answered(replace(prompt, **changes), wake(connection, root, status))
 
     @writing
     def cancel(self, connection: Connection, run_id: str, by: str, seed: str = "") -> Run:
         """Cancel a run with the session it belongs to, and return the root run. Raises NotFound, Conflict."""
-        root = _lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
-        run = _lean(connection, sql.GET_LEAN_RUN, run_id)
+        root = select_lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
+        run = select_lean(connection, sql.GET_LEAN_RUN, run_id)
         if root is None or run is None:
             raise NotFound("run_not_found", f"there is no run {run_id[:100]}")
         if not run.status.is_terminal:
-            _end(connection, root.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, due_at=None)
-            _cancel_children(connection, root, by, seed)
-            executing = _status(connection, root) is SessionStatus.ACTIVE
-            _move(connection, root, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
+            end_run(connection, root.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, due_at=None)
+            cancel_children(connection, root, by, seed)
+            executing = session_status(connection, root) is SessionStatus.ACTIVE
+            move_session(connection, root, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
         elif not seed or seed != run.ended_seed:
             raise ended(run)
         return _run(connection, root.id) or root
@@ -369,12 +381,6 @@ def _batches(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (run_ids[start : start + _BATCH] for start in range(0, len(run_ids), _BATCH))
 
 
-def _lean(connection: Connection, select: Any, key: str) -> Run | None:
-    """Select a run without its payload, with or without a lock."""
-    row = connection.execute(select, {"key": key}).first()
-    return None if row is None else LEAN_ROWS.read(row)
-
-
 def _run(connection: Connection, run_id: str) -> Run | None:
     row = connection.execute(sql.GET_RUN, {"key": run_id}).first()
     return None if row is None else RUN_ROWS.read(row)
@@ -383,84 +389,6 @@ def _run(connection: Connection, run_id: str) -> Run | None:
 def _prompt(connection: Connection, prompt_id: str) -> Prompt | None:
     row = connection.execute(sql.GET_PROMPT, {"key": prompt_id}).first()
     return None if row is None else PROMPT_ROWS.read(row)
-
-
-def _change(connection: Connection, run: Run, **changes: Any) -> None:
-    connection.execute(sql.CHANGE_RUN, {"key": run.id, **RUN_ROWS.write(changes)})
-
-
-def _status(connection: Connection, run: Run) -> SessionStatus | None:
-    if run.session_id is None:
-        return None
-    status = connection.scalar(sql.SESSION_STATUS, {"key": run.session_id})
-    return None if status is None else SessionStatus(status)
-
-
-def _move(connection: Connection, run: Run, status: SessionStatus) -> None:
-    if run.session_id is not None:
-        changes = SESSION_ROWS.write({"status": status, "updated_at": now()})
-        connection.execute(sql.MOVE_SESSION, {"key": run.session_id, "other": changes["status"], **changes})
-
-
-def _leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
-    """Make a session Cancelled that is Cancelling, for nothing of it executes any more; return its status."""
-    status = _status(connection, run)
-    if status is not SessionStatus.CANCELLING:
-        return status
-    _move(connection, run, SessionStatus.CANCELLED)
-    return SessionStatus.CANCELLED
-
-
-def _wake(connection: Connection, root: Run, status: str | None) -> Run:
-    """Let a root run go on after an answer: at once if its session waits, otherwise as soon as it would pause."""
-    if status == SessionStatus.WAITING:
-        _move(connection, root, SessionStatus.ACTIVE)
-        changes: dict[str, Any] = {"segment": root.segment + 1, "due_at": now(), "failed_starts": 0}
-    else:
-        changes = {"answered_meanwhile": True, "failed_starts": 0}
-    _change(connection, root, **changes)
-    return replace(root, **changes)
-
-
-def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
-    moment = now()
-    return RUN_ROWS.write(
-        {
-            "status": outcome.status,
-            "output": outcome.output,
-            "failure": outcome.failure,
-            "sealed_output": outcome.sealed_output,
-            "held": None,
-            "ended_at": moment,
-            "updated_at": moment,
-            **more,
-        }
-    )
-
-
-def _end(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> bool:
-    """End a run; False if it had ended before."""
-    return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}).rowcount)
-
-
-def _is_executed(root: Run, fencing_token: int) -> bool:
-    """Whether it is this fencing token's, and has not been released since."""
-    return root.fencing_token == fencing_token and root.due_at is None
-
-
-def _has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool:
-    """Whether a run was ended by an executor's earlier try to do so, and not by a cancellation."""
-    run = _lean(connection, sql.GET_LEAN_RUN, run_id)
-    return run is not None and run.status is outcome.status and run.cancelled_by is None
-
-
-def _cancel_children(connection: Connection, root: Run, by: str | None, seed: str = "") -> None:
-    if root.session_id is None:
-        return
-    changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
-    connection.execute(sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})
-    ending = _ending(Outcome.cancelled(), {"cancelled_by": by, "ended_seed": seed})
-    connection.execute(sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending})
 
 
 def _filters(window: Window, **equal: str | None) -> dict[str, Any]:

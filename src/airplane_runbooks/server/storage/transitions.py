@@ -1,0 +1,103 @@
+"""Changes of state that several of a store's transactions make. Each has the row of its root run locked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from ...models import SessionStatus
+from . import statements as sql
+from .ids import now
+from .records import Outcome, Run
+from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
+
+
+def select_lean(connection: Connection, select: Any, key: str) -> Run | None:
+    """Select a run without its payload, with or without a lock."""
+    row = connection.execute(select, {"key": key}).first()
+    return None if row is None else LEAN_ROWS.read(row)
+
+
+def change_run(connection: Connection, run: Run, **changes: Any) -> None:
+    """Set columns of a run."""
+    connection.execute(sql.CHANGE_RUN, {"key": run.id, **RUN_ROWS.write(changes)})
+
+
+def session_status(connection: Connection, run: Run) -> SessionStatus | None:
+    """Return the status of the session of a root run, None for a task."""
+    if run.session_id is None:
+        return None
+    status = connection.scalar(sql.SESSION_STATUS, {"key": run.session_id})
+    return None if status is None else SessionStatus(status)
+
+
+def move_session(connection: Connection, run: Run, status: SessionStatus) -> None:
+    """Give the session of a root run another status."""
+    if run.session_id is not None:
+        changes = SESSION_ROWS.write({"status": status, "updated_at": now()})
+        connection.execute(sql.MOVE_SESSION, {"key": run.session_id, "other": changes["status"], **changes})
+
+
+def leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
+    """Make a session Cancelled that is Cancelling, for nothing of it executes any more; return its status."""
+    status = session_status(connection, run)
+    if status is not SessionStatus.CANCELLING:
+        return status
+    move_session(connection, run, SessionStatus.CANCELLED)
+    return SessionStatus.CANCELLED
+
+
+def wake(connection: Connection, root: Run, status: str | None) -> Run:
+    """Let a root run go on after an answer: at once if its session waits, otherwise as soon as it would pause."""
+    if status == SessionStatus.WAITING:
+        move_session(connection, root, SessionStatus.ACTIVE)
+        changes: dict[str, Any] = {"segment": root.segment + 1, "due_at": now(), "failed_starts": 0}
+    else:
+        changes = {"answered_meanwhile": True, "failed_starts": 0}
+    change_run(connection, root, **changes)
+    return replace(root, **changes)
+
+
+def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
+    moment = now()
+    return RUN_ROWS.write(
+        {
+            "status": outcome.status,
+            "output": outcome.output,
+            "failure": outcome.failure,
+            "sealed_output": outcome.sealed_output,
+            "held": None,
+            "ended_at": moment,
+            "updated_at": moment,
+            **more,
+        }
+    )
+
+
+def end_run(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> bool:
+    """End a run; False if it had ended before."""
+    return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}).rowcount)
+
+
+def is_executed(root: Run, fencing_token: int) -> bool:
+    """Whether it is this fencing token's, and has not been released since."""
+    return root.fencing_token == fencing_token and root.due_at is None
+
+
+def has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool:
+    """Whether a run was ended by an executor's earlier try to do so, and not by a cancellation."""
+    run = select_lean(connection, sql.GET_LEAN_RUN, run_id)
+    return run is not None and run.status is outcome.status and run.cancelled_by is None
+
+
+def cancel_children(connection: Connection, root: Run, by: str | None, seed: str = "") -> None:
+    """Cancel the open prompts and the unended steps of a root run."""
+    if root.session_id is None:
+        return
+    changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
+    connection.execute(sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})
+    ending = _ending(Outcome.cancelled(), {"cancelled_by": by, "ended_seed": seed})
+    connection.execute(sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending})
