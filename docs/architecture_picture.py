@@ -19,7 +19,7 @@ from tests.house.layers import DEMOS, GRAPH, LAYERS, layer
 IMAGES = Path(__file__).parent / "images"
 
 # Everything may import the version, and the others import everything.
-LEFT_OUT = {"version", "_extras", "", "server", "server.trace_tree", "pytest_plugin", *DEMOS}
+LEFT_OUT = {"version", "_extras", "", "server", "server.trace_tree", *DEMOS}
 
 BOX, BEND, HEIGHT = 124, 20, 30  # widths of a box and of an arrow on its way past a row; height of a box
 GAP, ROW, MARGIN = 18, 64, 28

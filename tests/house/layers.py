@@ -50,7 +50,6 @@ LAYERS = [
     "server.trace_tree",
     "server.demo",
     "server.demo_async",
-    "pytest_plugin",
 ]
 # Programs of their own, which talk to the server as any user of the client does.
 DEMOS = {"server.demo", "server.demo_async"}

@@ -74,7 +74,7 @@ class Level(Enum):
     LOW = "low"
 
 
-def test_a_stored_value_keeps_to_types_but_not_to_new_constraints():
+def test_a_stored_value_keeps_its_type_but_no_new_constraint():
     changed = parameter("p", Field(str, regex="[0-9]+", options=["1"]))
     as_it_is = {"p": enum_converter(str)}
 

@@ -72,7 +72,7 @@ def test_neither_a_call_nor_an_api_key_can_be_found_by_trying(url):
     assert not any(part in row.key for part in (name[:8], sha256(WEAK_KEY.encode()).hexdigest()[:8]))
 
 
-def test_a_key_of_before_the_upgrade_is_honoured_for_the_rest_of_its_hour(url):
+def test_a_key_from_before_the_upgrade_is_honoured_for_its_hour(url):
     unlocked(url)
     name, fingerprint = former("471100")
     kept = {"seed": "s", "leased": 0.0, "status": 200, "body": b'{"sessionID":"before"}', "fingerprint": fingerprint}
@@ -92,7 +92,7 @@ def test_a_key_of_before_the_upgrade_is_honoured_for_the_rest_of_its_hour(url):
     assert unlocked(url).json != {"sessionID": "before"}
 
 
-def test_a_call_is_recognised_after_the_encryption_key_has_been_changed(url):
+def test_a_call_is_recognised_after_a_change_of_encryption_keys(url):
     old, new = (Fernet.generate_key().decode() for _ in range(2))
     first = unlocked(url, encryption_key=old)
     assert unlocked(url, encryption_key=f"{new},{old}").body == first.body
@@ -100,7 +100,7 @@ def test_a_call_is_recognised_after_the_encryption_key_has_been_changed(url):
     assert len(rows(url)) == 1
 
 
-def test_idempotency_keys_belong_to_their_user_whatever_the_api_key(url):
+def test_idempotency_keys_belong_to_the_user_of_any_api_key(url):
     first = unlocked(url)
     assert unlocked(url, api_key="tkn_anew").body == first.body
     ada = User("ada@example.com", "tkn_ada")
@@ -112,7 +112,7 @@ def test_idempotency_keys_belong_to_their_user_whatever_the_api_key(url):
 
 
 @pytest.mark.postgres
-def test_servers_without_an_encryption_key_find_the_same_one_for_digests_in_their_database(postgres_url):
+def test_servers_without_an_encryption_key_share_one_for_digests(postgres_url):
     first = unlocked(postgres_url)
     database = Database(postgres_url)
     with database.read() as connection:

@@ -269,7 +269,7 @@ def with_default(context: Context, token: Hushed = "hush-hush", short: Annotated
     return len(token)
 
 
-def test_the_default_of_a_secret_works_and_never_leaves_the_process(tmp_path):
+def test_the_default_of_a_secret_never_leaves_the_process(tmp_path):
     database = f"sqlite:///{tmp_path / 'runbooks.db'}"
     with RunbookServer([with_default], database=database) as server:
         api, browser = Client(server), Browser(server.base_url, server.api_key)

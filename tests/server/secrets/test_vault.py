@@ -33,7 +33,7 @@ def test_what_is_sealed_comes_back_and_cannot_be_read_before(plain):
     assert len(plain) < 8 or plain not in sealed
 
 
-def test_an_old_key_still_opens_after_a_new_one_has_been_put_in_front():
+def test_an_old_key_opens_values_after_a_new_key_was_added():
     old, new = key(), key()
     sealed = Vault([old]).seal(b"x")
     assert Vault([new, old]).open(sealed) == b"x"
@@ -54,7 +54,7 @@ def test_a_digest_matches_its_own_data_alone(data, other):
     assert digest not in {Vault([key()]).digest("fingerprint", data), sha256(data).digest()}
 
 
-def test_digests_of_an_old_key_count_and_those_of_a_key_that_is_gone_say_nothing():
+def test_digests_of_old_keys_count_but_not_of_removed_keys():
     old, new = key(), key()
     digest = Vault([old]).digest("fingerprint", b"x")
     assert Vault([new, old]).matches(digest, "fingerprint", b"x") is True
@@ -195,7 +195,7 @@ def test_a_key_is_made_on_file_systems_without_hard_links_too(beside, monkeypatc
     assert list(beside.parent.iterdir()) == [beside]
 
 
-def test_a_key_that_is_given_wins_over_the_environment_and_that_over_the_file(tmp_path, monkeypatch):
+def test_an_argument_precedes_the_environment_and_the_key_file(tmp_path, monkeypatch):
     given_key, around = key(), key()
     find_vault(None, None).check()
     with pytest.raises(VaultError, match=KEY_VARIABLE):

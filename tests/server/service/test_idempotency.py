@@ -67,7 +67,7 @@ def execute(api, key, name="", path="/runbooks/execute", slug="counted"):
     return api.post(path, {"slug": slug, "paramValues": {"name": name}}, **{"Idempotency-Key": key})
 
 
-def test_a_repeated_key_gets_the_first_answer_and_executes_nothing(api):
+def test_a_repeated_key_gets_the_first_reply_and_starts_nothing(api):
     first = execute(api, "repeat", "repeat")
     api.reaches(first.json["sessionID"], "Succeeded")
     again = execute(api, "repeat", "repeat")
@@ -188,7 +188,7 @@ def test_a_repeated_call_waits_for_the_end_of_the_first(any_url):
         assert len(api.get("/sessions/list").json["sessions"]) == 1
 
 
-def test_a_client_that_goes_away_in_the_middle_finds_its_session_on_resending():
+def test_a_client_that_was_cut_off_finds_its_session_again():
     entered, leave = threading.Event(), threading.Event()
 
     @runbook
@@ -280,7 +280,7 @@ class TestKeys:
                 keys.claim("k", b"a")
             assert (refused.value.retryable, refused.value.retry_after) == (True, left)
 
-    def test_a_key_claimed_before_the_clock_was_set_back_is_busy_no_longer_than_others(self, make_keys):
+    def test_a_key_from_before_a_clock_change_is_busy_no_longer(self, make_keys):
         now = [10_000.0]
         keys = make_keys(lambda: now[0])
         first = keys.claim("k", b"a")

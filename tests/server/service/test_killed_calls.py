@@ -33,7 +33,7 @@ BOOKS = """
 
 @pytest.mark.once
 @pytest.mark.parametrize("shared", [False, pytest.param(True, marks=pytest.mark.postgres)])
-def test_calls_that_a_killed_server_has_begun_can_be_repeated_as_soon_as_it_is_back(tmp_path, request, shared):
+def test_calls_of_a_killed_server_can_be_repeated_at_once(tmp_path, request, shared):
     url = request.getfixturevalue("postgres_url") if shared else f"sqlite:///{tmp_path / 'runbooks.db'}"
     with supervised(BOOKS, url, tmp_path) as (server,):
         (tmp_path / "slow").touch()

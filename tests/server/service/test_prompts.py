@@ -39,7 +39,7 @@ def api():
         yield client
 
 
-def test_an_answer_wakes_the_session_and_arrives_as_python_values(api):
+def test_an_answer_resumes_the_session_with_python_values(api):
     session_id = api.execute("decide")
     prompt = api.open_prompt(session_id)
     values = {"approve": True, "due": "2022-02-03", "notes": ["x"], "amount": None}

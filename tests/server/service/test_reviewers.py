@@ -88,7 +88,7 @@ def test_only_those_who_are_named_may_answer_or_cancel(clients, named, allowed, 
 
 
 @pytest.mark.parametrize("starter", ["ada", "api"])
-def test_who_started_a_session_may_not_answer_where_self_approvals_are_ruled_out(clients, starter):
+def test_self_approval_can_be_ruled_out(clients, starter):
     session_id, prompt_id = asked(clients, by=starter, self_approvals=False)
     for operation in ("submit", "cancel"):
         answer = clients[starter].post(f"/prompts/{operation}", {"id": prompt_id, "values": {"sure": True}})
@@ -97,7 +97,7 @@ def test_who_started_a_session_may_not_answer_where_self_approvals_are_ruled_out
     clients["api"].reaches(session_id, "Succeeded")
 
 
-def test_a_reviewer_who_started_the_session_is_still_not_somebody_else(clients):
+def test_a_reviewer_who_started_the_session_may_not_answer(clients):
     _, prompt_id = asked(clients, by="bob", groups=["support", "leads"], self_approvals=False)
     assert submit(clients["bob"], prompt_id).code == "self_approval"
     assert submit(clients["eve"], prompt_id).code == "not_a_reviewer"
@@ -115,7 +115,7 @@ def test_the_page_says_who_is_asked_in_place_of_the_form(clients, browsers):
     assert "field-sure" in browsers["bob"].get(f"/prompts/{prompt_id}").form.controls
 
 
-def test_a_form_that_a_page_has_not_offered_is_refused_all_the_same(clients, browsers, server):
+def test_a_form_that_no_page_has_offered_is_refused(clients, browsers, server):
     session_id, prompt_id = asked(clients, users=["bob@example.com"])
     token = USERS[2].sign("form", prompt_id)
     for action in ("submit", "cancel"):

@@ -90,7 +90,7 @@ def test_idempotency_keys_belong_to_one_user(api, ada):
     assert first == again != other
 
 
-def test_users_are_found_by_their_keys_and_named_by_their_addresses():
+def test_users_are_found_by_key_and_named_by_address():
     users = Users("tkn_own", [ADA, BOB])
     assert users.find(KEY) is ADA
     assert users.find("tkn_own").id == API_USER

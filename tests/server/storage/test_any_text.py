@@ -191,7 +191,7 @@ def api(request, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["J\0oe", "\0", "\ufdd0", "\ufdd00\0"])
-def test_an_answered_prompt_whose_text_has_such_characters_lets_its_session_go_on(api, name):
+def test_a_prompt_with_such_characters_lets_its_session_go_on(api, name):
     session_id = api.execute("refunds", {"name": name})
     prompt = api.open_prompt(session_id)
     assert (prompt["description"], prompt["confirmText"]) == (f"Refund {name}?", f"Refund {name}")

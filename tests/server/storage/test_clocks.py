@@ -39,7 +39,7 @@ def own_clock():
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("skew", [61 * 60, -61 * 60, 3 * 365 * 86400])
-def test_a_server_whose_clock_is_wrong_doubles_expires_and_drops_nothing(postgres_url, tmp_path, skew):
+def test_a_server_with_a_wrong_clock_doubles_and_drops_nothing(postgres_url, tmp_path, skew):
     with supervised(BOOKS, postgres_url, tmp_path, 2, first=("", shifted(skew))) as (right, wrong):
         clients = right.client, wrong.client
         for number, one in enumerate(clients):
@@ -68,7 +68,7 @@ def test_a_prompt_expires_by_the_clock_of_the_database(postgres_url, tmp_path):
 
 
 @pytest.mark.postgres
-def test_a_clock_that_is_set_while_the_server_runs_changes_nothing(postgres_url, monkeypatch):
+def test_setting_the_clock_of_a_running_server_changes_nothing(postgres_url, monkeypatch):
     database = Database(postgres_url)
     right = time.time
     try:

@@ -101,7 +101,7 @@ def held(url):
         yield process
 
 
-def test_what_is_written_is_there_when_the_database_is_opened_again(opened, lasting_url):
+def test_written_rows_are_there_when_the_database_is_reopened(opened, lasting_url):
     first = opened(lasting_url)
     assert SqlStore(first).add(run("r"))
     kept = SqlStore(first).run("r")
@@ -176,7 +176,7 @@ def test_a_killed_process_leaves_the_file_to_the_next(held, opened, url):
     assert SqlStore(opened(url)).add(run("r"))
 
 
-def test_a_second_server_in_one_process_is_refused_too_under_any_name_of_the_file(opened, path, url):
+def test_a_second_server_on_a_file_is_refused_under_any_name(opened, path, url):
     first = opened(url)
     path.with_name("link.db").symlink_to(path)
     for name in (url, f"sqlite:///{path.parent}/./link.db"):
@@ -200,7 +200,7 @@ def test_a_child_process_does_not_inherit_the_file(opened, url):
         opened(url)
 
 
-def test_a_read_that_outlasts_the_closing_leaves_no_connection_open(opened, url, path):
+def test_a_read_during_closing_leaves_no_connection_open(opened, url, path):
     database = opened(url)
     with database.read() as connection:
         database.close()
@@ -375,7 +375,7 @@ def version(database):
         return connection.scalars(sa.select(VERSIONS.c.version)).all()
 
 
-def test_an_older_database_is_upgraded_once_and_then_too_new_for_before(opened, lasting_url):
+def test_an_older_database_is_upgraded_once(opened, lasting_url):
     first = opened(lasting_url)
     SqlStore(first).add(run("r"))
     assert version(first) == [TODAY]
@@ -442,7 +442,7 @@ def test_a_lost_connection_is_replaced(opened, postgres, postgres_url):
 
 
 @POSTGRES
-def test_a_transaction_whose_connection_is_lost_is_done_once_more(opened, postgres, postgres_url):
+def test_a_transaction_that_loses_its_connection_is_repeated(opened, postgres, postgres_url):
     database = opened(postgres_url)
     pids = []
 
@@ -484,7 +484,7 @@ def test_deadlocked_transactions_all_come_through(opened, postgres_url):
 
 
 @POSTGRES
-def test_a_server_that_stays_away_is_reported_and_works_again_when_it_is_back(opened, postgres, postgres_url, caplog):
+def test_a_database_that_comes_back_works_again(opened, postgres, postgres_url, caplog):
     store = SqlStore(opened(postgres_url))
     store.add(run("r"))
     postgres.stop()

@@ -67,7 +67,7 @@ def ended(pid):
         pytest.param("os.fork", "kill", True, marks=pytest.mark.postgres),
     ],
 )
-def test_a_server_comes_back_although_a_child_of_the_one_before_lives_on(tmp_path, request, how, end, shared):
+def test_a_server_restarts_although_a_child_of_the_old_one_lives(tmp_path, request, how, end, shared):
     url = request.getfixturevalue("postgres_url") if shared else f"sqlite:///{tmp_path / 'runbooks.db'}"
     children = []
     with supervised(BOOKS, url, tmp_path) as (server,):
@@ -114,7 +114,7 @@ class TestAChild:
         yield database
         database.close()
 
-    def test_is_refused_the_database_of_its_parent_which_goes_on_with_it(self, database):
+    def test_a_child_is_refused_the_database_of_its_parent(self, database):
         def use():
             with pytest.raises(DatabaseUnavailable, match="closed"):
                 database.query(lambda _: None)
@@ -126,7 +126,7 @@ class TestAChild:
             connection.exec_driver_sql("SELECT 1")
         assert database.query(lambda connection: connection.exec_driver_sql("SELECT 1").scalar()) == 1
 
-    def test_may_not_open_a_file_that_its_parent_has_open(self, tmp_path):
+    def test_a_child_may_not_open_a_file_that_its_parent_has_open(self, tmp_path):
         url = f"sqlite:///{tmp_path / 'runbooks.db'}"
         database = Database(url)
 
@@ -140,7 +140,7 @@ class TestAChild:
         database.close()
         Database(url).close()
 
-    def test_that_leaves_the_block_of_a_server_leaves_the_server_alone(self):
+    def test_a_child_that_leaves_the_block_leaves_the_server_alone(self):
         @runbook
         def nothing(context: Context) -> None:
             """Do nothing."""

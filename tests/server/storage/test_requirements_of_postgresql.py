@@ -114,7 +114,7 @@ def test_a_refused_connection_comes_with_advice(text, advice):
     assert said == "" if advice is None else said.startswith("; ") and advice in said
 
 
-def test_a_port_where_nothing_listens_is_a_database_that_does_not_answer():
+def test_a_port_without_a_listener_is_an_unavailable_database():
     with pytest.raises(DatabaseUnavailable):
         Database(f"postgresql://u:s3cret@127.0.0.1:{free_port()}/d")
 

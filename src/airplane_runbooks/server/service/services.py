@@ -64,13 +64,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime = msgspec.field(default_factory=now)
 
     def transact(self, work: Callable[[UnitOfWork], T]) -> T:
-        """Call with what makes one transaction of all that is done with its store, and return the result.
+        """Run `work` in one transaction, of all that it does with the store of its unit, and return its result.
 
         `work` may be called again, so what it does elsewhere belongs into `after_commit`.
         """
 
         def attempt(store: Store) -> tuple[T, UnitOfWork]:
-            unit = UnitOfWork(**{**msgspec.structs.asdict(self), "store": store})
+            members: dict[str, Any] = {**msgspec.structs.asdict(self), "store": store}
+            unit = UnitOfWork(**members)
             return work(unit), unit
 
         result, unit = self.store.transact(attempt)
