@@ -54,7 +54,7 @@ def start(tmp_path, postgres_url):
         port = free_port()
         process = subprocess.Popen([sys.executable, str(program), postgres_url, str(port)], stderr=subprocess.PIPE)
         started.append(process)
-        assert b"Serving" in process.stderr.readline()
+        assert any(b"Serving" in line for line in process.stderr)  # after what it says of sessions
         client = Client(SimpleNamespace(base_url=f"http://127.0.0.1:{port}/v0", api_key=KEY))
         client.process = process
         return client
