@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import trustme
 
@@ -20,8 +21,10 @@ from airplane_runbooks import (
     ConfigurationError,
     ConnectError,
     ConnectionLost,
+    RetryPolicy,
 )
 from airplane_runbooks._responses.redaction import redactor_of
+from airplane_runbooks.http import CallState, ClientRequest
 from airplane_runbooks.testing import FakeTransport
 from airplane_runbooks.testing.conformance import KEY, finishes_within, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
@@ -248,10 +251,11 @@ def test_a_password_repeated_by_a_proxy_is_not_in_the_error() -> None:
     secret = base64.b64encode(b"user:hunter2").decode()
     with HostileServer(script) as proxy:
         transport = Urllib3Transport(proxy=f"http://user:hunter2@localhost:{proxy.port}")
-        request = request_to("http://api.test")
+        call = CallState(started=0.0, deadline=None, attempt_timeout=None, retry=RetryPolicy())
+        request = ClientRequest(**msgspec.structs.asdict(request_to("http://api.test")), call=call)
         assert secret in transport.send(request, 10).body.decode()
         transport.close()
-    assert secret not in redactor_of(request.call.sent).text(f"proxy-authorization: Basic {secret}")
+    assert secret not in redactor_of(call.sent).text(f"proxy-authorization: Basic {secret}")
 
 
 @pytest.mark.parametrize(
