@@ -66,7 +66,7 @@ class Lifecycle:
 
     @property
     def has_workers(self) -> bool:
-        """Whether there is a worker left that could execute anything."""
+        """True while a worker is left."""
         return self._runner.has_workers
 
     def stop(self) -> None:

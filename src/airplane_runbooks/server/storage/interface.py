@@ -1,7 +1,7 @@
 """The store: sessions, runs and prompts, and every change of state that they can go through.
 
-Each method is atomic: two threads that race for one change find exactly one winner, and nobody sees half of it. What is
-here is the truth; an engine only decides when to work on it, and may be told twice.
+Each method is atomic: of two threads that race for one change exactly one wins, and no thread sees half of it. The
+store is the truth; an engine only decides when to work on it, and may be told twice.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionQuery(Window, frozen=True, kw_only=True):
-    """Which sessions to list."""
+    """Filter of the list of sessions."""
 
     runbook_id: str | None = None
     status: SessionStatus | None = None
 
 
 class RunQuery(Window, frozen=True, kw_only=True):
-    """Which runs to list."""
+    """Filter of the list of runs."""
 
     task_id: str | None = None
     task_slug: str | None = None
@@ -84,13 +84,13 @@ Decide = Callable[[Prompt, Run], Answer]
 
 
 class Store(Protocol):
-    """What the server needs of a store. A root run is a run that engines schedule: of a runbook or of a task.
+    """A store. A root run is a run that engines schedule: of a runbook or of a task.
 
     A server that executes a root run writes with the fencing token that `begin` gave it. Once another server has begun
-    the same root run, writes with the older token are refused, so two servers cannot both get on with one session.
+    the same root run, writes with the older token are refused, so two servers cannot both continue one session.
 
     A call that raises may have been carried out all the same, if the answer of the database got lost. So each may be
-    repeated with the same arguments: it then says what it would have said, and changes nothing twice. Only `begin` is
+    repeated with the same arguments: it then returns the same, and changes nothing twice. Only `begin` is
     counted each time.
     """
 

@@ -52,7 +52,7 @@ def _json(kind: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
 
 PAYLOAD = frozenset({"param_values", "params", "resources", "output", "failure", "sealed_values", "sealed_output"})
 LONGEST_LISTED = 32 * 1024  # bytes of each of them in a list
-LEFT_OUT = b" null"  # a null that nobody writes so, in place of a longer value
+LEFT_OUT = b" null"  # a null in a spelling of its own, in place of a longer value
 
 _LEFT_OUT = {"param_values": LEFT_OUT, "output": LEFT_OUT, "params": b"[]", "resources": b"{}"}
 _AS_MOMENT = (to_microseconds, from_microseconds)
@@ -77,7 +77,7 @@ def _briefly(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 
 
 class Rows(Generic[RecordT]):
-    """How records of one kind lie in their table. `without` names fields that are not read; they keep their defaults.
+    """Mapping of records to their table. `without` names fields that are not read; they keep their defaults.
 
     Attributes:
         columns: What to select, in this order.

@@ -60,7 +60,7 @@ PROMPTS_OF_RUNS = (
 )
 HAS_OPEN_PROMPT = sa.select(sa.exists().where(PROMPTS.c.root_id == KEY, IS_OPEN))
 
-# Whoever writes to a session takes the row of its root run first, and so waits for nothing else.
+# A writer of a session locks the row of its root run first, and so waits for nothing else.
 _child = RUNS.alias()
 _root_of_run = sa.select(_child.c.root_id).where(_child.c.id == KEY).scalar_subquery()
 _lean = sa.select(*LEAN_ROWS.columns)
