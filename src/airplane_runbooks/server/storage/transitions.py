@@ -83,12 +83,12 @@ def end_run(connection: Connection, run_id: str, outcome: Outcome, **more: Any) 
 
 
 def is_executed(root: Run, fencing_token: int) -> bool:
-    """Whether it is this fencing token's, and has not been released since."""
+    """Tell whether the run belongs to this fencing token, and has not been released since."""
     return root.fencing_token == fencing_token and root.due_at is None
 
 
 def has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool:
-    """Whether a run was ended by an executor's earlier try to do so, and not by a cancellation."""
+    """Tell whether a worker's earlier try has ended the run, and not a cancellation."""
     run = select_lean(connection, sql.GET_LEAN_RUN, run_id)
     return run is not None and run.status is outcome.status and run.cancelled_by is None
 
