@@ -113,7 +113,9 @@ def _create_lifecycle(
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     engine = _create_engine(database, settings.workers, catalog)
     holding = Holding(Holds(database), engine, catalog, emitter)
-    runner = Runner(store, runbooks, tasks, emitter, vault=vault, workers=settings.workers, put_back=holding.put_back)
+    runner = Runner(
+        store, runbooks, tasks, emitter, vault=vault, workers=settings.workers, leave_or_hold=holding.leave_or_hold
+    )
     services = Services(
         runbooks=runbooks,
         tasks=tasks,

@@ -65,7 +65,7 @@ class Holding:
         if held or kin.held:
             self._warn(kin)
 
-    def put_back(self, store: Store, run: Run) -> None:
+    def leave_or_hold(self, store: Store, run: Run) -> None:
         """Leave a root run whose code this server lacks to servers that have it, or else hold it."""
         if _have(self._others(), run):
             store.release(run.id, run.fencing_token)

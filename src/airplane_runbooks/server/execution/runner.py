@@ -38,7 +38,7 @@ class Runner:
         *,
         vault: Vault,
         workers: int,
-        put_back: Callable[[Store, Run], None],
+        leave_or_hold: Callable[[Store, Run], None],
     ) -> None:
         self._unguarded = store
         self._store = guarded_store(store)
@@ -56,7 +56,7 @@ class Runner:
             emitter,
             vault=vault,
             stopping=self._stopping,
-            put_back=put_back,
+            leave_or_hold=leave_or_hold,
             on_progress=self._admission.end_probation,
         )
 

@@ -22,7 +22,7 @@ from ..observers.emitter import Emitter
 from ..secrets.masking import Secrets
 from ..secrets.vault import Vault, VaultError
 from ..storage.encoding import decode
-from ..storage.holds import other_way
+from ..storage.holds import mismatch_mark
 from ..storage.interface import Store
 from ..storage.records import Outcome, Run, RunKind
 from .async_functions import run_async_runbook, run_async_task
@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 class SegmentExecutor:
     """Executes segments of runbooks, and tasks, and records how they end.
 
-    `put_back` leaves a run to servers that have its code. `on_progress` is called with the ID of a root run whenever a
-    step has ended or a prompt has been opened.
+    `leave_or_hold` leaves a run to servers that have its code. `on_progress` is called with the ID of a root run
+    whenever a step has ended or a prompt has been opened.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class SegmentExecutor:
         *,
         vault: Vault,
         stopping: threading.Event,
-        put_back: Callable[[Store, Run], None],
+        leave_or_hold: Callable[[Store, Run], None],
         on_progress: Callable[[str], None],
     ) -> None:
         self._unguarded = store
@@ -62,7 +62,7 @@ class SegmentExecutor:
         self._emitter = emitter
         self._vault = vault
         self._stopping = stopping
-        self._put_back = put_back
+        self._leave_or_hold = leave_or_hold
         self._on_progress = on_progress
 
     def execute(self, execution: Execution) -> bool:
@@ -71,7 +71,7 @@ class SegmentExecutor:
         run = execution.run
         item = (self._tasks if run.kind is RunKind.TASK else self._runbooks).by_id.get(run.task_id)
         if item is None:
-            self._put_back(self._store, run)
+            self._leave_or_hold(self._store, run)
             return False
         try:
             values = decode(run.param_values if run.sealed_values is None else self._vault.open(run.sealed_values))
@@ -119,7 +119,7 @@ class SegmentExecutor:
     def _execute_runbook(self, replay: Replay, runbook: Runbook[..., Any], values: dict[str, Any]) -> bool:
         run = replay.root
         if not replay.history.is_empty and not runbook.code.can_continue(run.source):
-            self._put_back(self._store, run)
+            self._leave_or_hold(self._store, run)
             return False
         outcome = _outcome(replay, lambda: self._call_runbook(replay, runbook, values))
         succeeded = outcome.status is RunStatus.SUCCEEDED
@@ -150,7 +150,7 @@ class SegmentExecutor:
         if runbook.code.is_same_as(run.source):
             self.finish(run, Outcome.failed(failure))
         else:
-            self._store.hold(run.id, run.fencing_token, other_way(runbook.code.digest, failure.message))
+            self._store.hold(run.id, run.fencing_token, mismatch_mark(runbook.code.digest, failure.message))
             self._emitter.held(run)
             logger.warning("%s %s (%s) is held: it did not repeat its record", run.kind.value, run.slug, run.id)
 

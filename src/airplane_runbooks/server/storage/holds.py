@@ -26,20 +26,20 @@ from .tables import (
 from .transactions import Transactor, reading, writing
 
 OTHER_CODE = "code"  # what `held` says of a session whose code no server has
-_OTHER_WAY = "replay "  # or that it did not go the recorded way with the code of this digest, and in which words
+_MISMATCH = "replay "  # or that it did not repeat its recorded steps with the code of this digest, and the message
 
 
-def other_way(digest: str, mismatch: str = "") -> str:
+def mismatch_mark(digest: str, mismatch: str = "") -> str:
     """Return what `held` says of a session that did not repeat, with the code of this digest, what it had done."""
-    return f"{_OTHER_WAY}{digest} {mismatch}"
+    return f"{_MISMATCH}{digest} {mismatch}"
 
 
 def why_held(run: Run) -> str | None:
     """Say why a session is held, None if it is not."""
     if run.held is None or run.status.is_terminal:
         return None
-    if run.held.startswith(_OTHER_WAY):
-        mismatch = run.held.removeprefix(_OTHER_WAY).partition(" ")[2]
+    if run.held.startswith(_MISMATCH):
+        mismatch = run.held.removeprefix(_MISMATCH).partition(" ")[2]
         return f"the session is held: the code of {run.slug} has changed since it was started, and {mismatch}"
     return f"the session is held: no server has the code of {run.slug} with which it was started"
 
@@ -89,7 +89,7 @@ class Holds:
         Those stay that did not repeat with the code of this digest what they did. The prompts of the others are given
         the time that they were held.
         """
-        values = {**_values(kin), "but": other_way(digest), "moment": to_microseconds(now())}
+        values = {**_values(kin), "but": mismatch_mark(digest), "moment": to_microseconds(now())}
         released = [LEAN_ROWS.read(row) for row in connection.execute(_HELD, values)]
         for statement in (_EXTEND, _LET_WAIT, _LET_GO):
             connection.execute(statement, values)
