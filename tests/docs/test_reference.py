@@ -16,11 +16,12 @@ DOCUMENTED = re.findall(r"auto(?:module|class):: (\S+)", REFERENCE)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
-PUBLIC = ("", ".middleware", ".models", ".operations", ".server", ".testing", ".testing.conformance")
+PUBLIC = ("", ".middleware", ".models", ".operations", ".server", ".testing")
+CONFORMANCE = (".testing.conformance", ".server.storage.conformance")
 TRANSPORTS = (".transports.aiohttp", ".transports.threaded", ".transports.urllib3")
 
 
-@pytest.mark.parametrize("name", [*PUBLIC, *TRANSPORTS])
+@pytest.mark.parametrize("name", [*PUBLIC, *CONFORMANCE, *TRANSPORTS])
 def test_the_reference_documents_every_public_module(name):
     module = PACKAGE.name + name
 

@@ -20,6 +20,12 @@ NEEDS = [
     ("airplane_runbooks.transports.aiohttp", "aiohttp", "import airplane_runbooks.transports.aiohttp", "aiohttp"),
     ("airplane_runbooks.testing.conformance", "testing", "import airplane_runbooks.testing.conformance", "trustme"),
     (
+        "airplane_runbooks.server.storage.conformance",
+        "testing",
+        "import airplane_runbooks.server.storage.conformance",
+        "pytest",
+    ),
+    (
         "a PostgreSQL database",
         "postgres",
         "from airplane_runbooks.server.storage.url import parse; parse('postgresql://h/d')",

@@ -52,19 +52,19 @@ _ENDS = {
 }
 
 
-class MemoryStore:
+class ModelStore:
     """A Store that lives and dies with the process."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self.keys = MemoryKeys()
+        self.keys = ModelKeys()
         self._sessions: dict[str, Session] = {}
         self._runs: dict[str, Run] = {}
         self._prompts: dict[str, Prompt] = {}
         self._children: dict[str, list[str]] = {}  # by root run
         self._raised: dict[str, list[str]] = {}  # prompts by run
 
-    def transact(self, work: Callable[[MemoryStore], T]) -> T:
+    def transact(self, work: Callable[[ModelStore], T]) -> T:
         """Make one transaction of all that `work` does with the store it is called with, its keys included."""
         with self._lock:
             tables = (self._sessions, self._runs, self._prompts, self._children, self._raised, self.keys.entries)
@@ -466,7 +466,7 @@ class _Entry(msgspec.Struct):
     reply: StoredReply | None = None
 
 
-class MemoryKeys:
+class ModelKeys:
     """Keys that live and die with the process."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

@@ -21,7 +21,7 @@ from airplane_runbooks.server.service import prompts
 from airplane_runbooks.server.storage.ids import new_id
 from airplane_runbooks.server.storage.records import Outcome, Run, RunKind
 from tests.support.engines import NothingHeld, Worker, wal_engine
-from tests.support.model_store import MemoryStore
+from tests.support.model_store import ModelStore
 from tests.support.servers import eventually
 from tests.support.services import services_around
 
@@ -354,7 +354,7 @@ def test_unknown_due_jobs_begin_and_queued_ones_are_left_alone(opened, database)
 
 
 def test_a_session_lost_between_store_and_engine_is_executed(opened):
-    store = MemoryStore()
+    store = ModelStore()
     run = Run(id=new_id("run"), kind=RunKind.TASK, task_id="tsk1", slug="one", name="One", env_slug="prod")
     store.add(run)
 

@@ -21,7 +21,7 @@ from airplane_runbooks.server.storage.records import (
     Session,
 )
 from tests.support.engines import NothingHeld, saying
-from tests.support.model_store import MemoryStore
+from tests.support.model_store import ModelStore
 from tests.support.servers import eventually
 from tests.support.services import services_around
 
@@ -49,7 +49,7 @@ def engine():
 
 @pytest.fixture
 def store():
-    return MemoryStore()
+    return ModelStore()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from airplane_runbooks.server.storage.idempotency import (
 from airplane_runbooks.server.storage.sql_idempotency import SqlKeys
 from airplane_runbooks.server.storage.tables import KEYS
 from tests.support.examples import examples
-from tests.support.model_store import MemoryKeys
+from tests.support.model_store import ModelKeys
 from tests.support.servers import Client, eventually, served
 
 CALLS = Counter()
@@ -225,7 +225,7 @@ def test_a_client_that_was_cut_off_finds_its_session_again():
 def make_keys(request, tmp_path):
     """Makes stores of keys that look at one clock; in a database, they share what they know."""
     if request.param == "model":
-        yield MemoryKeys
+        yield ModelKeys
         return
     urls = {"memory": lambda: "sqlite://", "file": lambda: f"sqlite:///{tmp_path / 'keys.db'}"}
     database = Database(urls.get(request.param, lambda: request.getfixturevalue("postgres_url"))())

@@ -27,7 +27,7 @@ from airplane_runbooks.server.storage.sql_store import SqlStore
 from airplane_runbooks.server.storage.tables import on_postgres
 from tests.support.engines import saying
 from tests.support.examples import examples
-from tests.support.model_store import MemoryStore
+from tests.support.model_store import ModelStore
 from tests.support.servers import served
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\0\ufdd001\ufffd"))
@@ -49,7 +49,7 @@ def postgres_database(postgres):
 )
 def store(request, tmp_path_factory):
     if request.param == "model":
-        yield MemoryStore()
+        yield ModelStore()
     elif request.param == "postgres":
         yield SqlStore(request.getfixturevalue("postgres_database"))
     else:

@@ -38,7 +38,7 @@ from airplane_runbooks.server.storage.tables import RUNS
 from tests.support import model_store
 from tests.support.engines import saying
 from tests.support.examples import examples
-from tests.support.model_store import MemoryStore
+from tests.support.model_store import ModelStore
 
 pytestmark = pytest.mark.once
 
@@ -80,7 +80,7 @@ class Stores(RuleBasedStateMachine):
         for module in (sql_store, transitions, model_store):
             self.patch.setattr(module, "now", lambda: self.time)
         self.database = type(self).open_database()
-        self.sql, self.model = SqlStore(self.database), MemoryStore()
+        self.sql, self.model = SqlStore(self.database), ModelStore()
         self.roots: list[str] = []
         self.children: list[str] = []
         self.steps: list[str] = []  # those of the children that executors end
