@@ -17,7 +17,6 @@ from ...errors import TransportError
 from ...http import Headers, Request, Response, Transport
 from ..hostile import HostileServer, Script
 
-# How much later than its timeout a send may end, in seconds: what a busy machine takes to notice.
 _GRACE = 1.0  # seconds; other work on the machine makes things late
 KEY = "tkn_conformance"
 
