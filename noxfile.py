@@ -49,11 +49,15 @@ GATE = "" if NIGHTLY else " and not nightly"
 WHOLE = f"not ({APART}){GATE}"
 REPEATED = f"{WHOLE} and not once"
 # More at once than there are cores here: much of the tests' time goes by in waiting for deadlines.
-SIDE_BY_SIDE = ("-n", "4", "--dist", "worksteal")
+SIDE_BY_SIDE = ("-n", "3", "--dist", "worksteal")
 
 # Tests in these folders turn out alike on every Python, but for a few of the server's.
-ALIKE = {"chaos", "compat", "house", "server", "support", "typing"}
-SMOKE = ("tests/server/authoring", "tests/server/service/test_execute.py")
+ALIKE = {"chaos", "compat", "docs", "house", "server", "support", "typing"}
+SMOKE = (
+    "tests/server/authoring/test_fields.py",
+    "tests/server/authoring/test_code.py",
+    "tests/server/service/test_execute.py",
+)
 VARYING = (*(str(one) for one in sorted(Path("tests").glob("[a-z]*/")) if one.name not in ALIKE), *SMOKE)
 
 # The client is to be covered by its own tests. The others here take longer while they are measured, and add nothing.

@@ -16,6 +16,8 @@ from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.support.clients import left_open, served
 
+pytestmark = pytest.mark.once
+
 SERVER = """
 def double(number: int) -> int:
     return number * 2

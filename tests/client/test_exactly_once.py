@@ -82,6 +82,7 @@ def execute_all(airplane: Airplane, count: int) -> list[str]:
         return list(pool.map(execute, range(count)))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 def test_no_session_is_lost_and_none_is_doubled(count: int) -> None:
     with broken_network(share=0.1, keep_ended=count + 100) as (shaken, direct, relay):
