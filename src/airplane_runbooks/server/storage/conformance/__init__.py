@@ -14,6 +14,7 @@ Every test asks for a store of its own. Several threads use it at once. Needs py
 from ...._extras import needs_extra
 
 with needs_extra("testing", __name__):
+    from ._holds import Holds
     from ._jobs import Jobs
     from ._lists import Lists
     from ._races import Races
@@ -24,5 +25,5 @@ with needs_extra("testing", __name__):
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance(Sessions, Jobs, Records, Lists, Transactions, Races):
-    """Every promise of `airplane_runbooks.server.storage.interface.Store`, one test or more for each."""
+class StoreConformance(Sessions, Jobs, Holds, Records, Lists, Transactions, Races):
+    """Every promise of `airplane_runbooks.server.storage.interface.Store`, but for those about lost connections."""

@@ -136,3 +136,18 @@ class Jobs(Case):
         assert not store.pause("r", fencing_token)
         assert not store.finish("r", DONE, fencing_token)
         assert begin(store, "r", 2, alone=False).status is RunStatus.ACTIVE
+
+    def test_ended_and_overtaken_root_runs_are_gone(self, store: Store) -> None:
+        assert set(store.gone({"r": 1, "unknown": 1})) == {"unknown"}
+        assert begin(store, "r", 1).fencing_token == 2
+        assert set(store.gone({"r": 1})) == {"r"}
+        assert not store.gone({"r": 2})
+        assert store.finish("r", DONE, 2)
+        assert set(store.gone({"r": 2})) == {"r"}
+
+    def test_the_time_that_a_root_run_has_spent_is_kept(self, store: Store) -> None:
+        store.release("r", 1, 3)
+        assert load_run(store, "r").spent == 3
+        assert begin(store, "r", 2).spent == 3
+        assert not store.pause("r", 2, 5)
+        assert load_run(store, "r").spent == 5

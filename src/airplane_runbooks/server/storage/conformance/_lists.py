@@ -45,6 +45,17 @@ class Lists(Case):
             assert store.add_child(new_run(f"c{position}", RunKind.STEP, "r", position=position), 1)
         assert [child.position for child in store.history("r")] == ["q", "9", "10", "1.2", "x"]
 
+    def test_the_outline_has_the_runs_of_the_history(self, store: Store) -> None:
+        assert store.add_child(new_run("x", RunKind.STEP, "r"), 1)
+        assert store.finish("x", DONE, 1)
+        assert [(one.id, one.status) for one in store.outline("r")] == [
+            (one.id, one.status) for one in store.history("r")
+        ]
+
+    def test_runs_are_listed_by_their_ids(self, store: Store) -> None:
+        assert {one.id for one in store.brief(["r", "q", "unknown"])} == {"r", "q"}
+        assert not store.brief([])
+
     def test_prompts_are_listed_by_run(self, store: Store) -> None:
         assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), 1, new_prompt("p2", "q2"))
         assert [one.id for one in store.prompts("q")] == ["p"]

@@ -70,6 +70,18 @@ class Records(Case):
         assert empty.finish("r", Outcome.failed(Failure("KeyError", wide)), 1)
         assert load_run(empty, "r").failure == Failure("KeyError", wide)
 
+    def test_sessions_and_prompts_come_with_their_root_run(self, store: Store) -> None:
+        with_root = store.session_with_root("s")
+        assert with_root is not None
+        session, root = with_root
+        assert (session, root.id) == (store.session("s"), "r")
+        with_session = store.prompt_with_session("p")
+        assert with_session is not None
+        prompt, session, root = with_session
+        assert (prompt, session, root.id) == (store.prompt("p"), store.session("s"), "r")
+        assert store.session_with_root("unknown") is None
+        assert store.prompt_with_session("unknown") is None
+
     def test_a_failure_with_any_text_in_its_message_is_kept(self, empty: Store) -> None:
         add_root(empty, "r")
         empty.begin("r", 1)
