@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 
 import pytest
 
-from tests.support.servers import eventually
+from airplane_runbooks.server import Context, runbook
+from tests.support.servers import eventually, started
 from tests.support.supervised import supervised
 
 BOOKS = """
@@ -50,6 +52,29 @@ def lose_patience(server):
     with suppress(subprocess.TimeoutExpired):
         server.process.wait(0.3)
     server.kill()
+
+
+def test_a_job_of_an_earlier_segment_leaves_a_later_one_alone():
+    begun, enough = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        enough.wait(30)
+
+    @runbook
+    def long(context: Context):
+        context.step(work)
+
+    with started(long) as (server, client):
+        session_id = client.execute("long")
+        assert begun.wait(30)
+        lifecycle = server._lifecycle
+        store = lifecycle.services.store
+        run_id = store.session(session_id).run_id
+        assert lifecycle._runner.work(run_id, 7) is False
+        lifecycle.stop()
+        eventually(lambda: store.run(run_id).failed_starts == 0, deadline=10)
+        enough.set()
 
 
 @pytest.mark.once

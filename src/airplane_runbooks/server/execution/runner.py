@@ -97,6 +97,7 @@ class Runner:
 
         Raises the exception behind a failure of the server, to be called again after a while.
         """
+        run: Run | None = None
         try:
             if run_id in self._unreleased:
                 self._release(run_id, self._unreleased[run_id])
@@ -110,8 +111,10 @@ class Runner:
         except ServerFailure as failure:
             raise failure.__cause__ or failure from None
         finally:
-            self._in_progress.pop(run_id, None)
-            self._admission.end_probation(run_id)
+            # an engine may hand in the job of an earlier segment, while a later one is in progress
+            if self._in_progress.get(run_id) is run:
+                self._in_progress.pop(run_id, None)
+                self._admission.end_probation(run_id)
 
     def _begin(self, run_id: str, segment: int) -> Run | None:
         """Begin a segment once it is admitted; None if it is not due any more."""
