@@ -26,6 +26,19 @@ from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.base import _reset_transports as reset_transports
 from tests.support.timing import TIMED
+from tests.transports.urllib3.test_connections import (  # noqa: F401  # these hold for this transport, too
+    serve,
+    test_a_body_where_none_may_be_costs_the_connection,
+    test_a_dead_address_leaves_time_for_the_next,
+    test_a_final_answer_after_an_interim_one_ends_it,
+    test_a_large_body_may_take_all_the_time_it_wants,
+    test_a_server_that_reads_slowly_does_not_outlast_the_timeout,
+    test_a_tls_stream_that_is_cut_off_is_not_the_end_of_a_body,
+    test_a_traceback_shows_no_key_that_the_server_repeats,
+    test_an_answer_ends_the_sending_of_a_large_body,
+    test_an_interim_answer_does_not_end_the_sending,
+    test_endless_interim_answers_end_the_sending,
+)
 
 pytestmark = TIMED
 

@@ -55,7 +55,7 @@ def test_an_answer_ends_the_sending_of_a_large_body(transport: Urllib3Transport,
         assert transport.send(request_to(server.origin, LARGE), 10).body == b"too large"
 
 
-def test_an_interim_answer_does_not(transport: Urllib3Transport, serve: Serve) -> None:
+def test_an_interim_answer_does_not_end_the_sending(transport: Urllib3Transport, serve: Serve) -> None:
     arrived: list[int] = []
 
     def script(peer: Peer) -> None:
@@ -71,7 +71,7 @@ def test_an_interim_answer_does_not(transport: Urllib3Transport, serve: Serve) -
     assert min(arrived) > len(LARGE)
 
 
-def test_a_final_answer_after_an_interim_one_does(transport: Urllib3Transport, serve: Serve) -> None:
+def test_a_final_answer_after_an_interim_one_ends_it(transport: Urllib3Transport, serve: Serve) -> None:
     def script(peer: Peer) -> None:
         peer.sock.recv(100)
         peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
@@ -82,7 +82,7 @@ def test_a_final_answer_after_an_interim_one_does(transport: Urllib3Transport, s
         assert transport.send(request_to(server.origin, LARGE), 10).status == 413
 
 
-def test_interim_answers_without_end_do_too(transport: Urllib3Transport, serve: Serve) -> None:
+def test_endless_interim_answers_end_the_sending(transport: Urllib3Transport, serve: Serve) -> None:
     def script(peer: Peer) -> None:
         peer.sock.recv(100)
         peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10_000)
