@@ -17,7 +17,7 @@ from tests.support.supervised import supervised
 BOOKS = """
     from airplane_runbooks.server.execution import runner
 
-    runner.MOST_FAILED_STARTS = 1
+    runner.MOST_FAILED_STARTS = 2
 
     def work():
         note("begun")
@@ -92,11 +92,11 @@ def test_a_step_that_outlasts_several_stops_is_begun_again(tmp_path, request, en
     url = request.getfixturevalue("postgres_url") if shared else f"sqlite:///{tmp_path / 'runbooks.db'}"
     with supervised(BOOKS, url, tmp_path) as (server,):
         session_id = server.client.execute("long")
-        for number in range(2):
+        for number in range(3):
             eventually(lambda number=number: server.notes.count("begun") == number + 1, deadline=100)
             end(server)
             server.start()
-        eventually(lambda: server.notes.count("begun") == 3, deadline=100)
+        eventually(lambda: server.notes.count("begun") == 4, deadline=100)
         (tmp_path / "enough").touch()
         server.client.reaches(session_id, "Succeeded")
         assert server.notes.count("done") == 1
