@@ -127,7 +127,7 @@ def test_a_form_that_no_page_has_offered_is_refused(clients, browsers, server):
 
 def test_the_page_refuses_self_approval(clients, browsers):
     _, prompt_id = asked(clients, by="ada", self_approvals=False)
-    assert "you started what it is for" in browsers["ada"].get(f"/prompts/{prompt_id}").text
+    assert "because you started its session" in browsers["ada"].get(f"/prompts/{prompt_id}").text
     reply = browsers["ada"].post(
         f"/prompts/{prompt_id}", {"token": USERS[0].sign("form", prompt_id), "action": "submit", "field-sure": "on"}
     )

@@ -141,9 +141,9 @@ def test_bad_keys_are_refused_without_showing_them(key):
 
 
 def test_the_key_is_in_nothing_that_is_printed_logged_or_stored(caplog):
-    with pytest.raises(TypeError, match="neither pickled nor copied"):
+    with pytest.raises(TypeError, match="cannot be pickled or copied"):
         pickle.dumps(ADA)
-    with pytest.raises(TypeError, match="neither pickled nor copied"):
+    with pytest.raises(TypeError, match="cannot be pickled or copied"):
         copy.copy(ADA)
     with pytest.raises(TypeError) as refused:
         msgspec.json.encode(ADA)
