@@ -61,7 +61,10 @@ SMOKE = (
 VARYING = (*(str(one) for one in sorted(Path("tests").glob("[a-z]*/")) if one.name not in ALIKE), *SMOKE)
 
 # The client is to be covered by its own tests. The others here take longer while they are measured, and add nothing.
-UNMEASURED = ("tests/server", "tests/chaos", "tests/client/test_demos.py", "tests/client/test_many_sessions.py")
+UNMEASURED = (
+    *("tests/server", "tests/chaos", "tests/docs", "tests/house"),
+    *("tests/client/test_demos.py", "tests/client/test_exactly_once.py", "tests/client/test_many_sessions.py"),
+)
 
 
 def pyenv(*words: str) -> list[str]:

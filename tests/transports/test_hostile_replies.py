@@ -91,9 +91,17 @@ def packed_body(name: str) -> bytes:
 
 
 VARYING = {"a list of 40,001 runs", "parameters in parameters", "empty arrays"}  # for each Python again
+SIMILAR = {  # to others, so left to the night
+    *("a list of 40,001 sessions", "a list of 40,001 prompts", "arrays in arrays", "older names"),
+    *("a few numbers that take long to read", "numbers of four thousand digits", "one key a million times"),
+}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=() if name in VARYING else pytest.mark.once) for name in BODIES])
+def marks_of(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.nightly] if name in SIMILAR else [] if name in VARYING else [pytest.mark.once]
+
+
+@pytest.fixture(params=[pytest.param(name, marks=marks_of(name)) for name in BODIES])
 def packed(request: pytest.FixtureRequest) -> bytes:
     return packed_body(request.param)
 
