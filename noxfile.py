@@ -60,7 +60,7 @@ SMOKE = (
 )
 VARYING = (*(str(one) for one in sorted(Path("tests").glob("[a-z]*/")) if one.name not in ALIKE), *SMOKE)
 
-# The client is to be covered by its own tests. The others here take longer while they are measured, and add nothing.
+# The client is to be covered by its own tests. The others take longer while they are measured, and add nothing.
 UNMEASURED = (
     *("tests/server", "tests/chaos", "tests/docs", "tests/house"),
     *("tests/client/test_demos.py", "tests/client/test_exactly_once.py", "tests/client/test_many_sessions.py"),
@@ -108,13 +108,11 @@ def repeat_tests(session: nox.Session) -> None:
 
 
 def measure_tests(session: nox.Session) -> None:
-    """Run everything, and measure the coverage of the client by its own tests."""
+    """Run the tests of the client, and measure how much of it they cover."""
     session.run("coverage", "erase")
     measured = session.posargs or [word for path in UNMEASURED for word in ("--ignore", path)]
     run_tests(session, "-m", WHOLE, *measured, command=("coverage", "run", "-m", "pytest"))
     session.run("coverage", "combine", "--quiet")
-    if not session.posargs:
-        run_tests(session, "-m", WHOLE, *UNMEASURED)
 
 
 def run_tests(
@@ -157,7 +155,7 @@ def run_in_pairs(session: nox.Session, *names: str, **env: str) -> None:
     session.run(*command, external=True, env=env, interrupt_timeout=15, terminate_timeout=5)
 
 
-ONE_EACH = ("coverage", "cluster", "suite", "lowest", "browser", "typing", "compat", "docs", "lint")
+ONE_EACH = ("coverage", "server", "cluster", "suite", "lowest", "browser", "typing", "compat", "docs", "lint")
 
 
 @nox.session(python=False)
@@ -205,6 +203,13 @@ def suite(session: nox.Session) -> None:
         measure_tests(session)
     else:
         repeat_tests(session)
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def server(session: nox.Session) -> None:
+    """Run the tests of the server, which `suite` leaves out on the oldest Python; arguments go to pytest."""
+    install(session, "test")
+    run_tests(session, "-m", WHOLE, *(session.posargs or UNMEASURED))
 
 
 @nox.session(python=OLDEST, requires=["build"])
