@@ -133,7 +133,7 @@ class SqlStore:
     def pause(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> bool:
         """Make a root run's session Waiting; True if instead the segment goes on at once."""
         run = select_lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.fencing_token != fencing_token or run.due_at is not None:
+        if run is None or not is_executed(run, fencing_token):
             return False
         status = session_status(connection, run)
         if status is SessionStatus.WAITING:
@@ -151,7 +151,7 @@ class SqlStore:
     def release(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> None:
         """Leave a root run to others: what is left of its segment is due, as a segment of its own."""
         run = select_lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.fencing_token != fencing_token or run.due_at is not None:
+        if run is None or not is_executed(run, fencing_token):
             return
         status = leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
@@ -162,7 +162,7 @@ class SqlStore:
     def hold(self, connection: Connection, run_id: str, fencing_token: int, why: str) -> None:
         """Hold a root run back instead of releasing it, and make its session Pending."""
         run = select_lean(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.fencing_token != fencing_token or run.due_at is not None:
+        if run is None or not is_executed(run, fencing_token):
             return
         status = leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
