@@ -1,4 +1,4 @@
-"""The store in a database.
+"""The store in a database: its changes, upon its reads.
 
 Every change takes the row of its root run first. So what it reads afterwards stays as it is until the change is
 committed, and no two changes can wait for one another.
@@ -6,7 +6,7 @@ committed, and no two changes can wait for one another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,10 +21,7 @@ from .ids import now
 from .interface import (
     Answered,
     Decide,
-    RunQuery,
-    SessionQuery,
     Store,
-    Window,
     answered,
     ended,
 )
@@ -44,6 +41,7 @@ from .rows import (
     to_microseconds,
 )
 from .sql_idempotency import SqlKeys
+from .sql_reads import SqlReads, load_run
 from .transactions import OpenTransaction, Transactor, reading, writing
 from .transitions import (
     cancel_children,
@@ -65,10 +63,10 @@ _ENDS = {
     RunStatus.FAILED: SessionStatus.FAILED,
     RunStatus.CANCELLED: SessionStatus.CANCELLED,
 }
-_BATCH = 200  # runs that are read, or ended root runs that are dropped, at a time
+_BATCH = 200  # ended root runs that are dropped at a time
 
 
-class SqlStore:
+class SqlStore(SqlReads):
     """A Store in a database, which it does not close. All methods raise DatabaseUnavailable."""
 
     def __init__(self, database: Transactor, keys: SqlKeys | None = None) -> None:
@@ -115,7 +113,7 @@ class SqlStore:
             moment = now()
             changes |= {"status": RunStatus.ACTIVE, "active_at": moment, "updated_at": moment}
         change_run(connection, run, **changes)
-        return _run(connection, run_id)
+        return load_run(connection, run_id)
 
     @writing
     def excuse(self, connection: Connection, runs: Sequence[Run]) -> None:
@@ -188,28 +186,6 @@ class SqlStore:
             change_run(connection, root, failed_starts=0)
         return True
 
-    @reading
-    def gone(self, connection: Connection, fencing_tokens: Mapping[str, int]) -> Collection[str]:
-        """Return the IDs of those root runs that have ended or been begun again since they had these fencing tokens."""
-        present = connection.execute(sql.PRESENT, {"ids": list(fencing_tokens)})
-        return fencing_tokens.keys() - {run_id for run_id, token in present if token == fencing_tokens[run_id]}
-
-    @reading
-    def history(self, connection: Connection, run_id: str) -> Sequence[Run]:
-        """Return the runs of a root run's steps and prompts in the order of their start."""
-        return [RUN_ROWS.read(row) for row in connection.execute(sql.HISTORY, {"key": run_id})]
-
-    @reading
-    def outline(self, connection: Connection, run_id: str) -> Sequence[Run]:
-        """Return what `history` does without what the runs hold."""
-        return [LEAN_ROWS.read(row) for row in connection.execute(sql.OUTLINE, {"key": run_id})]
-
-    @reading
-    def brief(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Run]:
-        """Return these runs in any order, without what is too long for a list."""
-        rows = (row for ids in _batches(run_ids) for row in connection.execute(sql.BRIEF_RUNS, {"ids": ids}))
-        return [RUN_ROWS.read(row) for row in rows]
-
     @writing
     def add_child(self, connection: Connection, run: Run, fencing_token: int, prompt: Prompt | None = None) -> bool:
         """Keep the run of a step or prompt, Active; False if the session is cancelled or the fencing token is stale."""
@@ -273,87 +249,12 @@ class SqlStore:
             move_session(connection, root, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
         elif not seed or seed != run.ended_seed:
             raise ended(run)
-        return _run(connection, root.id) or root
-
-    @reading
-    def due(self, connection: Connection, before: datetime, limit: int) -> Sequence[Run]:
-        """Return root runs that have been due since before then, those that have waited longest first."""
-        values = {"before": to_microseconds(before), "limit": limit}
-        return [LEAN_ROWS.read(row) for row in connection.execute(sql.DUE, values)]
-
-    @reading
-    def overdue(self, connection: Connection, moment: datetime, limit: int) -> Sequence[str]:
-        """Return the IDs of open prompts that should have been answered before then."""
-        return connection.scalars(sql.OVERDUE, {"before": to_microseconds(moment), "limit": limit}).all()
+        return load_run(connection, root.id) or root
 
     def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
         """Drop all but the `keep` root runs that ended last, and those that ended before then; return them."""
         moment = None if before is None else to_microseconds(before)
         return self._drop(keep, moment) if self._has_to_drop(keep, moment) else []
-
-    @reading
-    def session(self, connection: Connection, session_id: str) -> Session | None:
-        """Return a session."""
-        row = connection.execute(sql.GET_SESSION, {"key": session_id}).first()
-        return None if row is None else SESSION_ROWS.read(row)
-
-    @reading
-    def session_with_root(self, connection: Connection, session_id: str) -> tuple[Session, Run] | None:
-        """Return a session and its root run as `outline` would."""
-        row = connection.execute(sql.GET_SESSION_WITH_ROOT, {"key": session_id}).first()
-        if row is None:
-            return None
-        width = len(SESSION_ROWS.columns)
-        return SESSION_ROWS.read(row[:width]), LEAN_ROWS.read(row[width:])
-
-    @reading
-    def run(self, connection: Connection, run_id: str) -> Run | None:
-        """Return a run."""
-        return _run(connection, run_id)
-
-    @reading
-    def prompt(self, connection: Connection, prompt_id: str) -> Prompt | None:
-        """Return a prompt."""
-        return _prompt(connection, prompt_id)
-
-    @reading
-    def sessions(self, connection: Connection, query: SessionQuery) -> Sequence[Session]:
-        """Return a page of sessions, newest first."""
-        filters = _filters(query, runbook_id=query.runbook_id, status=query.status)
-        rows = connection.execute(sql.list_sessions(filters), {**filters, **_bounds(query)})
-        return [SESSION_ROWS.read(row) for row in rows]
-
-    @reading
-    def runs(self, connection: Connection, query: RunQuery) -> Sequence[Run]:
-        """Return a page of runs, newest first."""
-        filters = _filters(
-            query,
-            task_id=query.task_id,
-            task_slug=query.task_slug,
-            session_id=query.session_id,
-            env_slug=query.env_slug,
-        )
-        rows = connection.execute(sql.list_runs(filters), {**filters, **_bounds(query)})
-        return [RUN_ROWS.read(row) for row in rows]
-
-    @reading
-    def prompt_with_session(self, connection: Connection, prompt_id: str) -> tuple[Prompt, Session, Run] | None:
-        """Return a prompt, its session, and the root run of both as `outline` would."""
-        row = connection.execute(sql.GET_PROMPT_WITH_SESSION, {"key": prompt_id}).first()
-        if row is None:
-            return None
-        end = len(PROMPT_ROWS.columns)
-        until = end + len(SESSION_ROWS.columns)
-        return PROMPT_ROWS.read(row[:end]), SESSION_ROWS.read(row[end:until]), LEAN_ROWS.read(row[until:])
-
-    def prompts(self, *run_ids: str) -> Sequence[Prompt]:
-        """Return the prompts of these runs, the newest of each run first."""
-        return self._prompts(run_ids) if run_ids else []
-
-    @reading
-    def _prompts(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Prompt]:
-        rows = (row for ids in _batches(run_ids) for row in connection.execute(sql.PROMPTS_OF_RUNS, {"ids": ids}))
-        return [PROMPT_ROWS.read(row) for row in rows]
 
     @reading
     def _has_to_drop(self, connection: Connection, keep: int, before: int | None) -> bool:
@@ -375,27 +276,3 @@ class SqlStore:
         if dropped:
             connection.execute(sql.DELETE_RUNS, {"ids": [run.id for run in dropped]})
         return dropped
-
-
-def _batches(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (run_ids[start : start + _BATCH] for start in range(0, len(run_ids), _BATCH))
-
-
-def _run(connection: Connection, run_id: str) -> Run | None:
-    row = connection.execute(sql.GET_RUN, {"key": run_id}).first()
-    return None if row is None else RUN_ROWS.read(row)
-
-
-def _prompt(connection: Connection, prompt_id: str) -> Prompt | None:
-    row = connection.execute(sql.GET_PROMPT, {"key": prompt_id}).first()
-    return None if row is None else PROMPT_ROWS.read(row)
-
-
-def _filters(window: Window, **equal: str | None) -> dict[str, Any]:
-    bounds = {"since": window.since, "until": window.until}
-    moments = {name: to_microseconds(moment) for name, moment in bounds.items() if moment is not None}
-    return {**moments, **{name: value for name, value in equal.items() if value is not None}}
-
-
-def _bounds(window: Window) -> dict[str, int]:
-    return {"limit": window.limit, "offset": window.page * window.limit}

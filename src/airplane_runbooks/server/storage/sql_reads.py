@@ -1,0 +1,145 @@
+"""Reads of the store in a database: one query each, but for lists of IDs, which are read in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from . import statements as sql
+from .interface import RunQuery, SessionQuery, Window
+from .records import Prompt, Run, Session
+from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS, to_microseconds
+from .transactions import Transactor, reading
+
+_BATCH = 200  # runs that are read at a time
+
+
+class SqlReads:
+    """Reads of a store in a database. All methods raise DatabaseUnavailable."""
+
+    database: Transactor
+
+    @reading
+    def gone(self, connection: Connection, fencing_tokens: Mapping[str, int]) -> Collection[str]:
+        """Return the IDs of those root runs that have ended or been begun again since they had these fencing tokens."""
+        present = connection.execute(sql.PRESENT, {"ids": list(fencing_tokens)})
+        return fencing_tokens.keys() - {run_id for run_id, token in present if token == fencing_tokens[run_id]}
+
+    @reading
+    def history(self, connection: Connection, run_id: str) -> Sequence[Run]:
+        """Return the runs of a root run's steps and prompts in the order of their start."""
+        return [RUN_ROWS.read(row) for row in connection.execute(sql.HISTORY, {"key": run_id})]
+
+    @reading
+    def outline(self, connection: Connection, run_id: str) -> Sequence[Run]:
+        """Return what `history` does without what the runs hold."""
+        return [LEAN_ROWS.read(row) for row in connection.execute(sql.OUTLINE, {"key": run_id})]
+
+    @reading
+    def brief(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Run]:
+        """Return these runs in any order, without what is too long for a list."""
+        rows = (row for ids in _batches(run_ids) for row in connection.execute(sql.BRIEF_RUNS, {"ids": ids}))
+        return [RUN_ROWS.read(row) for row in rows]
+
+    @reading
+    def due(self, connection: Connection, before: datetime, limit: int) -> Sequence[Run]:
+        """Return root runs that have been due since before then, those that have waited longest first."""
+        values = {"before": to_microseconds(before), "limit": limit}
+        return [LEAN_ROWS.read(row) for row in connection.execute(sql.DUE, values)]
+
+    @reading
+    def overdue(self, connection: Connection, moment: datetime, limit: int) -> Sequence[str]:
+        """Return the IDs of open prompts that should have been answered before then."""
+        return connection.scalars(sql.OVERDUE, {"before": to_microseconds(moment), "limit": limit}).all()
+
+    @reading
+    def session(self, connection: Connection, session_id: str) -> Session | None:
+        """Return a session."""
+        row = connection.execute(sql.GET_SESSION, {"key": session_id}).first()
+        return None if row is None else SESSION_ROWS.read(row)
+
+    @reading
+    def session_with_root(self, connection: Connection, session_id: str) -> tuple[Session, Run] | None:
+        """Return a session and its root run as `outline` would."""
+        row = connection.execute(sql.GET_SESSION_WITH_ROOT, {"key": session_id}).first()
+        if row is None:
+            return None
+        width = len(SESSION_ROWS.columns)
+        return SESSION_ROWS.read(row[:width]), LEAN_ROWS.read(row[width:])
+
+    @reading
+    def run(self, connection: Connection, run_id: str) -> Run | None:
+        """Return a run."""
+        return load_run(connection, run_id)
+
+    @reading
+    def prompt(self, connection: Connection, prompt_id: str) -> Prompt | None:
+        """Return a prompt."""
+        return _prompt(connection, prompt_id)
+
+    @reading
+    def sessions(self, connection: Connection, query: SessionQuery) -> Sequence[Session]:
+        """Return a page of sessions, newest first."""
+        filters = _filters(query, runbook_id=query.runbook_id, status=query.status)
+        rows = connection.execute(sql.list_sessions(filters), {**filters, **_bounds(query)})
+        return [SESSION_ROWS.read(row) for row in rows]
+
+    @reading
+    def runs(self, connection: Connection, query: RunQuery) -> Sequence[Run]:
+        """Return a page of runs, newest first."""
+        filters = _filters(
+            query,
+            task_id=query.task_id,
+            task_slug=query.task_slug,
+            session_id=query.session_id,
+            env_slug=query.env_slug,
+        )
+        rows = connection.execute(sql.list_runs(filters), {**filters, **_bounds(query)})
+        return [RUN_ROWS.read(row) for row in rows]
+
+    @reading
+    def prompt_with_session(self, connection: Connection, prompt_id: str) -> tuple[Prompt, Session, Run] | None:
+        """Return a prompt, its session, and the root run of both as `outline` would."""
+        row = connection.execute(sql.GET_PROMPT_WITH_SESSION, {"key": prompt_id}).first()
+        if row is None:
+            return None
+        end = len(PROMPT_ROWS.columns)
+        until = end + len(SESSION_ROWS.columns)
+        return PROMPT_ROWS.read(row[:end]), SESSION_ROWS.read(row[end:until]), LEAN_ROWS.read(row[until:])
+
+    def prompts(self, *run_ids: str) -> Sequence[Prompt]:
+        """Return the prompts of these runs, the newest of each run first."""
+        return self._prompts(run_ids) if run_ids else []
+
+    @reading
+    def _prompts(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Prompt]:
+        rows = (row for ids in _batches(run_ids) for row in connection.execute(sql.PROMPTS_OF_RUNS, {"ids": ids}))
+        return [PROMPT_ROWS.read(row) for row in rows]
+
+
+def _batches(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (run_ids[start : start + _BATCH] for start in range(0, len(run_ids), _BATCH))
+
+
+def load_run(connection: Connection, run_id: str) -> Run | None:
+    """Return a run, None if there is none."""
+    row = connection.execute(sql.GET_RUN, {"key": run_id}).first()
+    return None if row is None else RUN_ROWS.read(row)
+
+
+def _prompt(connection: Connection, prompt_id: str) -> Prompt | None:
+    row = connection.execute(sql.GET_PROMPT, {"key": prompt_id}).first()
+    return None if row is None else PROMPT_ROWS.read(row)
+
+
+def _filters(window: Window, **equal: str | None) -> dict[str, Any]:
+    bounds = {"since": window.since, "until": window.until}
+    moments = {name: to_microseconds(moment) for name, moment in bounds.items() if moment is not None}
+    return {**moments, **{name: value for name, value in equal.items() if value is not None}}
+
+
+def _bounds(window: Window) -> dict[str, int]:
+    return {"limit": window.limit, "offset": window.page * window.limit}
