@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.servers import eventually
+from tests.support.supervised import free_port
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -111,6 +113,53 @@ def running():
         finally:
             server.stop()
     finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def pgbouncer(postgres_url, mode, **settings):
+    """Run PgBouncer before a database, and yield a URL by way of it."""
+    import psycopg
+
+    program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+    if program is None:
+        pytest.skip("PgBouncer is not installed (package pgbouncer)")
+    name = postgres_url.partition("?")[0].rpartition("/")[2]
+    port = free_port()
+    folder = Path(tempfile.mkdtemp(prefix="runbook-pooler-", dir="/tmp" if os.geteuid() == 0 else None))
+    lines = [
+        "[databases]",
+        f"{name} = host={postgres_url.partition('?host=')[2]} user=postgres dbname={name}",
+        "[pgbouncer]",
+        "listen_addr = 127.0.0.1",
+        f"listen_port = {port}",
+        "unix_socket_dir =",
+        "auth_type = any",
+        f"pool_mode = {mode}",
+        *(f"{key} = {value}" for key, value in settings.items()),
+    ]
+    (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+    log = (folder / "log").open("wb")
+    owner = own(folder)  # it refuses to run as root, too
+    process = subprocess.Popen([program, folder / "pgbouncer.ini"], stdout=log, stderr=log, cwd=folder, **owner)
+    url = f"postgresql://postgres@127.0.0.1:{port}/{name}"
+    try:
+
+        def answers():
+            assert process.poll() is None, (folder / "log").read_text()
+            try:
+                psycopg.connect(url, connect_timeout=2).close()
+            except psycopg.OperationalError:
+                time.sleep(0.05)  # leave it the processor
+                return False
+            return True
+
+        eventually(answers)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+        log.close()
         shutil.rmtree(folder)
 
 

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
-import time
-from contextlib import contextmanager
-from pathlib import Path
-
 import psycopg
 import pytest
 
@@ -18,8 +10,7 @@ from airplane_runbooks.server.engine.dbos import SCHEMA
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.errors import DatabaseError, DatabaseUnavailable
 from airplane_runbooks.server.storage.postgresql_checks import explain
-from tests.support.postgres import own
-from tests.support.servers import eventually
+from tests.support.postgres import pgbouncer
 from tests.support.supervised import free_port
 
 pytestmark = pytest.mark.postgres
@@ -105,7 +96,7 @@ def test_a_role_that_is_not_there(postgres_url):
         ('FATAL: no pg_hba.conf entry for host "h"', "must let this role and host in"),
         ('FATAL: too many connections for role "u"', "CONNECTION LIMIT"),
         ('FATAL: permission denied for database "d"', "GRANT CONNECT"),
-        ("FATAL: unsupported startup parameter: options", "PgBouncer"),
+        ("FATAL: unsupported startup parameter: options", "ignore_startup_parameters"),
         ("connection refused", None),
     ],
 )
@@ -119,57 +110,6 @@ def test_a_port_without_a_listener_is_an_unavailable_database():
         Database(f"postgresql://u:s3cret@127.0.0.1:{free_port()}/d")
 
 
-@contextmanager
-def pgbouncer(postgres_url, mode, **settings):
-    """Run PgBouncer before a database, and yield a URL by way of it."""
-    program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
-    if program is None:
-        pytest.skip("PgBouncer is not installed (package pgbouncer)")
-    name = postgres_url.partition("?")[0].rpartition("/")[2]
-    port = free_port()
-    folder = Path(tempfile.mkdtemp(prefix="runbook-pooler-", dir="/tmp" if os.geteuid() == 0 else None))
-    lines = [
-        "[databases]",
-        f"{name} = host={postgres_url.partition('?host=')[2]} user=postgres dbname={name}",
-        "[pgbouncer]",
-        "listen_addr = 127.0.0.1",
-        f"listen_port = {port}",
-        "unix_socket_dir =",
-        "auth_type = any",
-        f"pool_mode = {mode}",
-        *(f"{key} = {value}" for key, value in settings.items()),
-    ]
-    (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
-    log = (folder / "log").open("wb")
-    owner = own(folder)  # it refuses to run as root, too
-    process = subprocess.Popen([program, folder / "pgbouncer.ini"], stdout=log, stderr=log, cwd=folder, **owner)
-    url = f"postgresql://postgres@127.0.0.1:{port}/{name}"
-    try:
-
-        def answers():
-            assert process.poll() is None, (folder / "log").read_text()
-            try:
-                psycopg.connect(url, connect_timeout=2).close()
-            except psycopg.OperationalError:
-                time.sleep(0.05)  # leave it the processor
-                return False
-            return True
-
-        eventually(answers)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-        log.close()
-        shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize("settings", [{}, {"ignore_startup_parameters": "options"}])
-def test_a_pooler_that_hands_connections_out_by_transactions(postgres_url, settings):
-    with pgbouncer(postgres_url, "transaction", **settings) as url:
-        refused(url, "PgBouncer")
-
-
-def test_a_pooler_that_keeps_to_sessions_is_taken(postgres_url):
-    with pgbouncer(postgres_url, "session", ignore_startup_parameters="options") as url:
-        Database(url).close()
+def test_a_pooler_that_refuses_a_parameter_of_the_url(postgres_url):
+    with pgbouncer(postgres_url, "session") as url:
+        refused(f"{url}?options=-cgeqo%3Doff", "a pooler refuses a parameter of the URL")

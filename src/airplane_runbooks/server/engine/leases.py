@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..logs import describe
-from ..storage.postgresql import keep_connections
+from ..storage.postgresql import keep_connections, keep_settings
 from ..storage.tables import SERVERS
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,11 @@ RENEWAL = 1.0
 _LEADERSHIP = 7261_4402  # an advisory lock of PostgreSQL's
 
 # A lease need not wait for the disk. A statement that hangs, or a leader that freezes, must end before the lease does.
-_OPTIONS = "-c synchronous_commit=off -c statement_timeout=3000 -c idle_in_transaction_session_timeout=10000"
+_SETTINGS = {
+    "synchronous_commit": "off",
+    "statement_timeout": "3000",
+    "idle_in_transaction_session_timeout": "10000",
+}
 
 
 class Membership:
@@ -38,9 +42,8 @@ class Membership:
     def __init__(self, url: sa.URL, server_id: str, catalog: bytes = b"") -> None:
         self._id = server_id
         self._catalog = catalog
-        self._engine = sa.create_engine(
-            url, pool_size=2, max_overflow=0, connect_args={"connect_timeout": 3, "options": _OPTIONS}
-        )
+        self._engine = sa.create_engine(url, pool_size=2, max_overflow=0, connect_args={"connect_timeout": 3})
+        keep_settings(self._engine, _SETTINGS)
         keep_connections(self._engine)
         self._renewed = 0.0  # by this process's clock
         self._lost_leases = 0

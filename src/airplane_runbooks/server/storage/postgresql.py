@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
@@ -16,7 +17,8 @@ from .forking import cut, keep_from_children
 
 _CONNECT_TIMEOUT = 5  # seconds
 _RECYCLE = 1800  # seconds until a connection is renewed, which also reads the database's clock
-_FREEZE = "-c idle_in_transaction_session_timeout=10000"  # a frozen server must not keep its locks
+_SETTINGS = {"idle_in_transaction_session_timeout": "10000"}  # ms: a frozen server must not keep its locks
+_POOLED = "runbooks_pooled"
 
 
 class _Connections:
@@ -44,7 +46,7 @@ keep_from_children(_CONNECTIONS)
 
 def engine(url: sa.URL) -> sa.Engine:
     """Return the engine of a server."""
-    given = {"connect_timeout": _CONNECT_TIMEOUT, "options": _FREEZE, "client_encoding": "UTF8"}
+    given = {"connect_timeout": _CONNECT_TIMEOUT, "client_encoding": "UTF8"}
     options = {name: value for name, value in given.items() if name not in url.query}
     made = sa.create_engine(
         url,
@@ -58,8 +60,34 @@ def engine(url: sa.URL) -> sa.Engine:
     )
     event.listen(made, "connect", _look_at_clock)
     event.listen(made, "handle_error", _leave_read_only)
+    keep_settings(made, _SETTINGS)
     keep_connections(made)
     return made
+
+
+def keep_settings(made: sa.Engine, settings: Mapping[str, str]) -> None:
+    """Give these run-time settings to everything that an engine does, through a pooler as well.
+
+    They are no startup parameters, which poolers refuse. A connection to PostgreSQL itself gets them once. A pooler may
+    lead each transaction to another session, so there each transaction begins with them.
+    """
+
+    def connected(connection: Any, entry: sa.pool.ConnectionPoolEntry) -> None:
+        with connection.cursor() as cursor:
+            (pid,) = cursor.execute("SELECT pg_backend_pid()").fetchone()
+            entry.info[_POOLED] = pid != connection.info.backend_pid  # a pooler has numbers of its own
+            if entry.info[_POOLED]:
+                connection.prepare_threshold = None  # the next session would not know the prepared statement
+            else:
+                cursor.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
+        connection.commit()
+
+    def begun(connection: sa.Connection) -> None:
+        if connection.info.get(_POOLED) and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items()))
+
+    event.listen(made, "connect", connected)
+    event.listen(made, "begin", begun)
 
 
 def keep_connections(made: sa.Engine) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from .errors import DatabaseError
@@ -26,8 +24,7 @@ _LOOK = sa.text("""
         has_database_privilege(current_database(), 'CREATE') AS may_make_schemas,
         current_schema() IS NOT NULL AND has_schema_privilege(current_schema(), 'CREATE') AS may_make_tables,
         to_regclass('runbook_version') IS NOT NULL AS has_tables,
-        EXISTS (SELECT FROM pg_namespace WHERE nspname = 'runbook_dbos') AS has_schema,
-        pg_backend_pid() AS pid
+        EXISTS (SELECT FROM pg_namespace WHERE nspname = 'runbook_dbos') AS has_schema
 """)
 
 
@@ -60,23 +57,18 @@ def check(engine: sa.Engine, connection: sa.Connection) -> None:
                 f"a server makes up to {CONNECTIONS} connections, and the limit is {limit}: ALTER {what} CONNECTION "
                 f"LIMIT {CONNECTIONS} is needed, and as much again for each further server"
             )
-    _check_session(engine, connection, found.pid)
 
 
 def explain(reason: str) -> str:
     """Return advice for a refused connection, after a semicolon; the empty string if there is none."""
-    if "unsupported startup parameter" in reason:
-        return f"; {_NO_POOLER}"
     if "database" in reason and "does not exist" in reason:
         return "; make one by CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
     return next((f"; {advice}" for words, advice in _ADVICE.items() if words in reason), "")
 
 
-_NO_POOLER = (
-    "a pooler such as PgBouncer that hands out its connections by transactions cannot be between a server and its "
-    "database: name PostgreSQL itself in the URL, or a pool of sessions that ignores the startup parameter `options`"
-)
 _ADVICE = {
+    "unsupported startup parameter": "a pooler refuses a parameter of the URL: let it ignore that (PgBouncer's "
+    "ignore_startup_parameters), or leave it out of the URL",
     "password authentication failed": "check the role and the password in the URL",
     "does not exist": "check the role in the URL",
     "no password supplied": "the URL names no password: postgresql://user:password@host/name",
@@ -84,22 +76,6 @@ _ADVICE = {
     "too many connections for": f"a server makes up to {CONNECTIONS} connections: raise the CONNECTION LIMIT",
     "permission denied for database": "GRANT CONNECT ON DATABASE to the role is needed",
 }
-
-
-def _check_session(engine: sa.Engine, connection: sa.Connection, pid: int) -> None:
-    """Raise DatabaseError if a pooler hands one connection to several clients by turns."""
-    if _own(connection).info.backend_pid == pid:
-        return
-    connection.rollback()
-    with engine.connect() as other:
-        other.exec_driver_sql("SELECT 1")  # now it has the state that the first connection set
-        now = connection.scalar(sa.select(sa.func.pg_backend_pid()))
-    if now != pid:
-        raise DatabaseError(_NO_POOLER)
-
-
-def _own(connection: sa.Connection) -> Any:
-    return connection.connection.dbapi_connection
 
 
 def _quoted(engine: sa.Engine, name: str) -> str:
