@@ -34,6 +34,7 @@ LAYERS = [
     "testing",
     "server.errors",
     "server.logs",
+    "server.notifications",
     "server.storage",
     "server.events",
     "server.secrets",

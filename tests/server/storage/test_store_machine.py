@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.errors import ApiError
 from airplane_runbooks.server.storage import sql_store, transitions
+from airplane_runbooks.server.storage.changes import CHANGES
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.interface import RunQuery, SessionQuery
 from airplane_runbooks.server.storage.records import (
@@ -81,6 +82,9 @@ class Stores(RuleBasedStateMachine):
             self.patch.setattr(module, "now", lambda: self.time)
         self.database = type(self).open_database()
         self.sql, self.model = SqlStore(self.database), ModelStore()
+        self.published: set[str] = set()
+        self.database.notifications.subscribe(CHANGES, lambda changes: self.published.update(changes or ()))
+        self.seen: dict[str, Any] = {}
         self.roots: list[str] = []
         self.children: list[str] = []
         self.steps: list[str] = []  # those of the children that executors end
@@ -253,6 +257,28 @@ class Stores(RuleBasedStateMachine):
         for method in ("due", "overdue"):
             self.both(method, self.time, limit)
             self.both(method, self.time + SECOND, limit)
+
+    @invariant()
+    def publish_each_change(self) -> None:
+        for topics, shown in self.show().items():
+            before = self.seen.get(topics[0])
+            self.seen[topics[0]] = shown
+            assert before in (None, shown) or not self.published.isdisjoint(topics), (topics, before, shown)
+        self.published.clear()
+
+    def show(self) -> dict[tuple[str, ...], Any]:
+        """Return the state of everything by its ID, which comes with those of the runs that it belongs to."""
+        model, shown = self.model, dict[tuple[str, ...], Any]()
+        for run_id in self.roots:
+            run, session = model.run(run_id), model.session(f"s{run_id}")
+            shown[run_id,] = run and (run.status, run.held, run.output)
+            shown[f"s{run_id}", run_id] = session and session.status
+            for child in model.history(run_id):
+                shown[child.id, run_id] = child.status, child.output
+        for prompt_id in self.prompts:
+            if prompt := model.prompt(prompt_id):
+                shown[prompt_id, prompt.root_id] = prompt.is_open
+        return shown
 
     @invariant()
     def show_the_same(self) -> None:

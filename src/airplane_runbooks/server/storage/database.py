@@ -20,7 +20,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..logs import describe
+from ..notifications import Notifications
 from . import postgresql, postgresql_checks
+from .changes import CHANGES, take_changes
 from .error_codes import is_lasting, is_passing, is_unavailable
 from .errors import DatabaseClosed, DatabaseError, DatabaseUnavailable
 from .forking import keep_from_children
@@ -53,6 +55,7 @@ class Database:
         path: The file, if there is one.
         dialect: `sqlite` or `postgresql`.
         sqlalchemy_engine: The engine of SQLAlchemy, which DBOS shares.
+        notifications: Notifications of this server, and of the others that share the database.
     """
 
     def __init__(self, url: str, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
@@ -60,6 +63,7 @@ class Database:
         self.url = show(parsed)
         self.dialect = parsed.get_backend_name()
         self.path = Path(parsed.database) if self.dialect == "sqlite" and parsed.database else None
+        self.notifications = Notifications()
         self._closed = threading.Event()
         in_memory = self.dialect == "sqlite" and self.path is None
         lock = threading.Lock()
@@ -102,11 +106,16 @@ class Database:
             if not self.is_shared:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             self._check_file()
+            take_changes(connection)  # of an earlier transaction, which was rolled back
             yield connection
+            changes = take_changes(connection)
             try:
                 connection.commit()
             except DBAPIError as problem:
                 raise self._unavailable(problem) from problem
+            finally:  # it may have been committed even so
+                if changes:
+                    self.notifications.publish(CHANGES, changes)
             self._check_file()
 
     def query(self, work: Callable[[sa.Connection], T]) -> T:
@@ -133,6 +142,7 @@ class Database:
 
     def close(self) -> None:
         """Wait for the running transaction, and close the database; later ones are refused. Idempotent."""
+        self.notifications.close()
         with self._writing:
             if self._same_file is not None:
                 self._same_file.close()

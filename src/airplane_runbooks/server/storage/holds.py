@@ -5,7 +5,8 @@ A held session is not executed, its prompts take no answer, and none of them exp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, bindparam
 
 from ...models import SessionStatus
 from ..errors import Held
+from .changes import note_change
 from .ids import now
 from .records import Run, RunKind
 from .rows import LEAN_ROWS, to_microseconds
@@ -78,7 +80,7 @@ class Holds:
     def hold(self, connection: Connection, kin: Kin) -> Sequence[Run]:
         """Hold those that wait for an answer, and return their root runs."""
         values = _values(kin)
-        waiting = [LEAN_ROWS.read(row) for row in connection.execute(_WAITING, values)]
+        waiting = _lock(connection, _WAITING, values)
         connection.execute(_HOLD, {**values, "why": OTHER_CODE, "moment": to_microseconds(now())})
         return waiting
 
@@ -90,10 +92,18 @@ class Holds:
         the time that they were held.
         """
         values = {**_values(kin), "but": mismatch_mark(digest), "moment": to_microseconds(now())}
-        released = [LEAN_ROWS.read(row) for row in connection.execute(_HELD, values)]
+        released = _lock(connection, _HELD, values)
         for statement in (_EXTEND, _LET_WAIT, _LET_GO):
             connection.execute(statement, values)
         return released
+
+
+def _lock(connection: Connection, select: Any, values: Mapping[str, Any]) -> Sequence[Run]:
+    """Lock root runs in order to change them, and note these changes."""
+    runs = [LEAN_ROWS.read(row) for row in connection.execute(select, values)]
+    for run in runs:
+        note_change(connection, run.id)
+    return runs
 
 
 def _values(kin: Kin) -> dict[str, str]:

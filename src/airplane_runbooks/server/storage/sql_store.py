@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from ...models import RunStatus, SessionStatus
 from ..errors import NotFound
 from . import statements as sql
+from .changes import note_change
 from .holds import refusal
 from .ids import now
 from .interface import (
@@ -50,6 +51,7 @@ from .transitions import (
     has_ended_so,
     is_executed,
     leave_cancelling,
+    lock_root,
     move_session,
     select_lean,
     session_status,
@@ -94,7 +96,7 @@ class SqlStore(SqlReads):
     @writing
     def begin(self, connection: Connection, run_id: str, segment: int, *, alone: bool = True) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
-        run = select_lean(connection, sql.LOCK_RUN, run_id)
+        run = lock_root(connection, sql.LOCK_RUN, run_id)
         if run is None or run.segment != segment:
             return None
         status = leave_cancelling(connection, run)
@@ -130,7 +132,7 @@ class SqlStore(SqlReads):
     @writing
     def pause(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> bool:
         """Make a root run's session Waiting; True if instead the segment goes on at once."""
-        run = select_lean(connection, sql.LOCK_RUN, run_id)
+        run = lock_root(connection, sql.LOCK_RUN, run_id)
         if run is None or not is_executed(run, fencing_token):
             return False
         status = session_status(connection, run)
@@ -148,7 +150,7 @@ class SqlStore(SqlReads):
     @writing
     def release(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> None:
         """Leave a root run to others: what is left of its segment is due, as a segment of its own."""
-        run = select_lean(connection, sql.LOCK_RUN, run_id)
+        run = lock_root(connection, sql.LOCK_RUN, run_id)
         if run is None or not is_executed(run, fencing_token):
             return
         status = leave_cancelling(connection, run)
@@ -159,7 +161,7 @@ class SqlStore(SqlReads):
     @writing
     def hold(self, connection: Connection, run_id: str, fencing_token: int, why: str) -> None:
         """Hold a root run back instead of releasing it, and make its session Pending."""
-        run = select_lean(connection, sql.LOCK_RUN, run_id)
+        run = lock_root(connection, sql.LOCK_RUN, run_id)
         if run is None or not is_executed(run, fencing_token):
             return
         status = leave_cancelling(connection, run)
@@ -173,6 +175,7 @@ class SqlStore(SqlReads):
         root = select_lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
         if root is None or root.fencing_token != fencing_token:
             return False
+        note_change(connection, run_id)  # if it is a step's, nothing else changes
         if root.id == run_id:
             if root.due_at is not None:
                 return False
@@ -193,7 +196,8 @@ class SqlStore(SqlReads):
         if root is None or root.status is not RunStatus.ACTIVE or not is_executed(root, fencing_token):
             return False
         connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
-        if prompt is not None:
+        if prompt is not None:  # a new step has no readers yet
+            note_change(connection, root.id)
             connection.execute(sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
             change_run(connection, root, failed_starts=0)
         return True
@@ -204,6 +208,7 @@ class SqlStore(SqlReads):
         root = select_lean(connection, sql.LOCK_ROOT_OF_RUN, run.id)
         if root is None or not is_executed(root, fencing_token):
             return False
+        note_change(connection, run.id)
         begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
         changes = RUN_ROWS.write({**begun, "updated_at": now()})
         return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run.id, **changes}).rowcount)
@@ -225,6 +230,7 @@ class SqlStore(SqlReads):
             raise answered(prompt)
         if root.held is not None:
             raise refusal(root)
+        note_change(connection, root.id)
         changes: dict[str, Any] = {"answered_by": by, "answered_seed": seed}
         if answer.values is None:
             changes["cancelled_at"] = now()
@@ -238,7 +244,7 @@ class SqlStore(SqlReads):
     @writing
     def cancel(self, connection: Connection, run_id: str, by: str, seed: str = "") -> Run:
         """Cancel a run with the session it belongs to, and return the root run. Raises NotFound, Conflict."""
-        root = select_lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
+        root = lock_root(connection, sql.LOCK_ROOT_OF_RUN, run_id)
         run = select_lean(connection, sql.GET_LEAN_RUN, run_id)
         if root is None or run is None:
             raise NotFound("run_not_found", f"there is no run {run_id[:100]}")
@@ -273,6 +279,7 @@ class SqlStore(SqlReads):
             if (newest is None or (ended_at, seq) > tuple(newest)) and (before is None or ended_at >= before):
                 break
             dropped.append(run)
+            note_change(connection, run.id)
         if dropped:
             connection.execute(sql.DELETE_RUNS, {"ids": [run.id for run in dropped]})
         return dropped

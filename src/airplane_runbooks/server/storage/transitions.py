@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from ...models import SessionStatus
 from . import statements as sql
+from .changes import note_change
 from .ids import now
 from .records import Outcome, Run
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
@@ -19,6 +20,14 @@ def select_lean(connection: Connection, select: Any, key: str) -> Run | None:
     """Select a run without its payload, with or without a lock."""
     row = connection.execute(select, {"key": key}).first()
     return None if row is None else LEAN_ROWS.read(row)
+
+
+def lock_root(connection: Connection, select: Any, key: str) -> Run | None:
+    """Lock a root run in order to change it or what belongs to it, and note this change."""
+    root = select_lean(connection, select, key)
+    if root is not None:
+        note_change(connection, root.id)
+    return root
 
 
 def change_run(connection: Connection, run: Run, **changes: Any) -> None:
