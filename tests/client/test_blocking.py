@@ -53,7 +53,7 @@ def test_calls_failures_retries_waits_and_closing_do_not_block(make: Callable[[]
         async with airplane:
             started = await airplane.runbooks.execute(slug="x", param_values={"a": 1})
             poll = PollPolicy(initial_delay=0.06, max_delay=0.06)
-            assert (await airplane.sessions.wait(started.session_id, timeout=10, poll=poll)).status == "Succeeded"
+            assert (await airplane.sessions.wait(started.session_id, timeout=100, poll=poll)).status == "Succeeded"
             with pytest.raises(ServerError):
                 await airplane.runbooks.execute(slug="x")
             with pytest.raises(DeadlineExceeded):

@@ -257,7 +257,7 @@ class TestClosing:
 
         def handler(request: Request) -> Response:
             failed.set()
-            return json_response({}, status=503, headers={"Retry-After": "60"})
+            return json_response({}, status=503, headers={"Retry-After": "100"})
 
         airplane = Airplane(
             "tkn_test", transport=FakeTransport(handler), timeout=None, retry=RetryPolicy(max_attempts=9)
@@ -272,9 +272,9 @@ class TestClosing:
 
         thread = threading.Thread(target=call)
         thread.start()
-        failed.wait(10)
+        failed.wait(60)
         airplane.close()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
         assert isinstance(errors[0], ClientClosed)
 

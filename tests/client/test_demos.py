@@ -60,5 +60,5 @@ def test_the_async_demo_stops_at_ctrl_c() -> None:
         assert demo.stdout.readline() == "executing 2000 runbooks\n"
         time.sleep(1)  # so that it is in the middle of its work
         demo.send_signal(signal.SIGINT)
-        output, errors = demo.communicate(timeout=30)
+        output, errors = demo.communicate(timeout=120)
         assert (output, errors, demo.returncode) == ("\ninterrupted: nothing is left running\n", "", 130)

@@ -12,6 +12,7 @@ import pytest
 from airplane_runbooks import Airplane, BadRequest, CallOptions, Conflict, NotFound, Unauthorized
 from airplane_runbooks.models import ParameterType, RunStatus, SessionStatus
 from airplane_runbooks.server import Context, RunbookServer, runbook, task
+from tests.support.timing import PATIENCE
 
 T = TypeVar("T")
 
@@ -57,8 +58,8 @@ def airplane(server: RunbookServer) -> Iterator[Airplane]:
 
 
 def eventually(look: Callable[[], T], fits: Callable[[T], bool]) -> T:
-    """Poll until the result fits; fail after ten seconds."""
-    give_up = time.monotonic() + 10
+    """Poll until the result fits."""
+    give_up = time.monotonic() + PATIENCE
     while not fits(seen := look()):
         assert time.monotonic() < give_up, f"still {seen!r}"
         time.sleep(0.01)

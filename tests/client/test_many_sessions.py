@@ -72,7 +72,7 @@ class Crowd:
             return {"go": True}
 
         return await asyncio.gather(
-            *(self.airplane.sessions.wait(one, timeout=90, on_prompt=answer) for one in self.ids)
+            *(self.airplane.sessions.wait(one, timeout=250, on_prompt=answer) for one in self.ids)
         )
 
 

@@ -109,7 +109,7 @@ def test_threads_together_neither_lose_tokens_nor_invent_them():
     seen: list[float] = []
 
     def work() -> int:
-        start.wait(timeout=10)
+        start.wait(timeout=60)
         taken = 0
         for number in range(rounds):
             taken += budget.take()

@@ -79,7 +79,7 @@ def test_a_body_that_cannot_be_searched_is_dropped(redactor: Redactor, raw: byte
 def test_a_text_that_takes_too_long_to_search_is_dropped_in_time(redactor: Redactor, text: str) -> None:
     started = time.process_time()
     assert redactor.text(text) == DROPPED
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20  # seconds of work
 
 
 def test_bytes_that_are_no_text_survive(redactor: Redactor) -> None:

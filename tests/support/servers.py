@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import urllib3
 
 from airplane_runbooks.server import RunbookServer
-
-PATIENCE = 30.0  # seconds; reached only by a test that fails
+from tests.support.timing import PATIENCE, eventually
 
 
 class Answer(NamedTuple):
@@ -27,18 +25,6 @@ class Answer(NamedTuple):
     @property
     def code(self):
         return self.json["code"]
-
-
-def eventually(probe, deadline=PATIENCE):
-    """Return the first true result of `probe`."""
-    give_up = time.monotonic() + deadline
-    pause = 0.002
-    while not (result := probe()):
-        if time.monotonic() > give_up:
-            raise AssertionError("it did not happen in time")
-        time.sleep(pause)
-        pause = min(pause * 1.3, 0.05)  # a probe is often a request, which keeps the server from its work
-    return result
 
 
 class Client:

@@ -51,7 +51,7 @@ def test_everybody_who_waits_is_turned_away_when_it_closes() -> None:
         thread.start()
     slots.close()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(turned_away) == 5
 
 

@@ -174,7 +174,7 @@ def test_a_failed_session_that_repeats_the_key_does_not_show_it(observed: Observ
     key = "tkn_s3cr3t-key"
     session = {"id": "ses1", "status": status, "name": key, "paramValues": {key: [key]}, "slug": key}
     observed.answer = reply(json.dumps(session).encode())
-    ACTS["wait"] = lambda airplane: airplane.sessions.wait("ses1", timeout=0.5)
+    ACTS["wait"] = lambda airplane: airplane.sessions.wait("ses1", timeout=60)
     error = observed.failure(key, "wait")
     assert isinstance(error, SessionFailed) == (status != key)
     assert error is not None

@@ -9,7 +9,7 @@ import pytest
 
 from airplane_runbooks import ConfigurationError, ConnectError
 from airplane_runbooks.testing import FakeTransport
-from airplane_runbooks.testing.conformance import request_to
+from airplane_runbooks.testing.conformance import PLENTY, request_to
 from airplane_runbooks.testing.hostile import HostileServer, always, reply
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
@@ -36,9 +36,9 @@ def test_other_origins_keep_their_idle_connections() -> None:
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport()
         for other in ("http://api.test", origin):
-            await transport.send(request_to(origin), 5)
+            await transport.send(request_to(origin), PLENTY)
             transport.close_idle(other)
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
         await transport.aclose()
 
     with HostileServer(always(reply())) as server:

@@ -29,12 +29,12 @@ def test_a_request_interrupted_just_before_it_is_sent_is_not() -> None:
 def test_a_connection_interrupted_before_its_use_is_given_up() -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport(pool_size=1)
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), 60)
         deadline = InterruptibleDeadline(None)
         deadline.interrupt()
         outcome = transport._attempt(contextvars.copy_context(), request_to(origin), deadline)
         assert isinstance(outcome, AttemptTimeout)
-        assert (await transport.send(request_to(origin), 5)).status == 200
+        assert (await transport.send(request_to(origin), 60)).status == 200
         await transport.aclose()
 
     with HostileServer(always(reply())) as server:
@@ -55,7 +55,7 @@ def test_an_interrupt_hits_no_socket_that_has_been_released() -> None:
         assert theirs.recv(4) == b"more"
         with pytest.raises(TimeoutError):
             deadline.hold(ours)
-        assert deadline.left == pytest.approx(0, abs=0.002)
+        assert deadline.left == 0.001
 
 
 def test_an_interrupt_ends_a_wait_and_may_come_twice() -> None:

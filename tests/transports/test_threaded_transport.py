@@ -25,7 +25,14 @@ from airplane_runbooks import (
     TransportError,
 )
 from airplane_runbooks.testing import FakeTransport, json_response
-from airplane_runbooks.testing.conformance import KEY, AsyncTransportConformance, finishes_within, request_to
+from airplane_runbooks.testing.conformance import (
+    KEY,
+    ONE_WILL_DO,
+    PLENTY,
+    AsyncTransportConformance,
+    finishes_within,
+    request_to,
+)
 from airplane_runbooks.testing.conformance._cancellation import Cancellation
 from airplane_runbooks.testing.conformance._concurrency import Concurrency
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
@@ -33,7 +40,7 @@ from airplane_runbooks.transports import threaded
 from airplane_runbooks.transports.base import _reset_transports as reset_transports
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
-from tests.support.timing import TIMED
+from tests.support.timing import TIMED, eventually
 
 pytestmark = TIMED
 
@@ -61,25 +68,33 @@ class Slow:
 
     def send(self, request: Any, timeout: float | None, /) -> Response:
         self.timeouts.append(timeout)
-        self.go_on.wait(10)
+        self.go_on.wait(PLENTY)
         return json_response(1)
 
     def close(self) -> None:
         self.go_on.set()
 
 
+class Resolver:
+    """Tells that it has been asked, and waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+
 @pytest.fixture
-def stuck_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Resolve no name until the event is set."""
-    go_on, resolve = threading.Event(), socket.getaddrinfo
+def stuck_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    """Resolve no name until it is told to."""
+    stuck, resolve = Resolver(), socket.getaddrinfo
 
     def getaddrinfo(*arguments: Any) -> Any:
-        go_on.wait(10)
+        stuck.asked.set()
+        stuck.go_on.wait(PLENTY)
         return resolve(*arguments)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    yield go_on
-    go_on.set()
+    yield stuck
+    stuck.go_on.set()
 
 
 async def refused(transport: ThreadedTransport, *arguments: Any) -> TransportError:
@@ -106,12 +121,14 @@ def test_any_sync_transport_will_do() -> None:
     async def scenario() -> None:
         transport = ThreadedTransport(fake, pool_size=1)
         transport.prepare("https://api.test")
-        assert (await transport.send(request_to("https://api.test"), 5)).body == b"1"
+        assert (await transport.send(request_to("https://api.test"), PLENTY)).body == b"1"
         await transport.aclose()
 
     asyncio.run(scenario())
     assert fake.closed
-    assert fake.timeouts[0] == pytest.approx(5, abs=1)
+    (timeout,) = fake.timeouts
+    assert timeout is not None
+    assert 0 < timeout <= PLENTY
 
 
 def test_a_subclass_with_a_send_of_its_own_is_asked_by_it() -> None:
@@ -126,7 +143,7 @@ def test_a_subclass_with_a_send_of_its_own_is_asked_by_it() -> None:
         counting = Counting()
         transport = ThreadedTransport(counting)
         transport.prepare(origin)
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
         assert counting.count == 1
         await transport.aclose()
 
@@ -140,7 +157,7 @@ def test_the_context_of_the_caller_crosses_into_the_thread() -> None:
     async def scenario() -> None:
         transport = ThreadedTransport(FakeTransport(lambda _: json_response(place.get())))
         place.set("here")
-        assert (await transport.send(request_to("https://api.test"), 5)).body == b'"here"'
+        assert (await transport.send(request_to("https://api.test"), PLENTY)).body == b'"here"'
         await transport.aclose()
 
     asyncio.run(scenario())
@@ -153,7 +170,7 @@ def test_the_default_executor_of_the_loop_is_left_alone() -> None:
 
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport()
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
         await transport.aclose()
 
     loop = asyncio.new_event_loop()
@@ -163,29 +180,29 @@ def test_the_default_executor_of_the_loop_is_left_alone() -> None:
     loop.close()
 
 
-def test_name_resolution_does_not_outlast_the_timeout(stuck_resolver: threading.Event) -> None:
+def test_name_resolution_does_not_outlast_the_timeout(stuck_resolver: Resolver) -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport()
         with finishes_within(0.3):
             error = await refused(transport, request_to(origin), 0.3)
         assert isinstance(error, AttemptTimeout)
         assert error.sent is False
-        stuck_resolver.set()
+        stuck_resolver.go_on.set()
         await transport.aclose()
 
     with HostileServer(always(reply())) as server:
         asyncio.run(scenario(server.origin))
 
 
-def test_a_request_cancelled_during_the_lookup_is_never_sent(stuck_resolver: threading.Event) -> None:
+def test_a_request_cancelled_during_the_lookup_is_never_sent(stuck_resolver: Resolver) -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport(pool_size=1)
-        task = asyncio.create_task(transport.send(request_to(origin), 10))
-        await asyncio.sleep(0.1)
+        task = asyncio.create_task(transport.send(request_to(origin), PLENTY))
+        await asyncio.to_thread(stuck_resolver.asked.wait, PLENTY)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        stuck_resolver.set()
+        stuck_resolver.go_on.set()
         await transport.aclose()
 
     with HostileServer(always(reply())) as server:
@@ -194,18 +211,18 @@ def test_a_request_cancelled_during_the_lookup_is_never_sent(stuck_resolver: thr
 
 
 def test_closing_does_not_wait_for_name_resolution_for_long(
-    monkeypatch: pytest.MonkeyPatch, stuck_resolver: threading.Event
+    monkeypatch: pytest.MonkeyPatch, stuck_resolver: Resolver
 ) -> None:
     monkeypatch.setattr(threaded, "_PATIENCE", 0.1)
 
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport(pool_size=1)
-        task = asyncio.create_task(transport.send(request_to(origin), 10))
-        await asyncio.sleep(0.1)
+        task = asyncio.create_task(transport.send(request_to(origin), PLENTY))
+        await asyncio.to_thread(stuck_resolver.asked.wait, PLENTY)
         await transport.aclose()
         with pytest.raises(ClientClosed):
             await task
-        stuck_resolver.set()
+        stuck_resolver.go_on.set()
 
     with HostileServer(always(reply())) as server:
         asyncio.run(scenario(server.origin))
@@ -217,8 +234,11 @@ def test_a_transport_without_interrupts_is_not_waited_for() -> None:
 
     async def scenario() -> None:
         transport = ThreadedTransport(slow, pool_size=1)
-        with finishes_within(0.2):
-            error = await refused(transport, request_to("https://api.test"), 0.2)
+        for timeout in ONE_WILL_DO:
+            with finishes_within(timeout):
+                error = await refused(transport, request_to("https://api.test"), timeout)
+            if slow.timeouts:
+                break
         assert isinstance(error, AttemptTimeout)
         assert error.sent is None
         error = await refused(transport, request_to("https://api.test"), 0.1)
@@ -236,13 +256,14 @@ def test_a_transport_without_interrupts_is_not_waited_for() -> None:
 def test_no_thread_stays_busy_with_what_was_cancelled() -> None:
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport(pool_size=4)
-        tasks = [asyncio.create_task(transport.send(request_to(origin), 30)) for _ in range(10)]
-        await asyncio.sleep(0.2)
+        tasks = [asyncio.create_task(transport.send(request_to(origin), PLENTY)) for _ in range(10)]
+        while server.connections < 4:
+            await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await asyncio.sleep(0.1)
-        assert transport._idle == 4
+        while transport._idle < 4:
+            await asyncio.sleep(0.01)
         assert not transport._running
         assert not transport._waiting
         await transport.aclose()
@@ -260,11 +281,11 @@ def test_a_thread_that_cannot_be_started_is_no_connection(monkeypatch: pytest.Mo
         transport = ThreadedTransport(FakeTransport(lambda _: json_response(1)), pool_size=1)
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", start)
-            error = await refused(transport, request_to("https://api.test"), 5)
+            error = await refused(transport, request_to("https://api.test"), PLENTY)
         assert isinstance(error, ConnectError)
         assert error.sent is False
         for _ in range(3):
-            assert (await transport.send(request_to("https://api.test"), 5)).body == b"1"
+            assert (await transport.send(request_to("https://api.test"), PLENTY)).body == b"1"
         await transport.aclose()
 
     asyncio.run(scenario())
@@ -282,15 +303,14 @@ def test_an_outcome_for_a_loop_that_has_been_closed_is_dropped() -> None:
 def test_a_transport_that_is_forgotten_takes_its_threads_with_it() -> None:
     async def scenario(origin: str) -> tuple[weakref.ref[ThreadedTransport], list[threading.Thread]]:
         transport = ThreadedTransport()
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
         return weakref.ref(transport), list(transport._executor._threads)
 
     with HostileServer(after_request(lambda peer: peer.send(reply(headers=b"connection: close\r\n")))) as server:
         forgotten, threads = asyncio.run(scenario(server.origin))
-    gc.collect()
-    assert forgotten() is None
+    eventually(lambda: gc.collect() is not None and forgotten() is None)  # a thread may still be handing on the answer
     for thread in threads:
-        thread.join(5)
+        thread.join(PLENTY)
         assert not thread.is_alive()
 
 
@@ -310,7 +330,7 @@ def test_a_forked_child_has_threads_and_connections_of_its_own() -> None:
     transport = ThreadedTransport()
 
     async def scenario(origin: str) -> None:
-        assert (await transport.send(request_to(origin), 5)).status == 200
+        assert (await transport.send(request_to(origin), PLENTY)).status == 200
 
     with HostileServer(always(reply())) as server:
         asyncio.run(scenario(server.origin))
@@ -325,9 +345,9 @@ def test_a_transport_that_forgets_its_threads_starts_new_ones() -> None:
 
     async def scenario(origin: str) -> None:
         transport = ThreadedTransport()
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
         reset_transports()
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
         await transport.aclose()
 
     with HostileServer(always(reply())) as server:
@@ -342,7 +362,8 @@ def test_a_transport_that_forgets_its_threads_starts_new_ones() -> None:
 def test_a_traceback_with_local_variables_shows_no_key(script: Any) -> None:
     async def scenario(origin: str) -> TransportError:
         transport = ThreadedTransport()
-        error = await refused(transport, request_to(origin), 0.3)
+        transport.prepare(origin)
+        error = await refused(transport, request_to(origin), 0.5)
         await transport.aclose()
         return error
 

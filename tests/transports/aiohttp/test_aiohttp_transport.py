@@ -20,7 +20,7 @@ from airplane_runbooks import (
     ConnectionLost,
     TransportError,
 )
-from airplane_runbooks.testing.conformance import KEY, AsyncTransportConformance, finishes_within, request_to
+from airplane_runbooks.testing.conformance import KEY, PLENTY, AsyncTransportConformance, finishes_within, request_to
 from airplane_runbooks.testing.conformance._async import LoopThread, Run, SyncFace
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
@@ -99,7 +99,7 @@ def test_a_request_has_the_headers_it_was_given_and_no_others() -> None:
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport()
         for _ in range(2):
-            await transport.send(request_to(origin, b"{}", "/v0/a%2Fb/../c?q=%20+ü%zz".replace("ü", "%C3%BC")), 5)
+            await transport.send(request_to(origin, b"{}", "/v0/a%2Fb/../c?q=%20+ü%zz".replace("ü", "%C3%BC")), PLENTY)
         await transport.aclose()
 
     with HostileServer(script) as server:
@@ -129,7 +129,7 @@ def test_a_server_that_closes_under_a_large_body_has_lost_it(
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport(ssl_context=tls[1])
         for _ in range(5):
-            assert isinstance(await refused(transport, request_to(origin, b"x" * 20_000_000), 10), ConnectionLost)
+            assert isinstance(await refused(transport, request_to(origin, b"x" * 20_000_000), PLENTY), ConnectionLost)
         await transport.aclose()
 
     with HostileServer(script, ssl_context=tls[0] if kind == "tls" else None) as server:
@@ -140,7 +140,7 @@ def test_a_server_that_closes_under_a_large_body_has_lost_it(
 def test_a_host_that_no_url_can_have_is_no_connection(host: str) -> None:
     async def scenario() -> None:
         transport = AiohttpTransport()
-        error = await refused(transport, request_to(f"http://{host}"), 10)
+        error = await refused(transport, request_to(f"http://{host}"), PLENTY)
         assert isinstance(error, ConnectError)
         assert not error.transient
         await transport.aclose()
@@ -163,7 +163,7 @@ def test_a_proxy_that_closes_the_tunnel_was_not_sent() -> None:
     async def scenario() -> None:
         transport = AiohttpTransport(proxy=f"http://user:hunter2@localhost:{proxy.port}")
         for _ in range(5):
-            error = await refused(transport, request_to("https://api.test"), 5)
+            error = await refused(transport, request_to("https://api.test"), PLENTY)
             assert isinstance(error, ConnectError)
             shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
             assert "hunter2" not in shown
@@ -181,15 +181,15 @@ def test_closing_from_another_loop_ends_the_requests_of_this_one() -> None:
 
     async def wait(origin: str) -> None:
         with pytest.raises(ClientClosed) as caught:
-            await transport.send(request_to(origin), 10)
+            await transport.send(request_to(origin), PLENTY)
         outcomes.append(caught.value)
 
     with HostileServer(after_request(lambda _: asked.set(), Peer.stay_silent)) as server:
         thread = threading.Thread(target=lambda: asyncio.run(wait(server.origin)))
         thread.start()
-        asked.wait(10)
+        asked.wait(PLENTY)
         asyncio.run(transport.aclose())
-        thread.join(5)
+        thread.join(PLENTY)
         assert len(outcomes) == 1
         asyncio.run(transport.aclose())
 
@@ -198,7 +198,7 @@ def test_a_closed_loop_is_not_asked_to_close_connections() -> None:
     transport = AiohttpTransport()
 
     async def scenario(origin: str) -> None:
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
 
     with HostileServer(always(reply())) as server:
         asyncio.run(scenario(server.origin))
@@ -213,7 +213,7 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
     transport = AiohttpTransport()
 
     async def send(origin: str) -> None:
-        assert (await transport.send(request_to(origin), 5)).status == 200
+        assert (await transport.send(request_to(origin), PLENTY)).status == 200
 
     async def scenario(origin: str) -> None:
         await send(origin)
@@ -222,7 +222,7 @@ def test_a_forked_child_uses_no_connection_of_its_parent() -> None:
             asyncio.events._set_running_loop(None)
             thread = threading.Thread(target=lambda: asyncio.run(send(origin)))
             thread.start()
-            thread.join(5)
+            thread.join(PLENTY)
             os._exit(0 if server.connections == 1 and not thread.is_alive() else 1)
         assert (await asyncio.to_thread(os.waitpid, pid, 0))[1] == 0
         await send(origin)
@@ -238,9 +238,9 @@ def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
 
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport()
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
         reset_transports()
-        await transport.send(request_to(origin), 5)
+        await transport.send(request_to(origin), PLENTY)
         await transport.aclose()
 
     with HostileServer(always(reply())) as server:
@@ -261,7 +261,8 @@ def test_a_transport_that_forgets_its_connections_makes_new_ones() -> None:
 def test_a_traceback_with_local_variables_shows_no_key(script: Any) -> None:
     async def scenario(origin: str) -> str:
         transport = AiohttpTransport()
-        error = await refused(transport, request_to(origin), 0.3)
+        transport.prepare(origin)
+        error = await refused(transport, request_to(origin), 0.5)
         await transport.aclose()
         return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
 
@@ -273,7 +274,7 @@ def test_a_traceback_with_local_variables_shows_no_key(script: Any) -> None:
 
 def test_name_resolution_does_not_outlast_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: go_on.wait(10) and [])
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: go_on.wait(PLENTY) and [])
 
     async def scenario() -> None:
         transport = AiohttpTransport()

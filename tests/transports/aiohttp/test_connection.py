@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
 
 from airplane_runbooks import ConnectionLost
-from airplane_runbooks.testing.conformance import request_to
+from airplane_runbooks.testing.conformance import PLENTY, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
 from airplane_runbooks.transports.aiohttp._connection import Exchange, HTTP11Connection
 from airplane_runbooks.transports.aiohttp._connector import ConnectSpec, _secured
@@ -25,9 +26,9 @@ def test_a_reused_connection_does_not_cause_a_second_attempt() -> None:
 
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport()
-        await transport.send(request_to(origin, None), 5)
+        await transport.send(request_to(origin, None), PLENTY)
         with pytest.raises(ConnectionLost) as caught:
-            await transport.send(request_to(origin, None), 5)
+            await transport.send(request_to(origin, None), PLENTY)
         assert caught.value.sent is None
         await transport.aclose()
 
@@ -40,19 +41,25 @@ def test_a_reused_connection_does_not_cause_a_second_attempt() -> None:
 def test_what_arrives_between_requests_costs_the_connection(wait: str) -> None:
     """The loop reads it while it has nothing to do; if it was busy, the bytes are still in the socket."""
 
+    taken, late = threading.Semaphore(0), threading.Semaphore(0)
+
     def script(peer: Peer) -> None:
         while peer.read_request():
             peer.send(reply(b"good"))
-            time.sleep(0.05)
+            taken.acquire(timeout=PLENTY)
             peer.send(reply(b"evil"))
+            late.release()
 
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport()
         for _ in range(3):
-            assert (await transport.send(request_to(origin), 5)).body == b"good"
+            assert (await transport.send(request_to(origin), PLENTY)).body == b"good"
+            taken.release()
             if wait == "asleep":
+                await asyncio.to_thread(late.acquire)
                 await asyncio.sleep(0.1)
             else:
+                late.acquire()
                 time.sleep(0.1)  # noqa: ASYNC251  # to block the loop is what this is about
         await transport.aclose()
 
@@ -71,7 +78,7 @@ def test_a_server_that_answers_before_it_is_asked_is_heard() -> None:
     async def scenario(origin: str) -> None:
         transport = AiohttpTransport()
         for _ in range(20):  # before and after the request has left
-            assert (await transport.send(request_to(origin), 5)).status == 503
+            assert (await transport.send(request_to(origin), PLENTY)).status == 503
         await transport.aclose()
 
     with HostileServer(script) as server:

@@ -13,8 +13,16 @@ from typing import Any
 import pytest
 from urllib3 import HTTPConnectionPool
 
-from airplane_runbooks import AirplaneError, AttemptTimeout, ClientClosed, ConnectError, ConnectionLost, TransportError
-from airplane_runbooks.testing.conformance import KEY, finishes_within, request_to
+from airplane_runbooks import (
+    AirplaneError,
+    AttemptTimeout,
+    ClientClosed,
+    ConnectError,
+    ConnectionLost,
+    Request,
+    TransportError,
+)
+from airplane_runbooks.testing.conformance import KEY, ONE_WILL_DO, PLENTY, request_to, times_out
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request, always, reply
 from airplane_runbooks.transports.urllib3._connections import Deadline
 from airplane_runbooks.transports.urllib3._connections import _Relay as Relay
@@ -52,7 +60,7 @@ def test_an_answer_ends_the_sending_of_a_large_body(transport: Urllib3Transport,
         peer.stay_silent()
 
     with serve(script) as server:
-        assert transport.send(request_to(server.origin, LARGE), 10).body == b"too large"
+        assert transport.send(request_to(server.origin, LARGE), PLENTY).body == b"too large"
 
 
 def test_an_interim_answer_does_not_end_the_sending(transport: Urllib3Transport, serve: Serve) -> None:
@@ -66,7 +74,7 @@ def test_an_interim_answer_does_not_end_the_sending(transport: Urllib3Transport,
 
     with serve(script) as server:
         for _ in range(2):
-            assert transport.send(request_to(server.origin, LARGE), 10).body == b"1"
+            assert transport.send(request_to(server.origin, LARGE), PLENTY).body == b"1"
         assert server.connections == 1
     assert min(arrived) > len(LARGE)
 
@@ -79,7 +87,7 @@ def test_a_final_answer_after_an_interim_one_ends_it(transport: Urllib3Transport
         peer.stay_silent()
 
     with serve(script) as server:
-        assert transport.send(request_to(server.origin, LARGE), 10).status == 413
+        assert transport.send(request_to(server.origin, LARGE), PLENTY).status == 413
 
 
 def test_endless_interim_answers_end_the_sending(transport: Urllib3Transport, serve: Serve) -> None:
@@ -89,7 +97,7 @@ def test_endless_interim_answers_end_the_sending(transport: Urllib3Transport, se
         peer.stay_silent()
 
     with serve(script) as server, pytest.raises(TransportError, match="head of the response is larger"):
-        transport.send(request_to(server.origin, LARGE), 10)
+        transport.send(request_to(server.origin, LARGE), PLENTY)
 
 
 def test_a_server_that_closes_under_a_large_body_has_lost_it(transport: Urllib3Transport, serve: Serve) -> None:
@@ -99,7 +107,7 @@ def test_a_server_that_closes_under_a_large_body_has_lost_it(transport: Urllib3T
         peer.stay_silent()
 
     with serve(script) as server, pytest.raises(ConnectionLost):
-        transport.send(request_to(server.origin, LARGE), 10)
+        transport.send(request_to(server.origin, LARGE), PLENTY)
 
 
 def test_a_server_that_reads_slowly_does_not_outlast_the_timeout(transport: Urllib3Transport, serve: Serve) -> None:
@@ -111,8 +119,8 @@ def test_a_server_that_reads_slowly_does_not_outlast_the_timeout(transport: Urll
 
     with serve(script) as server:
         transport.prepare(server.origin)
-        with finishes_within(0.5), pytest.raises(AttemptTimeout, match="sending"):
-            transport.send(request_to(server.origin, LARGE), 0.5)
+        request = request_to(server.origin, LARGE)
+        assert any("sending" in str(times_out(transport, request, timeout)) for timeout in ONE_WILL_DO)
         slowly.set()
 
 
@@ -135,17 +143,17 @@ def test_a_tls_stream_that_is_cut_off_is_not_the_end_of_a_body(
 
     with HostileServer(after_request(part), ssl_context=tls[0]) as server:
         with pytest.raises(ConnectionLost) as caught:
-            transport.send(request_to(server.origin), 10)
+            transport.send(request_to(server.origin), PLENTY)
         assert caught.value.status == 200
     with HostileServer(after_request(whole), ssl_context=tls[0]) as server:
-        assert transport.send(request_to(server.origin), 10).body == b"part"
+        assert transport.send(request_to(server.origin), PLENTY).body == b"part"
 
 
 def test_a_body_where_none_may_be_costs_the_connection(transport: Urllib3Transport, serve: Serve) -> None:
     raw = b"HTTP/1.1 204 No Content\r\ncontent-length: %d\r\n\r\n" % len(reply(b"evil"))
     with serve(always(raw)) as server:
         for _ in range(2):
-            assert transport.send(request_to(server.origin), 10).body == b""
+            assert transport.send(request_to(server.origin), PLENTY).body == b""
         assert server.connections == 2
 
 
@@ -168,14 +176,22 @@ def test_closing_turns_away_requests_that_wait_for_a_connection() -> None:
     with HostileServer(script) as server:
         holder = threading.Thread(target=send, args=(server.origin,))
         holder.start()
-        asked.wait(10)
+        asked.wait(PLENTY)
         waiter = threading.Thread(target=send, args=(server.origin,))
         waiter.start()
         transport.close()
-        waiter.join(10)
+        waiter.join(PLENTY)
         assert [type(error) for error in errors] == [ClientClosed]
-    holder.join(10)
+    holder.join(PLENTY)
     assert isinstance(errors[1], ConnectionLost)
+
+
+def answer_within(transport: Urllib3Transport, request: Request, timeout: float) -> bytes | None:
+    """Return the answer, unless the time is too short for one."""
+    try:
+        return transport.send(request, timeout).body
+    except AttemptTimeout:
+        return None
 
 
 def test_a_dead_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch, transport: Urllib3Transport) -> None:
@@ -191,7 +207,8 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(
             socket, "getaddrinfo", lambda *_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", at) for at in addresses]
         )
-        assert transport.send(request_to(server.origin), 1.0).body == b"1"
+        answers = (answer_within(transport, request_to(server.origin), timeout) for timeout in ONE_WILL_DO)
+        assert any(answer == b"1" for answer in answers)
         for filler in fillers:
             filler.close()
 
@@ -199,7 +216,7 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("host", ["[::1", "[zz]", "a:b", "%zz", ""])
 def test_a_host_that_no_url_can_have_is_no_connection(transport: Urllib3Transport, host: str) -> None:
     with pytest.raises(ConnectError) as caught:
-        transport.send(request_to(f"http://{host}"), 10)
+        transport.send(request_to(f"http://{host}"), PLENTY)
     assert not caught.value.transient
 
 
@@ -233,7 +250,7 @@ def echo(before: bytes, after: bytes) -> Script:
 )
 def test_a_traceback_shows_no_key_that_the_server_repeats(transport: Urllib3Transport, script: Script) -> None:
     with HostileServer(script) as server, pytest.raises(TransportError) as caught:
-        transport.send(request_to(server.origin), 5)
+        transport.send(request_to(server.origin), PLENTY)
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert KEY not in shown
 
@@ -253,5 +270,5 @@ def test_wrappers_of_urlopen_get_an_object_like_a_response(
     monkeypatch.setattr(HTTPConnectionPool, "urlopen", wrapped)
     response = line + b"\r\ncontent-length: 2\r\n\r\n{}"
     with HostileServer(after_request(lambda peer: peer.send(response))) as server:
-        assert transport.send(request_to(server.origin), 5).body == b"{}"
+        assert transport.send(request_to(server.origin), PLENTY).body == b"{}"
     assert seen == [(200, version, line[:8].decode(), "2")]

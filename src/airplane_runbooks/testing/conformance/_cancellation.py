@@ -15,7 +15,7 @@ from ...errors import ClientClosed
 from ...http import AsyncTransport, Request
 from ..hostile import HostileServer, Peer, always, reply
 from ._async import AsyncCase, Run
-from ._support import finishes_within, request_to, tls
+from ._support import PLENTY, finishes_within, request_to, tls
 
 
 class Stalling:
@@ -31,7 +31,7 @@ class Stalling:
         for action in self._actions:
             action(peer)
         self.stalled.release()
-        self.released.wait(10)
+        self.released.wait(PLENTY)
         with contextlib.suppress(OSError):
             while peer.sock.recv(1_000_000):
                 pass
@@ -40,7 +40,7 @@ class Stalling:
     def has_ended(self, times: int) -> bool:
         """Release the server, and tell whether so many connections end."""
         self.released.set()
-        return all(self.ended.acquire(timeout=10) for _ in range(times))
+        return all(self.ended.acquire(timeout=PLENTY) for _ in range(times))
 
 
 def answer_half(peer: Peer) -> None:
@@ -50,9 +50,9 @@ def answer_half(peer: Peer) -> None:
 
 async def cancel_on_the_way(transport: AsyncTransport, request: Request, script: Stalling | None = None) -> None:
     """Send a request, cancel it when it has come as far as it can, and see it end at once."""
-    task = asyncio.create_task(transport.send(request, 30))
+    task = asyncio.create_task(transport.send(request, PLENTY))
     if script is not None:
-        await asyncio.to_thread(script.stalled.acquire, timeout=10)
+        await asyncio.to_thread(script.stalled.acquire, timeout=PLENTY)
     await asyncio.sleep(0.2)
     task.cancel()
     with finishes_within(0), pytest.raises(asyncio.CancelledError):
@@ -84,7 +84,7 @@ class Cancellation(AsyncCase):
         async def scenario(origin: str) -> None:
             for _ in range(2):  # the second would not get that far if the first still had the place
                 await cancel_on_the_way(transport, request_to(origin, b"x" * size), script)
-                assert (await transport.send(request_to(good.origin), 1)).status == 200
+                assert (await transport.send(request_to(good.origin), PLENTY)).status == 200
 
         with HostileServer(script, ssl_context=server_side if kind == "tls" else None) as server:
             run(scenario(server.origin))
@@ -98,7 +98,7 @@ class Cancellation(AsyncCase):
         async def scenario(origin: str) -> None:
             for _ in range(2):
                 await cancel_on_the_way(transport, request_to(origin.replace("http:", "https:")), script)
-                assert (await transport.send(request_to(good.origin), 1)).status == 200
+                assert (await transport.send(request_to(good.origin), PLENTY)).status == 200
 
         with HostileServer(script) as server:
             run(scenario(server.origin))
@@ -111,7 +111,7 @@ class Cancellation(AsyncCase):
 
         async def scenario(port: int) -> None:
             await cancel_on_the_way(transport, request_to(f"http://127.0.0.1:{port}"))
-            assert (await transport.send(request_to(good.origin), 1)).status == 200
+            assert (await transport.send(request_to(good.origin), PLENTY)).status == 200
             await transport.aclose()
 
         with socket.socket() as dead, contextlib.ExitStack() as stack:
@@ -132,14 +132,14 @@ class Cancellation(AsyncCase):
             while request := peer.read_request():
                 seen.append(request.partition(b"\r\n\r\n")[2])
                 asked.release()
-                may_answer.wait(10)
+                may_answer.wait(PLENTY)
                 peer.send(reply())
 
         async def scenario(origin: str) -> None:
-            first = asyncio.create_task(transport.send(request_to(origin, b"1"), 10))
+            first = asyncio.create_task(transport.send(request_to(origin, b"1"), PLENTY))
             await asyncio.to_thread(asked.acquire)
-            second = asyncio.create_task(transport.send(request_to(origin, b"2"), 10))
-            third = asyncio.create_task(transport.send(request_to(origin, b"3"), 10))
+            second = asyncio.create_task(transport.send(request_to(origin, b"2"), PLENTY))
+            third = asyncio.create_task(transport.send(request_to(origin, b"3"), PLENTY))
             await asyncio.sleep(0.1)
             second.cancel()
             with finishes_within(0), pytest.raises(asyncio.CancelledError):
@@ -163,15 +163,15 @@ class Cancellation(AsyncCase):
         async def one(origin: str, number: int) -> None:
             body = b'"%d"' % number
             try:
-                async with asyncio.timeout(chance.choice([0.001, 0.003, 0.01, 10])):
-                    assert (await transport.send(request_to(origin, body), 10)).body == body
+                async with asyncio.timeout(chance.choice([0.001, 0.003, 0.01, PLENTY])):
+                    assert (await transport.send(request_to(origin, body), PLENTY)).body == body
             except TimeoutError:
                 pass
 
         async def scenario(origin: str) -> None:
             for start in range(0, 240, 12):
                 await asyncio.gather(*(one(origin, start + number) for number in range(12)))
-            answers = await asyncio.gather(*(transport.send(request_to(origin, b"1"), 5) for _ in range(12)))
+            answers = await asyncio.gather(*(transport.send(request_to(origin, b"1"), PLENTY) for _ in range(12)))
             assert {answer.body for answer in answers} == {b"1"}
             await transport.aclose()
 
@@ -186,7 +186,7 @@ class Cancellation(AsyncCase):
         script = Stalling(Peer.read_request, lambda _: asked.release())
 
         async def scenario(origin: str) -> None:
-            sends = [asyncio.create_task(transport.send(request_to(origin), 30)) for _ in range(6)]
+            sends = [asyncio.create_task(transport.send(request_to(origin), PLENTY)) for _ in range(6)]
             for _ in range(3):
                 await asyncio.to_thread(asked.acquire)
             with finishes_within(0):
@@ -194,7 +194,7 @@ class Cancellation(AsyncCase):
                 outcomes = await asyncio.gather(*sends, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {ClientClosed}
             with pytest.raises(ClientClosed):
-                await transport.send(request_to(origin), 5)
+                await transport.send(request_to(origin), PLENTY)
             await transport.aclose()
 
         with HostileServer(script, ssl_context=server_side if kind == "tls" else None) as server:

@@ -9,7 +9,7 @@ import pytest
 
 from ..hostile import HostileServer, Peer, always, reply
 from ._async import AsyncCase, Run
-from ._support import request_to, tls
+from ._support import PLENTY, request_to, tls
 
 
 def echo(peer: Peer) -> None:
@@ -26,7 +26,7 @@ class Concurrency(AsyncCase):
 
         async def one(origin: str, number: int) -> None:
             body = b'"%d"' % number
-            assert (await transport.send(request_to(origin, body), 30)).body == body
+            assert (await transport.send(request_to(origin, body), PLENTY)).body == body
 
         async def scenario(origin: str) -> None:
             await asyncio.gather(*(one(origin, number) for number in range(300)))
@@ -46,7 +46,7 @@ class Concurrency(AsyncCase):
                 peer.send(reply())
 
         async def scenario(origin: str) -> None:
-            await asyncio.gather(*(transport.send(request_to(origin, b"%d" % number), 30) for number in range(60)))
+            await asyncio.gather(*(transport.send(request_to(origin, b"%d" % number), PLENTY) for number in range(60)))
             await transport.aclose()
 
         with HostileServer(script) as server:
@@ -59,14 +59,14 @@ class Concurrency(AsyncCase):
 
         async def insist(origin: str) -> None:
             while "patient" not in turns and len(turns) < 100:
-                await transport.send(request_to(origin), 10)
+                await transport.send(request_to(origin), PLENTY)
                 turns.append("insistent")
 
         async def scenario(origin: str) -> None:
-            await transport.send(request_to(origin), 10)
+            await transport.send(request_to(origin), PLENTY)
             insistent = asyncio.create_task(insist(origin))
             await asyncio.sleep(0)
-            await transport.send(request_to(origin), 10)
+            await transport.send(request_to(origin), PLENTY)
             turns.append("patient")
             await insistent
             await transport.aclose()
@@ -81,7 +81,7 @@ class Concurrency(AsyncCase):
         transport = self.make(pool_size=2, ssl_context=client_side)
 
         async def scenario(origin: str) -> None:
-            answers = await asyncio.gather(*(transport.send(request_to(origin), 10) for _ in range(5)))
+            answers = await asyncio.gather(*(transport.send(request_to(origin), PLENTY) for _ in range(5)))
             assert {answer.status for answer in answers} == {200}
 
         with HostileServer(always(reply()), ssl_context=server_side if kind == "tls" else None) as server:
@@ -97,7 +97,7 @@ class Concurrency(AsyncCase):
         async def scenario(origin: str) -> None:
             for number in range(30):
                 body = b'"%d"' % number
-                assert (await transport.send(request_to(origin, body), 10)).body == body
+                assert (await transport.send(request_to(origin, body), PLENTY)).body == body
 
         def work(origin: str) -> None:
             with asyncio.Runner(loop_factory=self.new_event_loop) as runner:

@@ -11,7 +11,7 @@ import pytest
 from ...errors import ClientClosed, ConnectError, InvalidResponse, TransportError
 from ...http import Transport
 from ..hostile import HostileServer, Peer, always, reply
-from ._support import KEY, Case, finishes_within, request_to, send_and_forget, tls
+from ._support import KEY, PLENTY, Case, finishes_within, request_to, send_and_forget, tls
 
 
 class Connections(Case):
@@ -20,7 +20,7 @@ class Connections(Case):
     def test_a_connection_is_used_again(self, transport: Transport) -> None:
         with HostileServer(always(reply())) as server:
             for _ in range(20):
-                transport.send(request_to(server.origin), 10)
+                transport.send(request_to(server.origin), PLENTY)
             assert server.connections == 1
 
     def test_a_connection_that_the_server_has_closed_is_replaced(self, transport: Transport) -> None:
@@ -34,20 +34,20 @@ class Connections(Case):
 
         with HostileServer(script) as server:
             for _ in range(3):
-                assert transport.send(request_to(server.origin), 10).status == 200
+                assert transport.send(request_to(server.origin), PLENTY).status == 200
                 closed.acquire()
             assert server.connections == 3
 
     def test_a_server_that_announces_the_end_is_believed(self, transport: Transport) -> None:
         with HostileServer(always(reply(headers=b"connection: close\r\n"))) as server:
             for _ in range(3):
-                transport.send(request_to(server.origin), 10)
+                transport.send(request_to(server.origin), PLENTY)
             assert server.connections == 3
 
     def test_what_follows_a_response_does_not_become_the_next_one(self, transport: Transport) -> None:
         with HostileServer(always(reply(b"good") + reply(b"evil"))) as server:
             for _ in range(3):
-                assert transport.send(request_to(server.origin), 10).body == b"good"
+                assert transport.send(request_to(server.origin), PLENTY).body == b"good"
 
     def test_bytes_between_two_requests_close_the_connection(self, transport: Transport) -> None:
         answered, late = threading.Event(), threading.Event()
@@ -55,17 +55,17 @@ class Connections(Case):
         def script(peer: Peer) -> None:
             peer.read_request()
             peer.send(reply(b"good"))
-            answered.wait(10)
+            answered.wait(PLENTY)
             peer.send(reply(b"evil"))
             late.set()
             peer.read_request()
 
         with HostileServer(script) as server:
-            assert transport.send(request_to(server.origin), 10).body == b"good"
+            assert transport.send(request_to(server.origin), PLENTY).body == b"good"
             answered.set()
-            late.wait(10)
-            time.sleep(0.05)  # what has been sent on loopback has arrived by then
-            assert transport.send(request_to(server.origin), 10).body == b"good"
+            late.wait(PLENTY)
+            time.sleep(0.2)  # what has been sent on loopback has arrived by then
+            assert transport.send(request_to(server.origin), PLENTY).body == b"good"
             assert server.connections == 2
 
     @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ class Connections(Case):
         with HostileServer(always(reply(b"1", status=status, headers=b"Idempotency-Key: %s\r\n" % echo))) as server:
             for _ in range(2):
                 with pytest.raises(InvalidResponse) as caught:
-                    transport.send(request_to(server.origin, body, headers=headers), 10)
+                    transport.send(request_to(server.origin, body, headers=headers), PLENTY)
                 assert caught.value.maybe_processed
                 assert caught.value.transient
                 assert caught.value.status == int(status[:3])
@@ -97,7 +97,7 @@ class Connections(Case):
         with HostileServer(always(reply(b"1", headers=headers))) as server:
             for _ in range(3):
                 request = request_to(server.origin, headers={"idempotency-key": "key-1"})
-                assert transport.send(request, 10).body == b"1"
+                assert transport.send(request, PLENTY).body == b"1"
             assert server.connections == 1
 
     def test_a_success_without_the_expected_key_is_refused(self, transport: Transport) -> None:
@@ -109,11 +109,11 @@ class Connections(Case):
 
         with HostileServer(script) as server:
             request = request_to(server.origin, headers={"idempotency-key": "key-1"})
-            assert transport.send(request, 10).body == b"1"
+            assert transport.send(request, PLENTY).body == b"1"
             with pytest.raises(InvalidResponse) as caught:
-                transport.send(request, 10)
+                transport.send(request, PLENTY)
             assert caught.value.maybe_processed
-            assert transport.send(request, 10).body == b"1"
+            assert transport.send(request, PLENTY).body == b"1"
             assert server.connections == 2
 
     @pytest.mark.parametrize(("body", "connections"), [(b"{}", 2), (None, 1)], ids=["POST", "GET"])
@@ -123,7 +123,7 @@ class Connections(Case):
         """A second copy of the failure, come late, would say of the next request that it was not carried out."""
         with HostileServer(always(reply(b"1", status="429 Slow"))) as server:
             for _ in range(2):
-                assert transport.send(request_to(server.origin, body), 10).status == 429
+                assert transport.send(request_to(server.origin, body), PLENTY).status == 429
             assert server.connections == connections
 
     def test_threads_get_their_own_answers(self, transport: Transport) -> None:
@@ -136,7 +136,7 @@ class Connections(Case):
         def work(number: int, origin: str) -> None:
             for turn in range(40):
                 body = b'"%d/%d"' % (number, turn)
-                answers.append((body, transport.send(request_to(origin, body), 10).body))
+                answers.append((body, transport.send(request_to(origin, body), PLENTY).body))
 
         with HostileServer(script) as server:
             threads = [threading.Thread(target=work, args=(number, server.origin)) for number in range(8)]
@@ -158,23 +158,23 @@ class Connections(Case):
 
         with HostileServer(script) as server:
             origin = server.origin
-            holder = threading.Thread(target=send_and_forget, args=(transport, request_to(origin), 3.0))
+            holder = threading.Thread(target=send_and_forget, args=(transport, request_to(origin), PLENTY))
             holder.start()
             asked.acquire()
             with finishes_within(0.5), pytest.raises(ConnectError) as caught:
                 transport.send(request_to(origin), 0.5)
             assert caught.value.sent is False
-        holder.join()
+        holder.join()  # the server has closed its connection
 
     @pytest.mark.parametrize("misfortune", ["reset", "timeout", "garbage", "interrupt"])
     def test_a_connection_is_given_back_after_any_misfortune(
         self, opened: Callable[..., Transport], misfortune: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         transport = opened(pool_size=1)
-        turns = iter([True, False, False])
+        over = threading.Event()
 
         def script(peer: Peer) -> None:
-            bad = next(turns)
+            bad = not over.is_set()
             while peer.read_request():
                 if not bad:
                     peer.send(reply())
@@ -191,28 +191,29 @@ class Connections(Case):
             with pytest.raises((TransportError, KeyboardInterrupt)):
                 transport.send(request_to(server.origin), 0.3)
             monkeypatch.undo()
-            assert transport.send(request_to(server.origin), 10).status == 200
+            over.set()
+            assert transport.send(request_to(server.origin), PLENTY).status == 200
 
     def test_a_refused_connection_was_not_sent(self, transport: Transport) -> None:
         with HostileServer(Peer.stay_silent) as server:
             origin = server.origin
         with pytest.raises(ConnectError) as caught:
-            transport.send(request_to(origin), 10)
+            transport.send(request_to(origin), PLENTY)
         assert caught.value.sent is False
         assert not caught.value.maybe_processed
 
     @pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "a" * 64 + ".test"])
     def test_a_name_that_does_not_exist_was_not_sent(self, transport: Transport, host: str) -> None:
         with pytest.raises(ConnectError) as caught:
-            transport.send(request_to(f"http://{host}"), 10)
+            transport.send(request_to(f"http://{host}"), PLENTY)
         assert caught.value.sent is False
 
     def test_tls_works_with_a_trusted_certificate(self, opened: Callable[..., Transport]) -> None:
         server_side, client_side = tls("localhost")
         with HostileServer(always(reply(b"1")), ssl_context=server_side) as server:
             transport = opened(ssl_context=client_side)
-            assert transport.send(request_to(server.origin), 10).body == b"1"
-            assert transport.send(request_to(server.origin, b"x" * 200_000), 10).body == b"1"
+            assert transport.send(request_to(server.origin), PLENTY).body == b"1"
+            assert transport.send(request_to(server.origin, b"x" * 200_000), PLENTY).body == b"1"
             assert server.connections == 1
 
     @pytest.mark.parametrize("name", ["elsewhere.test", None], ids=["wrong name", "unknown issuer"])
@@ -225,20 +226,20 @@ class Connections(Case):
             HostileServer(always(reply()), ssl_context=server_side) as server,
             pytest.raises(ConnectError) as caught,
         ):
-            opened(ssl_context=trusting).send(request_to(server.origin), 10)
+            opened(ssl_context=trusting).send(request_to(server.origin), PLENTY)
         assert caught.value.sent is False
         assert not caught.value.transient
 
     def test_closing_twice_is_fine_and_nothing_is_sent_afterwards(self, transport: Transport) -> None:
         with HostileServer(always(reply())) as server:
-            transport.send(request_to(server.origin), 10)
+            transport.send(request_to(server.origin), PLENTY)
             transport.close()
             transport.close()
             with pytest.raises(ClientClosed):
-                transport.send(request_to(server.origin), 10)
+                transport.send(request_to(server.origin), PLENTY)
             assert server.connections == 1
 
     def test_the_repr_shows_no_key(self, transport: Transport) -> None:
         with HostileServer(always(reply())) as server:
-            transport.send(request_to(server.origin), 10)
+            transport.send(request_to(server.origin), PLENTY)
             assert KEY not in repr(transport)

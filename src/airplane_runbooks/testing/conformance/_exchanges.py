@@ -9,7 +9,7 @@ import pytest
 from ...errors import TransportError
 from ...http import Transport
 from ..hostile import HostileServer, Peer, after_request, always, reply
-from ._support import KEY, Case, request_to
+from ._support import KEY, PLENTY, Case, request_to
 
 
 class Exchanges(Case):
@@ -23,7 +23,7 @@ class Exchanges(Case):
             peer.send(reply(b'{"ok":true}', headers=b"X-Request-ID: req1\r\n"))
 
         with HostileServer(script) as server:
-            response = transport.send(request_to(server.origin), 10)
+            response = transport.send(request_to(server.origin), PLENTY)
         head, _, body = seen[0].partition(b"\r\n\r\n")
         lines = head.lower().split(b"\r\n")
         assert lines[0] == b"post /v0/runbooks/execute http/1.1"
@@ -72,7 +72,7 @@ class Exchanges(Case):
         with HostileServer(always(reply())) as server:
             request = request_to(server.origin)
             before = (dict(request.headers), request.body, request.url)
-            transport.send(request, 10)
+            transport.send(request, PLENTY)
             assert (dict(request.headers), request.body, request.url) == before
 
     @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ class Exchanges(Case):
             HostileServer(lambda peer: seen.append(peer.read_request())) as server,
             pytest.raises(TransportError) as caught,
         ):
-            transport.send(request_to(server.origin, headers={name: value}), 10)
+            transport.send(request_to(server.origin, headers={name: value}), PLENTY)
         assert b"x-evil" not in b"".join(seen)
         assert caught.value.sent is False
         assert not caught.value.transient

@@ -11,7 +11,7 @@ import pytest
 from ...errors import AttemptTimeout, ConnectError, ConnectionLost, InvalidResponse
 from ...http import Transport
 from ..hostile import HostileServer, Peer, Script, after_request, always, reply
-from ._support import Case, finishes_within, request_to
+from ._support import ONE_WILL_DO, PLENTY, Case, finishes_within, request_to, times_out
 
 
 class Hostility(Case):
@@ -33,20 +33,18 @@ class Hostility(Case):
         ids=["head drips", "body drips", "chunks drip", "endless body drips", "no answer", "nothing read"],
     )
     def test_a_slow_server_does_not_outlast_the_timeout(self, transport: Transport, script: Script) -> None:
-        with HostileServer(script) as server, finishes_within(0.5), pytest.raises(AttemptTimeout):
-            transport.send(request_to(server.origin), 0.5)
+        with HostileServer(script) as server:
+            times_out(transport, request_to(server.origin), 0.5)
 
     def test_a_server_that_does_not_read_meets_the_timeout(self, transport: Transport) -> None:
         with HostileServer(Peer.stay_silent) as server:
             request = request_to(server.origin, b"x" * 20_000_000)
-            with finishes_within(0.5), pytest.raises(AttemptTimeout) as caught:
-                transport.send(request, 0.5)
-        assert caught.value.sent is None
+            assert any(times_out(transport, request, timeout).sent is None for timeout in ONE_WILL_DO)
 
     def test_an_endless_handshake_meets_the_timeout(self, transport: Transport) -> None:
-        with HostileServer(Peer.stay_silent) as server, finishes_within(0.5), pytest.raises(AttemptTimeout) as caught:
-            transport.send(request_to(server.origin.replace("http:", "https:")), 0.5)
-        assert caught.value.sent is False
+        with HostileServer(Peer.stay_silent) as server:
+            request = request_to(server.origin.replace("http:", "https:"))
+            assert times_out(transport, request, 0.5).sent is False
 
     def test_no_time_at_all_is_not_enough(self, transport: Transport) -> None:
         with HostileServer(always(reply())) as server:
@@ -55,10 +53,10 @@ class Hostility(Case):
                     transport.send(request_to(server.origin), timeout)
                 assert caught.value.sent is False
 
-    def test_a_head_that_is_hard_to_read_meets_the_timeout(self, transport: Transport) -> None:
+    def test_a_head_that_is_hard_to_read_is_read_in_linear_time(self, transport: Transport) -> None:
         raw = reply(b"1", headers=b"x: a" + b" " * 60_000 + b"b\r\n")
-        with finishes_within(1.0):
-            assert self.exchange(transport, always(raw), 1.0).body == b"1"
+        with finishes_within(0):
+            assert self.exchange(transport, always(raw)).body == b"1"
 
     @pytest.mark.parametrize(
         "script",
@@ -144,7 +142,7 @@ class Hostility(Case):
             tracemalloc.start()
             try:
                 with pytest.raises(InvalidResponse, match="larger than the limit"):
-                    transport.send(request_to(server.origin), 10)
+                    transport.send(request_to(server.origin), PLENTY)
                 assert tracemalloc.get_traced_memory()[1] < 10_000_000
             finally:
                 tracemalloc.stop()

@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 import pytest
 import trustme
 
-from ...errors import TransportError
+from ...errors import AttemptTimeout, TransportError
 from ...http import Headers, Request, Response, Transport
 from ..hostile import HostileServer, Script
 
-_GRACE = 1.0  # seconds; other work on the machine makes things late
+PLENTY = 60.0  # seconds; as good as no limit, but a hang ends
+ONE_WILL_DO = (0.5, 5.0, 50.0)  # timeouts to be tried in turn: a busy machine does not get far in the first
+_GRACE = 10.0  # seconds; other work on the machine makes things late
 KEY = "tkn_conformance"
 
 
@@ -69,14 +71,14 @@ class Case:
         return opened()
 
     @staticmethod
-    def exchange(transport: Transport, script: Script, timeout: float | None = 10.0, **options: Any) -> Response:
+    def exchange(transport: Transport, script: Script, timeout: float | None = PLENTY, **options: Any) -> Response:
         """Send one request to a server that follows `script`."""
         with HostileServer(script) as server:
             return transport.send(request_to(server.origin, **options), timeout)
 
 
 class DeadlineMissed(AssertionError):
-    """Something ended late; whether the code or the machine is to blame, only another try can tell."""
+    """Something ended many seconds late."""
 
 
 class finishes_within:  # noqa: N801  # reads as a statement
@@ -92,6 +94,13 @@ class finishes_within:  # noqa: N801  # reads as a statement
         elapsed = time.monotonic() - self._started
         if elapsed >= self._seconds + _GRACE:
             raise DeadlineMissed(f"took {elapsed:.3f} s")
+
+
+def times_out(transport: Transport, request: Request, timeout: float) -> AttemptTimeout:
+    """Demand that a request meets its timeout, soon. Return the error."""
+    with finishes_within(timeout), pytest.raises(AttemptTimeout) as caught:
+        transport.send(request, timeout)
+    return caught.value
 
 
 def send_and_forget(transport: Transport, request: Request, timeout: float) -> None:
