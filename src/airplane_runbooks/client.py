@@ -34,6 +34,7 @@ from .resources.runs import AsyncRuns, Runs
 from .resources.sessions import AsyncSessions, Sessions
 from .resources.tasks import AsyncTasks, Tasks
 from .telemetry.extra import ExtraAttributes
+from .transports.base import pool_size_of
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
             self._link(transport, clock),
             offload=self._offload(),
             close_idle=getattr(transport, "close_idle", None),
+            pool_size=pool_size_of(transport),
             retry_budget=RetryBudget() if retry_budget is UNSET else retry_budget,
             middleware=middleware,
             attempt_middleware=attempt_middleware,

@@ -126,6 +126,7 @@ class CallState(msgspec.Struct, kw_only=True, eq=False):
         attempts: Number of attempts so far.
         maybe_sent: Whether the server may have acted on an attempt.
         waits: Number of attempts that the server answered by saying that an earlier one is still in progress.
+        long_poll: Seconds that the server may wait with its reply; None for a call that is not a long poll.
         sent: Headers of the attempts. They hold the credentials that a server may repeat.
     """
 
@@ -137,6 +138,7 @@ class CallState(msgspec.Struct, kw_only=True, eq=False):
     attempts: int = 0
     maybe_sent: bool = False
     waits: int = 0
+    long_poll: int | None = None
     sent: tuple[Headers, ...] = ()
 
     def __repr__(self) -> str:
@@ -277,6 +279,9 @@ class Transport(Protocol):
     Two more methods are optional. A client calls `prepare(origin)` once, when it is built, for work that would slow the
     first request down, such as reading the trust store. It calls `close_idle(origin)` after a reply to another request:
     more of these may follow on the connections that are idle.
+
+    An attribute `pool_size`, also optional, tells the number of requests that are in flight at most. Half of them may
+    be long polls, which servers answer late. Without it, 32 are assumed.
     """
 
     def send(self, request: Request, timeout: float | None, /) -> Response:

@@ -23,6 +23,7 @@ from airplane_runbooks import (
     Unauthorized,
 )
 from airplane_runbooks._responses.reading import (
+    applied_wait,
     read_error,
     request_id,
     retry_after,
@@ -173,9 +174,32 @@ def test_an_error_without_a_message_gets_a_generic_one():
     assert str(status_error(Response(status=502, headers=Headers(), body=b""))) == "502: the server gave no reason"
 
 
-@pytest.mark.parametrize("status", [300, 301, 304, 399])
+@pytest.mark.parametrize("status", [300, 301, 399])
 def test_a_redirect_says_that_it_is_not_followed(status):
     assert "never followed" in str(status_error(Response(status=status, headers=Headers(), body=b"")))
+
+
+def test_an_unchanged_object_is_not_called_a_redirect():
+    assert "nothing has changed" in str(status_error(Response(status=304, headers=Headers(), body=b"")))
+
+
+@pytest.mark.parametrize(
+    ("applied", "asked", "expected"),
+    [
+        ("wait=20", 20, 20),
+        ("wait=5", 20, 5),
+        ("wait=100", 20, 20),
+        ("wait", 7, 7),
+        ('respond-async, Wait = "3" , x', 20, 3),
+        ("wait=20", None, None),
+        ("wait=-1", 20, None),
+        ("wait=1.5", 20, None),
+        ("waiting", 20, None),
+        ("", 20, None),
+    ],
+)
+def test_an_applied_wait_comes_from_its_header(applied, asked, expected):
+    assert applied_wait(Headers({"Preference-Applied": applied}), asked) == expected
 
 
 @pytest.mark.parametrize(

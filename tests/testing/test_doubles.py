@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airplane_runbooks import Airplane, ClientClosed, ConnectError
+from airplane_runbooks import Airplane, ClientClosed, ConnectError, Request, Response
 from airplane_runbooks._call.pipeline import run_blocking
-from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
+from airplane_runbooks.testing import FakeClock, FakeTransport, json_response, long_polled
 from airplane_runbooks.testing.conformance import request_to
 
 
@@ -56,3 +56,50 @@ def test_a_clock_moves_only_when_it_is_told_to() -> None:
     assert (clock.now(), clock.wall()) == (15, 1005)
     clock.close()
     assert clock.sleeps == []
+
+
+def test_a_long_poll_is_answered_when_something_changes() -> None:
+    clock = FakeClock(now=0)
+
+    def handler(request: Request) -> Response:
+        return json_response({"id": "ses1", "status": "Active" if clock.now() < 5 else "Waiting"})
+
+    answer = long_polled(handler, clock)
+    first = answer(poll({"prefer": "wait=10"}))
+    assert isinstance(first, Response)
+    assert (first.status, first.headers["preference-applied"], clock.now()) == (200, "wait=10", 5)
+    second = answer(poll({"prefer": "wait=10", "if-none-match": first.headers["etag"]}))
+    assert isinstance(second, Response)
+    assert (second.status, second.headers["etag"], second.body) == (304, first.headers["etag"], b"")
+    assert clock.now() == 15
+
+
+def test_a_long_poll_is_answered_with_the_state_when_time_is_up() -> None:
+    clock = FakeClock(now=0)
+    answer = long_polled(lambda _: json_response({"id": "run1", "status": "Active"}), clock)
+    late = answer(poll({"prefer": "respond-async, wait=3"}))
+    assert isinstance(late, Response)
+    assert (late.status, clock.now()) == (200, 3)
+
+
+def test_a_double_answers_other_requests_at_once() -> None:
+    clock = FakeClock(now=0)
+    failure = ConnectError("refused")
+    answers = iter([failure, json_response({}, status=503), json_response({"id": "ses1", "status": "Active"})])
+    answer = long_polled(lambda _: next(answers), clock)
+    assert answer(poll({"prefer": "wait=3"})) is failure
+    busy = answer(poll({"prefer": "wait=3"}))
+    assert isinstance(busy, Response)
+    assert "preference-applied" not in busy.headers
+    ordinary = answer(poll({}))
+    assert isinstance(ordinary, Response)
+    assert "preference-applied" not in ordinary.headers
+    assert "etag" in ordinary.headers
+    assert clock.now() == 0
+    started = long_polled(lambda _: json_response({"sessionID": "ses1"}), clock)(request_to("http://localhost"))
+    assert isinstance(started, Response)
+    assert "etag" not in started.headers
+
+
+def poll(headers: dict[str, str]) -> Request:
+    return request_to("http://localhost", None, "/v0/sessions/get?id=ses1", headers)

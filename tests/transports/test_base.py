@@ -1,4 +1,4 @@
-"""Transports are reset in forked children, as long as they live."""
+"""Common ground of the transports: forked children, and the sizes of pools."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import gc
 
 import pytest
 
+from airplane_runbooks.testing import FakeTransport
 from airplane_runbooks.transports import base
+from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.threaded import ThreadedTransport
+from airplane_runbooks.transports.urllib3 import Urllib3Transport
 
 
 class Resettable:
@@ -27,3 +31,18 @@ def test_living_transports_are_reset_and_others_forgotten(monkeypatch: pytest.Mo
     base._resets.add(lambda: None)  # one that is being collected at this moment
     base._reset_transports()
     assert transport.resets == 1
+
+
+@pytest.mark.parametrize(
+    ("transport", "size"),
+    [
+        (Urllib3Transport(pool_size=5), 5),
+        (ThreadedTransport(pool_size=6), 6),
+        (ThreadedTransport(Urllib3Transport(pool_size=5), pool_size=6), 5),
+        (ThreadedTransport(FakeTransport(), pool_size=100), 32),
+        (AiohttpTransport(pool_size=7), 7),
+        (FakeTransport(), 32),
+    ],
+)
+def test_a_transport_tells_how_many_requests_it_carries(transport: object, size: int) -> None:
+    assert base.pool_size_of(transport) == size

@@ -35,13 +35,13 @@ def test_the_next_poll_is_neither_too_soon_nor_too_late(
         assert left is not None
         assert left <= 2 * SHORTEST_DELAY if asked is None else left <= max(asked * 1.1, SHORTEST_DELAY)
         return
-    assert delay >= SHORTEST_DELAY
+    assert delay >= min(SHORTEST_DELAY, policy.initial_delay / 2)
     assert left is None or delay < left
     if asked is not None:
         heard = min(asked, LONGEST_RETRY_AFTER)
         assert heard <= delay <= max(heard * 1.1, SHORTEST_DELAY)
     else:
-        assert delay <= max(policy.max_delay, SHORTEST_DELAY)
+        assert delay <= policy.max_delay
 
 
 @given(POLICIES, st.integers(0, 50), DRAWS)

@@ -17,6 +17,7 @@ from ..policy import RetryBudget
 from ..telemetry.client import ClientTelemetry
 from ..telemetry.extra import ExtraAttributes
 from ..version import __version__
+from ..waiters.long_polls import LongPolls
 from .core import Core, Offload
 from .pipeline import compose
 
@@ -29,6 +30,7 @@ def build_core(
     *,
     offload: Offload,
     close_idle: Callable[[str], object] | None,
+    pool_size: int,
     retry_budget: RetryBudget | None,
     middleware: Sequence[Middleware],
     attempt_middleware: Sequence[Middleware],
@@ -55,4 +57,12 @@ def build_core(
         per_call=middleware,
         per_attempt=attempt_middleware,
     )
-    return Core(base, compose(chain, link), clock, telemetry, offload=offload, close_idle=close_idle)
+    return Core(
+        base,
+        compose(chain, link),
+        clock,
+        telemetry,
+        offload=offload,
+        close_idle=close_idle,
+        long_polls=LongPolls(pool_size),
+    )

@@ -20,6 +20,7 @@ from ..models.decoding import UNREADABLE, OutOfTime
 from ..operations import Operation, ReplyT, RequestT
 from ..options import BaseURL, RenderedOptions
 from ..telemetry.client import ClientTelemetry, begin_call
+from ..waiters.long_polls import LongPolls
 from ..waiters.scope import OperationScope
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class Core:
     Attributes:
         clock: The client's clock.
         telemetry: The client's spans and metrics.
+        long_polls: Places for long polls.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Core:
         *,
         offload: Offload,
         close_idle: Callable[[str], object] | None,
+        long_polls: LongPolls,
     ) -> None:
         self.clock = clock
         self.telemetry = telemetry
+        self.long_polls = long_polls
         self._offload = offload
         self._close_idle = close_idle
         self._base = base
@@ -105,9 +109,17 @@ class Core:
         )
 
     async def perform(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, options: RenderedOptions, call: CallState
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        options: RenderedOptions,
+        call: CallState,
+        known: ReplyT | None = None,
     ) -> Reply[ReplyT]:
-        """Carry out a call. Its errors are completed with the state of the call, and hold no credentials."""
+        """Carry out a call. Its errors are completed with the state of the call, and hold no credentials.
+
+        A request with `If-None-Match` may be answered with 304: `known` is the data of the reply then.
+        """
         try:
             operation.check(request)
             body = operation.body(request)
@@ -122,9 +134,10 @@ class Core:
                     call=call,
                 )
             )
-            if not response.is_success:
-                _raise_status(response)
-            data = await self._decode(operation, request, response, call)
+            if response.is_success:
+                data = await self._decode(operation, request, response, call)
+            else:
+                data = _unless_changed(response, known)
             if operation.is_by_id and not operation.answers(request, data):
                 _raise_wrong_reply(operation.name)
             return Reply(
@@ -176,8 +189,11 @@ def _raise_wrong_reply(name: str) -> NoReturn:
     raise InvalidResponse(f"{name}: the reply is about another object than the requested one", transient=True)
 
 
-def _raise_status(response: Response) -> NoReturn:
-    raise status_error(response)
+def _unless_changed(response: Response, known: T | None) -> T:
+    """Return what is known if the response says that it has not changed; raise the error that the response is."""
+    if known is None or response.status != 304:
+        raise status_error(response)
+    return known
 
 
 def _annotate(error: AirplaneError, operation: str, call: CallState) -> None:

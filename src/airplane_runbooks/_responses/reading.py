@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
 from ..errors import APIError, error_class
-from ..http import Response
+from ..http import Request, Response
 from ..models.decoding import UNREADABLE, decode_any
 
 _MAX_MESSAGE = 2000
@@ -109,6 +110,8 @@ def _excerpt(text: str) -> str | None:
 
 
 def _generic_message(response: Response) -> str:
+    if response.status == 304:
+        return "nothing has changed, so the server sent no data"
     if 300 <= response.status < 400:
         return "the server answered with a redirect, which is never followed"
     return "the server gave no reason"
@@ -143,6 +146,24 @@ def _seconds_until(date: str, wall: float | None) -> float:
         return math.nan
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return moment.timestamp() - (time.time() if wall is None else wall)
+
+
+_APPLIED_WAIT = re.compile(r"""(?:^|,)\s*wait\s*(?:=\s*"?([0-9]{1,9})"?\s*)?(?:$|,)""", re.IGNORECASE)
+
+
+def applied_wait(headers: Mapping[str, str], asked: int | None) -> int | None:
+    """Return the seconds that the server waits at most by its `Preference-Applied`; None if it does not apply the wait.
+
+    See RFC 7240, sections 3 and 4.3. `asked` are the seconds that the request allowed; None if it is not a long poll.
+    """
+    if asked is None or (found := _APPLIED_WAIT.search(headers.get("preference-applied", ""))) is None:
+        return None
+    return asked if found[1] is None else min(asked, int(found[1]))
+
+
+def is_unchanged(request: Request, response: Response) -> bool:
+    """Tell whether the response says that the state the request names is still the present one."""
+    return response.status == 304 and "if-none-match" in request.headers
 
 
 def is_transient(status: int, headers: Mapping[str, str]) -> bool:

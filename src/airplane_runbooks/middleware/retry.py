@@ -9,7 +9,7 @@ from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._responses.reading import is_transient, retry_after, status_error
+from .._responses.reading import is_transient, is_unchanged, retry_after, status_error
 from ..clock import Clock
 from ..errors import APIError, ConfigurationError, DeadlineExceeded, TransportError
 from ..http import CallState, Request, Response
@@ -58,7 +58,7 @@ class Retry:
             except TransportError as failure:
                 outcome = failure
             else:
-                if outcome.is_success:
+                if outcome.is_success or is_unchanged(request, outcome):
                     if self._budget is not None:
                         self._budget.refund()
                     return outcome

@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 
-from .._responses.reading import request_id
+from .._responses.reading import applied_wait, request_id
 from ..errors import TransportError
 from ..http import Request, Response
 from ..telemetry.attributes import Result, redact_url, without_credentials
@@ -78,8 +78,11 @@ class AttemptSpan:
         is_wanted = trace.get_current_span(current).is_recording()
         if is_wanted:
             attributes |= _details(request, telemetry)
-        if request.call.attempts:
-            attributes["http.request.resend_count"] = request.call.attempts
+        call = request.call
+        if call.attempts:
+            attributes["http.request.resend_count"] = call.attempts
+        if call.long_poll is not None:
+            attributes["airplane.wait"] = call.long_poll
         name = f"{request.method} {request.path}" if extra.template else request.method
         span = telemetry.tracer.start(name, current, _CLIENT, attributes)
         if span is not None and not is_wanted and span.is_recording():
@@ -89,18 +92,32 @@ class AttemptSpan:
     def _end(
         self, request: Request, traced: _Traced | None, elapsed: float, result: Result, response: Response | None = None
     ) -> None:
-        """Record the duration and the result of the attempt, in the metric and the span alike."""
+        """Record the duration and the result of the attempt, in the metric and the span alike.
+
+        The metric leaves long polls out: their duration is the time until something changed.
+        """
         telemetry = self._telemetry
         template = request.path if telemetry.extra.template else None
         attributes, of_result = telemetry.attempts[request.method, request.origin, template, result]
         context = None if traced is None else traced.context
-        telemetry.durations.record_attempt(elapsed, attributes, context)
+        if request.call.long_poll is None or not _was_held(request.call.long_poll, result, response):
+            telemetry.durations.record_attempt(elapsed, attributes, context)
         if traced is None or traced.span is None or traced.token is None:
             return
         otel_context.detach(traced.token)
         if response is not None and traced.span.is_recording():
             of_result = {**of_result, **_found(request, response, telemetry)}
         telemetry.tracer.end(traced.span, of_result, failed=result[2] is not None)
+
+
+def _was_held(wait: int, result: Result, response: Response | None) -> bool:
+    """Tell whether the duration of a long poll is mostly that of the server's wait.
+
+    It is not if the server has ignored the wait, or if the attempt has failed: failures have points of their own.
+    """
+    if response is not None:
+        return applied_wait(response.headers, wait) is not None
+    return result[2] is None
 
 
 def _result_of(failure: BaseException) -> Result:

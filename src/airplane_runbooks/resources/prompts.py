@@ -73,8 +73,9 @@ class Prompts(Resource):
         Args:
             id: The prompt's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to poll.
-            on_progress: Called after each poll with the fresh prompt and the seconds since the start.
+            poll: How often to poll a server that does not answer when something has changed.
+            on_progress: Called with the prompt and the seconds since the start: when something has changed, and at
+                least every `max_delay` of the policy.
             options: Options of each call; their `timeout` is that of one poll.
 
         Raises:
@@ -147,8 +148,9 @@ class AsyncPrompts(AsyncResource):
         Args:
             id: The prompt's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to poll.
-            on_progress: Called after each poll with the fresh prompt and the seconds since the start.
+            poll: How often to poll a server that does not answer when something has changed.
+            on_progress: Called with the prompt and the seconds since the start: when something has changed, and at
+                least every `max_delay` of the policy.
             options: Options of each call; their `timeout` is that of one poll.
 
         Raises:

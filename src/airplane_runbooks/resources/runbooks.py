@@ -76,7 +76,7 @@ class Runbooks(Resource):
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
-            poll: How often to poll the session.
+            poll: See `sessions.wait`.
             on_progress: See `sessions.wait`.
             on_prompt: See `sessions.wait`.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
@@ -163,7 +163,7 @@ class AsyncRunbooks(AsyncResource):
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
-            poll: How often to poll the session.
+            poll: See `sessions.wait`.
             on_progress: See `sessions.wait`.
             on_prompt: See `sessions.wait`.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.

@@ -118,8 +118,9 @@ class Runs(Resource):
         Args:
             id: The run's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to poll.
-            on_progress: Called after each poll with the fresh run and the seconds since the start.
+            poll: How often to poll a server that does not answer when something has changed.
+            on_progress: Called with the run and the seconds since the start: when something has changed, and at
+                least every `max_delay` of the policy.
             raise_on_failure: Whether to raise if the run has failed or been cancelled.
             options: Options of each call; their `timeout` is that of one poll.
 
@@ -243,8 +244,9 @@ class AsyncRuns(AsyncResource):
         Args:
             id: The run's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to poll.
-            on_progress: Called after each poll with the fresh run and the seconds since the start.
+            poll: How often to poll a server that does not answer when something has changed.
+            on_progress: Called with the run and the seconds since the start: when something has changed, and at
+                least every `max_delay` of the policy.
             raise_on_failure: Whether to raise if the run has failed or been cancelled.
             options: Options of each call; their `timeout` is that of one poll.
 

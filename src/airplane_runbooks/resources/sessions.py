@@ -135,8 +135,9 @@ class Sessions(Resource):
         Args:
             id: The session's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to poll.
-            on_progress: Called after each poll with the fresh session and the seconds since the start.
+            poll: How often to poll a server that does not answer when something has changed.
+            on_progress: Called with the session and the seconds since the start: when something has changed, and at
+                least every `max_delay` of the policy.
             on_prompt: Called once for each new prompt of the session, with the prompt and its schema. A mapping that it
                 returns is checked against the schema and submitted, `CANCEL` cancels the prompt, None leaves it to
                 others. Its own time counts towards the timeout, but is not cut short.
@@ -275,8 +276,9 @@ class AsyncSessions(AsyncResource):
         Args:
             id: The session's ID.
             timeout: Seconds to wait at most; None waits for ever.
-            poll: How often to poll.
-            on_progress: Called after each poll with the fresh session and the seconds since the start.
+            poll: How often to poll a server that does not answer when something has changed.
+            on_progress: Called with the session and the seconds since the start: when something has changed, and at
+                least every `max_delay` of the policy.
             on_prompt: Called once for each new prompt of the session, with the prompt and its schema. A mapping that it
                 returns is checked against the schema and submitted, `CANCEL` cancels the prompt, None leaves it to
                 others. Its own time counts towards the timeout, but is not cut short.

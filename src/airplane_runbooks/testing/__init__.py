@@ -4,5 +4,6 @@
 """
 
 from .doubles import AsyncFakeTransport, FakeClock, FakeTransport, json_response
+from .long_polls import long_polled
 
-__all__ = ["AsyncFakeTransport", "FakeClock", "FakeTransport", "json_response"]
+__all__ = ["AsyncFakeTransport", "FakeClock", "FakeTransport", "json_response", "long_polled"]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
+_ASSUMED_POOL_SIZE = 32
+
 _resets: set[weakref.WeakMethod[Callable[[], None]]] = set()
 
 
@@ -23,6 +25,12 @@ def _reset_transports() -> None:
     for reference in list(_resets):
         if (reset := reference()) is not None:
             reset()
+
+
+def pool_size_of(transport: object) -> int:
+    """Return the number of requests that a transport carries at a time, or an assumption if it does not tell."""
+    size = getattr(transport, "pool_size", None)
+    return size if isinstance(size, int) else _ASSUMED_POOL_SIZE
 
 
 # Systems without fork have nothing to register with.

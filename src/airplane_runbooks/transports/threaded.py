@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError
 from ..http import Request, Response, Transport
 from ._deadline import InterruptibleDeadline
-from .base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
+from .base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children, pool_size_of
 from .urllib3 import DEFAULT_POOL_SIZE, Urllib3Transport
 
 # Seconds: how long a thread may be late with its own, better account of a timeout; how long closing waits for threads.
@@ -68,6 +68,11 @@ class ThreadedTransport:
         self._sync = transport
         self._reset()
         call_in_children(self._reset)
+
+    @property
+    def pool_size(self) -> int:
+        """Requests in flight at most: a thread and a connection for each."""
+        return min(self._pool_size, pool_size_of(self._sync))
 
     def _reset(self) -> None:
         self._lock = threading.Lock()

@@ -17,7 +17,6 @@ from ..errors import (
     RunFailed,
     SessionFailed,
 )
-from ..http import Headers
 from ..models import (
     CancelPrompt,
     ExecuteRunbook,
@@ -50,7 +49,7 @@ from ..operations import (
 from ..policy import PollPolicy
 from .paging import PageCursor
 from .scope import OperationScope
-from .wait import Wait, result_of
+from .wait import Subject, Wait, result_of
 
 
 class Cancel(Enum):
@@ -76,27 +75,26 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 async def session_runs(scope: OperationScope, session_id: str) -> tuple[Run, ...]:
     """Return a session's runs, the oldest first."""
-    session, _ = await _session(scope, session_id)
+    session = await _session(scope, session_id)
     return await _runs(scope, session, session_id)
 
 
 async def session_prompts(scope: OperationScope, session_id: str) -> tuple[Prompt, ...]:
     """Return a session's open prompts, the oldest first."""
-    session, _ = await _session(scope, session_id)
+    session = await _session(scope, session_id)
     return await _open_prompts(scope, session, session_id)
 
 
 async def session_steps(scope: OperationScope, session_id: str) -> tuple[Step, ...]:
     """Return a session's steps, the oldest first, with the outputs of those that have ended."""
-    session, _ = await _session(scope, session_id)
+    session = await _session(scope, session_id)
     runs = await _runs(scope, session, session_id)
     return tuple([await _step(scope, run) for run in runs if not _is_runbook(run, session)])
 
 
-async def _session(scope: OperationScope, session_id: str) -> tuple[Session, Headers]:
+async def _session(scope: OperationScope, session_id: str) -> Session:
     scope.session_id = session_id
-    reply = await scope.call(GET_SESSION, GetSession(id=session_id))
-    return reply.data, reply.response.headers
+    return (await scope.call(GET_SESSION, GetSession(id=session_id))).data
 
 
 async def _runs(scope: OperationScope, session: Session, session_id: str) -> tuple[Run, ...]:
@@ -172,10 +170,15 @@ async def execute_and_wait(
 async def _end_of_session(
     wait: Wait[Session], session_id: str, on_prompt: AsyncPromptHandler | None, *, raise_on_failure: bool
 ) -> Session:
+    wait.scope.session_id = session_id
     session = await wait.until(
-        lambda session: session.status.is_terminal,
-        lambda: _session(wait.scope, session_id),
-        f"session {session_id}",
+        Subject(
+            f"session {session_id}",
+            GET_SESSION,
+            GetSession(id=session_id),
+            read=lambda session: session,
+            has_ended=lambda session: session.status.is_terminal,
+        ),
         None if on_prompt is None else PromptAnswerer(on_prompt, session_id),
     )
     if raise_on_failure and session.status != SessionStatus.SUCCEEDED:
@@ -194,7 +197,15 @@ async def wait_for_run(
 ) -> Run:
     """Wait for a run to end."""
     wait = Wait(scope, timeout=timeout, poll=poll, on_progress=on_progress)
-    run = await wait.until(lambda run: run.status.is_terminal, lambda: _run(scope, run_id), f"run {run_id}")
+    run = await wait.until(
+        Subject(
+            f"run {run_id}",
+            GET_RUN,
+            GetRun(id=run_id),
+            read=lambda run: run,
+            has_ended=lambda run: run.status.is_terminal,
+        )
+    )
     if raise_on_failure and run.status != RunStatus.SUCCEEDED:
         raise RunFailed(run)
     return run
@@ -210,17 +221,15 @@ async def wait_for_prompt(
 ) -> Prompt:
     """Wait for a prompt to be answered or cancelled."""
     wait = Wait(scope, timeout=timeout, poll=poll, on_progress=on_progress)
-    return await wait.until(lambda prompt: not prompt.is_open, lambda: _prompt(scope, prompt_id), f"prompt {prompt_id}")
-
-
-async def _prompt(scope: OperationScope, prompt_id: str) -> tuple[Prompt, Headers]:
-    reply = await scope.call(GET_PROMPT, GetPrompt(id=prompt_id))
-    return reply.data.prompt, reply.response.headers
-
-
-async def _run(scope: OperationScope, run_id: str) -> tuple[Run, Headers]:
-    reply = await scope.call(GET_RUN, GetRun(id=run_id))
-    return reply.data, reply.response.headers
+    return await wait.until(
+        Subject(
+            f"prompt {prompt_id}",
+            GET_PROMPT,
+            GetPrompt(id=prompt_id),
+            read=lambda reply: reply.prompt,
+            has_ended=lambda prompt: not prompt.is_open,
+        )
+    )
 
 
 class PromptAnswerer:
@@ -266,6 +275,6 @@ async def _submit(scope: OperationScope, prompt_id: str, answer: Mapping[str, An
             request = SubmitPrompt(id=prompt_id, values=answer)
             await scope.call(SUBMIT_PROMPT, request, at_least=_ANSWER_GRACE)
     except (BadRequest, Conflict):
-        if (await _prompt(scope, prompt_id))[0].is_open:
+        if (await scope.call(GET_PROMPT, GetPrompt(id=prompt_id))).data.prompt.is_open:
             raise
     return True

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import contextmanager, nullcontext
+from typing import Generic, NamedTuple, Protocol
 
 from .._responses.redaction import secrets_in
 from ..clock import Clock
@@ -12,6 +12,7 @@ from ..errors import AirplaneError
 from ..http import CallState, Headers, Reply
 from ..operations import Operation, ReplyT, RequestT
 from ..options import RenderedOptions
+from .long_polls import LongPolls, conditional, seconds_to_wait
 
 
 class Calls(Protocol):
@@ -22,15 +23,32 @@ class Calls(Protocol):
         """The client's clock."""
         ...
 
+    @property
+    def long_polls(self) -> LongPolls:
+        """Places for the client's long polls."""
+        ...
+
     def begin(self, options: RenderedOptions, timeout: float | None) -> CallState:
         """Return the state of a call that starts now."""
         ...
 
     async def perform(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, options: RenderedOptions, call: CallState
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        options: RenderedOptions,
+        call: CallState,
+        known: ReplyT | None = None,
     ) -> Reply[ReplyT]:
-        """Carry out a call."""
+        """Carry out a call. `known` is the data of the reply if the server answers that nothing has changed."""
         ...
+
+
+class Known(NamedTuple, Generic[ReplyT]):
+    """State of an object that the client knows: the data of a reply, and its ETag if the server sent one."""
+
+    data: ReplyT
+    etag: str | None
 
 
 class OperationScope:
@@ -97,15 +115,62 @@ class OperationScope:
             keyed: Whether this is the call that carries the caller's own idempotency key.
             at_least: Seconds that the call may take even if less time is left.
         """
+        call = self._begin(at_least)
+        if not keyed:
+            call.idempotency_key = None
+        return await self._perform(operation, request, self._options, call)
+
+    @contextmanager
+    def long_poll(self, longest: float) -> Generator[int | None, None, None]:
+        """Take a place for a long poll, and yield the seconds that the server may wait, which are at most `longest`.
+
+        None stands for an ordinary poll: the time left is too short, or all places are taken.
+        """
+        seconds = seconds_to_wait(self._options, longest=longest, left=self.left)
+        with self._calls.long_polls.place() if seconds else nullcontext(enter_result=False) as has_place:
+            yield seconds if has_place else None
+
+    async def poll(
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        *,
+        wait: int | None,
+        known: Known[ReplyT] | None,
+    ) -> Reply[ReplyT]:
+        """Read an object within the time left. If it has not changed, the data of the reply is what is known.
+
+        Args:
+            operation: The endpoint.
+            request: Its request.
+            wait: Seconds that the server may wait for the object to change or to rest; None for an ordinary poll.
+            known: The object as the poll before returned it; None if the first poll is still to come.
+        """
+        call = self._begin()
+        call.idempotency_key = None
+        call.long_poll = wait
+        if known is None or known.etag is None:
+            return await self._perform(operation, request, conditional(self._options, wait=wait, etag=None), call)
+        options = conditional(self._options, wait=wait, etag=known.etag)
+        return await self._perform(operation, request, options, call, known.data)
+
+    def _begin(self, at_least: float = 0.0) -> CallState:
         timeout, left = self._options.timeout, self.left
         if left is not None:
             left = max(left, at_least)
             timeout = left if timeout is None or left < timeout else timeout
-        call = self._calls.begin(self._options, timeout)
-        if not keyed:
-            call.idempotency_key = None
+        return self._calls.begin(self._options, timeout)
+
+    async def _perform(
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        options: RenderedOptions,
+        call: CallState,
+        known: ReplyT | None = None,
+    ) -> Reply[ReplyT]:
         try:
-            return await self._calls.perform(operation, request, self._options, call)
+            return await self._calls.perform(operation, request, options, call, known)
         finally:
             self.attempts += call.attempts
             if not secrets_in(call.sent) <= secrets_in(self.sent):

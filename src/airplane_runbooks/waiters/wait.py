@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from .._responses.reading import retry_after
+from .._responses.reading import applied_wait, retry_after
 from ..errors import AirplaneError, APIError, DeadlineExceeded, WaitTimeout
-from ..http import Headers
+from ..http import Reply
 from ..models import Prompt, Run, Session
+from ..operations import Operation
 from ..policy import PollPolicy
-from .schedule import checked_timeout, may_pass, next_poll
-from .scope import OperationScope
+from .long_polls import etag_of
+from .schedule import Pace, checked_timeout, may_pass
+from .scope import Known, OperationScope
 
 T = TypeVar("T")
 WaitedT = TypeVar("WaitedT", bound=Session | Run | Prompt)
 
-# The object as a poll returned it, and the headers of the response.
-Polled = tuple[WaitedT, Headers]
-
 _DEFAULT_POLICY = PollPolicy()
+
+
+class Subject(NamedTuple, Generic[WaitedT]):
+    """The object that is waited for.
+
+    Attributes:
+        name: Its name in messages.
+        operation: The endpoint that reads it.
+        request: The request for it.
+        read: Returns it from the data of a reply.
+        has_ended: Tells whether it has ended.
+    """
+
+    name: str
+    operation: Operation[Any, Any]
+    request: Any
+    read: Callable[[Any], WaitedT]
+    has_ended: Callable[[WaitedT], bool]
 
 
 class AfterPoll(Protocol[WaitedT]):
@@ -51,55 +68,59 @@ class Wait(Generic[WaitedT]):
         self.scope = scope
         self.last: WaitedT | None = None
         self._timeout = timeout
-        self._policy = poll or _DEFAULT_POLICY
+        self._pace = Pace(poll or _DEFAULT_POLICY, reports_progress=on_progress is not None)
         self._on_progress = on_progress
+        self._known: Known[Any] | None = None
         self._failure: AirplaneError | None = None
         self._retry_after: float | None = None
 
-    async def until(
-        self,
-        has_ended: Callable[[WaitedT], bool],
-        fetch: Callable[[], Awaitable[Polled[WaitedT]]],
-        subject: str,
-        after_poll: AfterPoll[WaitedT] | None = None,
-    ) -> WaitedT:
+    async def until(self, subject: Subject[WaitedT], after_poll: AfterPoll[WaitedT] | None = None) -> WaitedT:
         """Poll until the end. Raises WaitTimeout at the deadline, and failures that cannot pass at once.
 
         Args:
-            has_ended: Tells whether the object has ended.
-            fetch: Makes one poll.
-            subject: Name of the object in the message of WaitTimeout.
+            subject: The object that is waited for.
             after_poll: Further work after each poll.
         """
-        unchanged = 0
         while True:
             self._failure = self._retry_after = None
-            polled = await self.tolerate(fetch())
-            changed = False
-            if polled is not None:
-                changed = await self._note(*polled)
-                if has_ended(polled[0]):
-                    return polled[0]
+            with self.scope.long_poll(self._pace.longest_wait) as wait:
+                call = self.scope.poll(subject.operation, subject.request, wait=wait, known=self._known)
+                reply = await self.tolerate(call)
+            if reply is not None:
+                self.last = polled = subject.read(reply.data)
+                changed = await self._note(reply, polled)
+                if subject.has_ended(polled):
+                    return polled
                 if after_poll is not None:
-                    changed = await after_poll(self, polled[0]) or changed
-            unchanged = 0 if changed else unchanged + 1
-            await self.scope.clock.sleep(self._delay(unchanged, subject))
+                    changed = await after_poll(self, polled) or changed
+                applied = applied_wait(reply.response.headers, wait)
+                self._pace.note_reply(applied=applied, took=reply.elapsed, changed=changed)
+            self._note_failure(of_long_poll=reply is None and wait is not None)
+            if delay := self._delay(subject.name):
+                await self.scope.clock.sleep(delay)
 
-    async def _note(self, fresh: WaitedT, headers: Headers) -> bool:
-        """Note the object, report progress, and return whether the object has changed."""
+    async def _note(self, reply: Reply[Any], polled: WaitedT) -> bool:
+        """Note the reply, report progress, and return whether the object has changed."""
+        headers = reply.response.headers
         self._retry_after = retry_after(headers, self.scope.clock.wall())
-        changed = fresh != self.last
-        self.last = fresh
+        before = self._known
+        if reply.response.status != 304:
+            self._known = Known(reply.data, etag_of(headers))
         if self._on_progress is not None:
-            await result_of(self._on_progress(fresh, self.scope.elapsed))
-        return changed
+            await result_of(self._on_progress(polled, self.scope.elapsed))
+        return self._known != before
 
-    def _delay(self, unchanged: int, subject: str) -> float:
+    def _note_failure(self, *, of_long_poll: bool) -> None:
+        """Note a failure of the poll, or of the work that followed it, if there was one."""
+        if self._failure is not None:
+            self._pace.note_failure(of_long_poll=of_long_poll)
+
+    def _delay(self, name: str) -> float:
         draw = int.from_bytes(os.urandom(4)) / 2**32
-        delay = next_poll(self._policy, unchanged, retry_after=self._retry_after, left=self.scope.left, draw=draw)
+        delay = self._pace.delay(retry_after=self._retry_after, left=self.scope.left, draw=draw)
         if delay is None:
             seen = "and was never seen" if self.last is None else f"last seen {_state(self.last)}"
-            message = f"{subject} has not ended within {self._timeout} s, {seen}"
+            message = f"{name} has not ended within {self._timeout} s, {seen}"
             raise WaitTimeout(message, last=self.last) from self._failure
         return delay
 

@@ -42,6 +42,29 @@ class Exchanges(Case):
         response = self.exchange(transport, always(reply(body, status=status, headers=headers)))
         assert response.status == int(status[:3])
 
+    @pytest.mark.parametrize("length", [None, 1000], ids=["no length", "length of the object"])
+    def test_the_reply_to_a_conditional_request_has_no_body(self, transport: Transport, length: int | None) -> None:
+        """A length, which RFC 9110, section 8.6, allows, is that of the object: no byte of it follows."""
+        seen: list[bytes] = []
+        headers = b'ETag: "1"\r\nPreference-Applied: wait=20\r\n'
+        if length is not None:
+            headers += b"content-length: %d\r\n" % length
+
+        def script(peer: Peer) -> None:
+            while request := peer.read_request():
+                seen.append(request.lower())
+                peer.send(b"HTTP/1.1 304 Not Modified\r\n" + headers + b"\r\n")
+
+        with HostileServer(script) as server:
+            conditions = {"prefer": "wait=20", "if-none-match": '"1"'}
+            for _ in range(3):
+                response = transport.send(request_to(server.origin, None, headers=conditions), 30)
+                assert (response.status, response.body) == (304, b"")
+                assert (response.headers["etag"], response.headers["preference-applied"]) == ('"1"', "wait=20")
+        assert all(b'if-none-match: "1"' in request and b"prefer: wait=20" in request for request in seen)
+        if length is None:
+            assert server.connections == 1
+
     def test_a_body_may_come_in_chunks_with_extensions_and_trailers(self, transport: Transport) -> None:
         raw = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nx-sum: 1\r\n\r\n"
         assert self.exchange(transport, always(raw)).body == b"abcde"

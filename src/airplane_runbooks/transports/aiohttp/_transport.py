@@ -74,6 +74,11 @@ class AiohttpTransport:
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         call_in_children(self._reset)
 
+    @property
+    def pool_size(self) -> int:
+        """Requests to one origin that are in flight at most, on one event loop."""
+        return self._pool_size
+
     def _reset(self) -> None:
         # Kept, for what would end them talks to the parent's selector, which a fork shares.
         _of_parents.append(self._sessions)

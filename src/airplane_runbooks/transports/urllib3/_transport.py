@@ -85,6 +85,11 @@ class Urllib3Transport:
         self._reset()
         call_in_children(self._reset)
 
+    @property
+    def pool_size(self) -> int:
+        """Requests to one origin that are in flight at most."""
+        return self._pool_size
+
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._pools: dict[str, _OriginPool] = {}
