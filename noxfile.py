@@ -52,7 +52,7 @@ REPEATED = f"{WHOLE} and not once"
 SIDE_BY_SIDE = ("-n", "3", "--dist", "worksteal")
 
 # Tests in these folders turn out alike on every Python, but for a few of the server's.
-ALIKE = {"chaos", "compat", "docs", "house", "server", "support", "typing"}
+ALIKE = {"benchmarks", "chaos", "compat", "docs", "house", "server", "support", "typing"}
 SMOKE = (
     "tests/server/authoring/test_fields.py",
     "tests/server/authoring/test_code.py",
@@ -62,7 +62,7 @@ VARYING = (*(str(one) for one in sorted(Path("tests").glob("[a-z]*/")) if one.na
 
 # The client is to be covered by its own tests. The others take longer while they are measured, and add nothing.
 UNMEASURED = (
-    *("tests/server", "tests/chaos", "tests/docs", "tests/house"),
+    *("tests/server", "tests/benchmarks", "tests/chaos", "tests/docs", "tests/house"),
     *("tests/client/test_demos.py", "tests/client/test_exactly_once.py", "tests/client/test_many_sessions.py"),
 )
 
@@ -333,6 +333,14 @@ def bench(session: nox.Session) -> None:
     """Measure the client beside its peers; arguments go to the benchmarks."""
     install(session, "bench")
     session.run("python", "benchmarks/execute.py", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def bench_server(session: nox.Session) -> None:
+    """Measure the server beside bare DBOS, an earlier commit and the disk; arguments go to the benchmark."""
+    install(session, "test")
+    provide_postgres(session)
+    session.run("python", "-m", "benchmarks.server", *session.posargs)
 
 
 @nox.session(requires=["build"])

@@ -30,12 +30,20 @@ _SETTINGS = {
 class Postgres:
     """A running server. Its URLs hold in this process and in children."""
 
-    def __init__(self, binaries: Path, folder: Path, owner: dict[str, object]) -> None:
+    def __init__(self, binaries: Path, folder: Path, owner: dict[str, object], settings: dict[str, str]) -> None:
         self._binaries = binaries
         self._folder = folder
         self._owner = owner
+        self._settings = settings
+        self.log = folder / "log"
         self._names = (f"test_{number}" for number in count())
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """ID of the process that is the parent of all others of the cluster."""
+        assert self._process is not None
+        return self._process.pid
 
     def url(self, name: str) -> str:
         """Return the URL of a database."""
@@ -61,7 +69,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start, and return once it answers."""
-        settings = [f"--{key}={value}" for key, value in _SETTINGS.items()]
+        settings = [f"--{key}={value}" for key, value in self._settings.items()]
         command = [
             self._binaries / "postgres",
             "-D",
@@ -69,7 +77,7 @@ class Postgres:
             f"--unix_socket_directories={self._folder}",
             *settings,
         ]
-        log = (self._folder / "log").open("ab")
+        log = self.log.open("ab")
         with log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._owner)
         eventually(self._answers, deadline=60)
@@ -85,7 +93,7 @@ class Postgres:
         import psycopg
 
         assert self._process is not None
-        assert self._process.poll() is None, (self._folder / "log").read_text()
+        assert self._process.poll() is None, self.log.read_text()
         try:
             psycopg.connect(self.url("postgres")).close()
         except psycopg.OperationalError:
@@ -94,8 +102,11 @@ class Postgres:
 
 
 @contextmanager
-def running():
-    """Make a cluster, run it, and remove it; skip the test where PostgreSQL's programs are missing."""
+def running(**settings: str):
+    """Make a cluster, run it, and remove it; skip the test where PostgreSQL's programs are missing.
+
+    Settings replace those that suit tests.
+    """
     binaries = _binaries()
     if binaries is None:
         pytest.skip("the programs of a PostgreSQL server (initdb, postgres) are not installed")
@@ -106,7 +117,7 @@ def running():
         owner = own(folder)
         command = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync"]
         subprocess.run(command, check=True, capture_output=True, cwd=folder, **owner)
-        server = Postgres(binaries, folder, owner)
+        server = Postgres(binaries, folder, owner, _SETTINGS | settings)
         try:
             server.start()
             yield server

@@ -1,0 +1,74 @@
+"""Costs of sessions in our server, beside bare DBOS, an earlier commit and the disk: `nox -s bench_server`.
+
+W1 is a session of one step that does nothing; W2 is a step, a wait for a human, and a step. Contenders take turns in
+short rounds, so that other work on the machine slows them all alike: read the ratios. Only counts are exact.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.postgres import running
+
+from . import parts, pictures, report, results
+from .results import Results
+from .stage import FULL, QUICK, Sizes, Stage
+
+MEASURED = Path(__file__).parents[1] / "measured.json"
+PARTS: dict[str, Callable[[Stage, Sizes, Results], None]] = {
+    "throughput": parts.throughput,
+    "latency": parts.latency,
+    "alone": parts.alone,
+    "waiting": parts.waiting,
+    "servers": parts.servers,
+}
+# The tests' cluster writes without waiting for the disk. This one waits, and says whose statements it logs.
+DURABLE = {"fsync": "on", "shared_buffers": "128MB", "log_line_prefix": "%p %d "}
+
+
+def main() -> None:
+    options = parsed()
+    if options.draw:
+        pictures.draw(results.load(options.output or MEASURED))
+        return
+    sizes = QUICK if options.quick else FULL
+    sizes = sizes._replace(**{name: value for name in ("rounds", "waiting") if (value := getattr(options, name))})
+    output = options.output or (Path("quick.json") if options.quick else MEASURED)
+    found = results.load(output)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaving the contexts below ends what they have started
+    with running(**DURABLE) as postgres, tempfile.TemporaryDirectory() as folder:
+        stage = Stage(postgres, Path(folder), options.against)
+        if options.against is not None:
+            found.against = results.commit_of(options.against)
+        for part in options.parts or PARTS:
+            began = time.monotonic()
+            PARTS[part](stage, sizes, found)
+            print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
+            results.save(found, output)
+    print("\n".join(report.lines(found)))
+    print(f"\nwritten to {output}")
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks.server", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to run, of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="about a minute, with fewer sessions")
+    parser.add_argument("--rounds", type=int, help="rounds of the bursts")
+    parser.add_argument("--waiting", type=int, help="sessions that wait")
+    parser.add_argument("--against", type=Path, help="checkout of an earlier commit, which runs in the same rounds")
+    parser.add_argument("--draw", action="store_true", help="draw the pictures of the documentation, measure nothing")
+    parser.add_argument("--output", type=Path, help="file of the results, whose other parts stay as they are")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The budgets of the server, and whether measured figures meet them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from .figures import median, percentile, ratio
+from .results import FURTHER, STEPS, WHOLE, Latency, Results
+from .stage import DBOS, EARLIER, OURS, POSTGRESQL, SQLITE
+
+MIB = 2**20
+
+
+class Budget(NamedTuple):
+    """A bound, and the figure that it is for. `at_least` turns the bound round."""
+
+    name: str
+    bound: float
+    unit: str
+    figure: Callable[[Results], float]
+    at_least: bool = False
+
+
+class Verdict(NamedTuple):
+    """A budget beside its figure, which is None if it was not measured."""
+
+    budget: Budget
+    figure: float | None
+
+    @property
+    def is_met(self) -> bool | None:
+        if self.figure is None:
+            return None
+        return self.figure >= self.budget.bound if self.budget.at_least else self.figure <= self.budget.bound
+
+
+def commits(session: str, database: str) -> Callable[[Results], float]:
+    """Return what finds the commits of one session on our own tables, without the odd one of an idle server."""
+    return lambda results: round(results.alone[f"{OURS}, {database}"].per_session[session].commits)
+
+
+def further(database: str) -> Callable[[Results], float]:
+    """Return what finds the commits of each further step."""
+    return lambda results: (commits(FURTHER, database)(results) - commits("W1", database)(results)) / STEPS
+
+
+def milliseconds(database: str, times: Callable[[Latency], list[float]], percent: float) -> Callable[[Results], float]:
+    """Return what finds a percentile of our latencies."""
+    return lambda results: 1000 * percentile(times(results.latencies[f"{OURS}, {database}"]), percent)
+
+
+def overhead_of_client(results: Results, database: str) -> float:
+    """Return what a client that waits adds to the server's own time, as a ratio."""
+    found = results.latencies[f"{OURS}, {database}"]
+    return percentile(found.execute_and_wait, 50) / percentile(found.start_to_end, 50)
+
+
+def cpu_beside(results: Results, other: str, database: str) -> float:
+    """Return the ratio of the CPU of a session of one step."""
+    return ratio(results.loads[f"{OURS}, {database}"]["W1"].cpu, results.loads[f"{other}, {database}"]["W1"].cpu)
+
+
+def ended_beside(results: Results, other: str, database: str) -> float:
+    """Return the ratio of the sessions of one step that ended each second."""
+    return ratio(results.loads[f"{OURS}, {database}"]["W1"].ended, results.loads[f"{other}, {database}"]["W1"].ended)
+
+
+def database_share(results: Results) -> float:
+    """Return the database's CPU per session with three servers, over that with one."""
+    return median(results.servers[3].database_cpu) / median(results.servers[1].database_cpu)
+
+
+def of_database(database: str) -> Iterator[Budget]:
+    """Yield the budgets that hold on either database."""
+    yield Budget("commits of W1", 2, "", commits("W1", database))
+    yield Budget("commits of W2", 5, "", commits("W2", database))
+    yield Budget("commits of each further step", 1, "", further(database))
+    for name, times in (("start -> end", start_to_end), ("answer -> end", answer_to_end)):
+        yield Budget(f"{name}, p50", 12, "ms", milliseconds(database, times, 50))
+        yield Budget(f"{name}, p99", 40, "ms", milliseconds(database, times, 99))
+    yield Budget("execute_and_wait over start -> end", 1.3, "x", lambda results: overhead_of_client(results, database))
+    yield Budget(
+        "HTTP calls of execute_and_wait",
+        2,
+        "",
+        lambda results: results.alone[f"{OURS}, {database}"].per_session[WHOLE].calls,
+    )
+    yield Budget("idle: statements", 1, "/s", lambda results: results.alone[f"{OURS}, {database}"].idle.statements)
+    yield Budget("idle: CPU", 0.5, "%", lambda results: 100 * results.alone[f"{OURS}, {database}"].cpu)
+    yield Budget(
+        "waiting session", 2.6, "KiB", lambda results: results.waiting[f"{OURS}, {database}"].bytes_each / 1024
+    )
+    yield Budget("waiting sessions: CPU", 2, "%", lambda results: 100 * results.waiting[f"{OURS}, {database}"].cpu)
+
+
+def start_to_end(latency: Latency) -> list[float]:
+    return latency.start_to_end
+
+
+def answer_to_end(latency: Latency) -> list[float]:
+    return latency.answer_to_end
+
+
+ONE_DATABASE = {
+    SQLITE: [
+        Budget("W1: CPU", 3.5, "ms", lambda results: 1000 * median(results.loads[f"{OURS}, {SQLITE}"]["W1"].cpu)),
+        Budget("W1: ended/s beside earlier", 2.8, "x", lambda one: ended_beside(one, EARLIER, SQLITE), at_least=True),
+    ],
+    POSTGRESQL: [
+        Budget("W1: CPU beside bare DBOS", 1.5, "x", lambda results: cpu_beside(results, DBOS, POSTGRESQL)),
+        Budget("database CPU, 3 servers over 1", 1.1, "x", database_share),
+    ],
+}
+BUDGETS = {database: [*of_database(database), *only] for database, only in ONE_DATABASE.items()}
+
+
+def verdicts(results: Results) -> dict[str, list[Verdict]]:
+    """Return all budgets by database, with their figures."""
+    return {
+        database: [Verdict(budget, _figure(budget, results)) for budget in budgets]
+        for database, budgets in BUDGETS.items()
+    }
+
+
+def _figure(budget: Budget, results: Results) -> float | None:
+    try:
+        return budget.figure(results)
+    except KeyError:  # a part that was not run
+        return None
