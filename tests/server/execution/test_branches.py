@@ -369,6 +369,6 @@ def test_branches_leave_no_threads_and_no_log_messages(caplog):
             for prompt_id in open_prompts(api, session_id, 2).values():
                 submit(api, prompt_id)
             api.reaches(session_id, "Succeeded")
-        lasting = ("runbook-api", "runbook-worker")  # pools that fill as they are used
+        lasting = ("runbook-api", "runbook-worker", "runbook-flusher")  # they start as they are needed
         eventually(lambda: all(one.name.startswith(lasting) for one in set(threading.enumerate()) - before))
     assert caplog.records == []

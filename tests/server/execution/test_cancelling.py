@@ -87,6 +87,11 @@ def gate(request):
     gate.leave.set()
 
 
+def step_of(api, session_id):
+    """Return the run of a session's first step, which is recorded soon after the step has begun."""
+    return eventually(lambda: len(runs := api.runs(session_id)) > 1 and runs[1])
+
+
 def cancel(api, run_id):
     return api.post("/runs/cancel", {"runID": run_id})
 
@@ -94,7 +99,7 @@ def cancel(api, run_id):
 def test_a_cancelled_session_ends_with_its_step_in_progress(api, gate):
     session_id = api.execute("gated", {"gate": gate.name})
     assert gate.entered.wait(10)
-    step = api.runs(session_id)[1]
+    step = step_of(api, session_id)
     answer = cancel(api, step["id"])
     assert (answer.status, answer.json) == (200, {})
     assert api.session(session_id)["status"] == "Cancelling"
@@ -119,7 +124,7 @@ def test_the_run_of_the_runbook_itself_cancels_the_session(api, gate):
 def test_a_runbook_cannot_ignore_its_cancellation(api, gate):
     session_id = api.execute("stubborn", {"gate": gate.name})
     assert gate.entered.wait(10)
-    cancel(api, api.runs(session_id)[1]["id"])
+    cancel(api, step_of(api, session_id)["id"])
     gate.leave.set()
     api.reaches(session_id, "Cancelled")
     assert CALLS["caught"] == 3
@@ -174,7 +179,7 @@ def test_a_cancelled_task_stays_cancelled_when_it_returns(api, gate):
 def test_a_step_between_two_attempts_is_not_tried_again(api, gate):
     session_id = api.execute("retries")
     eventually(lambda: CALLS["fail"] >= 1)
-    cancel(api, api.runs(session_id)[1]["id"])
+    cancel(api, step_of(api, session_id)["id"])
     api.reaches(session_id, "Cancelled")
     assert CALLS["fail"] <= 3
 

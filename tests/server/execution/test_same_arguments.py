@@ -24,12 +24,13 @@ from hypothesis import strategies as st
 from airplane_runbooks.models import Reviewers
 from airplane_runbooks.server import AsyncContext, Context, Field, runbook
 from airplane_runbooks.server.authoring.calls import StepCall
+from airplane_runbooks.server.engine import local
 from airplane_runbooks.server.execution import guard
 from airplane_runbooks.server.execution.digests import Digests, canonical
 from airplane_runbooks.server.secrets.vault import Vault
-from airplane_runbooks.server.storage.errors import DatabaseUnavailable
+from airplane_runbooks.server.storage.interface import RunQuery
 from airplane_runbooks.server.storage.sql_store import SqlStore
-from tests.support.servers import eventually, served
+from tests.support.servers import eventually, served, started
 
 NUMBERS = count()
 FLAGS: dict[str, Any] = {}
@@ -246,27 +247,36 @@ def test_labels_and_suggestions_of_a_prompt_may_change(api):
     assert api.output(api.runs(session_id)[0]) == "7"
 
 
+def take_recorded(what):
+    """Take something once the begin of this step is in the store."""
+    eventually(lambda: FLAGS["store"].runs(RunQuery(task_slug="dies")))
+    return take(what)
+
+
 @runbook
 def dies_in_it(context: Context) -> list[str]:
     """Die once in a step, because its end cannot be recorded, and call it with something else afterwards."""
-    done = context.step(take, never_the_same(), name="dies")
+    done = context.step(take_recorded, never_the_same(), name="dies")
     context.prompt("Go on?", go=bool)
     return done
 
 
 def test_a_step_that_has_not_ended_takes_new_arguments(monkeypatch):
-    real, failing = SqlStore.finish, [True] * 5
+    real, first_token = SqlStore.finish, []
     monkeypatch.setattr(guard, "PATIENCE", 0.0)
+    monkeypatch.setattr(local, "RETRY", 0.1)
     fixed = iter([1, 2, 2])
     monkeypatch.setitem(globals(), "never_the_same", lambda: next(fixed))
 
-    def finish(store, run_id, *rest):
-        if store.run(run_id).name == "dies" and failing and failing.pop():
-            raise DatabaseUnavailable
-        return real(store, run_id, *rest)
+    def finish(store, run_id, outcome, fencing_token):
+        first_token.append(fencing_token)
+        if fencing_token == first_token[0]:
+            raise KeyError  # which does not pass, so the session is begun again
+        return real(store, run_id, outcome, fencing_token)
 
     monkeypatch.setattr(SqlStore, "finish", finish)
-    with served(dies_in_it) as api:
+    with started(dies_in_it) as (server, api):
+        FLAGS["store"] = server._lifecycle.services.store
         session_id = api.execute("dies_in_it")
         api.answer(session_id, go=True)
         api.reaches(session_id, "Succeeded")

@@ -196,13 +196,14 @@ def test_a_session_is_held_and_released_once_each(opened, tmp_path):
 
 DYING = '''
 import os
+import time
 
 from airplane_runbooks.server import Context, runbook
 
 
 def once() -> int:
     if "DIES" in os.environ:
-        os._exit(9)
+        time.sleep(60)
     return 1
 
 
@@ -212,14 +213,18 @@ def dies(context: Context) -> int:
     return context.step(once)
 '''
 DEATH = """
+import os
 import sys
+import time
 import dying
 from airplane_runbooks import Airplane
 from airplane_runbooks.server import RunbookServer
 with RunbookServer([dying.dies], database=sys.argv[1]) as server:
     with Airplane(server.api_key, base_url=server.base_url) as airplane:
-        airplane.runbooks.execute(slug="dies")
-    server.wait()
+        started = airplane.runbooks.execute(slug="dies")
+        while len(list(airplane.sessions.runs(started.session_id))) < 2:
+            time.sleep(0.01)
+        os._exit(9)
 """
 
 

@@ -44,15 +44,16 @@ class Attempts:
 
         `wait` waits some seconds and returns True if the server is stopping. Raises StepFailed, Signal.
         """
+        await self._recorder.begin(run, wait)
         try:
             shown, sealed, plain = self._values.encode(await self._last_attempt(run, call, retries, wait))
         except Signal:
             raise
         except BaseException as problem:  # noqa: BLE001 - every exception becomes the failure of the step
             failure = self._values.failure(problem)
-            await self._recorder.finish(run, Outcome.failed(failure), wait)
+            self._recorder.finish(run, Outcome.failed(failure))
             raise StepFailed(run.name, failure.kind, failure.message) from original(problem)
-        await self._recorder.finish(run, Outcome.succeeded(shown, sealed), wait)
+        self._recorder.finish(run, Outcome.succeeded(shown, sealed))
         return decode(plain)
 
     async def _last_attempt(
@@ -68,7 +69,7 @@ class Attempts:
                 if await wait(delay):
                     raise self._first_signal.record(ServerStopping()) from None
                 run = msgspec.structs.replace(run, attempt=number + 1)
-                self._recorder.begin_attempt(run)
+                await self._recorder.begin_again(run, wait)
                 delay = min(delay * 2, _LONGEST_DELAY)
         return await self._attempt(run, last, call)
 

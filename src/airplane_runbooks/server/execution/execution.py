@@ -13,6 +13,7 @@ from ..storage.records import Run
 from .call_results import CallResult
 from .threads import Workers, start_thread
 from .timeouts import has_timed_out
+from .writes import DeferredWrites
 
 PATIENCE = 3.0  # seconds for an interrupted execution to end
 
@@ -24,11 +25,13 @@ class Execution:
 
     Attributes:
         run: The root run.
+        writes: What it has not written yet.
         done: Set once the execution has ended or been abandoned.
     """
 
-    def __init__(self, run: Run, workers: Workers) -> None:
+    def __init__(self, run: Run, workers: Workers, writes: DeferredWrites) -> None:
         self.run = run
+        self.writes = writes
         self._workers = workers
         self._begun = time.monotonic()
         left = None if run.timeout is None else run.timeout - run.spent / 1_000_000
@@ -99,6 +102,10 @@ class Execution:
             yield
         finally:
             del self._limits[key]
+
+    def release(self) -> None:
+        """Leave the root run to others, with all that this execution has done. Raises ServerFailure."""
+        self.writes.flush_with(lambda store: store.release(self.run.id, self.run.fencing_token))
 
     def on_interrupt(self, hook: Callable[[], None]) -> None:
         """Call a function, on any thread, once the execution is interrupted."""

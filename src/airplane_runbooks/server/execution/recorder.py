@@ -22,19 +22,21 @@ from .history import History
 from .prompt_details import PromptDetails
 from .sealing import SealedValues
 from .signals import FirstSignal, ServerFailure, SessionCancelled
+from .writes import DeferredWrites, Write
 
 
 class Recorder:
-    """Writes the steps and prompts of a root run into the store.
+    """Writes the steps and prompts of a root run into the store, each as late as it may be.
 
-    Every method may end the execution: with ServerFailure, or with SessionCancelled where the store refuses the write
-    of an execution that was cancelled or replaced.
+    A method that waits for the store may end the execution: with ServerFailure, or with SessionCancelled where the
+    store refuses a write of an execution that was cancelled or replaced.
     """
 
     def __init__(
         self,
         root: Run,
         store: Store,
+        writes: DeferredWrites,
         *,
         vault: Vault,
         secrets: Secrets,
@@ -45,7 +47,7 @@ class Recorder:
     ) -> None:
         self._root = root
         self._store = guarded_store(store, first_signal.record)
-        self._patient_store = guarded_store(store)
+        self._writes = writes
         self._vault = vault
         self._secrets = secrets
         self._values = values
@@ -61,20 +63,31 @@ class Recorder:
         """Record the first attempt of a new step, and return its run."""
         run = self._child(RunKind.STEP, name, position, self._values.shown(arguments), digests)
         run = msgspec.structs.replace(run, task_id=call.task_id or run.task_id, timeout=call.timeout)
-        self._add(run)
+        self._add_begin(lambda store: store.add_child(run, self._root.fencing_token))
         return run
 
     def repeat_step(self, run: Run, arguments: Mapping[str, Any], digests: bytes) -> Run:
         """Record one more attempt of a step in which a server died, and return its run."""
         shown = self._values.shown(arguments)
         run = msgspec.structs.replace(run, attempt=run.attempt + 1, param_values=shown, digests=digests)
-        self.begin_attempt(run)
+        self._add_attempt(run)
         return run
 
-    def begin_attempt(self, run: Run) -> None:
-        """Record that an attempt of a step begins."""
-        if not self._store.attempt(run, self._root.fencing_token):
-            raise self._first_signal.record(SessionCancelled()) from None
+    async def begin(self, run: Run, wait: Callable[[float], Awaitable[bool]]) -> None:
+        """Wait until nothing has to be durable before the function of a step is called.
+
+        The begin itself has to be only after the death of a server, which it may have caused.
+        """
+        is_first = run.attempt == 1
+        if not is_first or self._root.failed_starts > 1 or self._writes.come_first:
+            await self._flush(wait)
+        if is_first:
+            self._emitter.child_added(self._root, run)
+
+    async def begin_again(self, run: Run, wait: Callable[[float], Awaitable[bool]]) -> None:
+        """Record that one more attempt of a step begins, and wait until that is durable."""
+        self._add_attempt(run)
+        await self._flush(wait)
 
     def add_prompt(self, position: str, description: str, question: Question, digests: bytes) -> Run:
         """Record a new prompt, and return its run."""
@@ -93,26 +106,47 @@ class Recorder:
             expires_at=None if question.expires_in is None else now() + question.expires_in,
             sealed=None if masked == details else self._vault.seal(encode(details)),
         )
-        self._add(run, prompt)
-        self._on_progress()
+        opened = partial(self._prompt_opened, run, prompt)
+        self._writes.add(Write.of_result(lambda store: store.add_child(run, self._root.fencing_token, prompt), opened))
         return run
 
-    async def finish(self, run: Run, outcome: Outcome, wait: Callable[[float], Awaitable[bool]]) -> None:
-        """Record the end of a step, and try for long: otherwise the step would be executed again."""
-        finish = partial(self._patient_store.finish, run.id, outcome, self._root.fencing_token)
+    def finish(self, run: Run, outcome: Outcome) -> None:
+        """Record the end of a step. Raises SessionCancelled, so that the runbook does not go on after it."""
+        ended = partial(self._step_ended, run, outcome)
+        self._writes.add(Write.of_result(lambda store: store.finish(run.id, outcome, self._root.fencing_token), ended))
+        if isinstance(signal := self._first_signal.signal, SessionCancelled):
+            raise signal
+
+    async def _flush(self, wait: Callable[[float], Awaitable[bool]]) -> None:
+        """Write what is waiting, and try for long: a step whose end is not recorded would be executed again."""
         try:
-            recorded = await retry_until_available(finish, wait)
+            await retry_until_available(self._writes.flush, wait)
         except ServerFailure as failure:
             raise self._first_signal.record(failure) from failure.__cause__
-        if not recorded:
-            raise self._first_signal.record(SessionCancelled()) from None
-        self._emitter.step_ended(self._root, run, outcome)
-        self._on_progress()
+        if (signal := self._first_signal.signal) is not None:
+            raise signal
 
-    def _add(self, run: Run, prompt: Prompt | None = None) -> None:
-        if not self._store.add_child(run, self._root.fencing_token, prompt):
-            raise self._first_signal.record(SessionCancelled())
-        self._emitter.child_added(self._root, run, prompt)
+    def _add_attempt(self, run: Run) -> None:
+        self._add_begin(lambda store: store.attempt(run, self._root.fencing_token))
+
+    def _add_begin(self, apply: Callable[[Store], bool]) -> None:
+        self._writes.add(Write.of_begin(apply, self._check))
+
+    def _check(self, accepted: bool) -> None:  # noqa: FBT001 - the answer of the store
+        if not accepted:
+            self._first_signal.record(SessionCancelled())
+
+    def _prompt_opened(self, run: Run, prompt: Prompt, accepted: bool) -> None:  # noqa: FBT001 - likewise
+        self._check(accepted)
+        if accepted:
+            self._emitter.child_added(self._root, run, prompt)
+            self._on_progress()
+
+    def _step_ended(self, run: Run, outcome: Outcome, accepted: bool) -> None:  # noqa: FBT001 - likewise
+        self._check(accepted)
+        if accepted:
+            self._emitter.step_ended(self._root, run, outcome)
+            self._on_progress()
 
     def _child(self, kind: RunKind, name: str, position: str, values: bytes, digests: bytes) -> Run:
         root = self._root

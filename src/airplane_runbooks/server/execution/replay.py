@@ -72,6 +72,7 @@ class Replay:
         self._recorder = Recorder(
             root,
             store,
+            execution.writes,
             vault=vault,
             secrets=secrets,
             values=self.values,

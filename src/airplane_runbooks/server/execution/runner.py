@@ -6,6 +6,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ..authoring.decorators import Registry, Runbook, Task
@@ -15,11 +16,13 @@ from ..storage.interface import Store
 from ..storage.records import Failure, Outcome, Run, Suspect
 from .admission import Admission
 from .execution import Execution
+from .flusher import Flusher
 from .guard import as_server_failure, guarded_store
 from .segment import SegmentExecutor
 from .signals import ServerFailure
 from .threads import Workers
 from .watchdog import Watchdog
+from .writes import DeferredWrites
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +48,11 @@ class Runner:
         self._emitter = emitter
         self._stopping = threading.Event()
         self._admission = Admission()
-        self._in_progress: dict[str, Run] = {}
+        self._in_progress: dict[str, Execution] = {}
+        self._flusher = Flusher()
         self._workers = Workers(workers)
         self._watchdog = Watchdog(self._store, self._time_out)
-        self._unreleased: dict[str, int] = {}  # fencing tokens of root runs that could not be released as yet
+        self._unreleased: dict[str, Execution] = {}  # by root run; they could not be released as yet
         self._segments = SegmentExecutor(
             store,
             runbooks,
@@ -71,17 +75,21 @@ class Runner:
 
         Raises DatabaseUnavailable.
         """
-        if runs := list(self._in_progress.values()):
+        if runs := [execution.run for execution in list(self._in_progress.values())]:
             self._unguarded.excuse(runs)
 
     def give_back(self) -> None:
         """Leave executions in progress to other servers, or to the next start. Raises DatabaseUnavailable."""
-        for run in list(self._in_progress.values()):
-            self._unguarded.release(run.id, run.fencing_token)
+        try:
+            for execution in list(self._in_progress.values()):
+                execution.release()
+        except ServerFailure as failure:
+            raise failure.__cause__ or failure from None
 
     def close(self) -> None:
         """Stop watching executions in progress."""
         self._watchdog.close()
+        self._flusher.close()
 
     def interrupt(self, run_id: str) -> None:
         """Let the execution of a cancelled root run end soon, if this server has it."""
@@ -97,22 +105,23 @@ class Runner:
 
         Raises the exception behind a failure of the server, to be called again after a while.
         """
-        run: Run | None = None
+        execution: Execution | None = None
         try:
             if run_id in self._unreleased:
-                self._release(run_id, self._unreleased[run_id])
+                self._release(self._unreleased[run_id])
                 return False
             run = self._begin(run_id, segment)
             if run is None:
                 return False
-            self._in_progress[run_id] = run
+            execution = Execution(run, self._workers, DeferredWrites(self._store, self._flusher))
+            self._in_progress[run_id] = execution
             with self._emitter.segment(run):
-                return self._execute(run)
+                return self._execute(execution)
         except ServerFailure as failure:
             raise failure.__cause__ or failure from None
         finally:
             # an engine may hand in the job of an earlier segment, while a later one is in progress
-            if self._in_progress.get(run_id) is run:
+            if self._in_progress.get(run_id) is execution:
                 self._in_progress.pop(run_id, None)
                 self._admission.end_probation(run_id)
 
@@ -132,19 +141,22 @@ class Runner:
         if cleared := self._admission.admit(run_id, suspect=suspect):
             self._store.excuse(cleared)
 
-    def _execute(self, run: Run) -> bool:
+    def _execute(self, execution: Execution) -> bool:
+        run = execution.run
         if run.failed_starts > MOST_FAILED_STARTS:
             text = f"its server died {run.failed_starts - 1} times while it was executed, each time at the same place"
-            self._segments.finish(run, Outcome.failed(Failure("CrashLoop", text)))
+            self._segments.finish(execution, Outcome.failed(Failure("CrashLoop", text)))
             return False
         try:
             with as_server_failure():
-                return self._execute_watched(Execution(run, self._workers))
+                return self._execute_watched(execution)
         except ServerFailure as failure:
             if not failure.is_temporary:  # to begin again counts as a failed start, for it may repeat for ever
+                with suppress(ServerFailure):
+                    execution.writes.flush()
                 raise
             logger.warning("%s %s (%s) will be tried again: %s", run.kind.value, run.slug, run.id, failure)
-            self._release(run.id, run.fencing_token)
+            self._release(execution)
             return False
 
     def _execute_watched(self, execution: Execution) -> bool:
@@ -162,11 +174,12 @@ class Runner:
 
     def _time_out(self, execution: Execution) -> None:
         run, outcome = execution.run, Outcome.failed(Failure("Timeout", execution.timeout_message))
-        if self._store.finish(run.id, outcome, run.fencing_token):
+        if execution.writes.flush_with(lambda store: store.finish(run.id, outcome, run.fencing_token)):
             self._emitter.ended(run, outcome)
 
-    def _release(self, run_id: str, fencing_token: int) -> None:
+    def _release(self, execution: Execution) -> None:
         """Leave a root run to other servers. If that fails, it is tried again before anything else is done with it."""
-        self._unreleased[run_id] = fencing_token
-        self._store.release(run_id, fencing_token)
+        run_id = execution.run.id
+        self._unreleased[run_id] = execution
+        execution.release()
         del self._unreleased[run_id]

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ...models import RunStatus
 from ...schema.problems import NotEncodable
@@ -32,6 +32,8 @@ from .guard import guarded_store, retry_until_available
 from .replay import Replay
 from .signals import ReplayMismatch, ServerFailure, ServerStopping, SessionCancelled, Signal
 from .sync_runtime import SyncRuntime
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -81,19 +83,24 @@ class SegmentExecutor:
             return False
         replay = self._replay(execution, values)
         if isinstance(item, Task):
-            self.finish(run, self._execute_task(replay, item, values))
+            self.finish(execution, self._execute_task(replay, item, values))
             return False
         return self._execute_runbook(replay, item, values)
 
-    def finish(self, run: Run, outcome: Outcome) -> None:
-        """Record the end of a session or task, and try for long: it would be executed again otherwise."""
+    def finish(self, execution: Execution, outcome: Outcome) -> None:
+        """Record the end of a session or task."""
+        run = execution.run
+        ended = self._write_last(execution, lambda store: store.finish(run.id, outcome, run.fencing_token))
+        if ended and not cancelled():
+            self._emitter.ended(run, outcome)
+
+    def _write_last(self, execution: Execution, last: Callable[[Store], T]) -> T:
+        """Write how a segment ends, with what is waiting, and try for long: otherwise it would be executed again."""
 
         async def wait(seconds: float) -> bool:
             return self._stopping.wait(seconds)
 
-        finish = partial(self._store.finish, run.id, outcome, run.fencing_token)
-        if run_blocking(retry_until_available(finish, wait)) and not cancelled():
-            self._emitter.ended(run, outcome)
+        return run_blocking(retry_until_available(partial(execution.writes.flush_with, last), wait))
 
     def _replay(self, execution: Execution, values: dict[str, Any]) -> Replay:
         replay = Replay(
@@ -117,7 +124,7 @@ class SegmentExecutor:
         return _outcome(replay, call)
 
     def _execute_runbook(self, replay: Replay, runbook: Runbook[..., Any], values: dict[str, Any]) -> bool:
-        run = replay.root
+        run, execution = replay.root, replay.execution
         if not replay.history.is_empty and not runbook.code.can_continue(run.source):
             self._leave_or_hold(self._store, run)
             return False
@@ -127,7 +134,7 @@ class SegmentExecutor:
             case ServerFailure() as failure:
                 raise failure
             case ServerStopping():
-                self._store.release(run.id, run.fencing_token, replay.execution.spent)
+                self._write_last(execution, lambda store: store.release(run.id, run.fencing_token, execution.spent))
                 return False
             case SessionCancelled():
                 outcome = Outcome.cancelled()
@@ -135,22 +142,25 @@ class SegmentExecutor:
                 self._end_mismatch(replay, runbook, mismatch)
                 return False
             case _ if replay.is_awaiting_prompt and (replay.branches.main.signal or replay.is_idle or succeeded):
-                return self._store.pause(run.id, run.fencing_token, replay.execution.spent)
+                return self._write_last(
+                    execution, lambda store: store.pause(run.id, run.fencing_token, execution.spent)
+                )
             case _ if succeeded and (unreached := replay.history.first_unreached) is not None:
                 self._end_mismatch(replay, runbook, replay.not_repeated(f"it ended before {unreached!r}"))
                 return False
             case _:
                 pass
-        self.finish(run, outcome)
+        self.finish(execution, outcome)
         return False
 
     def _end_mismatch(self, replay: Replay, runbook: Runbook[..., Any], mismatch: Signal) -> None:
         """Fail a session whose own code did not repeat the record; hold one whose code has changed."""
         run, failure = replay.root, replay.values.failure(mismatch)
         if runbook.code.is_same_as(run.source):
-            self.finish(run, Outcome.failed(failure))
+            self.finish(replay.execution, Outcome.failed(failure))
         else:
-            self._store.hold(run.id, run.fencing_token, mismatch_mark(runbook.code.digest, failure.message))
+            mark = mismatch_mark(runbook.code.digest, failure.message)
+            self._write_last(replay.execution, lambda store: store.hold(run.id, run.fencing_token, mark))
             self._emitter.held(run)
             logger.warning("%s %s (%s) is held: it did not repeat its record", run.kind.value, run.slug, run.id)
 

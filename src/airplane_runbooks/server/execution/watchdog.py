@@ -99,7 +99,7 @@ class Watchdog:
                 self._on_timeout(one)
                 one.interrupt()
             if one.is_overdue and not one.done.is_set():
-                self._store.release(one.run.id, one.run.fencing_token)  # a Cancelling session becomes Cancelled
+                one.release()  # a Cancelling session becomes Cancelled
                 one.done.set()
 
     def _interrupt_cancelled(self, executions: list[Execution]) -> None:
