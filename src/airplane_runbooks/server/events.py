@@ -2,7 +2,9 @@
 
 Events hold IDs, names, times and statuses. They never hold parameter values, results, answers, messages of exceptions
 or keys. An event is emitted once its change is committed, and never for one that was rolled back. A server that dies
-right after a commit emits nothing for it; where its work is repeated, so are the events.
+right after a commit emits nothing for it; where its work is repeated, so are the events. The begin of a step is the
+exception: StepStarted is emitted when the step begins, and the begin is recorded a few milliseconds later or with the
+end of the step. If the server dies before that, the step begins anew, with another run.
 """
 
 from __future__ import annotations
@@ -138,7 +140,7 @@ class SegmentEnded(RootEvent, frozen=True, kw_only=True):
 
 
 class StepStarted(RootEvent, frozen=True, kw_only=True):
-    """A step has been added."""
+    """A step is about to be executed for the first time. It is recorded soon after, at the latest with its end."""
 
     run_id: str
     step: str
