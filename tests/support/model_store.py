@@ -332,11 +332,14 @@ class ModelStore:
         """Return a session."""
         return self._sessions.get(session_id)
 
-    def session_with_root(self, session_id: str) -> tuple[Session, Run] | None:
-        """Return a session and its root run."""
+    def session_with_root(self, session_id: str) -> tuple[Session, Run, Sequence[str]] | None:
+        """Return a session, its root run, and the IDs of its open prompts."""
         with self._lock:
             session = self._sessions.get(session_id)
-            return None if session is None else (session, _lean(self._runs[session.run_id]))
+            if session is None:
+                return None
+            prompts = [one.id for one in self._prompts.values() if one.root_id == session.run_id and one.is_open]
+            return session, _lean(self._runs[session.run_id]), sorted(prompts)
 
     def run(self, run_id: str) -> Run | None:
         """Return a run."""

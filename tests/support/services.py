@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airplane_runbooks.server.authoring.decorators import Registry, Runbook, Task
+from airplane_runbooks.server.notifications import Notifications
 from airplane_runbooks.server.observers.dispatch import Dispatcher
 from airplane_runbooks.server.observers.emitter import Emitter
 from airplane_runbooks.server.service.services import Services
@@ -20,5 +21,6 @@ def services_around(store, engine):
         interrupt=lambda run_id: None,
         vault=None,
         emitter=Emitter(Dispatcher([])),
+        notifications=Notifications(),
         server_id="test",
     )

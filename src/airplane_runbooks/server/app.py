@@ -126,6 +126,7 @@ def _create_lifecycle(
         interrupt=runner.interrupt,
         vault=vault,
         emitter=emitter,
+        notifications=database.notifications,
         server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
     )
     reconciler = Reconciler(

@@ -16,6 +16,7 @@ import urllib3
 from airplane_runbooks.server import Context, Limits, RunbookServer, runbook
 from airplane_runbooks.server.service import sessions
 from airplane_runbooks.server.web.api.handlers import OPERATIONS
+from airplane_runbooks.server.web.api.objects import OBJECTS
 from tests.support.servers import Client, eventually, served
 
 LIMITS = Limits(max_body=10_000, max_calls=2, body_timeout=0.3, head_timeout=0.3)
@@ -50,7 +51,7 @@ def raw(client, data, *, until_closed=True):
         return received
 
 
-@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+@pytest.mark.parametrize(("method", "path"), [*OPERATIONS, *OBJECTS])
 def test_every_operation_needs_the_key(api, method, path):
     for headers in ({}, {"X-Airplane-API-Key": ""}, {"X-Airplane-API-Key": "tkn_x"}, {"X-Airplane-Token": "ü"}):
         reply = urllib3.request(method, api.url + path, headers=headers, retries=False)
@@ -78,7 +79,7 @@ def test_unknown_routes_need_the_key_too(api):
     assert (outside.status, outside.json()["code"]) == (404, "route_not_found")
 
 
-@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+@pytest.mark.parametrize(("method", "path"), [*OPERATIONS, *OBJECTS])
 def test_a_wrong_method_is_answered_in_json(api, method, path):
     other = "GET" if method == "POST" else "POST"
     answer = api.send(other, path)

@@ -106,6 +106,9 @@ class Users:
         if len({digest for digest, _ in self._keys}) < len(self._keys):
             raise ValueError("two users have the same API key; the server's own key counts, too")
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def find(self, key: str) -> User | None:
         """Return the owner of a key, or None, in a time that reveals nothing about the keys."""
         shown = sha256(key.encode(errors="surrogatepass")).digest()

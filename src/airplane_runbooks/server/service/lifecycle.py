@@ -45,6 +45,7 @@ class Lifecycle:
         self._runner = runner
         self._reconciler = reconciler
         self._database = database
+        self._at_stop: list[Callable[[], None]] = []
         self._opening = threading.Lock()
         self._open = False
 
@@ -56,6 +57,7 @@ class Lifecycle:
             if self.stopping:
                 raise Closing("closing", "the server is closing")
             if not self._open:
+                self.services.notifications.open()
                 self.services.engine.open(self._work)
                 self._reconciler.start()
                 self._open = True
@@ -69,11 +71,17 @@ class Lifecycle:
         """True while a worker is left."""
         return self._runner.has_workers
 
+    def at_stop(self, call: Callable[[], None]) -> None:
+        """Call this when the server begins to stop, on any thread; it must return at once."""
+        self._at_stop.append(call)
+
     def stop(self) -> None:
         """Let every execution end at its next step, without waiting for it."""
         if not self.stopping:
             self.stopping = True
             self._runner.stop()
+            for call in self._at_stop:
+                call()
             # on a thread, since the database may be slow; at once, since the process may not wait for the end
             threading.Thread(
                 target=_best_effort, args=(self._runner.excuse,), name="runbook-excuse", daemon=True

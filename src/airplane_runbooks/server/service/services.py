@@ -10,6 +10,7 @@ import msgspec
 
 from ..authoring.decorators import Registry, Runbook, Task
 from ..engine.interface import Engine
+from ..notifications import Notifications
 from ..observers.emitter import Emitter
 from ..secrets.vault import Vault
 from ..storage.ids import now
@@ -47,6 +48,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         environments: Slugs of the environments served, any if None. The first of them, else `prod`, is the default.
         interrupt: Makes this server's execution of a root run end soon, if there is one.
+        notifications: Notifications of committed changes, of this server and those that share its database.
         server_id: Tells this server's database from others.
         since: Start of this server: the only date that runbooks and tasks have, being code.
     """
@@ -60,6 +62,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     interrupt: Callable[[str], None]
     vault: Vault
     emitter: Emitter
+    notifications: Notifications
     server_id: str
     since: datetime = msgspec.field(default_factory=now)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -48,8 +49,8 @@ def find(services: Services, session_id: str) -> Session:
     return session
 
 
-def find_with_root(services: Services, session_id: str) -> tuple[Session, Run]:
-    """Return a session and its root run without what that holds. Raises NotFound."""
+def find_with_root(services: Services, session_id: str) -> tuple[Session, Run, Sequence[str]]:
+    """Return a session, its root run without what that holds, and the IDs of its open prompts. Raises NotFound."""
     found = services.store.session_with_root(session_id)
     if found is None:
         raise missing("session", session_id)
@@ -74,7 +75,7 @@ def fail(services: Services, session_id: str, message: str, caller: Caller) -> N
     """Fail a session that is held, on behalf of the server's operator. Raises NotFound, Forbidden, Conflict."""
 
     def work(unit: UnitOfWork) -> None:
-        _, root = find_with_root(unit, session_id)
+        _, root, _ = find_with_root(unit, session_id)
         if caller.id != API_USER:
             raise Forbidden("operators_only", "this takes the server's own key")
         outcome = Outcome.failed(Failure("CodeChanged", message))

@@ -222,8 +222,8 @@ class Store(Protocol):
         """Return a session."""
         ...
 
-    def session_with_root(self, session_id: str) -> tuple[Session, Run] | None:
-        """Return a session and its root run as `outline` would."""
+    def session_with_root(self, session_id: str) -> tuple[Session, Run, Sequence[str]] | None:
+        """Return a session, its root run as `outline` would, and the sorted IDs of its open prompts."""
         ...
 
     def run(self, run_id: str) -> Run | None:

@@ -62,13 +62,14 @@ class SqlReads:
         return None if row is None else SESSION_ROWS.read(row)
 
     @reading
-    def session_with_root(self, connection: Connection, session_id: str) -> tuple[Session, Run] | None:
-        """Return a session and its root run as `outline` would."""
+    def session_with_root(self, connection: Connection, session_id: str) -> tuple[Session, Run, Sequence[str]] | None:
+        """Return a session, its root run as `outline` would, and the sorted IDs of its open prompts."""
         row = connection.execute(sql.GET_SESSION_WITH_ROOT, {"key": session_id}).first()
         if row is None:
             return None
         width = len(SESSION_ROWS.columns)
-        return SESSION_ROWS.read(row[:width]), LEAN_ROWS.read(row[width:])
+        open_prompts = sorted(row[-1].split(",")) if row[-1] else []
+        return SESSION_ROWS.read(row[:width]), LEAN_ROWS.read(row[width:-1]), open_prompts
 
     @reading
     def run(self, connection: Connection, run_id: str) -> Run | None:

@@ -16,20 +16,25 @@ from starlette.routing import Mount, Route, Router
 from ..errors import ApiError
 from ..service.identity import Users
 from ..service.lifecycle import Lifecycle
+from ..storage.changes import CHANGES
 from .api.authentication import RequireApiKey
 from .api.calls import ApiFrontEnd
 from .api.health import HealthProbes
+from .api.object_calls import ObjectFrontEnd
+from .api.objects import ObjectOperation
 from .api.replies import error_reply, error_response, json_response
 from .api.routes import API_ROUTES, ApiRoute, is_below_api
 from .concurrency import UserConcurrency
 from .edge import EdgeMiddleware
 from .failed_logins import FailedLoginLimiter
 from .limits import Limits
+from .long_polls import LongPolls
 from .misrouted import is_meant_for_api, misrouted_error
 from .pipeline import Pipeline
 from .proxies import ProxyHeaders
 from .scope import path_below_base
 from .threads import RequestThreads
+from .watching import Watch
 
 _ROUTER_ERRORS = {
     404: ("route_not_found", "this server has no route {method} {path}"),
@@ -59,8 +64,26 @@ def create_application(
     failed_logins = FailedLoginLimiter(by_address=proxy_headers.knows_client_addresses)
     services = lifecycle.services
 
+    watch = Watch(threads)
+    services.notifications.subscribe(CHANGES, watch.tell)
+    long_polls = LongPolls(
+        pipeline,
+        concurrency,
+        watch,
+        max_waiting=limits.max_waiting,
+        max_waiting_per_user=limits.max_waiting if len(users) == 1 else limits.max_waiting // 2,
+    )
+    lifecycle.at_stop(long_polls.stop)
+
     def api_endpoint(route: ApiRoute) -> Callable[[Request], Awaitable[Response]]:
-        front_end = ApiFrontEnd(services, route, limits.max_body)
+        if isinstance(route.handler, ObjectOperation):
+            object_front_end = ObjectFrontEnd(services, route.path, route.handler)
+
+            async def object_endpoint(request: Request) -> Response:
+                return await long_polls.answer(request, object_front_end)
+
+            return object_endpoint
+        front_end = ApiFrontEnd(services, route.path, route.handler, limits.max_body)
 
         async def endpoint(request: Request) -> Response:
             return await pipeline.answer(request, front_end, concurrency)

@@ -15,6 +15,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         max_calls: Requests being answered at a time, and bodies on their way from each user; more get 429.
         max_connections: Open connections. The oldest without a valid key make room for new ones; if all have one,
             requests on further connections get 503, and beyond one and a quarter times as many none is accepted.
+        max_waiting: Long polls that may wait at a time, not counted among the calls and connections; of one user at
+            most half of them, if there are several users. More are answered at once.
         body_timeout: Seconds until the whole body of a request must be there.
         head_timeout: Seconds from a request's first byte until its headers must be there, or its connection is closed.
         write_timeout: Seconds within which a client must take the rest of a reply, or 256 KiB of it; otherwise its
@@ -27,6 +29,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_body: int = 8 * 1024 * 1024
     max_calls: int = 256
     max_connections: int = 512
+    max_waiting: int = 10_000
     body_timeout: float = 30.0
     head_timeout: float = 10.0
     write_timeout: float = 30.0

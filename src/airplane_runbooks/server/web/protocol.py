@@ -23,7 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from ..errors import Overloaded
 from .api.replies import error_reply, error_response
 from .limits import Limits
-from .scope import MARK_AUTHENTICATED
+from .scope import COUNT_AS_WAITING, MARK_AUTHENTICATED
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ def configure(app: ASGIApp, limits: Limits) -> uvicorn.Config:
     class Protocol(_Protocol):
         limits = server_limits
         anonymous: ClassVar[dict[_Protocol, None]] = {}
+        waiting: ClassVar[set[_Protocol]] = set()
 
     return uvicorn.Config(
         app,
@@ -119,6 +120,7 @@ class _Protocol(H11Protocol):
 
     limits: Limits
     anonymous: ClassVar[dict[_Protocol, None]]  # of one server, in the order of their arrival
+    waiting: ClassVar[set[_Protocol]]  # of one server, in long polls; not counted among its connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._head_timer = _Timer()
@@ -128,7 +130,7 @@ class _Protocol(H11Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=0)  # so that every reply not taken at once is watched
         super().connection_made(transport)
-        most, now = self.limits.max_connections, len(self.connections)
+        most, now = self.limits.max_connections, self._count()
         if now <= most or self.drop_anonymous(1):
             self.anonymous[self] = None
             self.app = partial(self._call_app, self.app)
@@ -149,10 +151,25 @@ class _Protocol(H11Protocol):
         return bool(dropped)
 
     async def _call_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, MARK_AUTHENTICATED: self._mark_authenticated}, receive, send)
+        functions = {MARK_AUTHENTICATED: self._mark_authenticated, COUNT_AS_WAITING: self._count_as_waiting}
+        await app({**scope, **functions}, receive, send)
 
     def _mark_authenticated(self) -> None:
         self.anonymous.pop(self, None)
+
+    def _count_as_waiting(self, *, is_waiting: bool) -> bool:
+        """Count this connection as one that waits, or not any more; return whether it should be closed then.
+
+        That is so while others take half of the room: many long polls may end at a time, and must leave the other half.
+        """
+        if is_waiting:
+            self.waiting.add(self)
+        else:
+            self.waiting.discard(self)
+        return self._count() > self.limits.max_connections // 2
+
+    def _count(self) -> int:
+        return len(self.connections) - len(self.waiting)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -162,6 +179,7 @@ class _Protocol(H11Protocol):
         self._head_timer.clear()
         self._write_timer.clear()
         self.anonymous.pop(self, None)
+        self.waiting.discard(self)
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:

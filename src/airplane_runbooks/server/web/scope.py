@@ -8,6 +8,8 @@ from starlette.types import Scope
 PUBLIC_ORIGIN = "airplane_runbooks.public_origin"  # origin of this server as browsers know it
 BASE_PATH = "airplane_runbooks.base_path"  # path below which the application is mounted
 MARK_AUTHENTICATED = "airplane_runbooks.mark_authenticated"  # function to call once the caller has shown a valid key
+# function to call with whether the request waits in a long poll; it returns whether to close the connection afterwards
+COUNT_AS_WAITING = "airplane_runbooks.count_as_waiting"
 USER = "airplane_runbooks.user"  # owner of the API key of a call
 
 

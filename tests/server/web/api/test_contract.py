@@ -19,6 +19,7 @@ from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.storage import sql_idempotency
 from airplane_runbooks.server.storage.errors import DatabaseUnavailable
 from airplane_runbooks.server.web.api.handlers import OPERATIONS
+from airplane_runbooks.server.web.api.objects import OBJECTS
 from tests.support.examples import examples
 from tests.support.servers import Client, eventually, served
 
@@ -101,7 +102,7 @@ def test_a_success_is_200_with_json(api, ended):
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_every_error_has_a_message_a_code_and_a_retry_hint(api, method):
     """Of every operation, with nothing in it."""
-    for path in [path for verb, path in OPERATIONS if verb == method]:
+    for path in [path for verb, path in [*OPERATIONS, *OBJECTS] if verb == method]:
         answer = api.send(method, path)
         if answer.status == 200:
             assert path.endswith("/list")
@@ -204,7 +205,7 @@ def test_no_json_body_is_an_internal_error(api, path, body):
 
 @examples(1)
 @given(
-    path=st.sampled_from([path for method, path in OPERATIONS if method == "GET"]),
+    path=st.sampled_from([path for method, path in [*OPERATIONS, *OBJECTS] if method == "GET"]),
     query=st.dictionaries(
         st.sampled_from(
             ["id", "runID", "taskID", "sessionID", "envSlug", "limit", "page", "since", "until", "updatedAfter"]

@@ -453,9 +453,8 @@ def test_only_the_generated_client_gets_strings(api, go):
     session_id = api.execute("everything")
     plain, strings = (client.get("/sessions/get", id=session_id) for client in (api, go))
     assert (plain.json["paramValues"]["limit"], strings.json["paramValues"]["limit"]) == (1, "1")
-    assert [answer.headers["Vary"] for answer in (plain, strings, go.get("/runs/list"), api.get("/runs/list"))] == [
-        "User-Agent"
-    ] * 4
+    answers = (plain, strings, go.get("/runs/list"), api.get("/runs/list"))
+    assert all("User-Agent" in answer.headers["Vary"] for answer in answers)
 
 
 def test_an_idempotency_key_works_across_clients(api, go):

@@ -15,13 +15,14 @@ from airplane_runbooks.server import Context, RunbookServer, runbook
 from airplane_runbooks.server.web.api.command_line import COMMAND_LINE
 from airplane_runbooks.server.web.api.extensions import EXTENSIONS
 from airplane_runbooks.server.web.api.handlers import OPERATIONS
+from airplane_runbooks.server.web.api.objects import OBJECTS
 from tests.support.browsing import Browser
 from tests.support.examples import examples
 from tests.support.servers import Client
 
 pytestmark = pytest.mark.once
 
-ROUTES = [(method, f"/v0{path}") for method, path in {**OPERATIONS, **COMMAND_LINE}]
+ROUTES = [(method, f"/v0{path}") for method, path in [*OPERATIONS, *OBJECTS, *COMMAND_LINE]]
 ROUTES += [(method, f"/ext/v0{path}") for method, path in EXTENSIONS]
 READ = sorted(path for method, path in ROUTES if method == "GET")
 WRITTEN = sorted(path for method, path in ROUTES if method == "POST")

@@ -73,8 +73,8 @@ class Records(Case):
     def test_sessions_and_prompts_come_with_their_root_run(self, store: Store) -> None:
         with_root = store.session_with_root("s")
         assert with_root is not None
-        session, root = with_root
-        assert (session, root.id) == (store.session("s"), "r")
+        session, root, open_prompts = with_root
+        assert (session, root.id, list(open_prompts)) == (store.session("s"), "r", ["p"])
         with_session = store.prompt_with_session("p")
         assert with_session is not None
         prompt, session, root = with_session

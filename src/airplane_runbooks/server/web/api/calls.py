@@ -18,24 +18,17 @@ from ..body import decompress
 from ..callers import Identity
 from ..scope import USER
 from .generated_clients import is_generated_client, with_string_values
-from .handlers import Call
+from .handlers import Call, Handler
 from .query import read_query
 from .replies import IDEMPOTENCY_KEY, error_response, json_response
-from .routes import ApiRoute
 
 LONGEST_KEY = 255  # characters
 
 
-class ApiFrontEnd:
-    """One operation of the API. Its callers have been recognized by `RequireApiKey`."""
+class KeyFrontEnd:
+    """Base of the operations of the API. Their callers have been recognized by `RequireApiKey`."""
 
     verifies_before_body = False
-
-    def __init__(self, services: Services, api_route: ApiRoute, max_body: int) -> None:
-        self.route = api_route.path
-        self._services = services
-        self._handler = api_route.handler
-        self._max_body = max_body
 
     def identify(self, request: Request) -> Identity:
         """Return the owner of the API key."""
@@ -47,6 +40,20 @@ class ApiFrontEnd:
     def verify(self, caller: Identity) -> Identity:
         """Return the caller: an API key cannot be signed out."""
         return caller
+
+    def render_error(self, request: Request, caller: Identity, problem: ApiError) -> Response:  # noqa: ARG002 - a front end
+        """Return an error as JSON."""
+        return error_response(request, problem)
+
+
+class ApiFrontEnd(KeyFrontEnd):
+    """One operation of the API."""
+
+    def __init__(self, services: Services, path: str, handler: Handler, max_body: int) -> None:
+        self.route = path
+        self._services = services
+        self._handler = handler
+        self._max_body = max_body
 
     def call(self, request: Request, caller: Identity, body: bytes) -> Response:  # noqa: ARG002 - a front end
         """Carry out an operation; with an idempotency key, once."""
@@ -62,10 +69,6 @@ class ApiFrontEnd:
         if is_generated_client(request.headers):
             reply = with_string_values(reply)
         return json_response(request, reply)
-
-    def render_error(self, request: Request, caller: Identity, problem: ApiError) -> Response:  # noqa: ARG002 - a front end
-        """Return an error as JSON."""
-        return error_response(request, problem)
 
     def _handle(self, services: Services, call: Call) -> StoredReply:
         return StoredReply(200, msgspec.json.encode(self._handler(services, call)))

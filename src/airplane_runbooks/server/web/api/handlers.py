@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
@@ -12,9 +12,8 @@ from ....models.base import decoder_of
 from ...errors import Invalid, NotFound
 from ...service import prompts, runs, sessions
 from ...service.services import Caller, Services, StartRequest
-from ...storage.holds import why_held
 from ...storage.interface import MAX_PAGE, RunQuery, SessionQuery
-from ...storage.records import Prompt, Run, RunKind
+from .objects import prompt_with_hold_json, runs_json
 from .query import parse_number, parse_time
 from .schemas import (
     Body,
@@ -24,8 +23,6 @@ from .schemas import (
     Json,
     PromptBody,
     outputs_json,
-    prompt_json,
-    run_json,
     session_json,
 )
 
@@ -66,12 +63,6 @@ def create_run(services: Services, call: Call) -> Json:
     return _start(services, call, body, body.params or body.param_values)
 
 
-def get_session(services: Services, call: Call) -> Json:
-    """Show a session."""
-    session, root = sessions.find_with_root(services, required(call, "id", "sessionID"))
-    return {**session_json(session), "held": _held(root)}
-
-
 def list_sessions(services: Services, call: Call) -> Json:
     """Show a page of sessions."""
     query = SessionQuery(
@@ -82,12 +73,6 @@ def list_sessions(services: Services, call: Call) -> Json:
         page=parse_number(call.query, "page", _LAST_PAGE),
     )
     return {"sessions": [session_json(session) for session in services.store.sessions(query)]}
-
-
-def get_run(services: Services, call: Call) -> Json:
-    """Show a run: as it is, and once more in the member that the clients of 2021 and the command line read."""
-    (run,) = _runs(services, [runs.find(services, required(call, "id", "runID"))])
-    return {**run, "run": run}
 
 
 def get_outputs(services: Services, call: Call) -> Json:
@@ -107,7 +92,7 @@ def list_runs(services: Services, call: Call) -> Json:
         limit=parse_number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
         page=parse_number(call.query, "page", _LAST_PAGE),
     )
-    return {"runs": _runs(services, services.store.runs(query))}
+    return {"runs": runs_json(services, services.store.runs(query))}
 
 
 def cancel_run(services: Services, call: Call) -> Json:
@@ -117,16 +102,10 @@ def cancel_run(services: Services, call: Call) -> Json:
     return {}
 
 
-def get_prompt(services: Services, call: Call) -> Json:
-    """Show a prompt."""
-    prompt, _, root = prompts.find_with_session(services, required(call, "id"))
-    return {"prompt": _prompt(prompt, root)}
-
-
 def list_prompts(services: Services, call: Call) -> Json:
     """Show the prompts of a run."""
     found, root = prompts.of_run(services, required(call, "runID", "id"))
-    return {"prompts": [_prompt(prompt, root) for prompt in found]}
+    return {"prompts": [prompt_with_hold_json(prompt, root) for prompt in found]}
 
 
 def submit_prompt(services: Services, call: Call) -> Json:
@@ -147,13 +126,10 @@ def cancel_prompt(services: Services, call: Call) -> Json:
 OPERATIONS: dict[tuple[str, str], Handler] = {
     ("POST", "/runbooks/execute"): execute_runbook,
     ("POST", "/tasks/execute"): execute_task,
-    ("GET", "/sessions/get"): get_session,
     ("GET", "/sessions/list"): list_sessions,
-    ("GET", "/runs/get"): get_run,
     ("GET", "/runs/getOutputs"): get_outputs,
     ("GET", "/runs/list"): list_runs,
     ("POST", "/runs/cancel"): cancel_run,
-    ("GET", "/prompts/get"): get_prompt,
     ("GET", "/prompts/list"): list_prompts,
     ("POST", "/prompts/submit"): submit_prompt,
     ("POST", "/prompts/cancel"): cancel_prompt,
@@ -164,21 +140,6 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
 def _start(services: Services, call: Call, body: ExecuteBody, values: dict[str, Any] | None) -> Json:
     run = runs.start(services, _request(call, body, values), call.caller)
     return {"runID": run.id, "isCached": False}
-
-
-def _runs(services: Services, found: Sequence[Run]) -> list[Json]:
-    asking = [run.id for run in found if run.kind is RunKind.PROMPT and not run.status.is_terminal]
-    waiting = {prompt.run_id for prompt in services.store.prompts(*asking) if prompt.is_open}
-    return [run_json(run, waiting=run.id in waiting) for run in found]
-
-
-def _prompt(prompt: Prompt, root: Run) -> Json:
-    return {**prompt_json(prompt), "held": _held(root) if prompt.is_open else None}
-
-
-def _held(root: Run) -> Json | None:
-    why = why_held(root)
-    return None if why is None else {"code": "code_changed", "message": why}
 
 
 def read_body(call: Call, kind: type[BodyT]) -> BodyT:

@@ -13,7 +13,7 @@ from ...storage.idempotency import StoredReply
 
 IDEMPOTENCY_KEY = "idempotency-key"
 
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Vary": "User-Agent",  # see `generated_clients`
@@ -29,7 +29,7 @@ def error_reply(status: int, code: str, message: str) -> StoredReply:
 
 def json_response(request: Request, reply: StoredReply, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response of a reply; it repeats the idempotency key of a POST."""
-    response = Response(reply.body, reply.status, {**_HEADERS, **(headers or {})}, "application/json")
+    response = Response(reply.body, reply.status, {**HEADERS, **(headers or {})}, "application/json")
     if request.method == "POST" and (key := request.headers.get(IDEMPOTENCY_KEY)):
         response.headers[IDEMPOTENCY_KEY] = key
     return response

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .command_line import COMMAND_LINE
 from .extensions import EXTENSIONS
 from .handlers import OPERATIONS, Handler
+from .objects import OBJECTS, ObjectOperation
 
 API_PREFIX = "/v0"
 EXTENSIONS_PREFIX = "/ext/v0"
@@ -18,12 +19,17 @@ class ApiRoute(NamedTuple):
 
     method: str
     path: str
-    handler: Handler
+    handler: Handler | ObjectOperation
 
+
+_TABLES: Mapping[str, Mapping[tuple[str, str], Handler | ObjectOperation]] = {
+    API_PREFIX: {**OPERATIONS, **OBJECTS, **COMMAND_LINE},
+    EXTENSIONS_PREFIX: EXTENSIONS,
+}
 
 API_ROUTES: Mapping[str, tuple[ApiRoute, ...]] = {
     prefix: tuple(ApiRoute(method, prefix + path, handler) for (method, path), handler in operations.items())
-    for prefix, operations in ((API_PREFIX, {**OPERATIONS, **COMMAND_LINE}), (EXTENSIONS_PREFIX, EXTENSIONS))
+    for prefix, operations in _TABLES.items()
 }
 """Routes by the prefix that they are mounted at."""
 
