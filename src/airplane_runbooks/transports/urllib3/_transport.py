@@ -20,6 +20,7 @@ from ...errors import (
     ClientClosed,
     ConfigurationError,
     ConnectError,
+    TransportError,
 )
 from ...http import (
     Fields,
@@ -28,7 +29,7 @@ from ...http import (
     Response,
 )
 from .._connection_queue import ConnectionQueue
-from .._deadline import Deadline
+from .._deadline import Deadline, InterruptibleDeadline
 from .._proxies import Proxies, Proxy, needs_tls
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
 from ..http11 import as_response
@@ -93,6 +94,7 @@ class Urllib3Transport:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._pools: dict[str, _OriginPool] = {}
+        self._long_polls: set[InterruptibleDeadline] = set()
 
     def prepare(self, origin: str) -> None:
         """Build the pool of an origin, TLS settings included, so that the first request need not.
@@ -110,7 +112,23 @@ class Urllib3Transport:
         """Carry out one attempt. See `airplane_runbooks.http.Transport` for what it promises."""
         if timeout is not None and timeout <= 0:
             raise AttemptTimeout("no time to send the request in", sent=False)
+        if request.body is None and "prefer" in request.headers:
+            return self._send_long_poll(request, timeout)
         return self.send_by(request, Deadline(timeout))
+
+    def _send_long_poll(self, request: Request, timeout: float | None) -> Response:
+        """Carry out an attempt that `close` ends: nothing is lost, and the server may not answer for long."""
+        deadline = InterruptibleDeadline(timeout)
+        self._long_polls.add(deadline)
+        try:
+            return self.send_by(request, deadline)
+        except TransportError:
+            if self._closed:
+                raise ClientClosed("the transport has been closed") from None
+            raise
+        finally:
+            self._long_polls.discard(deadline)
+            deadline.release()
 
     def send_by(self, request: Request, deadline: Deadline) -> Response:
         """Carry out one attempt before a deadline that the caller may go on to bring forward."""
@@ -175,10 +193,15 @@ class Urllib3Transport:
             pool.queue.close_idle()
 
     def close(self) -> None:
-        """Close all idle connections; those in use are closed when their request ends. Closing twice is fine."""
+        """Close all idle connections. Closing twice is fine.
+
+        Connections in use are closed when their request ends. Long polls are ended.
+        """
         with self._lock:
             self._closed = True
             pools, self._pools = self._pools, {}
+        for deadline in list(self._long_polls):
+            deadline.interrupt()
         for pool in pools.values():
             pool.connections.close()
             pool.queue.close()
