@@ -114,7 +114,7 @@ def test_a_key_from_the_environment_is_not_shown():
     with serving(AIRPLANE_API_KEY="tkn_mine") as process:
         assert call(address(process), "tkn_mine") == 200
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=100)
         assert "tkn_mine" not in out + err
         assert process.returncode == 0
 
@@ -123,7 +123,7 @@ def test_a_signal_during_the_start_ends_serve_as_well():
     with serving(AIRPLANE_API_KEY="tkn_mine", PREPARE="0.5") as process:
         assert process.stdout.readline() == "preparing\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=100)
         assert (out, process.returncode) == ("returned\n", 0)
         assert err.count("\n") == 1
 
@@ -132,7 +132,7 @@ def test_a_port_in_use_is_named_in_the_last_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with serving(port) as process:
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=100)
     assert (out, process.returncode) == ("", 1)
     assert re.fullmatch(rf"OSError: .*[Aa]ddress already in use.*{port}.*", err.splitlines()[-1])
 

@@ -44,7 +44,7 @@ def two_steps(context: Context) -> None:
 
 def stay():
     ENTERED.set()
-    assert LEAVE.wait(10)
+    assert LEAVE.wait(100)
 
 
 @runbook
@@ -97,11 +97,11 @@ def test_two_servers_run_in_one_process():
 
 
 def test_a_server_closes_at_once_with_idle_connections():
-    server = RunbookServer([asks]).start()
+    server = RunbookServer([asks], grace=200).start()
     clients = [Client(server) for _ in range(5)]
     for client in clients:
         client.open_prompt(client.execute("asks"))
-    assert closing_time(server) < 2
+    assert closing_time(server) < 60
     for client in clients:
         client.close()
 
@@ -110,7 +110,7 @@ def test_a_closing_server_finishes_only_the_running_step():
     server = RunbookServer([two_steps]).start()
     client = Client(server)
     client.execute("two_steps")
-    assert ENTERED.wait(10)
+    assert ENTERED.wait(100)
     closing = threading.Thread(target=server.close)
     closing.start()
     eventually(server._lifecycle._runner._stopping.is_set)
@@ -125,20 +125,20 @@ def test_a_step_that_does_not_end_is_left_after_the_grace(caplog):
     server = RunbookServer([two_steps], grace=0.1).start()
     client = Client(server)
     client.execute("two_steps")
-    assert ENTERED.wait(10)
+    assert ENTERED.wait(100)
     with caplog.at_level(logging.WARNING):
-        assert closing_time(server) < 3
+        assert closing_time(server) < 60
     assert "1 steps are still running" in caplog.text
     LEAVE.set()
     client.close()
 
 
 def test_a_closing_server_waits_for_no_further_attempt():
-    server = RunbookServer([keeps_failing]).start()
+    server = RunbookServer([keeps_failing], grace=200).start()
     client = Client(server)
     client.execute("keeps_failing")
     eventually(lambda: len(CALLS) >= 4)
-    assert closing_time(server) < 2
+    assert closing_time(server) < 60
     client.close()
 
 
@@ -168,7 +168,7 @@ def test_another_thread_waits_for_the_end_of_a_server():
     thread = threading.Thread(target=server.wait)
     thread.start()
     server.close()
-    thread.join(10)
+    thread.join(100)
     assert not thread.is_alive()
 
 
@@ -283,5 +283,5 @@ def test_ctrl_c_closes_the_server_after_the_running_step():
     with running([sys.executable, "-c", INTERRUPTED]) as process:
         assert process.stdout.readline() == "entered\n"
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=100)
         assert (out, process.returncode) == ("left\nclosed\n", 0)

@@ -51,7 +51,7 @@ class Server:
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log, env=self._environment)
 
-    def ready(self, patience: float = 60.0) -> None:
+    def ready(self, patience: float = 100.0) -> None:
         """Wait until it answers."""
         give_up = time.monotonic() + patience
         while time.monotonic() < give_up:
@@ -75,7 +75,7 @@ class Server:
         """Stop it gracefully and start it again, without waiting for it to answer."""
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(60)
+        self._process.wait(100)
         self.start()
 
     def kill(self) -> None:
@@ -95,7 +95,7 @@ class Server:
         assert self._process is not None
         self._process.terminate()
         try:
-            return self._process.wait(30)
+            return self._process.wait(100)
         finally:
             self.close()
 

@@ -70,7 +70,7 @@ with RunbookServer(books, [thing for thing in things if isinstance(thing, Task)]
         assert one.stdout is not None
         base_url, api_key = one.stdout.readline().split()
         yield base_url, api_key
-        one.communicate(timeout=60)
+        one.communicate(timeout=100)
 
 
 def left_open() -> tuple[int, int]:

@@ -58,7 +58,7 @@ class Child:
     def end(self):
         """Let the interpreter exit by itself, and return its status."""
         self.process.stdin.close()
-        return self.process.wait(20)
+        return self.process.wait(100)
 
     def close(self):
         self.kill()
@@ -83,7 +83,7 @@ class Journal:
         return [int(pid) for one, other, pid in self.entries() if (one, other) == (event, job_id)]
 
     def awaits(self, event, job_id, times=1):
-        eventually(lambda: self.count(event, job_id) >= times, deadline=30)
+        eventually(lambda: self.count(event, job_id) >= times, deadline=100)
 
     def hold(self, job_id):
         Path(f"{self.path}.{job_id}").touch()
@@ -137,5 +137,5 @@ class Worker:
         self.calls[job_id] += 1
         self.threads.add(threading.current_thread())
         self.entered.set()
-        assert self.free.wait(30)
+        assert self.free.wait(100)
         return False

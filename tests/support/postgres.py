@@ -80,7 +80,7 @@ class Postgres:
         log = self.log.open("ab")
         with log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._owner)
-        eventually(self._answers, deadline=60)
+        eventually(self._answers, deadline=100)
 
     def stop(self) -> None:
         """Cut all connections and stop."""

@@ -57,7 +57,7 @@ class Supervised:
         path = self.folder / "notes"
         return path.read_text().split() if path.exists() else []
 
-    def start(self, patience=60):
+    def start(self, patience=100):
         """Start it, and return once it answers."""
         self.restart()
         give_up = time.monotonic() + patience
@@ -74,7 +74,7 @@ class Supervised:
     def answers(self):
         try:
             return (
-                urllib3.request("GET", f"http://127.0.0.1:{self.port}/readyz", retries=False, timeout=5).status == 200
+                urllib3.request("GET", f"http://127.0.0.1:{self.port}/readyz", retries=False, timeout=10).status == 200
             )
         except urllib3.exceptions.HTTPError:
             return False
@@ -98,7 +98,7 @@ class Supervised:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, patience=30):
+    def stop(self, patience=100):
         """End it as an operator would, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(patience)

@@ -187,7 +187,7 @@ def test_a_close_waits_for_jobs_and_records_their_ends(opened, database, caplog,
     work.free.clear()
     engine = opened(work)
     engine.start("a.1")
-    assert work.entered.wait(10)
+    assert work.entered.wait(100)
     threading.Timer(0.2, work.free.set).start()
     engine.close(10)
     assert rows(database)["a.1"] == "SUCCESS"
@@ -344,7 +344,7 @@ def test_unknown_due_jobs_begin_and_queued_ones_are_left_alone(opened, database)
     engine = opened(work, workers=1)
     engine.start("a.1")
     engine.start("b.1")
-    assert work.entered.wait(10)
+    assert work.entered.wait(100)
     eventually(lambda: rows(database) == {"a.1": "PENDING", "b.1": "PENDING"})
     for _ in range(3):
         engine.recover(["a.1", "b.1", "c.1"])
@@ -396,7 +396,7 @@ def test_a_job_forgotten_while_it_is_worked_on_goes_afterwards(opened, database,
     work.free.clear()
     engine = opened(work)
     engine.start("a.1")
-    assert work.entered.wait(10)
+    assert work.entered.wait(100)
     engine.forget("a.1")
     engine.recover([])
     assert rows(database) == {"a.1": "PENDING"}

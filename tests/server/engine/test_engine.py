@@ -50,12 +50,12 @@ def test_a_wake_during_work_is_not_lost(engine):
     def work(run_id):
         calls.append(run_id)
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(100)
         return False
 
     engine.open(work)
     engine.start("a")
-    assert entered.wait(10)
+    assert entered.wait(100)
     for _ in range(3):
         engine.wake("a")
         engine.cancel("a")
@@ -77,7 +77,7 @@ def test_threads_start_when_needed_up_to_the_number_of_workers(engine):
 
     def work(run_id):
         names.add(threading.current_thread().name)
-        together.wait(10)
+        together.wait(100)
         return False
 
     before = threading.active_count()
@@ -103,7 +103,7 @@ def test_a_job_that_raises_costs_no_thread(engine, caplog):
     for _ in range(8):
         engine.start("bad")
     engine.start("good")
-    assert done.wait(10)
+    assert done.wait(100)
     eventually(lambda: not engine._states)
     assert "RuntimeError" in caplog.text
     assert "secret" not in caplog.text

@@ -98,7 +98,7 @@ def test_a_job_whose_input_is_a_pickle_is_done_without_it(opened, database, cana
     tamper(database, pickled, status="PENDING")
     again = Worker()
     engine = opened(again)
-    eventually(lambda: engine.recover(["a.1"]) or again.calls["a.1"] == 1, deadline=30)
+    eventually(lambda: engine.recover(["a.1"]) or again.calls["a.1"] == 1, deadline=100)
     eventually(lambda: status(database) == "SUCCESS")
     assert not path.exists()
 
@@ -108,9 +108,9 @@ def test_a_pickle_in_the_queue_of_a_running_server_is_refused(opened, database, 
     engine, work = worked_once(opened, database)
     queue = "_dbos_internal_queue" if database.dialect.name == "sqlite" else QUEUE
     tamper(database, pickled, status="ENQUEUED", queue_name=queue)
-    eventually(lambda: status(database) == "ERROR", deadline=30)
+    eventually(lambda: status(database) == "ERROR", deadline=100)
     assert work.calls["a.1"] == 1
-    eventually(lambda: engine.recover(["a.1"]) or work.calls["a.1"] == 2, deadline=30)
+    eventually(lambda: engine.recover(["a.1"]) or work.calls["a.1"] == 2, deadline=100)
     assert not path.exists()
 
 
@@ -121,7 +121,7 @@ def test_a_pickle_as_the_end_of_a_job_is_refused(opened, database, canary, state
     tamper(database, pickled, **{column: pickled}, status=state)
     engine.start("a.1")
     engine.recover([])
-    eventually(lambda: engine.recover(["a.1"]) or work.calls["a.1"] == 2, deadline=30)
+    eventually(lambda: engine.recover(["a.1"]) or work.calls["a.1"] == 2, deadline=100)
     assert not path.exists()
 
 

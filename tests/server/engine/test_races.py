@@ -40,7 +40,7 @@ def together(calls):
     barrier = threading.Barrier(len(calls))
 
     def run(call):
-        barrier.wait(10)
+        barrier.wait(100)
         return call()
 
     with ThreadPoolExecutor(len(calls)) as threads:

@@ -256,13 +256,13 @@ def test_the_local_engine_does_not_begin_a_known_job_again():
     def work(job_id):
         calls.append(job_id)
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(100)
         return False
 
     local = LocalEngine(1)
     local.open(work)
     local.start("a.1")
-    assert entered.wait(10)
+    assert entered.wait(100)
     local.start("b.1")
     local.recover(["a.1", "b.1"])
     leave.set()

@@ -68,7 +68,7 @@ def start(tmp_path, postgres_url):
 
 def stop(client):
     client.process.terminate()
-    client.process.wait(30)
+    client.process.wait(100)
     client.close()
 
 
@@ -77,7 +77,7 @@ def submit(api, prompt_id):
 
 
 def result(api, session_id):
-    status = eventually(lambda: (now := api.session(session_id)["status"]) in {"Succeeded", "Failed"} and now, 60)
+    status = eventually(lambda: (now := api.session(session_id)["status"]) in {"Succeeded", "Failed"} and now)
     return status, api.output(api.runs(session_id)[0])
 
 
@@ -96,7 +96,7 @@ def test_sessions_go_to_servers_with_their_code_or_are_held(start):
 
     stop(old)
     held, other = ids[4:6]
-    eventually(lambda: new.session(held)["held"], 30)
+    eventually(lambda: new.session(held)["held"])
     answer = submit(new, prompts[held])
     assert (answer.status, answer.code) == (423, "code_changed")
     assert new.session(held)["status"] == "Waiting"
@@ -104,7 +104,7 @@ def test_sessions_go_to_servers_with_their_code_or_are_held(start):
     assert result(new, young[2]) == ("Succeeded", "new")
 
     back = start("old")
-    eventually(lambda: new.session(held)["held"] is None, 30)
+    eventually(lambda: new.session(held)["held"] is None)
     for session_id in (held, other):
         assert submit(new, prompts[session_id]).status == 200
     assert [result(new, session_id) for session_id in (held, other)] == [("Succeeded", "old")] * 2
@@ -116,12 +116,12 @@ def test_a_step_sees_a_cancel_that_another_server_has_taken(start):
     first = start("one")
     ids = {slug: first.execute(slug) for slug in ("patient", "deaf")}
     for session_id in ids.values():
-        eventually(lambda session_id=session_id: len(first.runs(session_id)) == 2, 30)
+        eventually(lambda session_id=session_id: len(first.runs(session_id)) == 2)
     other = start("two")
     for session_id in ids.values():
         assert other.post("/runs/cancel", {"runID": other.runs(session_id)[0]["id"]}).status == 200
     for session_id in ids.values():
-        eventually(lambda session_id=session_id: other.session(session_id)["status"] == "Cancelled", 30)
+        eventually(lambda session_id=session_id: other.session(session_id)["status"] == "Cancelled")
     assert first.process.poll() is None
     stop(other)
     stop(first)

@@ -20,7 +20,7 @@ class Gate:
 
     def __call__(self):
         self.entered.set()
-        assert self.leave.wait(10)
+        assert self.leave.wait(100)
         return "passed"
 
 
@@ -98,7 +98,7 @@ def cancel(api, run_id):
 
 def test_a_cancelled_session_ends_with_its_step_in_progress(api, gate):
     session_id = api.execute("gated", {"gate": gate.name})
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(100)
     step = step_of(api, session_id)
     answer = cancel(api, step["id"])
     assert (answer.status, answer.json) == (200, {})
@@ -114,7 +114,7 @@ def test_a_cancelled_session_ends_with_its_step_in_progress(api, gate):
 
 def test_the_run_of_the_runbook_itself_cancels_the_session(api, gate):
     session_id = api.execute("gated", {"gate": gate.name})
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(100)
     assert api.post("/runs/cancel", {"id": api.runs(session_id)[0]["id"]}).status == 200
     gate.leave.set()
     api.reaches(session_id, "Cancelled")
@@ -123,7 +123,7 @@ def test_the_run_of_the_runbook_itself_cancels_the_session(api, gate):
 
 def test_a_runbook_cannot_ignore_its_cancellation(api, gate):
     session_id = api.execute("stubborn", {"gate": gate.name})
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(100)
     cancel(api, step_of(api, session_id)["id"])
     gate.leave.set()
     api.reaches(session_id, "Cancelled")
@@ -166,7 +166,7 @@ def test_a_session_that_has_not_begun_is_cancelled_at_once(api, gate):
 
 def test_a_cancelled_task_stays_cancelled_when_it_returns(api, gate):
     run_id = api.post("/tasks/execute", {"slug": "gated_task", "paramValues": {"gate": gate.name}}).json["runID"]
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(100)
     cancel(api, run_id)
     assert api.get("/runs/get", id=run_id).json["status"] == "Cancelled"
     gate.leave.set()

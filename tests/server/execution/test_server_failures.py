@@ -161,7 +161,7 @@ def follow(api, session_id):
             api.answer(session_id, go=True)
         return status in {"Succeeded", "Failed", "Cancelled"} and status
 
-    return eventually(ended, deadline=60), api.output(api.runs(session_id)[0])
+    return eventually(ended, deadline=100), api.output(api.runs(session_id)[0])
 
 
 # Of all combinations, two that have every value between them are enough for every change.
@@ -277,7 +277,7 @@ def insistently(api, path, body):
         assert answer.status in {200, 409, 503}, answer.json
         return answer.status == 200 and answer.json
 
-    return eventually(posted, deadline=60)
+    return eventually(posted, deadline=100)
 
 
 @pytest.mark.postgres
@@ -303,9 +303,9 @@ def test_connections_that_are_cut_again_and_again_do_not_matter(postgres, postgr
             started = insistently(api, "/runbooks/execute", {"slug": slug, "paramValues": {"tag": tag}})
             session_id = started["sessionID"]
 
-            prompt = eventually(partial(first_prompt, api, session_id), deadline=60)
+            prompt = eventually(partial(first_prompt, api, session_id), deadline=100)
             insistently(api, "/prompts/submit", {"id": prompt, "values": {"go": True}})
-            return eventually(partial(has_ended, api, session_id), deadline=60)
+            return eventually(partial(has_ended, api, session_id), deadline=100)
 
         ends = Counter(callers.map(through, range(150)))
         cutter.join()

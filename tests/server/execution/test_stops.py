@@ -59,7 +59,7 @@ def test_a_job_of_an_earlier_segment_leaves_a_later_one_alone():
 
     def work():
         begun.set()
-        enough.wait(30)
+        enough.wait(100)
 
     @runbook
     def long(context: Context):
@@ -67,13 +67,13 @@ def test_a_job_of_an_earlier_segment_leaves_a_later_one_alone():
 
     with started(long) as (server, client):
         session_id = client.execute("long")
-        assert begun.wait(30)
+        assert begun.wait(100)
         lifecycle = server._lifecycle
         store = lifecycle.services.store
         run_id = store.session(session_id).run_id
         assert lifecycle._runner.work(run_id, 7) is False
         lifecycle.stop()
-        eventually(lambda: store.run(run_id).failed_starts == 0, deadline=10)
+        eventually(lambda: store.run(run_id).failed_starts == 0, deadline=100)
         enough.set()
 
 

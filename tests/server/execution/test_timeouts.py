@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import urllib3
@@ -37,7 +38,7 @@ def door():
 
 def hang() -> str:
     CALLS["hang"] += 1
-    DOOR.wait(60)
+    DOOR.wait(100)
     CALLS["returned"] += 1
     return "too late"
 
@@ -80,7 +81,7 @@ async def async_steps(context: AsyncContext, which: str) -> str:
 @runbook
 async def blocks(context: AsyncContext) -> None:
     async def block() -> None:
-        DOOR.wait(60)
+        DOOR.wait(100)
 
     await context.step(block, timeout=0.1)
 
@@ -95,12 +96,12 @@ def retried(context: Context) -> str:
     def slow() -> str:
         CALLS["running"] += 1
         SEEN["most"] = max(SEEN.get("most", 0), CALLS["running"])
-        time.sleep(0.5 if CALLS["slow"] == 0 else 0)
+        time.sleep(1.5 if CALLS["slow"] == 0 else 0)
         CALLS["slow"] += 1
         CALLS["running"] -= 1
         return f"call {CALLS['slow']}"
 
-    return context.step(slow, timeout=0.3, retries=2)
+    return context.step(slow, timeout=1, retries=2)
 
 
 @runbook
@@ -120,13 +121,21 @@ async def never_returns_async(context: AsyncContext) -> None:
     await hang_async()
 
 
-@runbook(timeout=3)
+AHEAD = [0.0]  # seconds by which the clock of executions is ahead
+
+
+def pass_time(seconds: float) -> None:
+    AHEAD[0] += seconds
+
+
+@runbook(timeout=100)
 def asks(context: Context) -> str:
-    context.step(time.sleep, 1.2)
+    context.step(pass_time, 40)
     context.prompt("Go on?", go=bool)
-    context.step(time.sleep, 1.2, name="again")
+    context.step(pass_time, 40, name="again")
     context.prompt("Still?", go=bool)
-    context.step(time.sleep, 1.2, name="once more")
+    context.step(pass_time, 40, name="once more")
+    context.step(hang)
     return "done"
 
 
@@ -194,7 +203,7 @@ def looking_task() -> None:
 def hangs(context: Context, where: str) -> None:
     def wait() -> None:
         CALLS["entered"] += 1
-        DOORS.setdefault(where, threading.Event()).wait(60)
+        DOORS.setdefault(where, threading.Event()).wait(100)
 
     context.step(wait)
 
@@ -302,15 +311,18 @@ def test_an_async_runbook_that_never_returns_fails_as_well(api):
     assert "0.3 seconds" in api.finishes("never_returns_async", status="Failed")["error"]
 
 
-def test_a_timeout_counts_all_segments_but_no_human_time(api):
+def test_a_timeout_counts_all_segments_but_no_human_time(api, monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + AHEAD[0])
+    for module in (execution, watchdog):
+        monkeypatch.setattr(module, "time", clock)
     session_id = api.execute("asks")
-    api.open_prompt(session_id)
-    time.sleep(3.2)  # longer than the limit
-    api.answer(session_id, go=True)
     first = api.open_prompt(session_id)
-    time.sleep(0.5)
+    pass_time(200)  # longer than the limit
     assert api.post("/prompts/submit", {"id": first["id"], "values": {"go": True}}).status == 200
+    second = eventually(lambda: (now := api.open_prompt(session_id))["id"] != first["id"] and now)
+    assert api.post("/prompts/submit", {"id": second["id"], "values": {"go": True}}).status == 200
     api.reaches(session_id, "Failed")
+    assert api.output(api.runs(session_id)[0]) == {"error": "it ran for more than 100 seconds"}
 
 
 @pytest.mark.parametrize("slug", ["slow_task", "slow_async_task"])
@@ -327,7 +339,7 @@ def test_the_timeout_of_a_task_holds_when_it_is_a_step(api):
 def test_the_api_shows_timeouts_that_were_set_or_its_default(api):
     session_id = api.execute("asks")
     api.open_prompt(session_id)
-    assert [run["timeout"] for run in api.runs(session_id)] == [3, 3600, 3600]
+    assert [run["timeout"] for run in api.runs(session_id)] == [100, 3600, 3600]
     session_id = api.execute("in_time")
     api.reaches(session_id, "Succeeded")
     assert [run["timeout"] for run in api.runs(session_id)] == [3600, 20]
@@ -429,7 +441,7 @@ with RunbookServer([branches, coroutine], grace=0.1) as server:
 
 def test_threads_that_hang_do_not_keep_a_process_alive():
     root = Path(__file__).parents[3]
-    assert subprocess.run([sys.executable, "-c", HANGING], cwd=root, timeout=40, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", HANGING], cwd=root, timeout=200, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("inf"), float("nan")])

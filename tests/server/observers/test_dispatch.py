@@ -104,7 +104,7 @@ def test_a_hanging_observer_delays_a_close_by_seconds_at_most():
     with RunbookServer([asks], observers=[hanging]) as server:
         server._lifecycle.services.emitter.signed_out("usr1")
         begun = time.monotonic()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     hanging.released.set()
 
 

@@ -209,9 +209,9 @@ def test_numbers_are_masked_and_short_secrets_as_whole_values(secret, document, 
 def test_a_secret_of_regex_syntax_is_masked_as_fast_as_any():
     for secret in ("'" * 40 + "x", "\\" * 40 + "x", "%" * 40 + "x", "&" * 40 + "x"):
         text = secret[:-1] * 2000
-        started = time.perf_counter()
+        started = time.process_time()
         assert Secrets([secret]).mask(text + secret).endswith(MASK)
-        assert time.perf_counter() - started < 20  # an exponential search would not end
+        assert time.process_time() - started < 20  # an exponential search would not end
 
 
 def test_a_long_secret_is_masked_in_a_long_document():

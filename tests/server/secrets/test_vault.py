@@ -178,7 +178,7 @@ def test_a_key_that_somebody_else_has_made_meanwhile_is_taken(beside):
     barrier = threading.Barrier(len(vaults))
 
     def seal(vault):
-        barrier.wait(10)
+        barrier.wait(100)
         return vault.seal(b"x")
 
     with ThreadPoolExecutor(len(vaults)) as threads:

@@ -142,7 +142,7 @@ def test_threads_that_share_a_key_start_one_session(api, names, callers):
     barrier = threading.Barrier(callers * len(names))
 
     def call(name):
-        barrier.wait(10)
+        barrier.wait(100)
         while (answer := execute(api, f"key {name}", name)).status == 409:
             assert answer.code == "idempotency_key_in_use"
             assert answer.headers["X-Airplane-Retryable"] == "true"
@@ -168,7 +168,7 @@ def test_a_repeated_call_waits_for_the_end_of_the_first(any_url):
 
     def hold(values):
         entered.set()
-        assert leave.wait(5)
+        assert leave.wait(100)
         return check(values)
 
     slow_to_start.check = hold
@@ -178,7 +178,7 @@ def test_a_repeated_call_waits_for_the_end_of_the_first(any_url):
             return api.post("/runbooks/execute", {"slug": "slow_to_start"}, **{"Idempotency-Key": "k"})
 
         first = threads.submit(call)
-        assert entered.wait(10)
+        assert entered.wait(100)
         second = threads.submit(call)
         time.sleep(0.2)
         assert not second.done()
@@ -199,7 +199,7 @@ def test_a_client_that_was_cut_off_finds_its_session_again():
 
     def hold(values):
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(100)
         return check(values)
 
     held.check = hold
@@ -210,7 +210,7 @@ def test_a_client_that_was_cut_off_finds_its_session_again():
             impatient.send(
                 "POST", "/runbooks/execute", json={"slug": "held"}, headers={"Idempotency-Key": "k"}, timeout=0.2
             )
-        assert entered.is_set()
+        assert entered.wait(100)
         leave.set()
 
         def resend():
@@ -292,7 +292,7 @@ class TestKeys:
         barrier = threading.Barrier(8)
 
         def claim(_):
-            barrier.wait(10)
+            barrier.wait(100)
             try:
                 return keys.claim("k", b"a").seed
             except KeyBusy:

@@ -344,11 +344,11 @@ def test_closing_waits_for_what_is_being_written(opened, url):
         with database.write() as connection:
             connection.execute(sa.insert(RUNS), RUN_ROWS.row(run("r")))
             entered.set()
-            assert leave.wait(10)
+            assert leave.wait(100)
 
     with ThreadPoolExecutor(2) as threads:
         writing = threads.submit(write)
-        assert entered.wait(10)
+        assert entered.wait(100)
         closing = threads.submit(database.close)
         with pytest.raises(DatabaseInUse):
             Database(url)
@@ -415,7 +415,7 @@ def test_servers_that_start_together_make_the_tables_once(postgres_url):
     barrier = threading.Barrier(6)
 
     def start(_):
-        barrier.wait(10)
+        barrier.wait(100)
         database = Database(postgres_url, [*UPGRADES, add_colour])
         try:
             return version(database)
@@ -473,7 +473,7 @@ def test_deadlocked_transactions_all_come_through(opened, postgres_url):
                 change = sa.update(RUNS).where(RUNS.c.id == run_id).values(attempt=RUNS.c.attempt + 1)
                 connection.execute(change)
                 if run_id == first and len(attempts) <= 2:
-                    both.wait(10)
+                    both.wait(100)
 
         database.transact(work)
 
@@ -538,7 +538,7 @@ def test_a_file_is_shared_with_the_durable_engine(opened, url):
         for job_id in jobs:
             store.add(run(job_id.partition(".")[0]))
             engine.start(job_id)
-        eventually(lambda: worked == jobs, deadline=30)
+        eventually(lambda: worked == jobs, deadline=100)
     finally:
         engine.close(10)
     with database.read() as connection:

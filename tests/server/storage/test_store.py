@@ -51,7 +51,7 @@ class TestStoreInFile(StoreConformance):
             store = SqlStore(database)
             store.add(Run(id="r", kind=RunKind.TASK, task_id="t", slug="a", name="A", env_slug="prod"))
             with database.write(), ThreadPoolExecutor(1) as thread:
-                assert thread.submit(store.run, "r").result(10).status is RunStatus.QUEUED
+                assert thread.submit(store.run, "r").result(100).status is RunStatus.QUEUED
 
 
 @pytest.fixture(scope="module")

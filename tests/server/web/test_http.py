@@ -4,7 +4,6 @@ import gzip
 import json
 import logging
 import socket
-import statistics
 import threading
 import time
 import zlib
@@ -17,9 +16,9 @@ from airplane_runbooks.server import Context, Limits, RunbookServer, runbook
 from airplane_runbooks.server.service import sessions
 from airplane_runbooks.server.web.api.handlers import OPERATIONS
 from airplane_runbooks.server.web.api.objects import OBJECTS
-from tests.support.servers import Client, eventually, served
+from tests.support.servers import Client, eventually, served, started
 
-LIMITS = Limits(max_body=10_000, max_calls=2, body_timeout=0.3, head_timeout=0.3)
+LIMITS = Limits(max_body=10_000, max_calls=2, body_timeout=0.3)
 
 
 @runbook
@@ -43,7 +42,7 @@ def tight():
 def raw(client, data, *, until_closed=True):
     """Send bytes over a connection of their own and return what comes back until the server closes it."""
     parts = urlsplit(client.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=100) as connection:
         connection.sendall(data)
         received = b""
         while until_closed and (chunk := connection.recv(65536)):
@@ -166,20 +165,20 @@ def test_a_body_that_does_not_arrive_times_out(tight):
     assert b'"code":"request_timeout"' in received
 
 
-def test_headers_that_do_not_arrive_close_the_connection(tight):
-    for start in (b"", b"GET /v0", head(tight)[:-2]):
-        began = time.monotonic()
-        assert raw(tight, start) == b""
-        assert time.monotonic() - began < 5
+def test_headers_that_do_not_arrive_close_the_connection():
+    with served(echo, limits=Limits(head_timeout=0.3)) as hasty:
+        for start in (b"", b"GET /v0", head(hasty)[:-2]):
+            assert raw(hasty, start) == b""
 
 
-def test_an_idle_connection_outlives_the_head_timeout(tight):
-    pool = urllib3.HTTPConnectionPool(*urlsplit(tight.url).netloc.split(":"), maxsize=1, retries=False)
-    for _ in range(2):
+def test_an_idle_connection_outlives_the_head_timeout():
+    with served(echo, limits=Limits(head_timeout=1.0)) as api:
+        pool = urllib3.HTTPConnectionPool(*urlsplit(api.url).netloc.split(":"), maxsize=1, retries=False)
         assert pool.request("GET", "/healthz").status == 200
-        time.sleep(LIMITS.head_timeout * 1.5)
-    assert (pool.num_connections, pool.num_requests) == (1, 2)
-    pool.close()
+        time.sleep(1.5)
+        assert pool.request("GET", "/healthz").status == 200
+        assert (pool.num_connections, pool.num_requests) == (1, 2)
+        pool.close()
 
 
 def test_malformed_http_is_answered_in_json(api):
@@ -195,7 +194,7 @@ def test_calls_beyond_the_limit_get_429(monkeypatch):
 
     def stay(query):
         entered.append(query)
-        leave.wait(10)
+        leave.wait(100)
         return []
 
     with RunbookServer([echo], limits=Limits(max_calls=2)) as server:
@@ -239,13 +238,12 @@ def test_an_internal_error_shows_no_internals(api, caplog, monkeypatch):
     assert "secret value" not in caplog.text
 
 
-def test_replies_do_not_wait_for_delayed_acknowledgements(api):
-    def elapsed():
-        began = time.monotonic()
+def test_replies_do_not_wait_for_delayed_acknowledgements():
+    with started(echo) as (server, api):
         api.get("/sessions/list", limit="1")
-        return time.monotonic() - began
-
-    assert statistics.median(elapsed() for _ in range(41)) < 0.035  # a delayed acknowledgement takes 0.04
+        (connection,) = server._server.server_state.connections
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_many_sessions_at_once_are_neither_lost_nor_doubled(api):

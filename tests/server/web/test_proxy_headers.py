@@ -285,7 +285,7 @@ def test_no_body_is_read_for_a_signed_out_cookie():
         stolen = person.cookie
         person.post("/sign-out", {"token": next(iter(person.get("/").tokens()))})
         parts = urlsplit(server.base_url)
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=100) as connection:
             lines = (
                 "POST /prompts/x HTTP/1.1",
                 "Host: localhost",

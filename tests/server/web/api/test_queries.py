@@ -72,7 +72,7 @@ def cookie(server):
 
 def ask_for(client, method, target, body=None, **headers):
     """Send what is escaped already, as it is."""
-    connection = http.client.HTTPConnection(urlsplit(client.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(client.url).netloc, timeout=100)
     connection.request(method, target, body, {**client.headers, **headers})
     reply = connection.getresponse()
     answer = reply.status, reply.read()

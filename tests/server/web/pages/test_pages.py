@@ -559,7 +559,7 @@ def test_a_form_without_an_action_does_nothing(api, ada):
 
 
 def test_posted_forms_have_the_limits_of_calls():
-    limits = Limits(max_body=20_000, max_calls=1, body_timeout=0.3)
+    limits = Limits(max_body=20_000, max_calls=1, body_timeout=2)
     with RunbookServer([ask], api_key="tkn_1", limits=limits, users=[ADA]) as server:
         client, browser = Client(server), Browser(server.base_url, "tkn_1")
         session_id = client.execute("ask", {"thing": "this"})
