@@ -11,48 +11,52 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.support.postgres import running
+if TYPE_CHECKING:
+    from .results import Results
 
-from . import parts, pictures, report, results
-from .results import Results
-from .stage import FULL, QUICK, Sizes, Stage
-
-MEASURED = Path(__file__).parents[1] / "measured.json"
-PARTS: dict[str, Callable[[Stage, Sizes, Results], None]] = {
-    "throughput": parts.throughput,
-    "latency": parts.latency,
-    "alone": parts.alone,
-    "waiting": parts.waiting,
-    "servers": parts.servers,
-}
+HERE = Path(__file__).parent
+MEASURED = HERE.with_name("measured.json")
+PARTS = ("throughput", "latency", "alone", "waiting", "servers")  # functions of `parts`
 # The tests' cluster writes without waiting for the disk. This one waits, and says whose statements it logs.
 DURABLE = {"fsync": "on", "shared_buffers": "128MB", "log_line_prefix": "%p %d "}
 
 
 def main() -> None:
     options = parsed()
-    if options.draw:
-        pictures.draw(results.load(options.output or MEASURED))
-        return
-    sizes = QUICK if options.quick else FULL
-    sizes = sizes._replace(**{name: value for name in ("rounds", "waiting") if (value := getattr(options, name))})
+    from . import pictures, report, results
+
     output = options.output or (Path("quick.json") if options.quick else MEASURED)
     found = results.load(output)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaving the contexts below ends what they have started
+    if not options.draw:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaving the contexts ends what they have started
+        run(options, found, output)
+    print("\n".join(report.lines(found)))
+    if options.draw:
+        pictures.draw(found)
+
+
+def run(options: argparse.Namespace, found: Results, output: Path) -> None:
+    """Run the parts that were asked for, and write the results after each."""
+    from tests.support.postgres import running
+
+    from . import parts, results
+    from .stage import FULL, QUICK, Stage
+
+    sizes = QUICK if options.quick else FULL
+    sizes = sizes._replace(**{name: value for name in ("rounds", "waiting") if (value := getattr(options, name))})
     with running(**DURABLE) as postgres, tempfile.TemporaryDirectory() as folder:
         stage = Stage(postgres, Path(folder), options.against)
         if options.against is not None:
             found.against = results.commit_of(options.against)
+        found.commit = results.commit_of(results.ROOT)
         for part in options.parts or PARTS:
             began = time.monotonic()
-            PARTS[part](stage, sizes, found)
-            print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
+            getattr(parts, part)(stage, sizes, found)
+            print(f"{part}: {time.monotonic() - began:.0f} s, written to {output}", flush=True)
             results.save(found, output)
-    print("\n".join(report.lines(found)))
-    print(f"\nwritten to {output}")
 
 
 def parsed() -> argparse.Namespace:
@@ -62,8 +66,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of the bursts")
     parser.add_argument("--waiting", type=int, help="sessions that wait")
     parser.add_argument("--against", type=Path, help="checkout of an earlier commit, which runs in the same rounds")
-    parser.add_argument("--draw", action="store_true", help="draw the pictures of the documentation, measure nothing")
     parser.add_argument("--output", type=Path, help="file of the results, whose other parts stay as they are")
+    parser.add_argument("--draw", action="store_true", help="measure nothing; draw the pictures of the documentation")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}")

@@ -13,6 +13,7 @@ import psycopg
 
 PAGE = bytes(4096)
 ROW = "x" * 200
+ONE_CLIENT = "PostgreSQL, commits/s, 1 client"
 
 
 def per_second(once: Callable[[], object], seconds: float) -> float:
@@ -75,6 +76,6 @@ def limits(folder: Path, url: str, seconds: float) -> dict[str, float]:
         "fdatasync/s": fdatasync(folder, seconds),
         "SQLite WAL + FULL, commits/s": sqlite(folder, seconds),
         "SQLite WAL + FULL, rows/s, 16 in a commit": sqlite(folder, seconds, 16),
-        "PostgreSQL, commits/s, 1 client": postgresql(url, seconds),
+        ONE_CLIENT: postgresql(url, seconds),
         "PostgreSQL, commits/s, 16 clients": postgresql(url, seconds, 16),
     }

@@ -27,7 +27,7 @@ def throughput(stage: Stage, sizes: Sizes, results: Results) -> None:
     with ExitStack() as stack:
         contenders = [stack.enter_context(contender) for contender in stage.contenders()]
         results.loads = {one.name: {workload: Load() for workload in WORKLOADS} for one in contenders}
-        results.limits = {}
+        results.limits, results.slowdown = {}, []
         for contender in contenders:
             for workload in WORKLOADS:
                 contender.burst(workload, THREADS)  # warm up
@@ -36,6 +36,7 @@ def throughput(stage: Stage, sizes: Sizes, results: Results) -> None:
             for contender in rotated(contenders, turn):
                 for workload in WORKLOADS:
                     measure_burst(stage, contender, workload, sizes.burst, results.loads[contender.name][workload])
+            results.slowdown.append(processes.slowdown())
             for name, value in disk.limits(stage.folder, rows, 0.3).items():
                 results.limits.setdefault(name, []).append(value)
 
@@ -104,7 +105,9 @@ def measure_alone(stage: Stage, contender: Contender, counter: Callable[[], Coun
     _, cost = stage.measured(contender, lambda: time.sleep(sizes.idle))
     idle = counter().per_session(Counts(), 0.0, time.perf_counter() - began)
     pid = contender.pids[0]
-    found = Alone(sum(cost) / sizes.idle, processes.memory(pid), processes.threads(pid), idle, {})
+    found = Alone(
+        cost.servers / sizes.idle, cost.database / sizes.idle, processes.memory(pid), processes.threads(pid), idle, {}
+    )
     for name, session in counted_sessions(contender).items():
         began = time.perf_counter()
         for number in range(COUNTED):

@@ -32,6 +32,8 @@ def _loads(results: Results) -> Iterator[str]:
         yield f"{head}{'ack p50 ms':>11}{'CPU x DBOS':>11}{'CPU x earlier':>14}{'ended/s x':>10}"
         for name, loads in results.loads.items():
             yield f"{name:<{WIDTH}}{_load(loads[workload])}{_beside(results, name, workload)}"
+    if results.slowdown:
+        yield f"{'slowdown by other work on the machine':<46}{median(results.slowdown):>9.2f}"
     for name, values in results.limits.items():
         yield f"{name:<46}{median(values):>9.0f}"
 

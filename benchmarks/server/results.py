@@ -44,11 +44,17 @@ class Latency(msgspec.Struct):
 class Alone(msgspec.Struct):
     """A server that has the machine for itself, idle at first, then with one session at a time."""
 
-    cpu: float
+    server_cpu: float
+    database_cpu: float
     memory: int
     threads: int
     idle: Counts
     per_session: dict[str, Counts]
+
+    @property
+    def cpu(self) -> float:
+        """Share of a core that the idle server and its database take."""
+        return self.server_cpu + self.database_cpu
 
 
 class Waiting(msgspec.Struct):
@@ -68,6 +74,7 @@ class Results(msgspec.Struct):
     cores: int = 0
     loads: dict[str, dict[str, Load]] = {}
     limits: dict[str, list[float]] = {}
+    slowdown: list[float] = []  # of a computation by other work on the machine, round by round
     latencies: dict[str, Latency] = {}
     alone: dict[str, Alone] = {}
     waiting: dict[str, Waiting] = {}
@@ -83,7 +90,7 @@ def commit_of(checkout: Path) -> str:
 def load(path: Path) -> Results:
     """Return the results of earlier runs, so that a run of some parts replaces only these."""
     found = msgspec.json.decode(path.read_bytes(), type=Results) if path.exists() else Results()
-    found.commit, found.cores = commit_of(ROOT), os.cpu_count() or 1
+    found.cores = os.cpu_count() or 1
     return found
 
 

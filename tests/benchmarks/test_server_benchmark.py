@@ -103,7 +103,7 @@ def measured():
     return Results(
         loads={name: bare if "DBOS" in name else load for name in names},
         latencies={name: latency for name in names if "ours" in name},
-        alone={name: Alone(0.001, 1, 1, Counts(), sessions) for name in names},
+        alone={name: Alone(0.001, 0.0, 1, 1, Counts(), sessions) for name in names},
     )
 
 
