@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, found: Results, output: Path) -> None:
     """Run the parts that were asked for, and write the results after each."""
     from tests.support.postgres import running
 
-    from . import parts, results
+    from . import parts, processes, results
     from .stage import FULL, QUICK, Stage
 
     sizes = QUICK if options.quick else FULL
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, found: Results, output: Path) -> None:
         stage = Stage(postgres, Path(folder), options.against)
         if options.against is not None:
             found.against = results.commit_of(options.against)
-        found.commit = results.commit_of(results.ROOT)
+        found.commit = results.commit_of(processes.ROOT)
         for part in options.parts or PARTS:
             began = time.monotonic()
             getattr(parts, part)(stage, sizes, found)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from .processes import ROOT
 from .statements import Counts
 
 # sessions whose statements are counted, besides W1 and W2

@@ -46,7 +46,7 @@ class Sizes(NamedTuple):
 
 
 QUICK = Sizes(rounds=2, burst=20, singles=5, longest=10, idle=2, waiting=100)
-FULL = Sizes(rounds=4, burst=50, singles=100, longest=60, idle=8, waiting=5000)
+FULL = Sizes(rounds=4, burst=40, singles=100, longest=50, idle=8, waiting=5000)
 
 
 class Cost(NamedTuple):
