@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 MEASURED = HERE.with_name("measured.json")
-PARTS = ("throughput", "latency", "alone", "waiting", "servers")  # functions of `parts`
+PARTS = ("throughput", "latency", "alone", "waiting", "polls", "servers")  # functions
 # The tests' cluster writes without waiting for the disk. This one waits, and says whose statements it logs.
 DURABLE = {"fsync": "on", "shared_buffers": "128MB", "log_line_prefix": "%p %d "}
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, found: Results, output: Path) -> None:
     """Run the parts that were asked for, and write the results after each."""
     from tests.support.postgres import running
 
-    from . import parts, processes, results
+    from . import parts, processes, results, waiting
     from .stage import FULL, QUICK, Stage
 
     sizes = QUICK if options.quick else FULL
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, found: Results, output: Path) -> None:
         found.commit = results.commit_of(processes.ROOT)
         for part in options.parts or PARTS:
             began = time.monotonic()
-            getattr(parts, part)(stage, sizes, found)
+            getattr(waiting if hasattr(waiting, part) else parts, part)(stage, sizes, found)
             print(f"{part}: {time.monotonic() - began:.0f} s, written to {output}", flush=True)
             results.save(found, output)
 
@@ -64,7 +64,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to run, of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="about a minute, with fewer sessions")
     parser.add_argument("--rounds", type=int, help="rounds of the bursts")
-    parser.add_argument("--waiting", type=int, help="sessions that wait")
+    parser.add_argument("--waiting", type=int, help="sessions, and then long polls, that wait")
     parser.add_argument("--against", type=Path, help="checkout of an earlier commit, which runs in the same rounds")
     parser.add_argument("--output", type=Path, help="file of the results, whose other parts stay as they are")
     parser.add_argument("--draw", action="store_true", help="measure nothing; draw the pictures of the documentation")

@@ -71,6 +71,12 @@ def database_share(results: Results) -> float:
     return median(results.servers[3].database_cpu) / median(results.servers[1].database_cpu)
 
 
+def memory_of_polls(results: Results, database: str) -> float:
+    """Return the MiB that 10,000 of the long polls take."""
+    found = results.polls[f"{OURS}, {database}"]
+    return found.bytes / found.polls * 10_000 / MIB
+
+
 def of_database(database: str) -> Iterator[Budget]:
     """Yield the budgets that hold on either database."""
     yield Budget("commits of W1", 2, "", commits("W1", database))
@@ -91,6 +97,8 @@ def of_database(database: str) -> Iterator[Budget]:
     yield Budget(
         "waiting session", 2.6, "KiB", lambda results: results.waiting[f"{OURS}, {database}"].bytes_each / 1024
     )
+    yield Budget("10,000 long polls", 100, "MiB", lambda results: memory_of_polls(results, database))
+    yield Budget("long polls: statements", 1, "/s", lambda results: results.polls[f"{OURS}, {database}"].statements)
     yield Budget("waiting sessions: CPU", 2, "%", lambda results: 100 * results.waiting[f"{OURS}, {database}"].cpu)
 
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
 from . import disk, processes
 from .contenders import Contender, Ours
 from .driver import THREADS
-from .results import FURTHER, STEPS, WHOLE, Alone, Latency, Load, Results, Waiting
-from .stage import POSTGRESQL, Sizes, Stage
+from .results import FURTHER, STEPS, WHOLE, Alone, Latency, Load, Results
+from .stage import POSTGRESQL, SETTLED, Sizes, Stage
 from .statements import Counts
 
 WORKLOADS = ("W1", "W2")
-SETTLED = 2.0  # seconds after which a server that was busy or has just started is idle
 PAUSE = 0.03  # seconds at most between sessions one at a time, so that they meet a poll at any moment of it
 COUNTED = 10  # sessions over which statements and commits are counted
 
@@ -126,31 +124,6 @@ def counted_sessions(contender: Contender) -> dict[str, Callable[[int], object]]
         found[FURTHER] = lambda number: ours.ended(ours.start("W1", number, 1 + STEPS))
         found[WHOLE] = ours.execute_and_wait
     return found
-
-
-def waiting(stage: Stage, sizes: Sizes, results: Results) -> None:
-    """Let many sessions wait, in our servers alone: elsewhere each of them takes a thread."""
-    results.waiting = {}
-    for contender in stage.contenders():
-        if isinstance(contender, Ours):
-            with contender:
-                results.waiting[contender.name] = measure_waiting(stage, contender, sizes)
-
-
-def measure_waiting(stage: Stage, contender: Ours, sizes: Sizes) -> Waiting:
-    """Measure what the sessions add to a server that has been used before."""
-    contender.burst("W2", 100)
-    time.sleep(SETTLED)
-    before = processes.memory(contender.pids[0])
-    with ThreadPoolExecutor(THREADS) as pool:
-        sessions = list(pool.map(lambda number: contender.start("W2", number, 0), range(sizes.waiting)))
-    for session in sessions:
-        contender.wait_until_asked(session)
-    time.sleep(SETTLED)
-    taken = processes.memory(contender.pids[0]) - before
-    _, cost = stage.measured(contender, lambda: time.sleep(sizes.idle))
-    pid = contender.pids[0]
-    return Waiting(sizes.waiting, taken / sizes.waiting, sum(cost) / sizes.idle, processes.threads(pid))
 
 
 def servers(stage: Stage, sizes: Sizes, results: Results) -> None:

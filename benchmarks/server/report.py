@@ -21,6 +21,7 @@ def lines(results: Results) -> Iterator[str]:
     yield from _latencies(results)
     yield from _alone(results)
     yield from _waiting(results)
+    yield from _polls(results)
     yield from _servers(results)
     yield from _budgets(results)
 
@@ -98,6 +99,14 @@ def _waiting(results: Results) -> Iterator[str]:
         yield (
             f"{name:<{WIDTH}}{found.sessions} waiting: {found.bytes_each / 1024:.1f} KiB each, "
             f"{100 * found.cpu:.1f} % of a core, {found.threads} threads"
+        )
+
+
+def _polls(results: Results) -> Iterator[str]:
+    for name, found in results.polls.items():
+        yield (
+            f"{name:<{WIDTH}}{found.polls} long polls: {found.bytes / 2**20:.0f} MiB, "
+            f"{found.statements:.1f} statements/s, {100 * found.cpu:.1f} % of a core"
         )
 
 

@@ -65,6 +65,15 @@ class Waiting(msgspec.Struct):
     threads: int
 
 
+class Polls(msgspec.Struct):
+    """Long polls that all wait: bytes for all of them, and statements a second and share of a core beyond idle."""
+
+    polls: int
+    bytes: float
+    statements: float
+    cpu: float
+
+
 class Results(msgspec.Struct):
     """All parts of the benchmark; one that was not run is empty. Keys are the names of contenders."""
 
@@ -77,6 +86,7 @@ class Results(msgspec.Struct):
     latencies: dict[str, Latency] = {}
     alone: dict[str, Alone] = {}
     waiting: dict[str, Waiting] = {}
+    polls: dict[str, Polls] = {}
     servers: dict[int, Load] = {}  # on PostgreSQL, W1, by their number
 
 

@@ -16,6 +16,7 @@ from .statements import count as count_statements
 T = TypeVar("T")
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 OURS, EARLIER, DBOS = "ours", "earlier", "bare DBOS"
+SETTLED = 2.0  # seconds after which a server that was busy or has just started is idle
 
 
 class Sizes(NamedTuple):
@@ -27,7 +28,7 @@ class Sizes(NamedTuple):
         singles: Sessions one at a time, of each contender.
         longest: Seconds after which a part begins no further round.
         idle: Seconds for which an idle server is looked at.
-        waiting: Sessions that wait at a time.
+        waiting: Sessions, and then long polls, that wait at a time.
     """
 
     rounds: int
