@@ -82,6 +82,22 @@ def test_a_long_poll_is_answered_with_the_state_when_time_is_up() -> None:
     assert (late.status, clock.now()) == (200, 3)
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"prompt": {"id": "pmt1"}},
+        {"id": "run1", "status": "Active", "isWaitingForUser": True},
+        {"id": "ses1", "status": "Waiting"},
+        {"id": "run1", "status": "Failed"},
+    ],
+)
+def test_an_object_at_rest_is_answered_at_once(found: dict[str, object]) -> None:
+    clock = FakeClock(now=0)
+    answer = long_polled(lambda _: json_response(found), clock)
+    assert isinstance(answer(poll({"prefer": "wait=10"})), Response)
+    assert clock.now() == 0
+
+
 def test_a_double_answers_other_requests_at_once() -> None:
     clock = FakeClock(now=0)
     failure = ConnectError("refused")

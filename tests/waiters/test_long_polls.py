@@ -153,7 +153,8 @@ class TestServersThatApplyTheWait:
 
         either = applying(make, end_after)
         either(lambda airplane: getattr(airplane, kind).wait("id1", timeout=60))
-        assert len(either.transport.requests) == 2
+        assert len(either.transport.requests) <= 3
+        assert 1030 <= either.clock.now() <= 1030.25
         assert either.clock.sleeps == []
 
     def test_progress_is_reported_as_often_as_the_policy_polls(self, timed: Make) -> None:

@@ -44,7 +44,8 @@ def long_polled(handler: Handler, clock: FakeClock) -> Handler:
 
 
 def _is_at_rest(found: dict[str, Any]) -> bool:
-    return found.get("status") in _AT_REST or not {"submittedAt", "cancelledAt"}.isdisjoint(found.get("prompt", ()))
+    """Tell whether an object has ended or waits for a human, as every prompt does that is open."""
+    return found.get("status") in _AT_REST or "prompt" in found or found.get("isWaitingForUser") is True
 
 
 def _labelled(response: Response, etag: str, seconds: int, *, is_known: bool) -> Response:
