@@ -6,6 +6,12 @@ from collections import Counter
 import pytest
 
 from airplane_runbooks.server import Context, runbook, task
+from airplane_runbooks.server.execution.execution import Execution
+from airplane_runbooks.server.execution.flusher import Flusher
+from airplane_runbooks.server.execution.threads import Workers
+from airplane_runbooks.server.execution.watchdog import Watchdog
+from airplane_runbooks.server.execution.writes import DeferredWrites
+from airplane_runbooks.server.storage.records import Run, RunKind
 from tests.support.servers import eventually, served
 
 CALLS = Counter()
@@ -199,3 +205,14 @@ def test_a_run_to_cancel_must_be_named_and_exist(api):
     assert api.post("/runs/cancel", {}).status == api.post("/runs/cancel", {"runID": ""}).status == 400
     answer = cancel(api, "nope")
     assert (answer.status, answer.code) == (404, "run_not_found")
+
+
+def test_a_cancel_ahead_of_its_execution_interrupts_it():
+    watchdog, flusher = Watchdog(None, None), Flusher()
+    runs = [Run(id=name, kind=RunKind.RUNBOOK, task_id="t", slug="s", name="S", env_slug="prod") for name in "ab"]
+    early, other = (Execution(run, Workers(1), DeferredWrites(None, flusher)) for run in runs)
+    watchdog.interrupt("a")
+    with watchdog.watching(early), watchdog.watching(other):
+        assert early.is_interrupted
+        assert not other.is_interrupted
+    watchdog.close()

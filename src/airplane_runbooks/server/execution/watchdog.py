@@ -15,6 +15,7 @@ from .threads import start_thread
 
 logger = logging.getLogger(__name__)
 
+_REMEMBERED = 10.0  # seconds for which an interrupt waits for an execution that may be about to start
 POLL = 1.0  # seconds between two looks at what other servers may have cancelled
 
 
@@ -28,6 +29,7 @@ class Watchdog:
         self._store = store
         self._on_timeout = on_timeout
         self._executions: dict[str, Execution] = {}
+        self._interrupted: dict[str, float] = {}  # times of interrupts that found no execution, the oldest first
         self._changed = threading.Condition()
         self._watching = False
         self._failing = False
@@ -45,6 +47,9 @@ class Watchdog:
             elif execution.deadline is not None:
                 self._changed.notify()
             self._executions[execution.run.id] = execution
+            is_late = execution.run.id in self._interrupted
+        if is_late:
+            execution.interrupt()
         try:
             yield
         finally:
@@ -53,12 +58,21 @@ class Watchdog:
                     del self._executions[execution.run.id]
 
     def interrupt(self, run_id: str) -> None:
-        """Interrupt the execution of a cancelled run, if this server has it."""
-        execution = self._executions.get(run_id)
-        if execution is not None:
-            execution.interrupt()
-            with self._changed:
-                self._changed.notify()
+        """Interrupt the execution of a cancelled run, if this server has it or is about to start it."""
+        with self._changed:
+            execution = self._executions.get(run_id)
+            if execution is None:
+                self._remember(run_id)
+                return
+        execution.interrupt()
+        with self._changed:
+            self._changed.notify()
+
+    def _remember(self, run_id: str) -> None:
+        moment = time.monotonic()
+        for old in [one for one, at in self._interrupted.items() if at < moment - _REMEMBERED]:
+            del self._interrupted[old]
+        self._interrupted[run_id] = moment
 
     def close(self) -> None:
         """Stop watching, and leave executions in progress to themselves."""
