@@ -31,7 +31,7 @@ def reply(word):
     sys.stdout.flush()
 
 
-def work(job_id):
+def work(job_id, **_):
     note("begin", job_id)
     while Path(f"{JOURNAL}.{job_id}").exists():
         time.sleep(0.01)

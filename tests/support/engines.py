@@ -133,7 +133,7 @@ class Worker:
         self.free.set()
         self.entered = threading.Event()
 
-    def __call__(self, job_id):
+    def __call__(self, job_id, **_):
         self.calls[job_id] += 1
         self.threads.add(threading.current_thread())
         self.entered.set()

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.errors import NotFound
+from airplane_runbooks.server.storage import transitions
 from airplane_runbooks.server.storage.holds import refusal
 from airplane_runbooks.server.storage.idempotency import (
     LEASE,
@@ -88,15 +89,16 @@ class ModelStore:
                 self._sessions[session.id] = session
             return True
 
-    def begin(self, run_id: str, segment: int, *, alone: bool = True) -> Run | Suspect | None:
+    def begin(
+        self, run_id: str, segment: int, *, alone: bool = True, owner_is_gone: bool = False
+    ) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.segment != segment:
+            if run is None or run.segment != segment or (run.leased and run.due_at > now() and not owner_is_gone):
                 return None
             session = self._session_of(run)
-            if session is not None and session.status is SessionStatus.CANCELLING:
-                self._move(session, SessionStatus.CANCELLED)
+            self._leave_cancelling(run, session)
             waits = session is not None and session.status is SessionStatus.WAITING
             if run.status.is_terminal or run.held is not None or waits:
                 return None
@@ -109,12 +111,28 @@ class ModelStore:
             return self._put(
                 replace(
                     run,
-                    due_at=None,
+                    due_at=now() + transitions.LEASE,
+                    leased=True,
                     answered_meanwhile=False,
-                    fencing_token=run.fencing_token + 1,
+                    fencing_token=transitions.next_fencing_token(run.fencing_token),
                     failed_starts=run.failed_starts + 1,
                 )
             )
+
+    def renew(self, fencing_tokens: Mapping[str, int]) -> None:
+        """Renew the leases of those root runs that have these fencing tokens."""
+        with self._lock:
+            for run_id, fencing_token in fencing_tokens.items():
+                run = self._runs.get(run_id)
+                if run is not None and run.leased and run.fencing_token == fencing_token:
+                    self._put(replace(run, due_at=now() + transitions.LEASE))
+
+    def end_leases(self) -> None:
+        """End all leases, so that what they are for is due."""
+        with self._lock:
+            for run in list(self._runs.values()):
+                if run.leased:
+                    self._put(replace(run, due_at=now(), leased=False))
 
     def excuse(self, runs: Sequence[Run]) -> None:
         """Take back that the beginnings of these root runs, as `begin` returned them, count as failed starts."""
@@ -131,7 +149,7 @@ class ModelStore:
         """Make a root run's session Waiting; True if instead the segment goes on at once."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.fencing_token != fencing_token or run.due_at is not None:
+            if run is None or not self._is_executed(run, fencing_token):
                 return False
             session = self._session_of(run)
             if session is not None and session.status is SessionStatus.WAITING:
@@ -143,32 +161,32 @@ class ModelStore:
             if run.answered_meanwhile or not self._open_prompts(run_id):
                 return True
             self._move(session, SessionStatus.WAITING)
+            self._put(replace(run, due_at=None, leased=False))
             return False
 
     def release(self, run_id: str, fencing_token: int, spent: int | None = None) -> None:
         """Leave a root run to others: what is left of its segment is due, as a segment of its own."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.fencing_token != fencing_token or run.due_at is not None:
+            if run is None or not self._is_executed(run, fencing_token):
                 return
             session = self._session_of(run)
-            if session is not None and session.status is SessionStatus.CANCELLING:
-                self._move(session, SessionStatus.CANCELLED)
+            run = self._leave_cancelling(run, session)
             if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
                 spent = run.spent if spent is None else spent
-                self._put(replace(run, segment=run.segment + 1, due_at=now(), failed_starts=0, spent=spent))
+                due = {"segment": run.segment + 1, "due_at": now(), "leased": False}
+                self._put(replace(run, **due, failed_starts=0, spent=spent))
 
     def hold(self, run_id: str, fencing_token: int, why: str) -> None:
         """Hold a root run back instead of releasing it, and make its session Pending."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.fencing_token != fencing_token or run.due_at is not None:
+            if run is None or not self._is_executed(run, fencing_token):
                 return
             session = self._session_of(run)
-            if session is not None and session.status is SessionStatus.CANCELLING:
-                self._move(session, SessionStatus.CANCELLED)
+            run = self._leave_cancelling(run, session)
             if not run.status.is_terminal and (session is None or session.status is not SessionStatus.WAITING):
-                self._put(replace(run, held=why, failed_starts=0, updated_at=now()))
+                self._put(replace(run, held=why, due_at=None, leased=False, failed_starts=0, updated_at=now()))
                 if session is not None:
                     self._move(session, SessionStatus.PENDING)
 
@@ -176,18 +194,14 @@ class ModelStore:
         """End a run, and with a root run its session; False if it had ended before or the fencing token is stale."""
         with self._lock:
             run = self._runs.get(run_id)
-            if (
-                run is None
-                or self._root_of(run).fencing_token != fencing_token
-                or (run.root_id is None and run.due_at is not None)
-            ):
+            if run is None or self._root_of(run).fencing_token != fencing_token or (run.root_id is None and run.is_due):
                 return False
             session = self._session_of(run) if run.root_id is None else None
-            if session is not None and session.status is SessionStatus.CANCELLING:
-                self._move(session, SessionStatus.CANCELLED)
+            if run.root_id is None:
+                run = self._leave_cancelling(run, session)
             if run.status.is_terminal:
                 return run.status is outcome.status and run.cancelled_by is None
-            self._end(run, outcome)
+            self._end(replace(run, due_at=None, leased=False), outcome)
             if session is not None:
                 self._move(session, _ENDS[outcome.status])
                 self._cancel_children(run.id, None)
@@ -237,7 +251,7 @@ class ModelStore:
 
     @staticmethod
     def _is_executed(root: Run, fencing_token: int) -> bool:
-        return root.fencing_token == fencing_token and root.due_at is None
+        return root.fencing_token == fencing_token and not root.is_due
 
     def attempt(self, run: Run, fencing_token: int) -> bool:
         """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
@@ -272,7 +286,8 @@ class ModelStore:
             self._prompts[prompt_id] = prompt
             if session is not None and session.status is SessionStatus.WAITING:
                 self._move(session, SessionStatus.ACTIVE)
-                root = self._put(replace(root, segment=root.segment + 1, due_at=now(), failed_starts=0))
+                due = {"segment": root.segment + 1, "due_at": now(), "leased": False}
+                root = self._put(replace(root, **due, failed_starts=0))
             else:
                 root = self._put(replace(root, answered_meanwhile=True, failed_starts=0))
             return Answered(prompt, _asking(root))
@@ -288,11 +303,13 @@ class ModelStore:
                 if seed and seed == run.ended_seed:
                     return root
                 raise ended(run)
-            root = self._end(replace(root, ended_seed=seed, due_at=None), Outcome.cancelled(), by)
-            self._cancel_children(root.id, by, seed)
             session = self._session_of(root)
+            executing = session is not None and session.status is SessionStatus.ACTIVE
+            if not executing:
+                root = replace(root, due_at=None, leased=False)
+            root = self._end(replace(root, ended_seed=seed), Outcome.cancelled(), by)
+            self._cancel_children(root.id, by, seed)
             if session is not None:
-                executing = session.status is SessionStatus.ACTIVE
                 self._move(session, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
             return root
 
@@ -389,6 +406,12 @@ class ModelStore:
     def _move(self, session: Session, status: SessionStatus) -> None:
         if session.status is not status:
             self._sessions[session.id] = replace(session, status=status, updated_at=now())
+
+    def _leave_cancelling(self, run: Run, session: Session | None) -> Run:
+        if session is None or session.status is not SessionStatus.CANCELLING:
+            return run
+        self._move(session, SessionStatus.CANCELLED)
+        return self._put(replace(run, due_at=None, leased=False))
 
     def _put(self, run: Run) -> Run:
         self._runs[run.id] = run

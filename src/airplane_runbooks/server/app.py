@@ -110,6 +110,7 @@ def _create_lifecycle(
     emitter = Emitter(Dispatcher([Tracing(settings.tracer_provider), Logging()], settings.observers))
     if not database.is_shared:  # a file has one server, so any other that held a key has ended
         store.keys.free_all()
+        store.end_leases()
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     engine = _create_engine(database, settings.workers, catalog)
     holding = Holding(Holds(database), engine, catalog, emitter)

@@ -96,7 +96,7 @@ def test_each_segment_of_a_run_is_a_job_of_its_own(opened, database):
 
 def test_a_job_is_worked_on_again_at_its_own_request(opened, database):
     calls = []
-    engine = opened(lambda job_id: calls.append(job_id) or len(calls) < 3)
+    engine = opened(lambda job_id, **_: calls.append(job_id) or len(calls) < 3)
     engine.start("a.1")
     succeeded(database, "a.1")
     assert calls == ["a.1"] * 3
@@ -106,7 +106,7 @@ def test_a_job_is_worked_on_again_at_its_own_request(opened, database):
 def test_many_jobs_run_once_each_and_at_most_one_per_worker(opened, jobs):
     lock, busy, most, calls = threading.Lock(), set(), [], []
 
-    def work(job_id):
+    def work(job_id, **_):
         with lock:
             busy.add(job_id)
             most.append(len(busy))
@@ -259,7 +259,7 @@ def test_a_job_that_raises_is_begun_again_and_costs_no_worker(opened, database, 
     monkeypatch.setattr(dbos_engine, "RETRY", 0.05)
     calls = []
 
-    def work(job_id):
+    def work(job_id, **_):
         calls.append(job_id)
         if job_id.startswith("bad") and calls.count(job_id) < 3:
             raise problem
@@ -280,7 +280,7 @@ def test_a_job_that_raises_is_begun_again_and_costs_no_worker(opened, database, 
 def test_a_job_that_raised_waits_before_it_is_begun_again(opened, database):
     calls = []
 
-    def work(job_id):
+    def work(job_id, **_):
         calls.append(job_id)
         raise RuntimeError
 
@@ -319,7 +319,7 @@ def test_a_job_may_run_an_event_loop_of_its_own(opened, database):
         await asyncio.sleep(0)
         return await asyncio.to_thread(lambda: one + other)
 
-    engine = opened(lambda job_id: results.append(asyncio.run(add(1, 2))))
+    engine = opened(lambda job_id, **_: results.append(asyncio.run(add(1, 2))))
     for number in range(8):
         engine.start(f"a.{number}")
     eventually(lambda: results == [3] * 8)
@@ -358,9 +358,9 @@ def test_a_session_lost_between_store_and_engine_is_executed(opened):
     run = Run(id=new_id("run"), kind=RunKind.TASK, task_id="tsk1", slug="one", name="One", env_slug="prod")
     store.add(run)
 
-    def work(job_id):
+    def work(job_id, **_):
         run_id, _, segment = job_id.rpartition(".")
-        begun = store.begin(run_id, int(segment))
+        begun = store.begin(run_id, int(segment), owner_is_gone=True)
         return begun is None or not store.finish(run_id, Outcome.succeeded(b"1"), begun.fencing_token)
 
     engine = opened(work)

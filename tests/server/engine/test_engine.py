@@ -21,7 +21,7 @@ def test_a_job_is_never_worked_on_twice_at_the_same_time(engine):
     working, seen, overlaps = set(), Counter(), []
     lock = threading.Lock()
 
-    def work(run_id):
+    def work(run_id, **_):
         with lock:
             overlaps.extend([run_id] if run_id in working else [])
             working.add(run_id)
@@ -47,7 +47,7 @@ def test_a_job_is_never_worked_on_twice_at_the_same_time(engine):
 def test_a_wake_during_work_is_not_lost(engine):
     entered, leave, calls = threading.Event(), threading.Event(), []
 
-    def work(run_id):
+    def work(run_id, **_):
         calls.append(run_id)
         entered.set()
         assert leave.wait(100)
@@ -67,7 +67,7 @@ def test_a_wake_during_work_is_not_lost(engine):
 
 def test_a_job_is_worked_on_again_at_its_own_request(engine):
     calls = []
-    engine.open(lambda run_id: calls.append(run_id) or len(calls) < 3)
+    engine.open(lambda run_id, **_: calls.append(run_id) or len(calls) < 3)
     engine.start("a")
     eventually(lambda: len(calls) == 3)
 
@@ -75,7 +75,7 @@ def test_a_job_is_worked_on_again_at_its_own_request(engine):
 def test_threads_start_when_needed_up_to_the_number_of_workers(engine):
     names, together = set(), threading.Barrier(4)
 
-    def work(run_id):
+    def work(run_id, **_):
         names.add(threading.current_thread().name)
         together.wait(100)
         return False
@@ -93,7 +93,7 @@ def test_threads_start_when_needed_up_to_the_number_of_workers(engine):
 def test_a_job_that_raises_costs_no_thread(engine, caplog):
     done = threading.Event()
 
-    def work(run_id):
+    def work(run_id, **_):
         if run_id == "bad":
             raise RuntimeError("secret")
         done.set()
@@ -110,7 +110,7 @@ def test_a_job_that_raises_costs_no_thread(engine, caplog):
 
 
 def test_a_closed_engine_takes_no_work(engine):
-    engine.open(lambda run_id: False)
+    engine.open(lambda run_id, **_: False)
     engine.close(1)
     engine.close(1)
     with pytest.raises(Closing):

@@ -172,7 +172,7 @@ def test_jobs_of_unknown_servers_are_taken_over(child, journal, database):
 
 
 def test_a_server_does_not_begin_a_lost_job_again_that_raised(engine, database):
-    def work(job_id):
+    def work(job_id, **_):
         raise RuntimeError
 
     engine.open(work)

@@ -241,7 +241,7 @@ def test_a_reconciler_that_was_never_started_can_be_stopped(reconciler):
 def test_a_session_lost_before_the_local_engine_is_executed(store, reconciler):
     calls = []
     local = LocalEngine(1)
-    local.open(lambda job_id: bool(calls.append(job_id)))
+    local.open(lambda job_id, **_: bool(calls.append(job_id)))
     run = root(store)
     try:
         reconciler(engine=local, interval=1000).start()
@@ -253,7 +253,7 @@ def test_a_session_lost_before_the_local_engine_is_executed(store, reconciler):
 def test_the_local_engine_does_not_begin_a_known_job_again():
     entered, leave, calls = threading.Event(), threading.Event(), []
 
-    def work(job_id):
+    def work(job_id, **_):
         calls.append(job_id)
         entered.set()
         assert leave.wait(100)

@@ -526,7 +526,7 @@ def test_a_file_is_shared_with_the_durable_engine(opened, url):
     store = SqlStore(database)
     worked = set()
 
-    def work(job_id):
+    def work(job_id, **_):
         assert store.begin(job_id.partition(".")[0], 1) is not None
         worked.add(job_id)
         return False

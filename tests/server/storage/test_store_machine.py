@@ -80,6 +80,9 @@ class Stores(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         for module in (sql_store, transitions, model_store):
             self.patch.setattr(module, "now", lambda: self.time)
+        for module in (sql_store, transitions):
+            self.patch.setattr(module, "LEASE", 3 * SECOND)
+        self.patch.setattr(transitions, "_SPREAD", 1)  # so that both give the same fencing tokens
         self.database = type(self).open_database()
         self.sql, self.model = SqlStore(self.database), ModelStore()
         self.published: set[str] = set()
@@ -136,10 +139,19 @@ class Stores(RuleBasedStateMachine):
             self.roots.append(name)
 
     @precondition(lambda self: self.roots)
-    @rule(data=st.data(), back=st.sampled_from([0] * 7 + [1]), alone=st.booleans())
-    def begin(self, data: st.DataObject, back: int, alone: bool) -> None:
+    @rule(data=st.data(), back=st.sampled_from([0] * 7 + [1]), alone=st.booleans(), gone=st.booleans())
+    def begin(self, data: st.DataObject, back: int, alone: bool, gone: bool) -> None:
         run = self.model.run(run_id := self.pick(data, self.roots))
-        self.both("begin", run_id, (run.segment if run else 1) - back, alone=alone)
+        self.both("begin", run_id, (run.segment if run else 1) - back, alone=alone, owner_is_gone=gone)
+
+    @precondition(lambda self: self.roots)
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        self.both("renew", {run_id: self.fencing_token(data, run_id) for run_id in self.roots[-3:]})
+
+    @rule()
+    def end_leases(self) -> None:
+        self.both("end_leases")
 
     @precondition(lambda self: self.roots)
     @rule(data=st.data())

@@ -7,21 +7,27 @@ begun. All the same, an engine must not work on one job twice at the same time w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-Work = Callable[[str], bool]
+
+class Work(Protocol):
+    """The callable that works on one job until its end or a pause."""
+
+    def __call__(self, job_id: str, /, *, owner_is_gone: bool) -> bool:
+        """Work on a job; return True if this must be called again at once.
+
+        `owner_is_gone` tells that no living server works on the job, so that a lease which lasts need not be waited
+        for. If it raises, the engine calls it again after some seconds.
+        """
+        ...
 
 
 class Engine(Protocol):
     """An engine. All methods return at once, except `recover` and `close`."""
 
     def open(self, work: Work) -> None:
-        """Start, with the callable that works on one job until its end or a pause.
-
-        The callable returns True if it must be called again at once. If it raises, the engine calls it again after some
-        seconds.
-        """
+        """Start, with the callable that works on jobs."""
         ...
 
     def start(self, job_id: str) -> None:

@@ -63,7 +63,7 @@ class JobThreads:
     def _perform(self, job_id: str, done: Future[bool]) -> None:
         failure = None
         try:
-            while self._work(job_id):
+            while self._work(job_id, owner_is_gone=True):  # DBOS gives a job to one server at a time
                 pass
         except BaseException as problem:  # noqa: BLE001 - one bad session must not be lost, nor cost others anything
             failure = problem

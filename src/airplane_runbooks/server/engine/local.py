@@ -118,7 +118,7 @@ class LocalEngine:
         while (job_id := self._take()) is not None:
             again = False
             try:
-                again = self._work is not None and self._work(job_id)
+                again = self._work is not None and self._work(job_id, owner_is_gone=True)
             except Closing:
                 return
             except BaseException as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread

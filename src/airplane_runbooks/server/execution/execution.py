@@ -44,6 +44,11 @@ class Execution:
         self.done = threading.Event()
 
     @property
+    def age(self) -> float:
+        """Seconds since its begin."""
+        return time.monotonic() - self._begun
+
+    @property
     def deadline(self) -> float | None:
         """End of its time, by the monotonic clock; None if it has no timeout."""
         moments = [self._end, *self._limits.values()]

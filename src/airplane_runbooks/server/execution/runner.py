@@ -100,7 +100,7 @@ class Runner:
         """True unless all workers are blocked by threads that never return."""
         return not self._workers.are_all_blocked
 
-    def work(self, run_id: str, segment: int) -> bool:
+    def work(self, run_id: str, segment: int, *, owner_is_gone: bool = False) -> bool:
         """Execute until the end or the next prompt; return True if the prompt has been answered meanwhile.
 
         Raises the exception behind a failure of the server, to be called again after a while.
@@ -110,7 +110,7 @@ class Runner:
             if run_id in self._unreleased:
                 self._release(self._unreleased[run_id])
                 return False
-            run = self._begin(run_id, segment)
+            run = self._begin(run_id, segment, owner_is_gone=owner_is_gone)
             if run is None:
                 return False
             execution = Execution(run, self._workers, DeferredWrites(self._store, self._flusher))
@@ -125,14 +125,14 @@ class Runner:
                 self._in_progress.pop(run_id, None)
                 self._admission.end_probation(run_id)
 
-    def _begin(self, run_id: str, segment: int) -> Run | None:
+    def _begin(self, run_id: str, segment: int, *, owner_is_gone: bool) -> Run | None:
         """Begin a segment once it is admitted; None if it is not due any more."""
         self._admit(run_id, suspect=False)
-        run = self._store.begin(run_id, segment, alone=False)
+        run = self._store.begin(run_id, segment, alone=False, owner_is_gone=owner_is_gone)
         if isinstance(run, Suspect):
             self._admission.end_probation(run_id)
             self._admit(run_id, suspect=True)
-            run = self._store.begin(run_id, segment)
+            run = self._store.begin(run_id, segment, owner_is_gone=owner_is_gone)
             if isinstance(run, Run):
                 self._admission.started(run)
         return run if isinstance(run, Run) else None

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _REMEMBERED = 10.0  # seconds for which an interrupt waits for an execution that may be about to start
 POLL = 1.0  # seconds between two looks at what other servers may have cancelled
+RENEWAL = 3.0  # seconds between two renewals of leases; what has not been executed for as long needs none yet
 
 
 class Watchdog:
@@ -35,6 +36,7 @@ class Watchdog:
         self._failing = False
         self._closed = False
         self._next_poll = 0.0
+        self._next_renewal = 0.0
 
     @contextmanager
     def watching(self, execution: Execution) -> Generator[None]:
@@ -44,6 +46,7 @@ class Watchdog:
                 start_thread(self._watch, "runbook-executions")
                 self._watching = True
                 self._next_poll = time.monotonic() + POLL
+                self._next_renewal = time.monotonic() + RENEWAL
             elif execution.deadline is not None:
                 self._changed.notify()
             self._executions[execution.run.id] = execution
@@ -107,6 +110,7 @@ class Watchdog:
     def _check(self, executions: list[Execution]) -> None:
         if (moment := time.monotonic()) >= self._next_poll:
             self._next_poll = moment + POLL
+            self._renew_leases(executions, moment)
             self._interrupt_cancelled(executions)
         for one in executions:
             if one.deadline is not None and moment >= one.deadline and not one.is_interrupted:
@@ -115,6 +119,13 @@ class Watchdog:
             if one.is_overdue and not one.done.is_set():
                 one.release()  # a Cancelling session becomes Cancelled
                 one.done.set()
+
+    def _renew_leases(self, executions: list[Execution], moment: float) -> None:
+        if moment < self._next_renewal:
+            return
+        if lasting := [one for one in executions if one.age >= RENEWAL]:
+            self._store.renew({one.run.id: one.run.fencing_token for one in lasting})
+        self._next_renewal = moment + RENEWAL
 
     def _interrupt_cancelled(self, executions: list[Execution]) -> None:
         fencing_tokens = {one.run.id: one.run.fencing_token for one in executions if not one.is_interrupted}

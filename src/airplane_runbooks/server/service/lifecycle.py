@@ -98,9 +98,9 @@ class Lifecycle:
             self._database.close()
             self.services.emitter.close(_LAST_EVENTS)
 
-    def _work(self, job_id: str) -> bool:
+    def _work(self, job_id: str, /, *, owner_is_gone: bool) -> bool:
         run_id, _, segment = job_id.rpartition(".")
-        return self._runner.work(run_id, int(segment))
+        return self._runner.work(run_id, int(segment), owner_is_gone=owner_is_gone)
 
 
 def _best_effort(call: Callable[[], None]) -> None:

@@ -140,5 +140,5 @@ _LET_WAIT = sa.update(RUNS).where(*_are_held, _waits).values(held=None, updated_
 _LET_GO = (
     sa.update(RUNS)
     .where(*_are_held, ~_waits)
-    .values(held=None, segment=RUNS.c.segment + 1, due_at=_MOMENT, updated_at=_MOMENT, failed_starts=0)
+    .values(held=None, segment=RUNS.c.segment + 1, due_at=_MOMENT, leased=False, updated_at=_MOMENT, failed_starts=0)
 )

@@ -111,13 +111,27 @@ class Store(Protocol):
         """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
         ...
 
-    def begin(self, run_id: str, segment: int, *, alone: bool = True) -> Run | Suspect | None:
+    def begin(
+        self, run_id: str, segment: int, *, alone: bool = True, owner_is_gone: bool = False
+    ) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not be executed.
 
-        That is so if another segment has become due since, if its session is Waiting, or if it is held or has ended. A
+        That is so if another segment has become due since, if its session is Waiting, or if it is held or has ended. It
+        is also so while the lease of another begin lasts, unless the server that began it is known to be gone. A
         session that is Cancelling becomes Cancelled, since nothing of it executes any more. Nothing is begun, and
         Suspect returned, if it is not to be begun `alone`, but was begun before without getting any further.
+
+        A begin gives a lease of some seconds. If that is not renewed in time, the root run is due for others. Until one
+        of them begins it, the fencing token stays valid.
         """
+        ...
+
+    def renew(self, fencing_tokens: Mapping[str, int]) -> None:
+        """Renew the leases of those root runs that have these fencing tokens."""
+        ...
+
+    def end_leases(self) -> None:
+        """End all leases, so that what they are for is due: to be called by the only server, when it starts."""
         ...
 
     def excuse(self, runs: Sequence[Run]) -> None:
@@ -130,8 +144,9 @@ class Store(Protocol):
     def pause(self, run_id: str, fencing_token: int, spent: int | None = None) -> bool:
         """Make a root run's session Waiting; True if instead the segment goes on at once. Keep what it has `spent`.
 
-        That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. A
-        stale fencing token changes nothing and does not go on, nor does a root run that has paused or is due already.
+        That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. It
+        keeps its lease then, and is to be begun again as one whose owner is gone. A stale fencing token changes nothing
+        and does not go on, nor does a root run that has paused or is due already.
         """
         ...
 
@@ -204,7 +219,10 @@ class Store(Protocol):
         ...
 
     def due(self, before: datetime, limit: int) -> Sequence[Run]:
-        """Return root runs that have been due since before then, those that have waited longest first."""
+        """Return root runs that have been due since before then, those that have waited longest first.
+
+        A lease that lapsed before then makes its root run due, too.
+        """
         ...
 
     def overdue(self, moment: datetime, limit: int) -> Sequence[str]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 
 from .errors import DatabaseTooNew
+from .ids import now
+from .rows import to_microseconds
 from .tables import METADATA, VERSIONS
 
 Upgrade = Callable[[sa.Connection], None]
@@ -30,9 +32,24 @@ def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def _set_leases(connection: sa.Connection) -> None:
+    """Give root runs leases, and make those due that a server of an older version has begun and not left."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("ALTER TABLE runbook_runs ALTER COLUMN epoch TYPE BIGINT")
+    connection.exec_driver_sql("ALTER TABLE runbook_runs ADD COLUMN leased BOOLEAN DEFAULT false NOT NULL")
+    connection.execute(
+        sa.text(
+            "UPDATE runbook_runs SET due_at = :moment WHERE parent_id IS NULL AND due_at IS NULL AND held IS NULL AND ("
+            " (ended_at IS NULL AND id NOT IN (SELECT run_id FROM runbook_sessions WHERE status = 'Waiting'))"
+            " OR id IN (SELECT run_id FROM runbook_sessions WHERE status = 'Cancelling'))"
+        ),
+        {"moment": to_microseconds(now())},
+    )
+
+
 # From version 1 to 2, from 2 to 3, and so on. A released one is never changed or removed; `tables` always
 # has the last version.
-UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts,)
+UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts, _set_leases)
 
 _LOCK = 7261_4401  # an advisory lock of PostgreSQL's
 

@@ -67,9 +67,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         attempt: Of a step: number of its attempts, retries and repetitions after a crash included.
         segment: Of a root run: number of the segment that is due or being executed, from 1.
         answered_meanwhile: Of a root run: True if a prompt has been answered since the segment began.
-        due_at: Of a root run: time since which its segment is due; None while it is executed, paused or over.
-        fencing_token: Of a root run: number of times it has begun. Each begin raises it by one, and a write that comes
-            with an older token is refused, so a server that lost the run to another cannot change it any more.
+        due_at: Of a root run: time since which its segment is due or, if it is `leased`, from which it is due for other
+            servers than the one that executes it; None while it is paused or held, and once it is over.
+        leased: Of a root run: whether a server has begun its segment, and neither left nor ended it.
+        fencing_token: Of a root run: number that each begin makes larger by some random amount, so that none is given
+            out twice, even if the disk has lost a begin; 0 before the first. A write that comes with an older token is
+            refused, so a server that lost the run to another cannot change it any more.
         failed_starts: Of a root run: number of begins in a row without progress, apart from excused ones.
         source: Of a root run: digest of the code that it was started with.
         trace_context: Of a root run: W3C trace context (traceparent, newline, tracestate) of its spans' parent.
@@ -107,6 +110,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     segment: int = 1
     answered_meanwhile: bool = False
     due_at: datetime | None = None
+    leased: bool = False
     fencing_token: int = 0
     failed_starts: int = 0
     source: str = ""
@@ -121,6 +125,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def job_id(self) -> str:
         """ID of the next job of a root run."""
         return f"{self.id}.{self.segment}"
+
+    @property
+    def is_due(self) -> bool:
+        """True for a root run that has been added, answered or released, and has not begun since."""
+        return self.due_at is not None and not self.leased
 
 
 class Suspect(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ committed, and no two changes can wait for one another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -45,11 +45,15 @@ from .sql_idempotency import SqlKeys
 from .sql_reads import SqlReads, load_run
 from .transactions import OpenTransaction, Transactor, reading, writing
 from .transitions import (
+    AT_REST,
+    LEASE,
+    beginning,
     cancel_children,
     change_run,
     end_run,
     has_ended_so,
     is_executed,
+    is_leased,
     leave_cancelling,
     lock_root,
     move_session,
@@ -94,10 +98,12 @@ class SqlStore(SqlReads):
         return True
 
     @writing
-    def begin(self, connection: Connection, run_id: str, segment: int, *, alone: bool = True) -> Run | Suspect | None:
+    def begin(
+        self, connection: Connection, run_id: str, segment: int, *, alone: bool = True, owner_is_gone: bool = False
+    ) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
         run = lock_root(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.segment != segment:
+        if run is None or run.segment != segment or (is_leased(run) and not owner_is_gone):
             return None
         status = leave_cancelling(connection, run)
         if run.status.is_terminal or run.held is not None or status is SessionStatus.WAITING:
@@ -105,17 +111,19 @@ class SqlStore(SqlReads):
         if run.failed_starts and not alone:
             return Suspect()
         move_session(connection, run, SessionStatus.ACTIVE)
-        changes: dict[str, Any] = {
-            "due_at": None,
-            "answered_meanwhile": False,
-            "fencing_token": run.fencing_token + 1,
-            "failed_starts": run.failed_starts + 1,
-        }
-        if run.status is RunStatus.QUEUED:
-            moment = now()
-            changes |= {"status": RunStatus.ACTIVE, "active_at": moment, "updated_at": moment}
-        change_run(connection, run, **changes)
+        change_run(connection, run, **beginning(run))
         return load_run(connection, run_id)
+
+    @writing
+    def renew(self, connection: Connection, fencing_tokens: Mapping[str, int]) -> None:
+        """Renew the leases of those root runs that have these fencing tokens."""
+        values = {"until": to_microseconds(now() + LEASE), "tokens": list(fencing_tokens.items())}
+        connection.execute(sql.RENEW, values)
+
+    @writing
+    def end_leases(self, connection: Connection) -> None:
+        """End all leases, so that what they are for is due: to be called by the only server, when it starts."""
+        connection.execute(sql.END_LEASES, {"moment": to_microseconds(now())})
 
     @writing
     def excuse(self, connection: Connection, runs: Sequence[Run]) -> None:
@@ -138,13 +146,14 @@ class SqlStore(SqlReads):
         status = session_status(connection, run)
         if status is SessionStatus.WAITING:
             return False
-        if spent is not None:
-            change_run(connection, run, spent=spent)
-        if status is not SessionStatus.ACTIVE or run.answered_meanwhile:
-            return True
-        if not connection.scalar(sql.HAS_OPEN_PROMPT, {"key": run_id}):
+        changes = {} if spent is None else {"spent": spent}
+        goes_on = status is not SessionStatus.ACTIVE or run.answered_meanwhile
+        if goes_on or not connection.scalar(sql.HAS_OPEN_PROMPT, {"key": run_id}):
+            if changes:
+                change_run(connection, run, **changes)
             return True
         move_session(connection, run, SessionStatus.WAITING)
+        change_run(connection, run, **AT_REST, **changes)
         return False
 
     @writing
@@ -156,7 +165,8 @@ class SqlStore(SqlReads):
         status = leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
             kept = run.spent if spent is None else spent
-            change_run(connection, run, segment=run.segment + 1, due_at=now(), failed_starts=0, spent=kept)
+            due = {"segment": run.segment + 1, "due_at": now(), "leased": False}
+            change_run(connection, run, **due, failed_starts=0, spent=kept)
 
     @writing
     def hold(self, connection: Connection, run_id: str, fencing_token: int, why: str) -> None:
@@ -166,7 +176,7 @@ class SqlStore(SqlReads):
             return
         status = leave_cancelling(connection, run)
         if not run.status.is_terminal and status is not SessionStatus.WAITING:
-            change_run(connection, run, held=why, failed_starts=0, updated_at=now())
+            change_run(connection, run, **AT_REST, held=why, failed_starts=0, updated_at=now())
             move_session(connection, run, SessionStatus.PENDING)
 
     @writing
@@ -176,13 +186,14 @@ class SqlStore(SqlReads):
         if root is None or root.fencing_token != fencing_token:
             return False
         note_change(connection, run_id)  # if it is a step's, nothing else changes
-        if root.id == run_id:
-            if root.due_at is not None:
+        is_root = root.id == run_id
+        if is_root:
+            if root.is_due:
                 return False
             leave_cancelling(connection, root)
-        if not end_run(connection, run_id, outcome):
+        if not end_run(connection, run_id, outcome, **(AT_REST if is_root else {})):
             return has_ended_so(connection, run_id, outcome)
-        if root.id == run_id:
+        if is_root:
             move_session(connection, root, _ENDS[outcome.status])
             cancel_children(connection, root, None)
         elif root.failed_starts:
@@ -249,9 +260,10 @@ class SqlStore(SqlReads):
         if root is None or run is None:
             raise NotFound("run_not_found", f"there is no run {run_id[:100]}")
         if not run.status.is_terminal:
-            end_run(connection, root.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, due_at=None)
-            cancel_children(connection, root, by, seed)
             executing = session_status(connection, root) is SessionStatus.ACTIVE
+            left = {} if executing else AT_REST  # a lease that lapses lets another server make it Cancelled
+            end_run(connection, root.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, **left)
+            cancel_children(connection, root, by, seed)
             move_session(connection, root, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
         elif not seed or seed != run.ended_seed:
             raise ended(run)

@@ -99,6 +99,16 @@ CHANGE_RUN = sa.update(RUNS).where(RUNS.c.id == KEY)
 EXCUSE = CHANGE_RUN.where(
     RUNS.c.fencing_token == bindparam("of_fencing_token"), RUNS.c.failed_starts == bindparam("counted")
 )
+RENEW = (
+    sa.update(RUNS)
+    .where(RUNS.c.leased, sa.tuple_(RUNS.c.id, RUNS.c.fencing_token).in_(bindparam("tokens", expanding=True)))
+    .values(due_at=bindparam("until", type_=sa.BigInteger))
+)
+END_LEASES = (
+    sa.update(RUNS)
+    .where(RUNS.c.leased, RUNS.c.due_at.is_not(None))
+    .values(due_at=bindparam("moment", type_=sa.BigInteger), leased=False)
+)
 CHANGE_UNENDED_RUN = CHANGE_RUN.where(RUNS.c.ended_at.is_(None))
 CHANGE_UNENDED_CHILDREN = sa.update(RUNS).where(RUNS.c.root_id == KEY, RUNS.c.ended_at.is_(None))
 CHANGE_PROMPT = sa.update(PROMPTS).where(PROMPTS.c.id == KEY)

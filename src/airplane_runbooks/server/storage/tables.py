@@ -44,15 +44,14 @@ class _PostgresText(sa.TypeDecorator[str]):
 
 _TEXT = sa.Text().with_variant(_PostgresText(), "postgresql")
 _SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by columns of just this type
+_LONG = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # whose integers have 64 bits all the same
 _MOMENT = sa.BigInteger()
 _JSON = sa.LargeBinary()
 
 LONGEST_INDEXED = 200  # characters
 
 
-def _column(
-    name: str, kind: Any, *items: Any, key: str | None = None, server_default: str | None = None
-) -> sa.Column[Any]:
+def _column(name: str, kind: Any, *items: Any, key: str | None = None, server_default: Any = None) -> sa.Column[Any]:
     return sa.Column(name, kind, *items, key=key, nullable=False, server_default=server_default)
 
 
@@ -113,7 +112,7 @@ RUNS = sa.Table(
     _column("stretch", sa.Integer, key="segment"),
     _column("woken", sa.Boolean, key="answered_meanwhile"),
     _optional("due_at", _MOMENT),
-    _column("epoch", sa.Integer, key="fencing_token"),
+    _column("epoch", _LONG, key="fencing_token"),
     _column("crashes", sa.Integer, key="failed_starts"),
     _column("source", _TEXT),
     _column("trace_context", _TEXT),
@@ -129,6 +128,7 @@ RUNS = sa.Table(
     _optional("timeout", sa.Double),
     _column("spent", sa.BigInteger, server_default="0"),
     _optional("held", _TEXT),
+    _column("leased", sa.Boolean, server_default=sa.false()),
 )
 
 SESSIONS = sa.Table(

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from ...models import SessionStatus
+from ...models import RunStatus, SessionStatus
 from . import statements as sql
 from .changes import note_change
 from .ids import now
 from .records import Outcome, Run
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
+
+LEASE = timedelta(seconds=10)  # from the begin of a segment, and from each renewal
+_SPREAD = 1 << 32  # of fencing tokens: their columns have 63 bits, so they last for thousands of millions of begins
+
+# what ends the lease of a root run, or the time that it is due
+AT_REST: Mapping[str, Any] = {"due_at": None, "leased": False}
 
 
 def select_lean(connection: Connection, select: Any, key: str) -> Run | None:
@@ -56,6 +64,7 @@ def leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
     if status is not SessionStatus.CANCELLING:
         return status
     move_session(connection, run, SessionStatus.CANCELLED)
+    change_run(connection, run, **AT_REST)
     return SessionStatus.CANCELLED
 
 
@@ -63,7 +72,7 @@ def wake(connection: Connection, root: Run, status: str | None) -> Run:
     """Let a root run go on after an answer: at once if its session waits, otherwise as soon as it would pause."""
     if status == SessionStatus.WAITING:
         move_session(connection, root, SessionStatus.ACTIVE)
-        changes: dict[str, Any] = {"segment": root.segment + 1, "due_at": now(), "failed_starts": 0}
+        changes: dict[str, Any] = {"segment": root.segment + 1, "due_at": now(), "leased": False, "failed_starts": 0}
     else:
         changes = {"answered_meanwhile": True, "failed_starts": 0}
     change_run(connection, root, **changes)
@@ -91,9 +100,34 @@ def end_run(connection: Connection, run_id: str, outcome: Outcome, **more: Any) 
     return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}).rowcount)
 
 
+def beginning(run: Run) -> dict[str, Any]:
+    """Return what changes in a root run when its segment begins."""
+    moment = now()
+    changes: dict[str, Any] = {
+        "due_at": moment + LEASE,
+        "leased": True,
+        "answered_meanwhile": False,
+        "fencing_token": next_fencing_token(run.fencing_token),
+        "failed_starts": run.failed_starts + 1,
+    }
+    if run.status is RunStatus.QUEUED:
+        changes |= {"status": RunStatus.ACTIVE, "active_at": moment, "updated_at": moment}
+    return changes
+
+
 def is_executed(root: Run, fencing_token: int) -> bool:
     """Tell whether the run belongs to this fencing token, and has not been released since."""
-    return root.fencing_token == fencing_token and root.due_at is None
+    return root.fencing_token == fencing_token and not root.is_due
+
+
+def is_leased(root: Run) -> bool:
+    """Tell whether a server has the run to itself."""
+    return root.leased and root.due_at is not None and root.due_at > now()
+
+
+def next_fencing_token(former: int) -> int:
+    """Return a larger token. It differs from any other that was made from the same one, and lost with its begin."""
+    return former + 1 + secrets.randbelow(_SPREAD)
 
 
 def has_ended_so(connection: Connection, run_id: str, outcome: Outcome) -> bool:

@@ -11,37 +11,48 @@ from ...errors import Held
 from ..ids import now
 from ..interface import Store
 from ..records import RunKind
-from ._support import AGES_AGO, DONE, Case, answering, load_prompt, load_run, new_prompt, new_run, status
+from ._support import (
+    AGES_AGO,
+    DONE,
+    Case,
+    answering,
+    load_prompt,
+    load_run,
+    new_prompt,
+    new_run,
+    status,
+    token,
+)
 
 
 class Holds(Case):
     """Root runs of which nothing is executed, answered or expired for now."""
 
     def test_a_held_root_run_is_pending_and_not_executed(self, store: Store) -> None:
-        store.hold("r", 1, "code")
+        store.hold("r", token(store), "code")
         assert (load_run(store, "r").held, status(store)) == ("code", SessionStatus.PENDING)
         assert store.begin("r", 1) is None
         assert not store.due(now() + timedelta(1), 9)
 
     def test_a_prompt_of_a_held_root_run_is_not_answered(self, store: Store) -> None:
-        store.hold("r", 1, "code")
+        store.hold("r", token(store), "code")
         with pytest.raises(Held):
             store.answer("p", answering(b"{}"), "me")
         assert load_prompt(store, "p").is_open
 
     def test_a_prompt_of_a_held_root_run_is_not_overdue(self, store: Store) -> None:
         late = new_prompt("late", "q2", expires_at=AGES_AGO)
-        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), 1, late)
+        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), token(store), late)
         assert list(store.overdue(now(), 9)) == ["late"]
-        store.hold("r", 1, "code")
+        store.hold("r", token(store), "code")
         assert not store.overdue(now(), 9)
 
     def test_a_hold_with_a_stale_fencing_token_changes_nothing(self, store: Store) -> None:
-        store.hold("r", 0, "code")
+        store.hold("r", token(store) - 1, "code")
         assert (load_run(store, "r").held, status(store)) == (None, SessionStatus.ACTIVE)
 
     def test_a_held_root_run_can_be_cancelled(self, store: Store) -> None:
-        store.hold("r", 1, "code")
+        store.hold("r", token(store), "code")
         assert store.cancel("r", "me").held is None
         assert status(store) is SessionStatus.CANCELLED
-        assert not store.finish("r", DONE, 1)
+        assert not store.finish("r", DONE, token(store))

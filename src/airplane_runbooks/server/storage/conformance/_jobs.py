@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import msgspec
@@ -9,109 +10,168 @@ import msgspec
 from ....models import RunStatus, SessionStatus
 from ..ids import now
 from ..interface import Store
-from ..records import Failure, Outcome, RunKind, Suspect
-from ._support import DONE, Case, answering, begin, load_run, new_prompt, new_run, status
+from ..records import Failure, Outcome, Run, RunKind, Suspect
+from ._support import DONE, Case, answering, begin, load_run, new_prompt, new_run, status, token
 
 
 class Jobs(Case):
     """Segments that begin, are released and are begun again."""
 
     def test_a_dropped_session_is_gone_and_takes_no_writes(self, store: Store) -> None:
-        store.finish("r", DONE, 1)
+        fencing_token = token(store)
+        store.finish("r", DONE, fencing_token)
         assert not store.drop(1)
         assert [dropped.id for dropped in store.drop(0)] == ["r"]
         assert (store.session("s"), store.run("r"), store.run("q"), store.prompt("p")) == (None,) * 4
         assert store.begin("r", 1) is None
-        assert not store.pause("r", 1)
-        assert not store.finish("r", DONE, 1)
-        assert not store.add_child(new_run("x", RunKind.STEP, "r"), 1)
+        assert not store.pause("r", fencing_token)
+        assert not store.finish("r", DONE, fencing_token)
+        assert not store.add_child(new_run("x", RunKind.STEP, "r"), fencing_token)
         assert not store.history("r")
         assert not store.prompts("q")
 
     def test_writes_with_a_stale_fencing_token_are_refused(self, store: Store) -> None:
-        assert store.add_child(new_run("x", RunKind.STEP, "r"), 1)
+        stale = token(store)
+        assert store.add_child(new_run("x", RunKind.STEP, "r"), stale)
         again = new_run("x", attempt=2, param_values=b'{"a":2}', digests=b"2")
-        assert begin(store, "r", 1).fencing_token == 2
-        assert not store.add_child(new_run("y", RunKind.STEP, "r"), 1)
-        assert not store.attempt(again, 1)
-        assert not store.finish("x", DONE, 1)
-        assert not store.finish("r", DONE, 1)
-        assert not store.pause("r", 1)
-        store.release("r", 1)
+        fencing_token = begin(store, "r", 1).fencing_token
+        assert fencing_token > stale
+        assert not store.add_child(new_run("y", RunKind.STEP, "r"), stale)
+        assert not store.attempt(again, stale)
+        assert not store.finish("x", DONE, stale)
+        assert not store.finish("r", DONE, stale)
+        assert not store.pause("r", stale)
+        store.release("r", stale)
         assert status(store) is SessionStatus.ACTIVE
-        assert (load_run(store, "r").segment, load_run(store, "r").due_at) == (1, None)
-        assert store.attempt(again, 2)
+        assert (load_run(store, "r").segment, load_run(store, "r").is_due) == (1, False)
+        assert store.attempt(again, fencing_token)
         begun = load_run(store, "x")
         assert (begun.attempt, begun.param_values, begun.digests) == (2, b'{"a":2}', b"2")
-        assert store.finish("x", DONE, 2)
-        assert not store.attempt(again, 2)
-        assert store.finish("r", DONE, 2)
+        assert store.finish("x", DONE, fencing_token)
+        assert not store.attempt(again, fencing_token)
+        assert store.finish("r", DONE, fencing_token)
 
     def test_a_call_may_be_repeated_if_its_answer_got_lost(self, store: Store) -> None:
+        first = token(store)
         step, question = new_run("x", RunKind.STEP, "r"), new_run("q2", RunKind.PROMPT, "r")
         again = new_run("x", attempt=2)
         for _ in range(2):
-            assert store.add_child(step, 1)
-            assert store.add_child(question, 1, new_prompt("p2", "q2"))
-            assert store.attempt(again, 1)
+            assert store.add_child(step, first)
+            assert store.add_child(question, first, new_prompt("p2", "q2"))
+            assert store.attempt(again, first)
         assert [one.id for one in store.history("r")] == ["q", "x", "q2"]
         assert [one.id for one in store.prompts("q2")] == ["p2"]
         assert load_run(store, "x").attempt == 2
-        assert store.finish("x", DONE, 1)
-        assert store.finish("x", DONE, 1)
-        assert not store.finish("x", Outcome.failed(Failure("E", "another")), 1)
-        assert not store.pause("r", 1)
-        assert not store.pause("r", 1)
-        store.release("r", 1)
+        assert store.finish("x", DONE, first)
+        assert store.finish("x", DONE, first)
+        assert not store.finish("x", Outcome.failed(Failure("E", "another")), first)
+        assert not store.pause("r", first)
+        assert not store.pause("r", first)
+        store.release("r", first)
         store.answer("p", answering(b"{}"), "me")
-        assert not store.pause("r", 1)
+        assert not store.pause("r", first)
         assert status(store) is SessionStatus.ACTIVE
-        store.release("r", 1)
-        assert begin(store, "r", 2).fencing_token == 2
+        store.release("r", first)
+        second = begin(store, "r", 2).fencing_token
         for _ in range(2):
-            store.release("r", 2)
-        assert begin(store, "r", 3).fencing_token == 3
-        assert store.finish("r", DONE, 3)
-        assert store.finish("r", DONE, 3)
-        assert not store.finish("r", DONE, 2)
+            store.release("r", second)
+        third = begin(store, "r", 3).fencing_token
+        assert store.finish("r", DONE, third)
+        assert store.finish("r", DONE, third)
+        assert not store.finish("r", DONE, second)
 
     def test_a_released_segment_is_due_as_the_next_one(self, store: Store) -> None:
-        assert not store.due(now() + timedelta(1), 9)
-        store.release("r", 1)
-        (due,) = store.due(now() + timedelta(1), 9)
+        assert not store.due(now(), 9)
+        store.release("r", token(store))
+        (due,) = store.due(now() + timedelta(seconds=1), 9)
         assert due.job_id == "r.2"
         assert store.begin("r", 1) is None
-        assert begin(store, "r", 2).fencing_token == 2
+        fencing_token = begin(store, "r", 2).fencing_token
         store.cancel("r", "me")
-        store.release("r", 2)
+        store.release("r", fencing_token)
+        assert status(store) is SessionStatus.CANCELLED
+        assert not store.due(now() + timedelta(1), 9)
+
+    def test_no_other_server_begins_a_segment_during_its_lease(self, store: Store) -> None:
+        fencing_token = token(store)
+        for alone in (True, False):
+            assert store.begin("r", 1, alone=alone) is None
+        assert token(store) == fencing_token
+        assert not store.due(now(), 9)
+        assert begin(store, "r", 1).fencing_token > fencing_token
+
+    def test_a_lease_that_lapses_makes_its_segment_due(self, store: Store) -> None:
+        (due,) = store.due(now() + timedelta(1), 9)
+        assert (due.job_id, due.is_due) == ("r.1", False)
+        assert store.add_child(new_run("x", RunKind.STEP, "r"), due.fencing_token)
+
+    def test_a_renewed_lease_lapses_later(self, store: Store) -> None:
+        before = load_run(store, "r")
+        time.sleep(0.001)
+        store.renew({"r": before.fencing_token, "unknown": 1})
+        after = load_run(store, "r")
+        assert after == msgspec.structs.replace(before, due_at=after.due_at)
+        assert before.due_at is not None
+        assert after.due_at is not None
+        assert after.due_at > before.due_at
+
+    def test_a_lease_is_not_renewed_for_a_stale_token_or_a_due_run(self, store: Store) -> None:
+        stale = token(store)
+        fencing_token = begin(store, "r", 1).fencing_token
+        before = store.run("r")
+        store.renew({"r": stale})
+        assert store.run("r") == before
+        store.release("r", fencing_token)
+        before = store.run("r")
+        store.renew({"r": fencing_token})
+        assert store.run("r") == before
+
+    def test_what_was_leased_is_due_once_all_leases_have_ended(self, store: Store) -> None:
+        store.end_leases()
+        (due,) = store.due(now() + timedelta(seconds=1), 9)
+        assert (due.job_id, due.is_due) == ("r.1", True)
+        assert isinstance(store.begin("r", 1), Run)
+
+    def test_sessions_that_wait_are_not_due_once_all_leases_have_ended(self, store: Store) -> None:
+        assert not store.pause("r", token(store))
+        store.end_leases()
+        assert not store.due(now() + timedelta(1), 9)
+
+    def test_a_cancelling_session_whose_server_is_gone_is_due(self, store: Store) -> None:
+        store.cancel("r", "me")
+        assert store.begin("r", 1) is None
+        assert status(store) is SessionStatus.CANCELLING
+        store.end_leases()
+        assert [one.job_id for one in store.due(now() + timedelta(seconds=1), 9)] == ["r.1"]
+        assert store.begin("r", 1) is None
         assert status(store) is SessionStatus.CANCELLED
         assert not store.due(now() + timedelta(1), 9)
 
     def test_failed_starts_count_begins_without_progress(self, store: Store) -> None:
         assert [begin(store, "r", 1).failed_starts for _ in range(3)] == [1, 2, 3]
-        assert store.add_child(new_run("x", RunKind.STEP, "r"), 4)
+        assert store.add_child(new_run("x", RunKind.STEP, "r"), token(store))
         assert begin(store, "r", 1).failed_starts == 4
-        assert store.finish("x", DONE, 5)
+        assert store.finish("x", DONE, token(store))
         assert begin(store, "r", 1).failed_starts == 1
-        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), 6, new_prompt("p2", "q2"))
+        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), token(store), new_prompt("p2", "q2"))
         assert begin(store, "r", 1).failed_starts == 1
         store.answer("p2", answering(b"{}"), "me")
         assert begin(store, "r", 1).failed_starts == 1
-        store.release("r", 8)
+        store.release("r", token(store))
         assert begin(store, "r", 2).failed_starts == 1
         assert begin(store, "r", 2).failed_starts == 2
-        assert not store.pause("r", 10)
+        assert not store.pause("r", token(store))
         store.answer("p", answering(b"{}"), "me")
         assert begin(store, "r", 3).failed_starts == 1
 
     def test_a_root_run_that_failed_to_start_begins_only_alone(self, store: Store) -> None:
         fencing_token = begin(store, "r", 1, alone=False).fencing_token
         assert load_run(store, "r").failed_starts == 1
-        assert store.begin("r", 1, alone=False) == Suspect()
-        assert load_run(store, "r").fencing_token == fencing_token
+        assert store.begin("r", 1, alone=False, owner_is_gone=True) == Suspect()
+        assert token(store) == fencing_token
         assert begin(store, "r", 1).failed_starts == 2
-        assert store.add_child(new_run("x", RunKind.STEP, "r"), fencing_token + 1)
-        assert store.finish("x", DONE, fencing_token + 1)
+        assert store.add_child(new_run("x", RunKind.STEP, "r"), token(store))
+        assert store.finish("x", DONE, token(store))
         assert begin(store, "r", 1, alone=False).failed_starts == 1
 
     def test_an_excused_beginning_is_not_counted_as_a_failed_start(self, store: Store) -> None:
@@ -124,7 +184,7 @@ class Jobs(Case):
         store.excuse([begun])
         assert load_run(store, "r").failed_starts == 1
         store.excuse([])
-        assert store.begin("r", 1, alone=False) == Suspect()
+        assert store.begin("r", 1, alone=False, owner_is_gone=True) == Suspect()
 
     def test_only_steps_of_a_released_root_run_can_be_finished(self, store: Store) -> None:
         fencing_token = begin(store, "r", 1).fencing_token
@@ -138,16 +198,17 @@ class Jobs(Case):
         assert begin(store, "r", 2, alone=False).status is RunStatus.ACTIVE
 
     def test_ended_and_overtaken_root_runs_are_gone(self, store: Store) -> None:
-        assert set(store.gone({"r": 1, "unknown": 1})) == {"unknown"}
-        assert begin(store, "r", 1).fencing_token == 2
-        assert set(store.gone({"r": 1})) == {"r"}
-        assert not store.gone({"r": 2})
-        assert store.finish("r", DONE, 2)
-        assert set(store.gone({"r": 2})) == {"r"}
+        stale = token(store)
+        assert set(store.gone({"r": stale, "unknown": 1})) == {"unknown"}
+        fencing_token = begin(store, "r", 1).fencing_token
+        assert set(store.gone({"r": stale})) == {"r"}
+        assert not store.gone({"r": fencing_token})
+        assert store.finish("r", DONE, fencing_token)
+        assert set(store.gone({"r": fencing_token})) == {"r"}
 
     def test_the_time_that_a_root_run_has_spent_is_kept(self, store: Store) -> None:
-        store.release("r", 1, 3)
+        store.release("r", token(store), 3)
         assert load_run(store, "r").spent == 3
         assert begin(store, "r", 2).spent == 3
-        assert not store.pause("r", 2, 5)
+        assert not store.pause("r", token(store), 5)
         assert load_run(store, "r").spent == 5

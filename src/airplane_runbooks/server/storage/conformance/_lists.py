@@ -20,6 +20,7 @@ from ._support import (
     load_run,
     new_prompt,
     new_run,
+    token,
 )
 
 
@@ -27,7 +28,9 @@ class Lists(Case):
     """Histories, queries, what is due or overdue, and dropping."""
 
     def test_all_filters_hold_at_once(self, store: Store) -> None:
-        assert store.add_child(new_run("c", RunKind.STEP, "r", slug="step", env_slug="dev", updated_at=AGES_AGO), 1)
+        assert store.add_child(
+            new_run("c", RunKind.STEP, "r", slug="step", env_slug="dev", updated_at=AGES_AGO), token(store)
+        )
         given: dict[str, Any] = {
             "session_id": "s",
             "task_id": "t",
@@ -42,12 +45,12 @@ class Lists(Case):
 
     def test_the_history_is_in_the_order_of_the_start(self, store: Store) -> None:
         for position in ("9", "10", "1.2", "x"):
-            assert store.add_child(new_run(f"c{position}", RunKind.STEP, "r", position=position), 1)
+            assert store.add_child(new_run(f"c{position}", RunKind.STEP, "r", position=position), token(store))
         assert [child.position for child in store.history("r")] == ["q", "9", "10", "1.2", "x"]
 
     def test_the_outline_has_the_runs_of_the_history(self, store: Store) -> None:
-        assert store.add_child(new_run("x", RunKind.STEP, "r"), 1)
-        assert store.finish("x", DONE, 1)
+        assert store.add_child(new_run("x", RunKind.STEP, "r"), token(store))
+        assert store.finish("x", DONE, token(store))
         assert [(one.id, one.status) for one in store.outline("r")] == [
             (one.id, one.status) for one in store.history("r")
         ]
@@ -57,7 +60,7 @@ class Lists(Case):
         assert not store.brief([])
 
     def test_prompts_are_listed_by_run(self, store: Store) -> None:
-        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), 1, new_prompt("p2", "q2"))
+        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), token(store), new_prompt("p2", "q2"))
         assert [one.id for one in store.prompts("q")] == ["p"]
         assert [one.id for one in store.prompts("q2")] == ["p2"]
 
@@ -65,19 +68,19 @@ class Lists(Case):
         before = now()
         for number in range(5):
             add_root(empty, f"r{number}")
-        after = now() + timedelta(1)
+        after = now() + timedelta(seconds=1)
         empty.begin("r1", 1)
         assert [one.id for one in empty.due(after, 9)] == ["r0", "r2", "r3", "r4"]
         assert [one.id for one in empty.due(after, 2)] == ["r0", "r2"]
         assert not empty.due(before, 9)
-        empty.release("r1", 1)
+        empty.release("r1", token(empty, "r1"))
         assert [one.job_id for one in empty.due(after, 9)][-1] == "r1.2"
 
     def test_open_prompts_are_overdue_from_their_expiry_on(self, store: Store) -> None:
         def ask(name: str, seconds: int | None) -> None:
             expiry = None if seconds is None else AGES_AGO + timedelta(seconds=seconds)
             assert store.add_child(
-                new_run(f"q{name}", RunKind.PROMPT, "r"), 1, new_prompt(name, f"q{name}", expires_at=expiry)
+                new_run(f"q{name}", RunKind.PROMPT, "r"), token(store), new_prompt(name, f"q{name}", expires_at=expiry)
             )
 
         ask("never", None)
@@ -127,7 +130,7 @@ class Lists(Case):
             assert empty.begin(f"r{number}", 1)
         for number in reversed(range(5)):
             time.sleep(0.001)  # apart by the clock, too
-            assert empty.finish(f"r{number}", DONE, 1)
+            assert empty.finish(f"r{number}", DONE, token(empty, f"r{number}"))
         add_root(empty, "unended")
         assert [one.id for one in empty.drop(3)] == ["r4", "r3"]
         assert not empty.drop(3)
@@ -140,8 +143,8 @@ class Lists(Case):
     def test_dropping_a_root_run_takes_all_of_it_and_nothing_else(self, store: Store) -> None:
         add_root(store, "other")
         store.begin("other", 1)
-        store.add_child(new_run("oq", RunKind.PROMPT, "other"), 1, new_prompt("op", "oq", "other"))
-        store.finish("r", DONE, 1)
+        store.add_child(new_run("oq", RunKind.PROMPT, "other"), token(store, "other"), new_prompt("op", "oq", "other"))
+        store.finish("r", DONE, token(store))
         assert [one.id for one in store.drop(0)] == ["r"]
         assert [one.id for one in store.runs(RunQuery())] == ["oq", "other"]
         assert [one.id for one in store.sessions(SessionQuery())] == ["sother"]

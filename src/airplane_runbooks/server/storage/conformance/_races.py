@@ -10,14 +10,26 @@ from ....models import RunStatus, SessionStatus
 from ..ids import now
 from ..interface import Answered, RunQuery, Store
 from ..records import Run, RunKind, Session
-from ._support import DONE, Case, add_root, answering, begin, load_prompt, load_run, new_run, status, together
+from ._support import (
+    DONE,
+    Case,
+    add_root,
+    answering,
+    begin,
+    load_prompt,
+    load_run,
+    new_run,
+    status,
+    together,
+    token,
+)
 
 
 class Races(Case):
     """Changes that threads race for, of which one wins."""
 
     def test_exactly_one_of_many_answers_at_once_counts(self, store: Store) -> None:
-        store.pause("r", 1)
+        store.pause("r", token(store))
         answers = together(
             *(partial(store.answer, "p", answering(b"%d" % number), str(number)) for number in range(12))
         )
@@ -28,7 +40,7 @@ class Races(Case):
         assert (load_run(store, "r").segment, status(store)) == (2, SessionStatus.ACTIVE)
 
     def test_an_answer_and_a_cancellation_agree_on_the_first(self, store: Store) -> None:
-        store.pause("r", 1)
+        store.pause("r", token(store))
         results = together(*[lambda: store.answer("p", answering(b"{}"), "me"), lambda: store.cancel("r", "me")] * 4)
         assert sum(isinstance(one, Run) for one in results) == 1
         answers = sum(isinstance(one, Answered) for one in results)
@@ -36,10 +48,17 @@ class Races(Case):
         assert status(store) is (SessionStatus.CANCELLING if answers else SessionStatus.CANCELLED)
 
     def test_only_the_last_of_many_who_begin_at_once_may_write(self, store: Store) -> None:
-        begun = together(*[partial(store.begin, "r", 1)] * 8)
-        assert sorted(one.fencing_token for one in begun) == list(range(2, 10))
+        begun = together(*[partial(begin, store, "r", 1)] * 8)
+        assert len({one.fencing_token for one in begun}) == 8
+        assert token(store) == max(one.fencing_token for one in begun)
         ends = together(*(partial(store.finish, "r", DONE, one.fencing_token) for one in begun))
         assert sorted(ends) == [False] * 7 + [True]
+
+    def test_one_of_many_who_begin_at_once_gets_the_lease(self, empty: Store) -> None:
+        add_root(empty, "r")
+        begun = together(*[partial(empty.begin, "r", 1)] * 8)
+        assert sum(isinstance(one, Run) for one in begun) == 1
+        assert begun.count(None) == 7
 
     def test_a_root_run_added_by_many_at_once_is_added_once(self, empty: Store) -> None:
         session = Session(id="s", run_id="r", runbook_id="b", name="B")

@@ -10,7 +10,7 @@ from ....models import Constraints, Parameter, ParameterType, Reviewers
 from ..ids import now
 from ..interface import RunQuery, SessionQuery, Store
 from ..records import Failure, Outcome, RunKind, Session
-from ._support import AGES_AGO, Case, add_root, load_run, new_prompt, new_run
+from ._support import AGES_AGO, Case, add_root, load_run, new_prompt, new_run, token
 
 PARAMETERS = (
     *(Parameter(slug=kind.value, type=kind, default="2024-05-06", secret=True) for kind in ParameterType),
@@ -64,10 +64,10 @@ class Records(Case):
             created_at=AGES_AGO,
             expires_at=AGES_AGO,
         )
-        assert empty.add_child(new_run("q", RunKind.PROMPT, "r", created_at=AGES_AGO), 1, asked)
+        assert empty.add_child(new_run("q", RunKind.PROMPT, "r", created_at=AGES_AGO), token(empty), asked)
         assert empty.prompt("p") == asked
         assert load_run(empty, "q").active_at == AGES_AGO
-        assert empty.finish("r", Outcome.failed(Failure("KeyError", wide)), 1)
+        assert empty.finish("r", Outcome.failed(Failure("KeyError", wide)), token(empty))
         assert load_run(empty, "r").failure == Failure("KeyError", wide)
 
     def test_sessions_and_prompts_come_with_their_root_run(self, store: Store) -> None:
@@ -85,7 +85,7 @@ class Records(Case):
     def test_a_failure_with_any_text_in_its_message_is_kept(self, empty: Store) -> None:
         add_root(empty, "r")
         empty.begin("r", 1)
-        assert empty.finish("r", Outcome.failed(Failure("KeyError", "a \ud800 and a \0")), 1)
+        assert empty.finish("r", Outcome.failed(Failure("KeyError", "a \ud800 and a \0")), token(empty))
         failure = load_run(empty, "r").failure
         assert failure is not None
         assert failure.message in ("a \ud800 and a \0", "a ? and a \0")
@@ -98,7 +98,7 @@ class Records(Case):
         assert not store.sessions(SessionQuery(runbook_id=text))
         assert not store.runs(RunQuery(task_slug=text))
         assert not store.runs(RunQuery(env_slug=text))
-        assert store.add_child(new_run("c", RunKind.STEP, "r", slug=text, env_slug=text), 1)
+        assert store.add_child(new_run("c", RunKind.STEP, "r", slug=text, env_slug=text), token(store))
         for query in (RunQuery(task_slug=text), RunQuery(env_slug=text)):
             assert [one.id for one in store.runs(query)] == ["c"]
         assert not store.runs(RunQuery(task_slug=text + "!"))

@@ -8,14 +8,26 @@ from ....models import RunStatus, SessionStatus
 from ...errors import Conflict, NotFound
 from ..interface import SessionQuery, Store
 from ..records import RunKind, Session
-from ._support import DONE, Case, add_root, answering, begin, load_prompt, load_run, new_prompt, new_run, status
+from ._support import (
+    DONE,
+    Case,
+    add_root,
+    answering,
+    begin,
+    load_prompt,
+    load_run,
+    new_prompt,
+    new_run,
+    status,
+    token,
+)
 
 
 class Sessions(Case):
     """Sessions that wait, are answered, are cancelled and end."""
 
     def test_a_session_waits_until_its_open_prompt_is_answered(self, store: Store) -> None:
-        assert not store.pause("r", 1)
+        assert not store.pause("r", token(store))
         assert status(store) is SessionStatus.WAITING
         assert store.begin("r", 1) is None
         store.answer("p", answering(b"{}"), "me")
@@ -27,35 +39,35 @@ class Sessions(Case):
     def test_an_answer_ahead_of_the_pause_is_not_lost(self, store: Store, values: bytes | None) -> None:
         store.answer("p", answering(values), "me")
         assert load_run(store, "r").answered_meanwhile
-        assert store.pause("r", 1)
+        assert store.pause("r", token(store))
         assert status(store) is SessionStatus.ACTIVE
         assert not begin(store, "r", 1).answered_meanwhile
 
     def test_an_early_answer_is_not_lost_if_another_prompt_is_open(self, store: Store) -> None:
-        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), 1, new_prompt("p2", "q2"))
+        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), token(store), new_prompt("p2", "q2"))
         store.answer("p2", answering(b"{}"), "me")
-        assert store.pause("r", 1)
+        assert store.pause("r", token(store))
         assert status(store) is SessionStatus.ACTIVE
-        store.begin("r", 1)
-        assert not store.pause("r", 2)
+        begin(store, "r", 1)
+        assert not store.pause("r", token(store))
         assert status(store) is SessionStatus.WAITING
 
     def test_a_cancellation_ahead_of_the_pause_is_not_lost(self, store: Store) -> None:
         store.cancel("q", "me")
         assert status(store) is SessionStatus.CANCELLING
-        assert store.pause("r", 1)
-        assert store.begin("r", 1) is None
+        assert store.pause("r", token(store))
+        assert store.begin("r", 1, owner_is_gone=True) is None
         assert status(store) is SessionStatus.CANCELLED
 
     def test_a_cancelled_session_takes_no_steps_and_no_result(self, store: Store) -> None:
         store.cancel("r", "me")
-        assert not store.add_child(new_run("x", RunKind.STEP, "r"), 1)
-        assert not store.finish("r", DONE, 1)
+        assert not store.add_child(new_run("x", RunKind.STEP, "r"), token(store))
+        assert not store.finish("r", DONE, token(store))
         assert status(store) is SessionStatus.CANCELLED
         assert load_run(store, "r").output == b"null"
 
     def test_the_end_of_a_session_cancels_what_is_still_open(self, store: Store) -> None:
-        assert store.finish("r", DONE, 1)
+        assert store.finish("r", DONE, token(store))
         assert status(store) is SessionStatus.SUCCEEDED
         assert load_run(store, "q").status is RunStatus.CANCELLED
         assert load_prompt(store, "p").cancelled_at is not None
@@ -67,8 +79,8 @@ class Sessions(Case):
     def test_the_end_of_one_session_leaves_the_others_alone(self, store: Store) -> None:
         add_root(store, "other")
         store.begin("other", 1)
-        store.add_child(new_run("step", RunKind.STEP, "other"), 1)
-        assert store.finish("r", DONE, 1)
+        store.add_child(new_run("step", RunKind.STEP, "other"), token(store, "other"))
+        assert store.finish("r", DONE, token(store))
         assert status(store, "sother") is SessionStatus.ACTIVE
         assert load_run(store, "step").status is RunStatus.ACTIVE
 
@@ -89,7 +101,7 @@ class Sessions(Case):
                 store.answer("p", answering(b"{}"), "me", seed)
 
     def test_a_cancellation_repeated_with_its_seed_changes_nothing(self, store: Store) -> None:
-        assert not store.pause("r", 1)
+        assert not store.pause("r", token(store))
         first = store.cancel("q", "me", "seed")
         assert (first.id, first.status, first.cancelled_by, first.due_at) == ("r", RunStatus.CANCELLED, "me", None)
         assert store.cancel("q", "you", "seed") == store.cancel("r", "you", "seed") == first == store.run("r")
@@ -109,7 +121,7 @@ class Sessions(Case):
     def test_a_task_s_run_has_no_session(self, empty: Store) -> None:
         assert empty.add(new_run("t", RunKind.TASK, session_id=None))
         assert begin(empty, "t", 1).status is RunStatus.ACTIVE
-        assert empty.finish("t", DONE, 1)
+        assert empty.finish("t", DONE, token(empty, "t"))
         assert empty.add(new_run("u", RunKind.TASK, session_id=None))
         assert empty.cancel("u", "me").status is RunStatus.CANCELLED
         assert not empty.sessions(SessionQuery())

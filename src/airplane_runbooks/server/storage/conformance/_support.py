@@ -32,7 +32,7 @@ class Case:
         """Return a store in which root run `r` of session `s` has opened prompt `p` in run `q`."""
         assert empty.add(new_run("r"), Session(id="s", run_id="r", runbook_id="b", name="B"))
         assert begin(empty, "r", 1).status is RunStatus.ACTIVE
-        assert empty.add_child(new_run("q", RunKind.PROMPT, "r"), 1, new_prompt("p", "q"))
+        assert empty.add_child(new_run("q", RunKind.PROMPT, "r"), token(empty), new_prompt("p", "q"))
         return empty
 
 
@@ -56,10 +56,15 @@ def add_root(store: Store, run_id: str) -> None:
 
 
 def begin(store: Store, run_id: str, segment: int, *, alone: bool = True) -> Run:
-    """Begin a segment that must be begun, and return its root run."""
-    run = store.begin(run_id, segment, alone=alone)
+    """Begin a segment that must be begun, whatever leases there are, and return its root run."""
+    run = store.begin(run_id, segment, alone=alone, owner_is_gone=True)
     assert isinstance(run, Run)
     return run
+
+
+def token(store: Store, run_id: str = "r") -> int:
+    """Return the fencing token of a root run that must be there."""
+    return load_run(store, run_id).fencing_token
 
 
 def load_run(store: Store, run_id: str) -> Run:
