@@ -31,6 +31,12 @@ NEEDS = [
         "from airplane_runbooks.server.storage.url import parse; parse('postgresql://h/d')",
         "psycopg",
     ),
+    (
+        "a PostgreSQL database",
+        "postgres",
+        "from airplane_runbooks.server.app import import_dbos_engine; import_dbos_engine()",
+        "dbos",
+    ),
 ]
 
 

@@ -160,3 +160,26 @@ def test_serve_with_invalid_options_leaves_signals_alone(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         serve([], port=taken.getsockname()[1], database="sqlite://")
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_server_on_sqlite_loads_neither_dbos_nor_the_driver(tmp_path):
+    program = f"""
+import sys, time
+from airplane_runbooks import Airplane
+from airplane_runbooks.server import Context, RunbookServer, runbook
+
+@runbook
+def one(context: Context) -> int:
+    return context.step(int, "1")
+
+with RunbookServer([one], database="sqlite:///{tmp_path / "runbooks.db"}") as server:
+    with Airplane(server.api_key, base_url=server.base_url) as client:
+        session_id = client.runbooks.execute(slug="one").session_id
+        while client.sessions.get(session_id).status != "Succeeded":
+            time.sleep(0.05)
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "sqlalchemy" in loaded
+    assert loaded & {"dbos", "psycopg", "psycopg_binary", "psycopg_c"} == set()

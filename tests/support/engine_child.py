@@ -15,9 +15,6 @@ import sqlalchemy as sa
 
 from airplane_runbooks.server.engine.dbos import DbosEngine
 
-sys.path.append(str(Path(__file__).parents[2]))
-from tests.support.engines import wal_engine
-
 URL, JOURNAL = sys.argv[1:]
 
 
@@ -40,7 +37,7 @@ def work(job_id, **_):
 
 
 def main():
-    database = wal_engine(URL) if URL.startswith("sqlite") else sa.create_engine(URL, pool_size=10, max_overflow=10)
+    database = sa.create_engine(URL, pool_size=10, max_overflow=10)
     engine = DbosEngine(database, workers=4)
     engine.open(work)
     reply("open")

@@ -1,4 +1,4 @@
-"""Helpers of the tests of the durable engine: a database on disk, and engines in processes of their own."""
+"""Helpers of the tests of engines: some in processes of their own, and work that notes what it is called with."""
 
 from __future__ import annotations
 
@@ -11,24 +11,10 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-import sqlalchemy as sa
-
-from airplane_runbooks.server.storage import sqlite
 from airplane_runbooks.server.storage.interface import Answer
 from tests.support.servers import eventually
 
 CHILD = Path(__file__).with_name("engine_child.py")
-
-
-def wal_engine(url):
-    """Open SQLite as the server does, so that DBOS starts with any version of it."""
-    database = sa.create_engine(url)
-
-    @sa.event.listens_for(database, "connect")
-    def prepare(connection, _):
-        sqlite.prepare(connection, in_memory=False)
-
-    return database
 
 
 class Child:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from starlette.applications import Starlette
 
+from .._extras import needs_extra
 from .authoring.catalog import Catalog
 from .authoring.decorators import Registry, Runbook, Task
 from .engine.interface import Engine
@@ -162,9 +163,15 @@ def _database_digest_key(database: Database) -> Callable[[], bytes]:
 
 
 def _create_engine(database: Database, workers: int, catalog: Catalog) -> Engine:
-    """Return the engine for a database. One in memory needs no durable engine."""
-    if not database.is_shared and database.path is None:
+    """Return the engine for a database. Where there is one server, its store is queue enough."""
+    if not database.is_shared:
         return LocalEngine(workers)
-    from .engine.dbos import DbosEngine
+    return import_dbos_engine()(database.sqlalchemy_engine, workers, catalog.announcement())
 
-    return DbosEngine(database.sqlalchemy_engine, workers, catalog.announcement())
+
+def import_dbos_engine() -> Callable[..., Engine]:
+    """Return the engine for PostgreSQL, which the server does not import before it needs it."""
+    with needs_extra("postgres", "a PostgreSQL database"):
+        from .engine.dbos import DbosEngine
+
+    return DbosEngine

@@ -125,7 +125,7 @@ class TaskStarted(RootEvent, frozen=True, kw_only=True):
 
 
 class SegmentStarted(RootEvent, frozen=True, kw_only=True):
-    """This server has begun to execute a segment. `start` counts the starts of the run's execution."""
+    """This server has begun to execute a segment. `start` is the fencing token, which grows from start to start."""
 
     segment: int
     start: int

@@ -95,7 +95,7 @@ class RunbookServer:
     def start(self) -> Self:
         """Listen, and return once requests are answered.
 
-        Raises OSError if the address cannot be used, EngineInUse if another durable server runs in this process.
+        Raises OSError if the address cannot be used, EngineInUse if another server on PostgreSQL runs in this process.
         """
         if self._thread is not None:
             raise RuntimeError("a server starts only once")

@@ -13,10 +13,10 @@ from dbos import _serialization
 from airplane_runbooks.server.engine.dbos import QUEUE, SCHEMA, DbosEngine
 from airplane_runbooks.server.engine.unpickling import PickleRefused
 from airplane_runbooks.server.storage.tables import SERVERS
-from tests.support.engines import Worker, wal_engine
+from tests.support.engines import Worker
 from tests.support.servers import eventually
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.postgres]
 
 
 class Canary:
@@ -36,14 +36,10 @@ def canary(tmp_path):
     return path, base64.b64encode(pickle.dumps({"args": (Canary(path),), "kwargs": {}})).decode()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database(request, tmp_path):
-    if request.param == "sqlite":
-        database = wal_engine(f"sqlite:///{tmp_path / 'server.db'}")
-    else:
-        url = request.getfixturevalue("postgres_url")
-        database = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-        SERVERS.create(database)
+@pytest.fixture
+def database(postgres_url):
+    database = sa.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
+    SERVERS.create(database)
     yield database
     database.dispose()
 
@@ -66,21 +62,21 @@ def opened(database):
 
 def tamper(database, pickled, **columns):
     """Change the rows of the job `a.1` to those of a pickle, wherever DBOS looks for its input and its end."""
-    where = "" if database.dialect.name == "sqlite" else f"{SCHEMA}."
     columns = {"serialization": "py_pickle", "inputs": pickled, **columns}
     with database.begin() as connection:
         changes = ", ".join(f"{name} = :{name}" for name in columns)
-        connection.execute(sa.text(f"UPDATE {where}workflow_status SET {changes} WHERE workflow_uuid = 'a.1'"), columns)
+        connection.execute(
+            sa.text(f"UPDATE {SCHEMA}.workflow_status SET {changes} WHERE workflow_uuid = 'a.1'"), columns
+        )
         for table, names in (("workflow_input", {"inputs"}), ("workflow_output", {"output", "error"})):
             for name in names & columns.keys():
-                statement = f"UPDATE {where}{table} SET {name} = :it WHERE workflow_uuid = 'a.1'"
+                statement = f"UPDATE {SCHEMA}.{table} SET {name} = :it WHERE workflow_uuid = 'a.1'"
                 connection.execute(sa.text(statement), {"it": pickled})
 
 
 def status(database):
-    table = "workflow_status" if database.dialect.name == "sqlite" else f"{SCHEMA}.workflow_status"
     with database.connect() as connection:
-        return connection.scalar(sa.text(f"SELECT status FROM {table} WHERE workflow_uuid = 'a.1'"))
+        return connection.scalar(sa.text(f"SELECT status FROM {SCHEMA}.workflow_status WHERE workflow_uuid = 'a.1'"))
 
 
 def worked_once(opened, database):
@@ -106,8 +102,7 @@ def test_a_job_whose_input_is_a_pickle_is_done_without_it(opened, database, cana
 def test_a_pickle_in_the_queue_of_a_running_server_is_refused(opened, database, canary):
     path, pickled = canary
     engine, work = worked_once(opened, database)
-    queue = "_dbos_internal_queue" if database.dialect.name == "sqlite" else QUEUE
-    tamper(database, pickled, status="ENQUEUED", queue_name=queue)
+    tamper(database, pickled, status="ENQUEUED", queue_name=QUEUE)
     eventually(lambda: status(database) == "ERROR", deadline=100)
     assert work.calls["a.1"] == 1
     eventually(lambda: engine.recover(["a.1"]) or work.calls["a.1"] == 2, deadline=100)

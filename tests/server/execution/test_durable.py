@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import textwrap
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 
 import pytest
 
 from airplane_runbooks.server import Context, PromptCancelled, PromptExpired, RunbookServer, runbook
-from airplane_runbooks.server.engine.dbos import EngineInUse
 from airplane_runbooks.server.storage.errors import DatabaseInUse
 from tests.support.servers import Client, eventually, served
 
@@ -145,11 +144,20 @@ def test_the_latest_ended_sessions_are_kept(opened):
     assert {one["id"] for one in api.get("/sessions/list").json["sessions"]} <= set(ids)
 
 
-def test_a_second_server_on_the_same_file_is_refused(opened, database, tmp_path):
+def test_a_second_server_on_the_same_file_is_refused(opened, database):
     opened(quick)
     with pytest.raises(DatabaseInUse, match=r"runbooks\.db is in use by process \d+"):
         RunbookServer([quick], database=database)
-    other = RunbookServer([quick], database=f"sqlite:///{tmp_path / 'other.db'}")
-    with pytest.raises(EngineInUse):
-        other.start()
     assert opened(quick).finishes("quick", {"number": 2}) == 2
+
+
+def test_servers_with_files_of_their_own_run_side_by_side(tmp_path):
+    servers = [RunbookServer([quick], database=f"sqlite:///{tmp_path / name}") for name in ("one.db", "other.db")]
+    with ExitStack() as stack:
+        apis = [Client(stack.enter_context(server)) for server in servers]
+        for api in apis:
+            stack.callback(api.close)
+        started = [[api.execute("quick", {"number": number}) for number in range(10)] for api in apis]
+        for api, ids in zip(apis, started, strict=True):
+            assert [finish(api, session_id, "Succeeded") for session_id in ids] == list(range(10))
+            assert len(api.get("/sessions/list").json["sessions"]) == 10

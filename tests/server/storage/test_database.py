@@ -33,7 +33,6 @@ from airplane_runbooks.server.storage.tables import (
     VERSIONS,
 )
 from tests.support.processes import running
-from tests.support.servers import eventually
 
 POSTGRES = pytest.mark.postgres
 
@@ -517,29 +516,3 @@ def test_a_file_locked_by_others_is_reported(opened, path, url):
 @pytest.mark.parametrize(("rows", "table"), [(RUN_ROWS, RUNS), (SESSION_ROWS, SESSIONS), (PROMPT_ROWS, PROMPTS)])
 def test_every_field_of_a_record_has_its_column(rows, table):
     assert {column.key for column in rows.columns} | {"seq"} == set(table.c.keys())
-
-
-def test_a_file_is_shared_with_the_durable_engine(opened, url):
-    from airplane_runbooks.server.engine.dbos import DbosEngine
-
-    database = opened(url)
-    store = SqlStore(database)
-    worked = set()
-
-    def work(job_id, **_):
-        assert store.begin(job_id.partition(".")[0], 1) is not None
-        worked.add(job_id)
-        return False
-
-    engine = DbosEngine(database.sqlalchemy_engine, workers=2)
-    engine.open(work)
-    try:
-        jobs = {f"r{number}.1" for number in range(20)}
-        for job_id in jobs:
-            store.add(run(job_id.partition(".")[0]))
-            engine.start(job_id)
-        eventually(lambda: worked == jobs, deadline=100)
-    finally:
-        engine.close(10)
-    with database.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM workflow_status").scalar() == 20

@@ -1,8 +1,7 @@
-"""The durable engine: DBOS keeps the jobs in the database, so that no job dies with the process that works on it.
+"""The engine of servers that share a PostgreSQL: DBOS keeps the jobs in the database, for all servers.
 
-Each job is a DBOS workflow with the job's ID. It has no steps, since the store keeps what has been done. On SQLite
-there is one process, which starts each job itself. On PostgreSQL the jobs are in a queue that all servers take from,
-and the servers take over the jobs of those that are dead.
+Each job is a DBOS workflow with the job's ID. It has no steps, since the store keeps what has been done. The jobs are
+in a queue that all servers take from, and the servers take over the jobs of those that are dead.
 
 Jobs are worked on by the threads of `job_threads`, while those of DBOS only wait. So a step that never returns cannot
 keep the interpreter from its exit, and the exceptions of a job do not reach DBOS.
@@ -33,7 +32,7 @@ from .leases import Membership
 logger = logging.getLogger(__name__)
 
 QUEUE = "runbooks"
-SCHEMA = "runbook_dbos"  # of DBOS's own tables on PostgreSQL
+SCHEMA = "runbook_dbos"  # of DBOS's own tables
 POLL = 0.2  # seconds between two polls of the queue
 RETRY = 5.0  # seconds until work that raised starts again
 _NOTING = 2.0  # seconds for DBOS to record begins and ends
@@ -50,18 +49,17 @@ class EngineInUse(RuntimeError):
 class DbosEngine:
     """Works on jobs that outlive the process. It shares the database's engine, and does not dispose of it.
 
-    At most one is open in a process at a time. On PostgreSQL all servers have the same number of `workers`, that of
-    the last one to start.
+    At most one is open in a process at a time. All servers have the same number of `workers`, that of the last one to
+    start.
     """
 
     def __init__(self, database: sa.Engine, workers: int = 16, catalog: bytes = b"[]") -> None:
         if workers < 1:
             raise ValueError("an engine needs at least one worker")
-        shared = database.dialect.name == "postgresql"
         self._database = database
         self._workers = workers
-        self._id = new_id("srv") if shared else "local"
-        self._membership = Membership(database.url, self._id, catalog) if shared else None
+        self._id = new_id("srv")
+        self._membership = Membership(database.url, self._id, catalog)
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[str | None] = SimpleQueue()
         self._broken: dict[str, float] = {}  # times to start them again
@@ -100,7 +98,7 @@ class DbosEngine:
 
     def announced(self) -> Sequence[bytes]:
         """Return the catalogs of the other living servers. Raises the errors of the database."""
-        return () if self._closed or self._membership is None else self._membership.others()
+        return () if self._closed else self._membership.others()
 
     def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
         """Make sure that these jobs are worked on, and those that got stuck in this process or with a dead server.
@@ -111,9 +109,6 @@ class DbosEngine:
             return
         self._drop_forgotten()
         self._begin_broken()
-        if self._membership is None:
-            self._send_again([*jobs, *here])
-            return
         self._here.update(here)
         self._send_again(here)
         with self._membership.leadership() as living:
@@ -142,24 +137,21 @@ class DbosEngine:
         silence()
         unpickling.forbid()
         try:
-            if self._membership is not None:
-                self._membership.join()
+            self._membership.join()
             self._dbos = DBOS(config=self._config())
             self._workflow = DBOS.workflow(
                 name="runbook.ticket",  # the name is stored with each workflow
                 max_recovery_attempts=None,  # the store counts the failed starts of a run
             )(self._plain())
             DBOS.launch()
-            if self._membership is not None:
-                DBOS.register_queue(
-                    QUEUE, worker_concurrency=self._workers, polling_interval_sec=POLL, on_conflict="always_update"
-                )
+            DBOS.register_queue(
+                QUEUE, worker_concurrency=self._workers, polling_interval_sec=POLL, on_conflict="always_update"
+            )
         except BaseException:
             self._closed, self._dbos = True, None
             DBOS.destroy()
             unpickling.allow()
-            if self._membership is not None:
-                self._membership.leave()
+            self._membership.leave()
             raise
 
     def _config(self) -> DBOSConfig:
@@ -175,8 +167,7 @@ class DbosEngine:
             "enable_otlp": False,
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": 0.05,  # no workflow is left, but `destroy` waits for as long
-            # the queue counts the workers itself
-            "max_executor_threads": self._workers if self._membership is None else self._workers + 8,
+            "max_executor_threads": self._workers + 8,  # the queue counts the workers itself
         }
 
     def _plain(self) -> Callable[[str], None]:
@@ -196,7 +187,7 @@ class DbosEngine:
 
     def _enqueue(self, job_id: str) -> None:
         with SetWorkflowID(job_id):  # nothing happens if there is a workflow with this ID
-            if self._membership is None or job_id in self._here:
+            if job_id in self._here:
                 self._here.discard(job_id)
                 DBOS.start_workflow(self._workflow, job_id)
             else:
@@ -204,14 +195,13 @@ class DbosEngine:
 
     def _execute(self, job_id: str) -> None:
         """Wait on a thread of DBOS until a worker is done with the job."""
-        lost_leases = self._lost_leases()
+        lost_leases = self._membership.lost_leases
         well = self._threads.run(job_id)
-        if not well or self._lost_leases() != lost_leases:  # DBOS would await the end of a job that another server has
+        if (
+            not well or self._membership.lost_leases != lost_leases
+        ):  # DBOS would await the end of a job that another server has
             self._broken[job_id] = time.monotonic() + RETRY
             raise Abandoned
-
-    def _lost_leases(self) -> int:
-        return 0 if self._membership is None else self._membership.lost_leases
 
     def _drop_forgotten(self) -> None:
         forgotten = list(self._forgotten)[:_BATCH]
@@ -239,7 +229,7 @@ class DbosEngine:
 
     def _resume(self, jobs: list[str]) -> None:
         if jobs:
-            DBOS.resume_workflows(jobs, queue_name=None if self._membership is None else QUEUE)
+            DBOS.resume_workflows(jobs, queue_name=QUEUE)
 
     def _send_again(self, jobs: Sequence[str]) -> None:
         if not jobs:
@@ -259,8 +249,7 @@ class DbosEngine:
             time.sleep(0.01)
         DBOS.destroy()
         unpickling.allow()
-        if self._membership is not None:
-            self._membership.leave()
+        self._membership.leave()
 
     def _pending(self, jobs: list[str]) -> list[str]:
         """Return the jobs that this server has taken and not finished."""

@@ -1,4 +1,8 @@
-"""The engine of one process: threads, without any state that outlasts it."""
+"""The engine of a database that has one server: threads, and no state that outlasts them.
+
+The store is the queue. All that has to outlast the process is there: what is due, and what the process had begun. So
+each start finds it, and what is queued here only saves the store from being asked.
+"""
 
 from __future__ import annotations
 

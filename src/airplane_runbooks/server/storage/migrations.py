@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
@@ -11,7 +12,24 @@ from .ids import now
 from .rows import to_microseconds
 from .tables import METADATA, VERSIONS
 
+logger = logging.getLogger(__name__)
+
 Upgrade = Callable[[sa.Connection], None]
+
+_DBOS_TABLES = (  # those that refer to another one first
+    "operation_outputs",
+    "workflow_output",
+    "workflow_input",
+    "workflow_events_history",
+    "workflow_events",
+    "streams",
+    "notifications",
+    "workflow_schedules",
+    "application_versions",
+    "queues",
+    "workflow_status",
+    "dbos_migrations",
+)
 
 
 def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
@@ -33,10 +51,16 @@ def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
 
 
 def _set_leases(connection: sa.Connection) -> None:
-    """Give root runs leases, and make those due that a server of an older version has begun and not left."""
+    """Give root runs leases, and make those due that a server of an older version has begun and not left.
+
+    On SQLite only DBOS knew those, which has nothing to do there any more.
+    """
+    connection.exec_driver_sql("ALTER TABLE runbook_runs ADD COLUMN leased BOOLEAN DEFAULT false NOT NULL")
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("ALTER TABLE runbook_runs ALTER COLUMN epoch TYPE BIGINT")
-    connection.exec_driver_sql("ALTER TABLE runbook_runs ADD COLUMN leased BOOLEAN DEFAULT false NOT NULL")
+    elif sa.inspect(connection).has_table(_DBOS_TABLES[-1]):
+        for name in _DBOS_TABLES:
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
     connection.execute(
         sa.text(
             "UPDATE runbook_runs SET due_at = :moment WHERE parent_id IS NULL AND due_at IS NULL AND held IS NULL AND ("
@@ -66,6 +90,10 @@ def migrate(connection: sa.Connection, upgrades: Sequence[Upgrade] = UPGRADES) -
     version = connection.scalar(sa.select(VERSIONS.c.version)) or 0
     if version > newest:
         raise DatabaseTooNew(f"the database has version {version}, and this package supports versions up to {newest}")
+    if version < newest:
+        logger.warning(
+            "the tables are upgraded from version %d to %d: only a backup taken before leads back", version, newest
+        )
     for upgrade in upgrades[version - 1 :]:
         upgrade(connection)
     if version < newest:

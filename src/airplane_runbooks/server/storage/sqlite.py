@@ -7,7 +7,6 @@ import os
 import sqlite3
 import stat
 import sys
-import time
 import weakref
 from pathlib import Path
 
@@ -26,16 +25,10 @@ _MEMORY = ("foreign_keys=ON",)
 
 
 def prepare(connection: sqlite3.Connection, *, in_memory: bool) -> None:
-    """Prepare a new connection for this package and for DBOS, which expects writes to begin transactions at once."""
+    """Prepare a new connection."""
     connection.isolation_level = "IMMEDIATE"
     for pragma in _MEMORY if in_memory else _FILE:
         connection.execute(f"PRAGMA {pragma}")
-    if sqlite3.sqlite_version_info < (3, 42):  # lacks `subsec`, which DBOS needs from Python 3.12 on
-        connection.create_function("unixepoch", 1, _unixepoch)
-
-
-def _unixepoch(_modifier: str) -> float:
-    return round(time.time(), 3)
 
 
 class FileLock:
