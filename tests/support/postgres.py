@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from airplane_runbooks.server.storage.postgresql_notifications import APPLICATION
 from tests.support.servers import eventually
 from tests.support.supervised import free_port
 
@@ -125,6 +126,15 @@ def running(**settings: str):
             server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+def cut_listeners(postgres: Postgres, url: str) -> None:
+    """Cut the connections on which servers receive notifications."""
+    name = url.partition("?")[0].rpartition("/")[2]
+    postgres.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{name}' AND application_name = '{APPLICATION}'"
+    )
 
 
 @contextmanager

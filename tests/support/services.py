@@ -22,5 +22,6 @@ def services_around(store, engine):
         vault=None,
         emitter=Emitter(Dispatcher([])),
         notifications=Notifications(),
+        states=None,
         server_id="test",
     )

@@ -105,6 +105,7 @@ def _create_lifecycle(
     from .storage.holds import Holds
     from .storage.sign_outs import SqlSignOuts
     from .storage.sql_store import SqlStore
+    from .storage.states import States
 
     vault = _create_vault(runbooks, tasks, database, settings)
     store = SqlStore(database)
@@ -129,6 +130,7 @@ def _create_lifecycle(
         vault=vault,
         emitter=emitter,
         notifications=database.notifications,
+        states=States(database) if database.is_shared else None,
         server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
     )
     reconciler = Reconciler(

@@ -70,8 +70,8 @@ def test_too_few_connections(postgres, postgres_url, name, role, of):
         connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {role}")
         connection.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
         connection.execute(f"ALTER {of} {role if of == 'ROLE' else name} CONNECTION LIMIT 3")
-        refused(url, "22 connections", "limit is 3", f"ALTER {of}")
-        connection.execute(f"ALTER {of} {role if of == 'ROLE' else name} CONNECTION LIMIT 22")
+        refused(url, "24 connections", "limit is 3", f"ALTER {of}")
+        connection.execute(f"ALTER {of} {role if of == 'ROLE' else name} CONNECTION LIMIT 24")
         Database(url).close()
         connection.execute(f"DROP OWNED BY {role} CASCADE")
 

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from airplane_runbooks.server import Context, Limits, RunbookServer, User, runbook, task
+from airplane_runbooks.server.storage.changes import CHANGES
 from airplane_runbooks.server.storage.errors import DatabaseUnavailable
 from airplane_runbooks.server.web.api import preferences
 from tests.support.polling import Polls
@@ -297,7 +298,8 @@ class TestTroubleWhileWaiting:
             raise DatabaseUnavailable
 
         monkeypatch.setattr(server._lifecycle.services.store, "session_with_root", fail)
-        server._lifecycle.services.notifications.deliver_missed()
+        (run,) = [run for run in client.runs(session_id) if run["parentID"] is None]
+        server._lifecycle.services.notifications.publish(CHANGES, [run["id"]])
         reply = poll.reply()
         assert (reply.status, reply.headers["x-airplane-retryable"]) == (503, "true")
 

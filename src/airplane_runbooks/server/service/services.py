@@ -16,6 +16,7 @@ from ..secrets.vault import Vault
 from ..storage.ids import now
 from ..storage.interface import Store
 from ..storage.sign_outs import SqlSignOuts
+from ..storage.states import States
 from .identity import User
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         environments: Slugs of the environments served, any if None. The first of them, else `prod`, is the default.
         interrupt: Makes this server's execution of a root run end soon, if there is one.
         notifications: Notifications of committed changes, of this server and those that share its database.
+        states: Reads the states of many objects; None if no other server can change them.
         server_id: Tells this server's database from others.
         since: Start of this server: the only date that runbooks and tasks have, being code.
     """
@@ -63,6 +65,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     emitter: Emitter
     notifications: Notifications
+    states: States | None
     server_id: str
     since: datetime = msgspec.field(default_factory=now)
 

@@ -27,6 +27,7 @@ from .error_codes import is_lasting, is_passing, is_unavailable
 from .errors import DatabaseClosed, DatabaseError, DatabaseUnavailable
 from .forking import keep_from_children
 from .migrations import UPGRADES, Upgrade, migrate
+from .postgresql_notifications import PostgresNotifications
 from .sqlite import FileLock, SameFile, prepare
 from .tables import FACTS
 from .url import parse, show
@@ -63,7 +64,7 @@ class Database:
         self.url = show(parsed)
         self.dialect = parsed.get_backend_name()
         self.path = Path(parsed.database) if self.dialect == "sqlite" and parsed.database else None
-        self.notifications = Notifications()
+        self.notifications = PostgresNotifications(parsed) if self.is_shared else Notifications()
         self._closed = threading.Event()
         in_memory = self.dialect == "sqlite" and self.path is None
         lock = threading.Lock()

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from .errors import DatabaseError
 
-CONNECTIONS = 22  # of one server, at most
+CONNECTIONS = 24  # of one server, at most
 _OLDEST = 13
 
 _LOOK = sa.text("""

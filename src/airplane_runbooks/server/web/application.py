@@ -64,7 +64,8 @@ def create_application(
     failed_logins = FailedLoginLimiter(by_address=proxy_headers.knows_client_addresses)
     services = lifecycle.services
 
-    watch = Watch(threads)
+    read_states = None if services.states is None else services.states.read
+    watch = Watch(threads, services.notifications, read_states)
     services.notifications.subscribe(CHANGES, watch.tell)
     long_polls = LongPolls(
         pipeline,

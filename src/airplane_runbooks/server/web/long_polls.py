@@ -66,12 +66,12 @@ class LongPolls:
             return error_response(request, problem)
         poll = LongPoll(request, wait)
         with self._place(user, poll):
-            watched = self._watch.join((front_end.read, object_id), poll)
+            watched = self._watch.join((front_end, object_id), poll)
             try:
                 response = await self._pipeline.answer(request, front_end, self._concurrency)
                 if not isinstance(response, ObjectResponse):
                     return response
-                self._watch.place(watched, response.snapshot.run_ids)
+                self._watch.place(watched, response.snapshot)
                 poll.start(response.snapshot)
                 await self._wait(request, poll)
             except ClientDisconnect:

@@ -65,6 +65,11 @@ class ObjectFrontEnd(KeyFrontEnd):
         self._services = services
         self._operation = operation
 
+    @property
+    def kind(self) -> str:
+        """Kind of the object."""
+        return self._operation.kind
+
     def find_id(self, request: Request) -> str:
         """Return the ID that the query has. Raises Invalid."""
         query = read_query(request.scope["query_string"])

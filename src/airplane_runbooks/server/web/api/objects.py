@@ -10,6 +10,7 @@ from ...service import prompts, runs, sessions
 from ...service.services import Services
 from ...storage.holds import why_held
 from ...storage.records import Prompt, Run, RunKind
+from ...storage.states import IS_WAITING, join_ids
 from .schemas import Json, prompt_json, run_json, session_json
 from .snapshots import Snapshot
 
@@ -17,6 +18,7 @@ from .snapshots import Snapshot
 class ObjectOperation(NamedTuple):
     """Operation that shows the object whose ID the query has under one of the `keys`."""
 
+    kind: str
     keys: tuple[str, ...]
     read: Callable[[Services, str], Snapshot]
 
@@ -26,7 +28,7 @@ def read_session(services: Services, session_id: str) -> Snapshot:
     session, root, open_prompts = sessions.find_with_root(services, session_id)
     return Snapshot(
         {**session_json(session), "held": held_json(root)},
-        (session.status, root.held, *open_prompts),
+        (session.status.value, root.held, join_ids(open_prompts)),
         at_rest=session.status is SessionStatus.WAITING or session.status.is_terminal,
         run_ids=(root.id,),
     )
@@ -39,7 +41,7 @@ def read_run(services: Services, run_id: str) -> Snapshot:
     waiting = json["isWaitingForUser"]
     return Snapshot(
         {**json, "run": json},
-        (run.status, waiting),
+        (run.status.value, None, IS_WAITING if waiting else None),
         at_rest=waiting or run.status.is_terminal,
         run_ids=(run.id,) if run.root_id is None else (run.id, run.root_id),
     )
@@ -48,18 +50,19 @@ def read_run(services: Services, run_id: str) -> Snapshot:
 def read_prompt(services: Services, prompt_id: str) -> Snapshot:
     """Read a prompt. It is always at rest: while it is open, it waits for a human. Raises NotFound."""
     prompt, _, root = prompts.find_with_session(services, prompt_id)
+    ended = "submitted" if prompt.submitted_at else "cancelled"
     return Snapshot(
         {"prompt": prompt_with_hold_json(prompt, root)},
-        (prompt.is_open, prompt.cancelled_at is not None, root.held if prompt.is_open else None),
+        ("open", root.held, None) if prompt.is_open else (ended, None, None),
         at_rest=True,
         run_ids=(root.id,),
     )
 
 
 OBJECTS: Mapping[tuple[str, str], ObjectOperation] = {
-    ("GET", "/sessions/get"): ObjectOperation(("id", "sessionID"), read_session),
-    ("GET", "/runs/get"): ObjectOperation(("id", "runID"), read_run),
-    ("GET", "/prompts/get"): ObjectOperation(("id",), read_prompt),
+    ("GET", "/sessions/get"): ObjectOperation("session", ("id", "sessionID"), read_session),
+    ("GET", "/runs/get"): ObjectOperation("run", ("id", "runID"), read_run),
+    ("GET", "/prompts/get"): ObjectOperation("prompt", ("id",), read_prompt),
 }
 
 

@@ -11,23 +11,24 @@ from hashlib import sha256
 import msgspec
 
 from ...storage.idempotency import StoredReply
+from ...storage.states import State
 from .generated_clients import with_string_values
 from .schemas import Json
 
-State = tuple[str | bool | None, ...]
-
 
 class Snapshot:
-    """One object at one moment. `state` is what its entity tag covers.
+    """One object at one moment.
 
     Attributes:
+        state: State, which the entity tag covers.
         at_rest: True if the object has ended or waits for a human.
         run_ids: IDs of the runs that are noted as changed when it changes.
     """
 
-    __slots__ = ("_forms", "_tag", "at_rest", "run_ids")
+    __slots__ = ("_forms", "_tag", "at_rest", "run_ids", "state")
 
     def __init__(self, json: Json, state: State, *, at_rest: bool, run_ids: Collection[str]) -> None:
+        self.state = state
         self.at_rest = at_rest
         self.run_ids = run_ids
         self._tag = sha256(msgspec.json.encode(state)).hexdigest()[:20]
