@@ -1,14 +1,16 @@
-"""Statements and commits of each use case, counted on the database of a server for one whole HTTP request."""
+"""Statements and transactions of each use case, counted on the database of a server for one whole HTTP request."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import pytest
 import sqlalchemy as sa
 
 from airplane_runbooks.server import Context, RunbookServer, User, runbook
+from airplane_runbooks.server.storage.database import Database
 from tests.support.browsing import Browser
 from tests.support.servers import Client
 
@@ -22,8 +24,14 @@ def ask(context: Context) -> bool:
     return first and context.prompt("Really?", go=bool)["go"]
 
 
+IS_REQUEST = ContextVar("is_request", default=False)  # on the thread of the writer, which has the caller's context
+
+
 class Counter:
-    """Counts the statements of requests, apart from those of the engine and the reconciler."""
+    """Counts the statements of requests, apart from those of the engine and the reconciler.
+
+    Their transactions are those that are handed over to be committed, alone or together with others.
+    """
 
     def __init__(self):
         self.statements, self.commits = [], 0
@@ -41,15 +49,22 @@ class Counter:
         return self.reads, self.writes, self.commits
 
     def executed(self, connection, cursor, statement, *_):
-        if is_request() and not statement.startswith("BEGIN"):
+        if IS_REQUEST.get() and not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE")):
             self.statements.append(statement)
 
-    def committed(self, connection):
-        self.commits += is_request()
+    def of_requests(self, call, commits):
+        """Let a method of the database mark what a request does by it, and count its calls if each is a commit."""
 
+        def marked(database, work):
+            is_request = threading.current_thread().name.startswith("runbook-api")
+            self.commits += is_request and commits
+            token = IS_REQUEST.set(is_request)
+            try:
+                return call(database, work)
+            finally:
+                IS_REQUEST.reset(token)
 
-def is_request():
-    return threading.current_thread().name.startswith("runbook-api")
+        return marked
 
 
 @pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -75,20 +90,20 @@ def ada(server):
 
 
 @pytest.fixture
-def counted(server):
+def counted(server, monkeypatch):
     engine = server._lifecycle.services.store.database.sqlalchemy_engine
 
     @contextmanager
     def count():
         counter = Counter()
-        listeners = [(engine, "before_cursor_execute", counter.executed), (engine, "commit", counter.committed)]
-        for listener in listeners:
-            sa.event.listen(*listener)
-        try:
-            yield counter
-        finally:
-            for listener in listeners:
-                sa.event.remove(*listener)
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "query", counter.of_requests(Database.query, commits=False))
+            patch.setattr(Database, "transact", counter.of_requests(Database.transact, commits=True))
+            sa.event.listen(engine, "before_cursor_execute", counter.executed)
+            try:
+                yield counter
+            finally:
+                sa.event.remove(engine, "before_cursor_execute", counter.executed)
 
     return count
 

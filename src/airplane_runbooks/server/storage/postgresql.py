@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -13,6 +14,8 @@ from sqlalchemy import event
 
 from . import error_codes
 from .clock import follow
+from .connections import Commit, close_latecomers
+from .errors import DatabaseClosed
 from .forking import cut, keep_from_children
 
 _CONNECT_TIMEOUT = 5  # seconds
@@ -21,7 +24,56 @@ _SETTINGS = {"idle_in_transaction_session_timeout": "10000"}  # ms: a frozen ser
 _POOLED = "runbooks_pooled"
 
 
-class _Connections:
+class Connections:
+    """Connections to a database that several servers share: one for each transaction.
+
+    Attributes:
+        engine: The engine of SQLAlchemy, which DBOS shares.
+    """
+
+    def __init__(self, url: sa.URL, commit: Commit) -> None:
+        self._commit = commit
+        self._closed = threading.Event()
+        self.engine = _engine(url)
+        close_latecomers(self.engine, self._closed)
+        # one statement and nothing to commit saves three round trips
+        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def read(self) -> Generator[sa.Connection]:
+        """Read: each statement sees a consistent state."""
+        with self._connect(self._reader) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Generator[sa.Connection]:
+        """Read and write in one transaction, which is committed in the end.
+
+        Raises DatabaseUnavailable if it is not known whether it has been committed, and what SQLAlchemy raises.
+        """
+        with self._connect(self.engine) as connection:
+            yield from self._commit.after(connection)
+
+    def close(self) -> None:
+        """Close all. Idempotent."""
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close all. Idempotent."""
+        self._closed.set()
+        self.engine.dispose()
+
+    def in_child(self) -> None:
+        """Mark all as closed, without touching the parent's connections."""
+        self._closed.set()
+
+    def _connect(self, engine: sa.Engine) -> sa.Connection:
+        if self._closed.is_set():
+            raise DatabaseClosed
+        return engine.connect()
+
+
+class _Open:
     """All open connections of this process."""
 
     def __init__(self) -> None:
@@ -40,12 +92,11 @@ class _Connections:
                 cut([connection.fileno()])
 
 
-_CONNECTIONS = _Connections()
-keep_from_children(_CONNECTIONS)
+_OPEN = _Open()
+keep_from_children(_OPEN)
 
 
-def engine(url: sa.URL) -> sa.Engine:
-    """Return the engine of a server."""
+def _engine(url: sa.URL) -> sa.Engine:
     given = {"connect_timeout": _CONNECT_TIMEOUT, "client_encoding": "UTF8"}
     options = {name: value for name, value in given.items() if name not in url.query}
     made = sa.create_engine(
@@ -92,7 +143,7 @@ def keep_settings(made: sa.Engine, settings: Mapping[str, str]) -> None:
 
 def keep_connections(made: sa.Engine) -> None:
     """Keep an engine's connections from forked children."""
-    event.listen(made, "connect", _CONNECTIONS.add)
+    event.listen(made, "connect", _OPEN.add)
 
 
 def _leave_read_only(context: sa.ExceptionContext) -> None:

@@ -7,10 +7,18 @@ import os
 import sqlite3
 import stat
 import sys
+import threading
 import weakref
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
-from .errors import DatabaseError, DatabaseInUse, DatabaseUnavailable
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from .connections import Commit, close_latecomers
+from .errors import DatabaseClosed, DatabaseError, DatabaseInUse, DatabaseUnavailable
 from .forking import cut, keep_from_children
 
 logger = logging.getLogger(__name__)
@@ -26,9 +34,93 @@ _MEMORY = ("foreign_keys=ON",)
 
 def prepare(connection: sqlite3.Connection, *, in_memory: bool) -> None:
     """Prepare a new connection."""
-    connection.isolation_level = "IMMEDIATE"
+    connection.isolation_level = None  # transactions begin and end where the code says so
     for pragma in _MEMORY if in_memory else _FILE:
         connection.execute(f"PRAGMA {pragma}")
+
+
+class Connections:
+    """Connections to a database in a file, of which one writes at a time, or the only one to a database in memory.
+
+    Attributes:
+        engine: The engine of SQLAlchemy.
+    """
+
+    def __init__(self, url: sa.URL, commit: Commit) -> None:
+        self._path = Path(url.database) if url.database else None
+        lock = threading.Lock()
+        self._writing: AbstractContextManager[object] = lock
+        self._reading: AbstractContextManager[object] = lock if self._path is None else nullcontext()
+        self._commit = commit
+        self._closed = threading.Event()
+        self._file_lock = None if self._path is None else FileLock(self._path)
+        self._same_file: SameFile | None = None
+        self.engine = _engine(url)
+        close_latecomers(self.engine, self._closed)
+
+    @contextmanager
+    def read(self) -> Generator[sa.Connection]:
+        """Read: all statements see the same state."""
+        with self._reading, self._connect() as connection:
+            if self._path is not None:
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @contextmanager
+    def write(self) -> Generator[sa.Connection]:
+        """Read and write in one transaction, which is committed in the end.
+
+        Raises DatabaseUnavailable if it is not known whether it has been committed, and what SQLAlchemy raises.
+        """
+        with self._writing, self._connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            self._check_file()
+            yield from self._commit.after(connection)
+            self._check_file()
+            if self._same_file is None and self._path is not None:  # now all of them are there
+                self._same_file = SameFile(self._path)
+
+    def close(self) -> None:
+        """Wait for the running transaction, and let go of the files. Idempotent."""
+        with self._writing:
+            if self._same_file is not None:
+                self._same_file.close()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Close all at once. Idempotent."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self.engine.dispose()
+        if self._file_lock is not None:
+            self._file_lock.release()
+
+    def in_child(self) -> None:
+        """Mark all as closed, without touching the parent's connections."""
+        self._closed.set()
+        self._writing = self._reading = nullcontext()  # a thread of the parent may hold the lock
+
+    def _connect(self) -> sa.Connection:
+        if self._closed.is_set():
+            raise DatabaseClosed
+        return self.engine.connect()
+
+    def _check_file(self) -> None:
+        if self._same_file is not None:
+            self._same_file.check()
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    in_memory = not url.database
+    options: dict[str, Any] = {"poolclass": sa.StaticPool} if in_memory else {"pool_size": 10, "max_overflow": 10}
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False}, **options)
+
+    def connected(connection: sqlite3.Connection, _: object) -> None:
+        prepare(connection, in_memory=in_memory)
+
+    event.listen(engine, "connect", connected)
+    return engine
 
 
 class FileLock:
