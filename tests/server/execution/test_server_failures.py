@@ -92,9 +92,12 @@ class Outage:
     def _failing_transact(self, real):
         @wraps(real)
         def transact(store, work):
-            self._inside.tag = None
-            result = real(store, work)
-            if self._inside.tag is not None and self._fails(self._inside.tag, "transact"):
+            def tagged(opened):  # perhaps on the thread of a writer
+                self._inside.tag = None
+                return work(opened), self._inside.tag
+
+            result, tag = real(store, tagged)
+            if tag is not None and self._fails(tag, "transact"):
                 raise self._problem
             return result
 
