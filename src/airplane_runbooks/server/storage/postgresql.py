@@ -119,8 +119,8 @@ def _engine(url: sa.URL) -> sa.Engine:
 def keep_settings(made: sa.Engine, settings: Mapping[str, str]) -> None:
     """Give these run-time settings to everything that an engine does, through a pooler as well.
 
-    They are not startup parameters, which poolers refuse. A connection to PostgreSQL itself gets them once. A pooler may
-    lead each transaction to another session, so there each transaction begins with them.
+    Poolers refuse them as startup parameters. A connection to PostgreSQL itself gets them once. A pooler may lead each
+    transaction to another session, so there each transaction begins with them.
     """
 
     def connected(connection: Any, entry: sa.pool.ConnectionPoolEntry) -> None:
