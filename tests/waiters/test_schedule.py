@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from airplane_runbooks import CANCEL, NO_RETRY, PollPolicy, Request, Response, WaitTimeout
-from airplane_runbooks.testing import FakeTransport, json_response
-from airplane_runbooks.waiters.schedule import LONGEST_RETRY_AFTER, SHORTEST_DELAY, next_poll
+from airplane_runbooks.testing import FakeTransport, json_response, long_polled
+from airplane_runbooks.waiters.schedule import LONGEST_RETRY_AFTER, SHORTEST_DELAY, Pace, next_poll
 from tests.support.clients import Either, Model
 from tests.support.examples import examples
 
@@ -62,11 +62,34 @@ def test_looks_go_on_until_shortly_before_the_deadline(policy: PollPolicy, timeo
     assert left <= 2 * SHORTEST_DELAY
 
 
-class Waiting(RuleBasedStateMachine):
-    """A session that does what it will, on a server that is down at times, and waits that are taken up again."""
+REPLIES = st.tuples(st.none() | st.integers(0, 20), st.floats(0, 0.2), st.booleans())
 
-    @initialize(kind=st.sampled_from(["sync", "async"]))
-    def start(self, kind: str) -> None:
+
+@given(POLICIES, st.lists(REPLIES, min_size=200, max_size=200), DRAWS)
+def test_no_server_is_asked_at_once_for_ever(
+    policy: PollPolicy, replies: list[tuple[int | None, float, bool]], draw: float
+) -> None:
+    """Whatever a server says, replies that come sooner than it waits are followed by the delays of the policy."""
+    pace = Pace(policy, reports_progress=False)
+    at_once = 0
+    for applied, took, changed in replies:
+        pace.note_reply(applied=applied, took=min(took, policy.initial_delay / 2), changed=changed)
+        delay = pace.delay(retry_after=None, left=None, draw=draw)
+        assert delay is not None
+        at_once = at_once + 1 if delay == 0 else 0
+        assert delay == 0 or delay >= policy.initial_delay / 2
+        assert at_once <= 10
+
+
+class Waiting(RuleBasedStateMachine):
+    """A session that does what it will, and waits that are taken up again.
+
+    The server may apply `Prefer: wait`, and is down at times.
+    """
+
+    @initialize(kind=st.sampled_from(["sync", "async"]), applies=st.booleans())
+    def start(self, kind: str, applies: bool) -> None:
+        self.applies = applies
         self.model = Model()
         self.model.add_session("ses1", "Active")
         self.model.add_run("run1")
@@ -77,15 +100,21 @@ class Waiting(RuleBasedStateMachine):
         self.prompts = 0
         self.looks: list[float] = []
         self.asked: list[str] = []
-        self.either = Either(kind, FakeTransport(self.answer), retry=NO_RETRY)
+        self.either = Either(kind, FakeTransport(self.look), retry=NO_RETRY)
+        self.told = long_polled(self.answer, self.either.clock)
 
     @property
     def now(self) -> float:
         return self.either.clock.now()
 
-    def answer(self, request: Request) -> Response:
+    def look(self, request: Request) -> Response:
         if "sessions/get" in request.target:
             self.looks.append(self.now)
+        response = self.told(request) if self.applies else self.answer(request)
+        assert isinstance(response, Response)
+        return response
+
+    def answer(self, request: Request) -> Response:
         for event in [event for event in self.events if event[0] <= self.now]:
             self.events.remove(event)
             event[1]()
@@ -144,9 +173,15 @@ class Waiting(RuleBasedStateMachine):
             assert session.status.is_terminal
             assert self.ends_at is not None
             assert self.ends_at <= self.now
+            if self.applies and not self.down and self.retry_after is None:
+                late = self.now - max(self.ends_at, started)
+                assert late <= 0.5 or (late <= 2 and self.now > started + timeout - 2)  # the last looks are polls
         assert self.now <= started + timeout
         assert self.looks[0] == started
-        assert all(later - sooner >= SHORTEST_DELAY * 0.999 for sooner, later in pairwise(self.looks))
+        if self.applies:
+            assert len(self.looks) <= 100 + timeout / SHORTEST_DELAY
+        else:
+            assert all(later - sooner >= SHORTEST_DELAY * 0.999 for sooner, later in pairwise(self.looks))
         assert len(self.asked) == len(set(self.asked))
         answered = {one["id"] for one in self.model.prompts.values() if {"submittedAt", "cancelledAt"} & one.keys()}
         assert set(self.asked) <= answered or any(end > started for _, end in self.down)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from ..errors import (
     BadRequest,
@@ -27,6 +27,7 @@ from ..models import (
     ListRuns,
     ParameterSchema,
     Prompt,
+    PromptReply,
     Run,
     RunStatus,
     Session,
@@ -50,6 +51,8 @@ from ..policy import PollPolicy
 from .paging import PageCursor
 from .scope import OperationScope
 from .wait import Subject, Wait, result_of
+
+T = TypeVar("T")
 
 
 class Cancel(Enum):
@@ -176,14 +179,30 @@ async def _end_of_session(
             f"session {session_id}",
             GET_SESSION,
             GetSession(id=session_id),
-            read=lambda session: session,
-            has_ended=lambda session: session.status.is_terminal,
+            read=_itself,
+            has_ended=_has_ended,
         ),
         None if on_prompt is None else PromptAnswerer(on_prompt, session_id),
     )
     if raise_on_failure and session.status != SessionStatus.SUCCEEDED:
         raise SessionFailed(session)
     return session
+
+
+def _itself(reply: T) -> T:
+    return reply
+
+
+def _has_ended(polled: Session | Run) -> bool:
+    return polled.status.is_terminal
+
+
+def _prompt_of(reply: PromptReply) -> Prompt:
+    return reply.prompt
+
+
+def _is_settled(prompt: Prompt) -> bool:
+    return not prompt.is_open
 
 
 async def wait_for_run(
@@ -202,8 +221,8 @@ async def wait_for_run(
             f"run {run_id}",
             GET_RUN,
             GetRun(id=run_id),
-            read=lambda run: run,
-            has_ended=lambda run: run.status.is_terminal,
+            read=_itself,
+            has_ended=_has_ended,
         )
     )
     if raise_on_failure and run.status != RunStatus.SUCCEEDED:
@@ -226,8 +245,8 @@ async def wait_for_prompt(
             f"prompt {prompt_id}",
             GET_PROMPT,
             GetPrompt(id=prompt_id),
-            read=lambda reply: reply.prompt,
-            has_ended=lambda prompt: not prompt.is_open,
+            read=_prompt_of,
+            has_ended=_is_settled,
         )
     )
 
