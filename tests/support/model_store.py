@@ -89,6 +89,11 @@ class ModelStore:
                 self._sessions[session.id] = session
             return True
 
+    def add_begun(self, run: Run, session: Session | None = None) -> Run | None:
+        """Keep a new root run and its session as `add` and `begin` would leave them, and return the root run."""
+        with self._lock:
+            return self.begin(run.id, run.segment) if self.add(run, session) else None
+
     def begin(
         self, run_id: str, segment: int, *, alone: bool = True, owner_is_gone: bool = False
     ) -> Run | Suspect | None:
@@ -263,7 +268,15 @@ class ModelStore:
             self._put(replace(kept, **begun, updated_at=now()))
             return True
 
-    def answer(self, prompt_id: str, decide: Decide, by: str | None, seed: str = "") -> Answered:
+    def answer(
+        self,
+        prompt_id: str,
+        decide: Decide,
+        by: str | None,
+        seed: str = "",
+        *,
+        begin: Callable[[Run], bool] = lambda _: False,
+    ) -> Answered:
         """Submit or cancel a prompt as `decide` says, and make its Waiting session Active and due."""
         with self._lock:
             prompt = self._prompts.get(prompt_id)
@@ -287,7 +300,11 @@ class ModelStore:
             if session is not None and session.status is SessionStatus.WAITING:
                 self._move(session, SessionStatus.ACTIVE)
                 due = {"segment": root.segment + 1, "due_at": now(), "leased": False}
+                begins = begin(_asking(root))
                 root = self._put(replace(root, **due, failed_starts=0))
+                if begins:
+                    root = self.begin(root.id, root.segment)
+                    return Answered(prompt, _asking(root), root)
             else:
                 root = self._put(replace(root, answered_meanwhile=True, failed_starts=0))
             return Answered(prompt, _asking(root))

@@ -18,6 +18,7 @@ def services_around(store, engine):
         store=store,
         sign_outs=None,
         engine=engine,
+        reserve=lambda run_id: None,
         interrupt=lambda run_id: None,
         vault=None,
         emitter=Emitter(Dispatcher([])),

@@ -27,6 +27,7 @@ from .service import prompts
 from .service.identity import Users
 from .service.lifecycle import Lifecycle
 from .service.services import Services
+from .service.workers import FreeWorkers
 from .settings import Options, Settings
 from .web.application import create_application
 from .web.edge import allowed_host_names
@@ -126,6 +127,7 @@ def _create_lifecycle(
         store=store,
         sign_outs=SqlSignOuts(database),
         engine=engine,
+        reserve=FreeWorkers(engine, runner).reserve,
         interrupt=runner.interrupt,
         vault=vault,
         emitter=emitter,

@@ -117,3 +117,67 @@ def test_a_closed_engine_takes_no_work(engine):
         engine.start("a")
     engine.wake("a")
     engine.forget("a")
+
+
+def test_a_reserved_worker_executes_what_it_is_handed(engine):
+    calls = []
+    engine.open(lambda job_id, **_: calls.append(job_id))
+    reserved = engine.reserve()
+    assert reserved.hand_over("a.1", lambda: calls.append("begun"))
+    eventually(lambda: calls == ["begun"] and not engine._states)
+    engine.wake("a.1")
+    eventually(lambda: calls == ["begun", "a.1"])
+
+
+def test_a_begun_job_is_worked_on_again_at_its_own_request(engine):
+    calls = []
+    engine.open(lambda job_id, **_: bool(calls.append(job_id)))
+    engine.reserve().hand_over("a.1", lambda: calls.append("begun") or True)
+    eventually(lambda: calls == ["begun", "a.1"])
+
+
+def test_no_more_workers_are_reserved_than_there_are(engine):
+    engine.open(lambda job_id, **_: False)
+    reserved = [engine.reserve() for _ in range(5)]
+    assert [one is None for one in reserved] == [False] * 4 + [True]
+    reserved[0].give_back()
+    assert engine.reserve() is not None
+    assert engine.reserve() is None
+
+
+def test_a_reserved_worker_takes_no_job_from_the_queue(engine):
+    leave, calls = threading.Event(), []
+
+    def work(job_id, **_):
+        calls.append(job_id)
+        assert leave.wait(100)
+        return False
+
+    engine.open(work)
+    reserved = engine.reserve()
+    for number in range(4):
+        engine.start(f"a.{number}")
+    eventually(lambda: len(calls) == 3)
+    assert engine.reserve() is None
+    assert reserved.hand_over("b.1", lambda: calls.append("begun"))
+    eventually(lambda: "begun" in calls)
+    eventually(lambda: len(calls) == 5)
+    leave.set()
+
+
+def test_a_worker_that_is_given_back_takes_a_job_from_the_queue(engine):
+    calls = []
+    engine.open(lambda job_id, **_: bool(calls.append(job_id)))
+    reserved = [engine.reserve() for _ in range(4)]
+    engine.start("a.1")
+    assert calls == []
+    reserved[0].give_back()
+    eventually(lambda: calls == ["a.1"])
+
+
+def test_a_closed_engine_reserves_nothing_and_takes_nothing_over(engine):
+    engine.open(lambda job_id, **_: False)
+    reserved = engine.reserve()
+    engine.close(1)
+    assert engine.reserve() is None
+    assert not reserved.hand_over("a.1", lambda: False)

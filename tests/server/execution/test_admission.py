@@ -112,6 +112,28 @@ def test_a_suspect_that_makes_progress_is_not_cleared(admission, moment):
     assert admission.admit("a", suspect=False) == []
 
 
+def test_an_execution_is_admitted_at_once_unless_it_must_wait(admission, admitting):
+    assert admission.admit_at_once("a")
+    suspect = admitting("s", suspect=True)
+    assert not admission.admit_at_once("b")
+    admission.end_probation("a")
+    eventually(lambda: suspect)
+    assert not admission.admit_at_once("b")
+    admission.end_probation("s")
+    assert admission.admit_at_once("b")
+    admission.close()
+    assert not admission.admit_at_once("c")
+
+
+def test_a_cleared_suspect_is_told_to_the_next_one_admitted(admission, moment):
+    admission.admit("s", suspect=True)
+    admission.started(run("s"))
+    moment[0] = PROBATION
+    assert not admission.admit_at_once("a")
+    assert [one.id for one in admission.admit("a", suspect=False)] == ["s"]
+    assert admission.admit_at_once("b")
+
+
 def test_no_execution_is_admitted_after_the_close(admission):
     admission.admit("s", suspect=True)
     problems = []

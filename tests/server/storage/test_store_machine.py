@@ -92,7 +92,7 @@ class Stores(RuleBasedStateMachine):
         self.children: list[str] = []
         self.steps: list[str] = []  # those of the children that executors end
         self.prompts: list[str] = []
-        self.add(RunKind.RUNBOOK, known=False)
+        self.add(RunKind.RUNBOOK, known=False, how="add")
         self.both("begin", "r0", 1)
 
     def teardown(self) -> None:
@@ -126,8 +126,12 @@ class Stores(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.time += seconds * SECOND
 
-    @rule(kind=st.sampled_from([RunKind.RUNBOOK] * 3 + [RunKind.TASK]), known=st.sampled_from([False] * 4 + [True]))
-    def add(self, kind: RunKind, known: bool) -> None:
+    @rule(
+        kind=st.sampled_from([RunKind.RUNBOOK] * 3 + [RunKind.TASK]),
+        known=st.sampled_from([False] * 4 + [True]),
+        how=st.sampled_from(["add", "add_begun"]),
+    )
+    def add(self, kind: RunKind, known: bool, how: str) -> None:
         name = self.roots[-1] if known and self.roots else f"r{len(self.roots)}"
         moments = {"created_at": self.time, "updated_at": self.time}
         fields = {"task_id": f"t{kind}", "slug": kind.value, "name": name, "env_slug": "xy"[name > "r2"], **moments}
@@ -135,7 +139,7 @@ class Stores(RuleBasedStateMachine):
         if kind is RunKind.RUNBOOK:
             session = Session(id=f"s{name}", run_id=name, runbook_id="uv"[name > "r1"], name=name, **moments)
         run = Run(id=name, kind=kind, session_id=session and session.id, **fields)
-        if self.both("add", run, session):
+        if self.both(how, run, session):
             self.roots.append(name)
 
     @precondition(lambda self: self.roots)
@@ -236,9 +240,16 @@ class Stores(RuleBasedStateMachine):
         self.both("hold", run_id, self.fencing_token(data, run_id), "code")
 
     @precondition(lambda self: self.prompts)
-    @rule(data=st.data(), values=st.sampled_from([b"{}", None]), by=st.sampled_from(["me", None]), seed=seeds)
-    def answer(self, data: st.DataObject, values: bytes | None, by: str | None, seed: str) -> None:
-        self.both("answer", self.pick(data, self.prompts), saying(values, b"sealed"), by, seed)
+    @rule(
+        data=st.data(),
+        values=st.sampled_from([b"{}", None]),
+        by=st.sampled_from(["me", None]),
+        seed=seeds,
+        begins=st.booleans(),
+    )
+    def answer(self, data: st.DataObject, values: bytes | None, by: str | None, seed: str, begins: bool) -> None:
+        prompt_id = self.pick(data, self.prompts)
+        self.both("answer", prompt_id, saying(values, b"sealed"), by, seed, begin=lambda _: begins)
 
     @precondition(lambda self: self.roots)
     @rule(data=st.data(), seed=seeds)

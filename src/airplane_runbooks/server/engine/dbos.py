@@ -78,6 +78,9 @@ class DbosEngine:
             apart.submit(self._launch).result()
         self._sender.start()
 
+    def reserve(self) -> None:
+        """Reserve no worker: DBOS has to know of all jobs."""
+
     def start(self, job_id: str) -> None:
         """Work on the job of a new run. Raises Closing."""
         if self._closed:

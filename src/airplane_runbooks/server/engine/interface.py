@@ -7,7 +7,7 @@ begun. All the same, an engine must not work on one job twice at the same time w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 
@@ -23,11 +23,30 @@ class Work(Protocol):
         ...
 
 
+class Reservation(Protocol):
+    """A worker that is kept free for a job, which this server begins itself. It is handed over or given back, once."""
+
+    def hand_over(self, job_id: str, execute: Callable[[], bool], /) -> bool:
+        """Have the worker call `execute` in place of the first call for this job; False if the engine has been closed.
+
+        `execute` returns and raises what `Work` does.
+        """
+        ...
+
+    def give_back(self) -> None:
+        """Leave the worker to other jobs."""
+        ...
+
+
 class Engine(Protocol):
     """An engine. All methods return at once, except `recover` and `close`."""
 
     def open(self, work: Work) -> None:
         """Start, with the callable that works on jobs."""
+        ...
+
+    def reserve(self) -> Reservation | None:
+        """Keep a worker of this server free; None if there is none, or if others are to have it first."""
         ...
 
     def start(self, job_id: str) -> None:

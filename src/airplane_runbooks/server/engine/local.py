@@ -10,12 +10,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from ..errors import Closing
 from ..logs import describe
-from .interface import Work
+from .interface import Reservation, Work
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,39 @@ class LocalEngine:
         self._broken: dict[str, float] = {}  # times to start them again
         self._threads: list[threading.Thread] = []
         self._idle = 0
+        self._busy = 0
+        self._reserved = 0
+        self._begun: dict[str, Callable[[], bool]] = {}  # first calls for queued jobs that have been begun
         self._closed = False
 
     def open(self, work: Work) -> None:
         """Start, with the callable that works on one job."""
         self._work = work
+
+    def reserve(self) -> Reservation | None:
+        """Keep a worker free; None if all are busy, reserved, or about to take a job from the queue."""
+        with self._lock:
+            if self._closed or self._queue or self._busy + self._reserved >= self._workers:
+                return None
+            self._reserved += 1
+            return _Reservation(self)
+
+    def hand_over(self, job_id: str, execute: Callable[[], bool]) -> bool:
+        """Have the worker of a reservation call `execute`; False if the engine has been closed."""
+        with self._lock:
+            self._reserved -= 1
+            if self._closed:
+                return False
+            self._begun[job_id] = execute
+            self._states[job_id] = _State.QUEUED
+            self._push(job_id, first=True)
+            return True
+
+    def give_back(self) -> None:
+        """Leave the worker of a reservation to other jobs."""
+        with self._lock:
+            self._reserved -= 1
+            self._ready.notify()
 
     def start(self, job_id: str) -> None:
         """Work on the job of a new run. Raises Closing."""
@@ -106,8 +134,8 @@ class LocalEngine:
                 self._states[job_id] = _State.WOKEN
             return True
 
-    def _push(self, job_id: str) -> None:
-        self._queue.append(job_id)
+    def _push(self, job_id: str, *, first: bool = False) -> None:
+        (self._queue.appendleft if first else self._queue.append)(job_id)
         if len(self._queue) > self._idle and len(self._threads) < self._workers:
             thread = threading.Thread(target=self._loop, name=f"runbook-worker-{len(self._threads)}", daemon=True)
             try:
@@ -122,7 +150,7 @@ class LocalEngine:
         while (job_id := self._take()) is not None:
             again = False
             try:
-                again = self._work is not None and self._work(job_id, owner_is_gone=True)
+                again = self._perform(job_id)
             except Closing:
                 return
             except BaseException as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
@@ -130,21 +158,43 @@ class LocalEngine:
                 self._broken[job_id] = time.monotonic() + RETRY
             self._put_back(job_id, again=again)
 
+    def _perform(self, job_id: str) -> bool:
+        execute = self._begun.pop(job_id, None)
+        if execute is not None:
+            return execute()
+        return self._work is not None and self._work(job_id, owner_is_gone=True)
+
     def _take(self) -> str | None:
         with self._lock:
             self._idle += 1
-            while not self._queue and not self._closed:
+            while not self._may_take() and not self._closed:
                 self._ready.wait()
             self._idle -= 1
             if self._closed:
                 return None
+            self._busy += 1
             job_id = self._queue.popleft()
             self._states[job_id] = _State.WORKING
             return job_id
 
+    def _may_take(self) -> bool:
+        """Tell whether the first job of the queue may have a worker that is not reserved, or was reserved for it."""
+        if not self._queue:
+            return False
+        return self._queue[0] in self._begun or self._busy + self._reserved < self._workers
+
     def _put_back(self, job_id: str, *, again: bool) -> None:
         with self._lock:
+            self._busy -= 1
             woken = self._states.pop(job_id) is _State.WOKEN
             if (again or woken) and not self._closed:
                 self._states[job_id] = _State.QUEUED
                 self._push(job_id)
+
+
+class _Reservation:
+    """A worker of an engine that is kept free. It is handed over or given back, once."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self.hand_over = engine.hand_over
+        self.give_back = engine.give_back

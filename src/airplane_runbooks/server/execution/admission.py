@@ -50,6 +50,14 @@ class Admission:
             cleared, self._cleared = self._cleared, []
             return cleared
 
+    def admit_at_once(self, run_id: str) -> bool:
+        """Admit an execution that is not suspected; False if it would have to wait, or `admit` has news to tell."""
+        with self._changed:
+            if self._closed or not self._may_begin(suspect=False) or self._cleared:
+                return False
+            self._probation_ends[run_id] = self._clock() + PROBATION
+            return True
+
     def started(self, run: Run) -> None:
         """Keep the record of a suspect that has been begun, to return it when it is cleared."""
         with self._changed:

@@ -100,17 +100,41 @@ class Runner:
         """True unless all workers are blocked by threads that never return."""
         return not self._workers.are_all_blocked
 
+    def admit_at_once(self, run_id: str) -> bool:
+        """Admit a root run whose segment is about to be begun by someone else, for `execute`; False if it must wait."""
+        return run_id not in self._unreleased and self._admission.admit_at_once(run_id)
+
+    def dismiss(self, run_id: str) -> None:
+        """Take an admission back."""
+        self._admission.end_probation(run_id)
+
+    def leave(self, run: Run) -> None:
+        """Leave a segment that has been begun, but cannot be executed here any more, to others."""
+        self.dismiss(run.id)
+        self._unguarded.release(run.id, run.fencing_token)
+
+    def execute(self, run: Run) -> bool:
+        """Execute a segment that has been admitted and begun, as `work` does."""
+        return self._work_on(run.id, lambda: run)
+
     def work(self, run_id: str, segment: int, *, owner_is_gone: bool = False) -> bool:
         """Execute until the end or the next prompt; return True if the prompt has been answered meanwhile.
 
         Raises the exception behind a failure of the server, to be called again after a while.
         """
-        execution: Execution | None = None
-        try:
+
+        def begin() -> Run | None:
             if run_id in self._unreleased:
                 self._release(self._unreleased[run_id])
-                return False
-            run = self._begin(run_id, segment, owner_is_gone=owner_is_gone)
+                return None
+            return self._begin(run_id, segment, owner_is_gone=owner_is_gone)
+
+        return self._work_on(run_id, begin)
+
+    def _work_on(self, run_id: str, begin: Callable[[], Run | None]) -> bool:
+        execution: Execution | None = None
+        try:
+            run = begin()
             if run is None:
                 return False
             execution = Execution(run, self._workers, DeferredWrites(self._store, self._flusher))

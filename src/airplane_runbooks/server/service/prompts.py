@@ -20,6 +20,7 @@ from .catalog import missing
 from .identity import User, check_reviewer
 from .services import Caller, Services, UnitOfWork
 from .values import mask_and_seal, secrets_of
+from .workers import ReservedWorker
 
 Values = Mapping[str, Any] | CheckedValues
 
@@ -93,21 +94,45 @@ def expire(services: Services, prompt_id: str) -> None:
     _answer(services, prompt_id, decide, None)
 
 
-def resume(services: Services, answered: Answered) -> None:
-    """Let the runbook that asked go on, now that its prompt has been answered, cancelled, or has expired."""
+def resume(services: Services, answered: Answered, worker: ReservedWorker | None) -> None:
+    """Let the runbook that asked go on, now that its prompt has been answered, cancelled, or has expired.
+
+    `worker` has been reserved for it, if the answer has begun its next segment.
+    """
     services.emitter.prompt_closed(answered.root, answered.prompt)
-    services.engine.wake(answered.root.job_id)
+    if worker is not None and answered.begun is not None:
+        worker.execute(answered.begun)
+    else:
+        services.engine.wake(answered.root.job_id)
 
 
 def _answer(services: Services, prompt_id: str, decide: Decide, caller: Caller | None) -> Answered:
     by, seed = (None, "") if caller is None else (caller.id, caller.seed)
 
     def work(unit: UnitOfWork) -> Answered:
-        answered = unit.store.answer(prompt_id, decide, by, seed)
-        unit.after_commit(partial(resume, unit, answered))
+        workers: list[ReservedWorker] = []
+
+        def begin(root: Run) -> bool:
+            worker = _reserve(unit, root)
+            if worker is None:
+                return False
+            unit.unless_committed(worker.give_back)
+            workers.append(worker)
+            return True
+
+        answered = unit.store.answer(prompt_id, decide, by, seed, begin=begin)
+        unit.after_commit(partial(resume, unit, answered, workers[-1] if workers else None))
         return answered
 
     return services.transact(work)
+
+
+def _reserve(services: Services, root: Run) -> ReservedWorker | None:
+    """Reserve a worker for the next segment of a runbook; None if there is none, or if its code is not here."""
+    runbook = services.runbooks.by_id.get(root.task_id)
+    if runbook is None or not runbook.code.can_continue(root.source):
+        return None
+    return services.reserve(root.id)
 
 
 def _check(services: Services, prompt: Prompt, root: Run, caller: Caller) -> PromptDetails:

@@ -49,12 +49,26 @@ def _cancelled(services: Services, root: Run, caller: Caller) -> None:
 
 
 def add(services: Services, run: Run, session: Session | None = None) -> None:
-    """Keep a new root run with its session, and have the engine start it. Raises Closing."""
+    """Keep a new root run with its session, and begin it here if a worker is free, else have it started.
+
+    Raises Closing.
+    """
 
     def work(unit: UnitOfWork) -> None:
-        if unit.store.add(run, session):
+        worker = unit.reserve(run.id)
+        if worker is None:
+            if unit.store.add(run, session):
+                unit.after_commit(partial(unit.emitter.started, run))
+            unit.after_commit(partial(unit.engine.start, run.job_id))
+            return
+        unit.unless_committed(worker.give_back)
+        begun = unit.store.add_begun(run, session)
+        if begun is None:
+            unit.after_commit(worker.give_back)
+            unit.after_commit(partial(unit.engine.start, run.job_id))
+        else:
             unit.after_commit(partial(unit.emitter.started, run))
-        unit.after_commit(partial(unit.engine.start, run.job_id))
+            unit.after_commit(partial(worker.execute, begun))
 
     services.transact(work)
 

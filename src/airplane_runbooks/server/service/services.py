@@ -18,6 +18,7 @@ from ..storage.interface import Store
 from ..storage.sign_outs import SqlSignOuts
 from ..storage.states import States
 from .identity import User
+from .workers import ReservedWorker
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         environments: Slugs of the environments served, any if None. The first of them, else `prod`, is the default.
+        reserve: Keeps a worker of this server free for a root run; None if there is none.
         interrupt: Makes this server's execution of a root run end soon, if there is one.
         notifications: Notifications of committed changes, of this server and those that share its database.
         states: Reads the states of many objects; None if no other server can change them.
@@ -61,6 +63,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     sign_outs: SqlSignOuts
     engine: Engine
+    reserve: Callable[[str], ReservedWorker | None]
     interrupt: Callable[[str], None]
     vault: Vault
     emitter: Emitter
@@ -74,13 +77,19 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
         `work` may be called again, so what it does elsewhere belongs into `after_commit`.
         """
+        units: list[UnitOfWork] = []
 
         def attempt(store: Store) -> tuple[T, UnitOfWork]:
+            _undo(units)
             members: dict[str, Any] = {**msgspec.structs.asdict(self), "store": store}
-            unit = UnitOfWork(**members)
-            return work(unit), unit
+            units.append(UnitOfWork(**members))
+            return work(units[-1]), units[-1]
 
-        result, unit = self.store.transact(attempt)
+        try:
+            result, unit = self.store.transact(attempt)
+        except BaseException:
+            _undo(units)
+            raise
         for effect in unit.effects:
             effect()
         return result
@@ -90,6 +99,7 @@ class UnitOfWork(Services, frozen=True, kw_only=True):
     """Services whose store is an open transaction, which all use cases join that are called with them."""
 
     effects: list[Callable[[], object]] = []
+    undoing: list[Callable[[], object]] = []
 
     def transact(self, work: Callable[[UnitOfWork], T]) -> T:
         """Join the transaction."""
@@ -101,3 +111,13 @@ class UnitOfWork(Services, frozen=True, kw_only=True):
         A server that dies in between does not get to it, so the reconciler must find out by itself.
         """
         self.effects.append(effect)
+
+    def unless_committed(self, effect: Callable[[], object]) -> None:
+        """Call this if the transaction fails."""
+        self.undoing.append(effect)
+
+
+def _undo(units: list[UnitOfWork]) -> None:
+    while units:
+        for effect in units.pop().undoing:
+            effect()

@@ -72,10 +72,14 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """A prompt that has been answered, and its root run as it is afterwards, without the values it was started with."""
+    """A prompt that has been answered, and its root run as it is afterwards, without the values it was started with.
+
+    `begun` is the whole root run if the answer has begun its next segment.
+    """
 
     prompt: Prompt
     root: Run
+    begun: Run | None = None
 
 
 CANCELLED = Answer()
@@ -109,6 +113,13 @@ class Store(Protocol):
 
     def add(self, run: Run, session: Session | None = None) -> bool:
         """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
+        ...
+
+    def add_begun(self, run: Run, session: Session | None = None) -> Run | None:
+        """Keep a new root run and its session as `add` and `begin` would leave them, and return the root run.
+
+        None if a run of this ID is there already.
+        """
         ...
 
     def begin(
@@ -202,8 +213,19 @@ class Store(Protocol):
         """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
         ...
 
-    def answer(self, prompt_id: str, decide: Decide, by: str | None, seed: str = "") -> Answered:
+    def answer(
+        self,
+        prompt_id: str,
+        decide: Decide,
+        by: str | None,
+        seed: str = "",
+        *,
+        begin: Callable[[Run], bool] = lambda _: False,
+    ) -> Answered:
         """Submit or cancel a prompt as `decide` says, and make its Waiting session Active and due.
+
+        If the session is Waiting, `begin` is called with its root run, and tells if the next segment is to be begun in
+        the same transaction.
 
         `decide` is called with the prompt and its root run, which stay as they are until the answer is kept. Raises
         what `decide` raises, and changes nothing then. `by` is None if the prompt has expired. Raises NotFound, Held,

@@ -98,6 +98,16 @@ class SqlStore(SqlReads):
         return True
 
     @writing
+    def add_begun(self, connection: Connection, run: Run, session: Session | None = None) -> Run | None:
+        """Keep a new root run and its session as `add` and `begin` would leave them, and return the root run."""
+        begun = replace(run, **beginning(run))
+        if not connection.execute(sql.ADD_RUN, RUN_ROWS.row(begun)).rowcount:
+            return None
+        if session is not None:
+            connection.execute(sql.ADD_SESSION, SESSION_ROWS.row(replace(session, status=SessionStatus.ACTIVE)))
+        return begun
+
+    @writing
     def begin(
         self, connection: Connection, run_id: str, segment: int, *, alone: bool = True, owner_is_gone: bool = False
     ) -> Run | Suspect | None:
@@ -226,7 +236,14 @@ class SqlStore(SqlReads):
 
     @writing
     def answer(
-        self, connection: Connection, prompt_id: str, decide: Decide, by: str | None, seed: str = ""
+        self,
+        connection: Connection,
+        prompt_id: str,
+        decide: Decide,
+        by: str | None,
+        seed: str = "",
+        *,
+        begin: Callable[[Run], bool] = lambda _: False,
     ) -> Answered:
         """Submit or cancel a prompt as `decide` says, and make its Waiting session Active and due."""
         row = connection.execute(sql.LOCK_PROMPT_WITH_ROOT, {"key": prompt_id}).first()
@@ -250,7 +267,9 @@ class SqlStore(SqlReads):
             changes |= {"submitted_at": now(), "values": answer.values}
             end_run(connection, prompt.run_id, Outcome.succeeded(answer.values, answer.sealed))
         connection.execute(sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
-        return Answered(replace(prompt, **changes), wake(connection, root, status))
+        begins = status == SessionStatus.WAITING and begin(root)
+        root = wake(connection, root, status, begins=begins)
+        return Answered(replace(prompt, **changes), root, load_run(connection, root.id) if begins else None)
 
     @writing
     def cancel(self, connection: Connection, run_id: str, by: str, seed: str = "") -> Run:

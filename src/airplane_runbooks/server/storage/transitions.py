@@ -68,11 +68,16 @@ def leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
     return SessionStatus.CANCELLED
 
 
-def wake(connection: Connection, root: Run, status: str | None) -> Run:
-    """Let a root run go on after an answer: at once if its session waits, otherwise as soon as it would pause."""
+def wake(connection: Connection, root: Run, status: str | None, *, begins: bool) -> Run:
+    """Let a root run go on after an answer: at once if its session waits, otherwise as soon as it would pause.
+
+    If it `begins`, its next segment is not due but begun.
+    """
     if status == SessionStatus.WAITING:
         move_session(connection, root, SessionStatus.ACTIVE)
         changes: dict[str, Any] = {"segment": root.segment + 1, "due_at": now(), "leased": False, "failed_starts": 0}
+        if begins:
+            changes |= beginning(replace(root, failed_starts=0))
     else:
         changes = {"answered_meanwhile": True, "failed_starts": 0}
     change_run(connection, root, **changes)

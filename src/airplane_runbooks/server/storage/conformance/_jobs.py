@@ -10,7 +10,7 @@ import msgspec
 from ....models import RunStatus, SessionStatus
 from ..ids import now
 from ..interface import Store
-from ..records import Failure, Outcome, Run, RunKind, Suspect
+from ..records import Failure, Outcome, Run, RunKind, Session, Suspect
 from ._support import DONE, Case, answering, begin, load_run, new_prompt, new_run, status, token
 
 
@@ -146,6 +146,36 @@ class Jobs(Case):
         assert store.begin("r", 1) is None
         assert status(store) is SessionStatus.CANCELLED
         assert not store.due(now() + timedelta(1), 9)
+
+    def test_a_root_run_added_as_begun_is_as_if_it_was_begun(self, empty: Store) -> None:
+        session = Session(id="s", run_id="r", runbook_id="b", name="B")
+        begun = empty.add_begun(new_run("r"), session)
+        assert begun is not None
+        assert begun == empty.run("r")
+        assert begun.fencing_token > 0
+        assert (begun.status, begun.failed_starts) == (RunStatus.ACTIVE, 1)
+        assert status(empty) is SessionStatus.ACTIVE
+        assert empty.begin("r", 1) is None
+        assert empty.add_begun(new_run("r"), session) is None
+        assert empty.run("r") == begun
+        assert empty.finish("r", DONE, begun.fencing_token)
+
+    def test_an_answer_may_begin_the_segment_that_follows(self, store: Store) -> None:
+        former = token(store)
+        assert not store.pause("r", former)
+        answered = store.answer("p", answering(b"{}"), "me", begin=lambda root: root.job_id == "r.1")
+        assert answered.begun is not None
+        assert answered.begun == store.run("r")
+        assert (answered.begun.job_id, answered.begun.failed_starts) == ("r.2", 1)
+        assert answered.root.fencing_token == answered.begun.fencing_token > former
+        assert status(store) is SessionStatus.ACTIVE
+        assert store.begin("r", 2) is None
+        assert store.finish("r", DONE, answered.begun.fencing_token)
+
+    def test_an_answer_ahead_of_the_pause_begins_nothing(self, store: Store) -> None:
+        answered = store.answer("p", answering(b"{}"), "me", begin=lambda _: True)
+        assert answered.begun is None
+        assert store.pause("r", token(store))
 
     def test_failed_starts_count_begins_without_progress(self, store: Store) -> None:
         assert [begin(store, "r", 1).failed_starts for _ in range(3)] == [1, 2, 3]
