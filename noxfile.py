@@ -59,6 +59,7 @@ SMOKE = (
     "tests/server/service/test_execute.py",
 )
 VARYING = (*(str(one) for one in sorted(Path("tests").glob("[a-z]*/")) if one.name not in ALIKE), *SMOKE)
+BETWEEN = ("tests/client", "tests/testing", *SMOKE)  # for a Python between two that run more
 
 # The client is to be covered by its own tests. The others take longer while they are measured, and add nothing.
 UNMEASURED = (
@@ -99,12 +100,12 @@ def install(session: nox.Session, *locks: str, package: bool = True) -> None:
         session.install("--no-deps", "--no-index", "--force-reinstall", str(wheel))
 
 
-def repeat_tests(session: nox.Session) -> None:
+def repeat_tests(session: nox.Session, *paths: str) -> None:
     """Run the tests that can turn out differently on another Python or with other dependencies."""
     if NIGHTLY and not session.posargs:
         run_tests(session, "-m", WHOLE)
     else:
-        run_tests(session, "-m", REPEATED, *(session.posargs or VARYING), profile="brief")
+        run_tests(session, "-m", REPEATED, *(session.posargs or paths), profile="brief")
 
 
 def measure_tests(session: nox.Session) -> None:
@@ -202,7 +203,7 @@ def suite(session: nox.Session) -> None:
     if session.python == OLDEST:  # measuring takes its time, and nothing in the package depends on the version
         measure_tests(session)
     else:
-        repeat_tests(session)
+        repeat_tests(session, *(VARYING if session.python == PRESENT[-1] else BETWEEN))
 
 
 @nox.session(python=OLDEST, requires=["build"])
@@ -216,7 +217,7 @@ def server(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the test suite on the lower bounds of the dependencies; arguments go to pytest."""
     install(session, "lowest")
-    repeat_tests(session)
+    repeat_tests(session, *VARYING)
 
 
 @nox.session(python=OLDEST, requires=["build"])

@@ -46,6 +46,7 @@ def last_line(program: str) -> str:
     return run.stderr.splitlines()[-1]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("subject", "extra", "statement", "module"), NEEDS, ids=lambda part: part.replace(" ", "-"))
 def test_a_missing_extra_is_named_in_one_sentence(subject, extra, statement, module):
     line = last_line(f"import sys; sys.modules[{module!r}] = None; {statement}")
@@ -54,6 +55,7 @@ def test_a_missing_extra_is_named_in_one_sentence(subject, extra, statement, mod
     assert line == f"ModuleNotFoundError: {sentence}"
 
 
+@pytest.mark.once
 def test_a_missing_extra_keeps_the_name_of_the_module():
     program = """
 import sys

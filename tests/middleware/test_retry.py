@@ -343,6 +343,7 @@ class TestARequestThatIsStillBeingCarriedOut:
         assert error.maybe_processed
         assert len(transport.requests) == 1
 
+    @pytest.mark.once
     def test_a_request_is_not_waited_for_beyond_the_hour_of_its_key(self) -> None:
         transport = FakeTransport(lambda _: in_progress())
         with pytest.raises(Conflict):

@@ -45,7 +45,7 @@ for thread in threads:
 """
 
 
-@pytest.mark.parametrize("_", range(5))
+@pytest.mark.parametrize("_", [0, 1, *(pytest.param(number, marks=pytest.mark.nightly) for number in range(2, 5))])
 def test_threads_can_decode_a_model_for_the_first_time(_):
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

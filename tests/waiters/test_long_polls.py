@@ -134,6 +134,7 @@ class TestServersThatApplyTheWait:
         either(wait(600, options=options))
         assert asked(either)[0][0] == expected
 
+    @pytest.mark.once
     def test_a_wait_for_ever_makes_long_polls(self, timed: Make) -> None:
         either = timed(("Active", 100_000))
         either(wait(None))

@@ -126,6 +126,7 @@ def test_a_frozen_server_is_taken_over_and_goes_on_when_it_wakes(child, journal,
     assert frozen.end() == 0
 
 
+@pytest.mark.nightly
 def test_a_server_that_has_lost_a_job_does_not_wait_for_its_end(child, journal):
     frozen = child()
     journal.hold("a.1")

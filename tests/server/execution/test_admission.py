@@ -245,6 +245,7 @@ def test_a_session_that_kills_its_server_in_any_way_is_found(tmp_path, how):
 
 
 @pytest.mark.postgres
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_a_session_that_kills_several_servers_is_found(tmp_path, postgres_url):
     with supervised(books(2), postgres_url, tmp_path, 2) as servers:

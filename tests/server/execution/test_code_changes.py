@@ -229,8 +229,8 @@ def test_an_incompatible_version_holds_a_session(url, compiled):
     "change",
     [
         {"body": [OLD[0], "context.prompt('Go on?', go=int)", "return 2"]},
-        {"body": NEW, "signature": "context: Context, needed: int"},
-        {"body": ["return 2"]},
+        pytest.param({"body": NEW, "signature": "context: Context, needed: int"}, marks=pytest.mark.nightly),
+        pytest.param({"body": ["return 2"]}, marks=pytest.mark.nightly),
         {"body": [*NEW[:1], "context.prompt('Go on, please?', go=bool)"]},
     ],
     ids=["field", "parameter", "end", "prompt"],

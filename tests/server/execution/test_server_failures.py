@@ -132,7 +132,13 @@ class Outage:
             return ""
 
 
-@pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(
+    params=[
+        pytest.param("memory", marks=pytest.mark.nightly),
+        "file",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+    ]
+)
 def database(request, tmp_path):
     if request.param == "postgres":
         return request.getfixturevalue("postgres_url")
@@ -207,7 +213,7 @@ def test_a_server_failure_that_a_runbook_swallows_has_no_effect(monkeypatch, whe
     assert len({tag for tag, _ in outage.raised}) == 7
 
 
-@pytest.mark.parametrize("slug", ["plain", "coroutine"])
+@pytest.mark.parametrize("slug", [pytest.param("plain", marks=pytest.mark.nightly), "coroutine"])
 def test_no_step_is_repeated_by_a_server_that_lives(monkeypatch, slug):
     """The ends that it could not record are recorded together with the release of the session."""
     monkeypatch.setattr(guard, "PATIENCE", 0.0)

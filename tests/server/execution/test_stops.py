@@ -83,9 +83,9 @@ def test_a_job_of_an_earlier_segment_leaves_a_later_one_alone():
     ("end", "shared"),
     [
         (stop, False),
-        (insist, False),
+        pytest.param(insist, False, marks=pytest.mark.nightly),
         pytest.param(lose_patience, False, marks=pytest.mark.slow),
-        pytest.param(stop, True, marks=pytest.mark.postgres),
+        pytest.param(stop, True, marks=[pytest.mark.postgres, pytest.mark.nightly]),
     ],
 )
 def test_a_step_that_outlasts_several_stops_is_begun_again(tmp_path, request, end, shared):

@@ -137,7 +137,7 @@ with RunbookServer([], api_key="{KEY}") as server:
         pytest.param("/prompts/x", False, marks=pytest.mark.nightly),
         ("/prompts/x", True),
         pytest.param("/sign-in", True, marks=pytest.mark.nightly),
-        ("/v0/runbooks/execute", False),
+        pytest.param("/v0/runbooks/execute", False, marks=pytest.mark.nightly),
     ],
 )
 def test_large_bodies_without_a_key_cost_no_memory(path, chunked):

@@ -22,6 +22,8 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.testing.conformance import KEY, PLENTY, AsyncTransportConformance, finishes_within, request_to
 from airplane_runbooks.testing.conformance._async import LoopThread, Run, SyncFace
+from airplane_runbooks.testing.conformance._cancellation import Cancellation
+from airplane_runbooks.testing.conformance._concurrency import Concurrency
 from airplane_runbooks.testing.hostile import HostileServer, Peer, after_request, always, reply
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.base import _reset_transports as reset_transports
@@ -49,9 +51,17 @@ class TestAiohttpTransport(AsyncTransportConformance):
 
 
 @pytest.mark.once
-class TestOnUvloop(TestAiohttpTransport):
+class TestOnUvloop(Cancellation, Concurrency):
+    def make(self, **options: Any) -> AiohttpTransport:
+        return AiohttpTransport(**options)
+
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         return pytest.importorskip("uvloop").new_event_loop()
+
+
+@pytest.mark.nightly
+class TestAllOnUvloop(TestOnUvloop, AsyncTransportConformance):
+    pass
 
 
 class Face(SyncFace):
@@ -61,7 +71,7 @@ class Face(SyncFace):
         self.prepare = transport.prepare
 
 
-@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.once)])
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.nightly)])
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     kind: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
     with LoopThread(kind.new_event_loop()) as thread:

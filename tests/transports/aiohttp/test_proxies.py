@@ -31,7 +31,7 @@ from tests.transports.test_proxies import (  # noqa: F401  # to be collected her
 pytestmark = TIMED
 
 
-@pytest.fixture(autouse=True, params=["asyncio", pytest.param("uvloop", marks=pytest.mark.once)])
+@pytest.fixture(autouse=True, params=["asyncio", pytest.param("uvloop", marks=pytest.mark.nightly)])
 def _on_aiohttp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kind: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
 
