@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from ...models import RunStatus, SessionStatus
+from ...models import SessionStatus
 from ..errors import NotFound
 from . import statements as sql
 from .changes import note_change
@@ -26,9 +26,9 @@ from .interface import (
     answered,
     ended,
 )
+from .locked_roots import LockedRoots
 from .records import (
     Outcome,
-    Prompt,
     Run,
     Session,
     Suspect,
@@ -41,6 +41,7 @@ from .rows import (
     SESSION_ROWS,
     to_microseconds,
 )
+from .sql_executions import SqlExecutions
 from .sql_idempotency import SqlKeys
 from .sql_reads import SqlReads, load_run
 from .transactions import OpenTransaction, Transactor, reading, writing
@@ -51,8 +52,6 @@ from .transitions import (
     cancel_children,
     change_run,
     end_run,
-    has_ended_so,
-    is_executed,
     is_leased,
     leave_cancelling,
     lock_root,
@@ -64,27 +63,26 @@ from .transitions import (
 
 T = TypeVar("T")
 
-_ENDS = {
-    RunStatus.SUCCEEDED: SessionStatus.SUCCEEDED,
-    RunStatus.FAILED: SessionStatus.FAILED,
-    RunStatus.CANCELLED: SessionStatus.CANCELLED,
-}
 _BATCH = 200  # ended root runs that are dropped at a time
 
 
-class SqlStore(SqlReads):
+class SqlStore(SqlReads, SqlExecutions):
     """A Store in a database, which it does not close. All methods raise DatabaseUnavailable."""
 
-    def __init__(self, database: Transactor, keys: SqlKeys | None = None) -> None:
+    def __init__(self, database: Transactor, keys: SqlKeys | None = None, roots: LockedRoots | None = None) -> None:
         self.database = database
         self.keys = keys or SqlKeys(database)
+        self.roots = roots
 
     def transact(self, work: Callable[[Store], T]) -> T:
         """Make one transaction of all that `work` does with the store it is called with, its keys included."""
 
         def joined(connection: Connection) -> T:
-            transaction = OpenTransaction(connection)
-            return work(SqlStore(transaction, self.keys.within(transaction)))
+            roots = LockedRoots(connection)
+            transaction = OpenTransaction(connection, roots.settle)
+            result = work(SqlStore(transaction, self.keys.within(transaction), roots))
+            roots.settle()
+            return result
 
         return self.database.transact(joined)
 
@@ -146,93 +144,6 @@ class SqlStore(SqlReads):
                 "failed_starts": run.failed_starts - 1,
             }
             connection.execute(sql.EXCUSE, changes)
-
-    @writing
-    def pause(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> bool:
-        """Make a root run's session Waiting; True if instead the segment goes on at once."""
-        run = lock_root(connection, sql.LOCK_RUN, run_id)
-        if run is None or not is_executed(run, fencing_token):
-            return False
-        status = session_status(connection, run)
-        if status is SessionStatus.WAITING:
-            return False
-        changes = {} if spent is None else {"spent": spent}
-        goes_on = status is not SessionStatus.ACTIVE or run.answered_meanwhile
-        if goes_on or not connection.scalar(sql.HAS_OPEN_PROMPT, {"key": run_id}):
-            if changes:
-                change_run(connection, run, **changes)
-            return True
-        move_session(connection, run, SessionStatus.WAITING)
-        change_run(connection, run, **AT_REST, **changes)
-        return False
-
-    @writing
-    def release(self, connection: Connection, run_id: str, fencing_token: int, spent: int | None = None) -> None:
-        """Leave a root run to others: what is left of its segment is due, as a segment of its own."""
-        run = lock_root(connection, sql.LOCK_RUN, run_id)
-        if run is None or not is_executed(run, fencing_token):
-            return
-        status = leave_cancelling(connection, run)
-        if not run.status.is_terminal and status is not SessionStatus.WAITING:
-            kept = run.spent if spent is None else spent
-            due = {"segment": run.segment + 1, "due_at": now(), "leased": False}
-            change_run(connection, run, **due, failed_starts=0, spent=kept)
-
-    @writing
-    def hold(self, connection: Connection, run_id: str, fencing_token: int, why: str) -> None:
-        """Hold a root run back instead of releasing it, and make its session Pending."""
-        run = lock_root(connection, sql.LOCK_RUN, run_id)
-        if run is None or not is_executed(run, fencing_token):
-            return
-        status = leave_cancelling(connection, run)
-        if not run.status.is_terminal and status is not SessionStatus.WAITING:
-            change_run(connection, run, **AT_REST, held=why, failed_starts=0, updated_at=now())
-            move_session(connection, run, SessionStatus.PENDING)
-
-    @writing
-    def finish(self, connection: Connection, run_id: str, outcome: Outcome, fencing_token: int) -> bool:
-        """End a run, and with a root run its session; False if it had ended before or the fencing token is stale."""
-        root = select_lean(connection, sql.LOCK_ROOT_OF_RUN, run_id)
-        if root is None or root.fencing_token != fencing_token:
-            return False
-        note_change(connection, run_id)  # if it is a step's, nothing else changes
-        is_root = root.id == run_id
-        if is_root:
-            if root.is_due:
-                return False
-            leave_cancelling(connection, root)
-        if not end_run(connection, run_id, outcome, **(AT_REST if is_root else {})):
-            return has_ended_so(connection, run_id, outcome)
-        if is_root:
-            move_session(connection, root, _ENDS[outcome.status])
-            cancel_children(connection, root, None)
-        elif root.failed_starts:
-            change_run(connection, root, failed_starts=0)
-        return True
-
-    @writing
-    def add_child(self, connection: Connection, run: Run, fencing_token: int, prompt: Prompt | None = None) -> bool:
-        """Keep the run of a step or prompt, Active; False if the session is cancelled or the fencing token is stale."""
-        root = select_lean(connection, sql.LOCK_RUN, run.root_id or "")
-        if root is None or root.status is not RunStatus.ACTIVE or not is_executed(root, fencing_token):
-            return False
-        connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)))
-        if prompt is not None:  # a new step has no readers yet
-            note_change(connection, root.id)
-            connection.execute(sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
-            change_run(connection, root, failed_starts=0)
-        return True
-
-    @writing
-    def attempt(self, connection: Connection, run: Run, fencing_token: int) -> bool:
-        """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
-        root = select_lean(connection, sql.LOCK_ROOT_OF_RUN, run.id)
-        if root is None or not is_executed(root, fencing_token):
-            return False
-        note_change(connection, run.id)
-        begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
-        changes = RUN_ROWS.write({**begun, "updated_at": now()})
-        return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run.id, **changes}).rowcount)
 
     @writing
     def answer(

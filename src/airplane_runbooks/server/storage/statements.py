@@ -64,8 +64,6 @@ PROMPTS_OF_RUNS = (
     .where(PROMPTS.c.run_id.in_(bindparam("ids", expanding=True)))
     .order_by(PROMPTS.c.seq.desc())
 )
-HAS_OPEN_PROMPT = sa.select(sa.exists().where(PROMPTS.c.root_id == KEY, IS_OPEN))
-
 # A writer of a session locks the row of its root run first, and so waits for nothing else.
 _child = RUNS.alias()
 _root_of_run = sa.select(_child.c.root_id).where(_child.c.id == KEY).scalar_subquery()
@@ -114,6 +112,11 @@ CHANGE_UNENDED_CHILDREN = sa.update(RUNS).where(RUNS.c.root_id == KEY, RUNS.c.en
 CHANGE_PROMPT = sa.update(PROMPTS).where(PROMPTS.c.id == KEY)
 CHANGE_OPEN_PROMPTS = sa.update(PROMPTS).where(PROMPTS.c.root_id == KEY, IS_OPEN)
 MOVE_SESSION = sa.update(SESSIONS).where(SESSIONS.c.id == KEY, SESSIONS.c.status != bindparam("other"))
+WAIT_FOR_PROMPT = sa.update(SESSIONS).where(
+    SESSIONS.c.id == KEY,
+    SESSIONS.c.status == bindparam("active"),
+    sa.exists().where(PROMPTS.c.root_id == bindparam("of_root"), IS_OPEN),
+)
 
 PRESENT = sa.select(RUNS.c.id, RUNS.c.fencing_token).where(
     RUNS.c.id.in_(bindparam("ids", expanding=True)), RUNS.c.ended_at.is_(None)

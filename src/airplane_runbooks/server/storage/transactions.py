@@ -25,17 +25,23 @@ class Transactor(Protocol):
 
 
 class OpenTransaction:
-    """A transaction that has begun, for stores whose calls are to be committed together."""
+    """A transaction that has begun, for stores whose calls are to be committed together.
 
-    def __init__(self, connection: sa.Connection) -> None:
+    `settle` is called before each of them, to write what has been left for later.
+    """
+
+    def __init__(self, connection: sa.Connection, settle: Callable[[], None]) -> None:
         self._connection = connection
+        self._settle = settle
 
     def query(self, work: Callable[[sa.Connection], T]) -> T:
         """Read in the transaction."""
+        self._settle()
         return work(self._connection)
 
     def transact(self, work: Callable[[sa.Connection], T]) -> T:
         """Write in the transaction, which the caller that began it commits."""
+        self._settle()
         return work(self._connection)
 
 

@@ -58,6 +58,15 @@ def move_session(connection: Connection, run: Run, status: SessionStatus) -> Non
         connection.execute(sql.MOVE_SESSION, {"key": run.session_id, "other": changes["status"], **changes})
 
 
+def wait_for_prompt(connection: Connection, run: Run) -> bool:
+    """Make the session of a root run Waiting; False if it is not Active, or has no open prompt."""
+    if run.session_id is None:
+        return False
+    changes = SESSION_ROWS.write({"status": SessionStatus.WAITING, "updated_at": now()})
+    keys = {"key": run.session_id, "of_root": run.id, "active": SessionStatus.ACTIVE.value}
+    return bool(connection.execute(sql.WAIT_FOR_PROMPT, {**keys, **changes}).rowcount)
+
+
 def leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
     """Make a session Cancelled that is Cancelling, for nothing of it executes any more; return its status."""
     status = session_status(connection, run)
@@ -145,7 +154,7 @@ def cancel_children(connection: Connection, root: Run, by: str | None, seed: str
     """Cancel the open prompts and the unended steps of a root run."""
     if root.session_id is None:
         return
-    changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
-    connection.execute(sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})
     ending = _ending(Outcome.cancelled(), {"cancelled_by": by, "ended_seed": seed})
-    connection.execute(sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending})
+    if connection.execute(sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending}).rowcount:
+        changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
+        connection.execute(sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})
