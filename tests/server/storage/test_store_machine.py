@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.errors import ApiError
-from airplane_runbooks.server.storage import sql_store, transitions
+from airplane_runbooks.server.storage import sql_executions, sql_store, transitions
 from airplane_runbooks.server.storage.changes import CHANGES
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.interface import RunQuery, SessionQuery
@@ -78,7 +78,7 @@ class Stores(RuleBasedStateMachine):
     def open(self) -> None:
         self.time = START
         self.patch = pytest.MonkeyPatch()
-        for module in (sql_store, transitions, model_store):
+        for module in (sql_store, sql_executions, transitions, model_store):
             self.patch.setattr(module, "now", lambda: self.time)
         for module in (sql_store, transitions):
             self.patch.setattr(module, "LEASE", 3 * SECOND)
@@ -238,6 +238,27 @@ class Stores(RuleBasedStateMachine):
     def hold(self, data: st.DataObject) -> None:
         run_id = self.pick(data, self.roots)
         self.both("hold", run_id, self.fencing_token(data, run_id), "code")
+
+    @precondition(lambda self: self.steps)
+    @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES), spent=st.none() | st.integers(0, 9))
+    def write_together(self, data: st.DataObject, outcome: Outcome, spent: int | None) -> None:
+        """Let a server write several changes of one root run in one transaction."""
+        step = self.pick(data, self.steps)
+        run = self.model.run(step)
+        root_id = (run and run.root_id) or self.pick(data, self.roots)
+        token = self.fencing_token(data, root_id)
+        again = msgspec.structs.replace(BLANK, id=step, attempt=data.draw(attempts))
+        writes: list[tuple[Any, ...]] = [
+            ("attempt", again, token),
+            ("finish", step, outcome, token),
+            ("pause", root_id, token, spent),
+            ("release", root_id, token, spent),
+            ("hold", root_id, token, "code"),
+            ("finish", root_id, outcome, token),
+            ("run", root_id),
+        ]
+        chosen = data.draw(st.lists(st.sampled_from(writes), min_size=2, max_size=4))
+        self.both("transact", lambda store: [getattr(store, method)(*args) for method, *args in chosen])
 
     @precondition(lambda self: self.prompts)
     @rule(

@@ -6,10 +6,12 @@ from functools import partial
 
 import pytest
 
+from ....models import RunStatus, SessionStatus
 from ...errors import Conflict, KeyBusy
 from ..idempotency import Claim, StoredReply
 from ..interface import Store
-from ._support import Case, add_root, together
+from ..records import RunKind
+from ._support import DONE, Case, add_root, load_prompt, load_run, new_run, status, together, token
 
 REPLY = StoredReply(200, b"\x00first")
 
@@ -38,6 +40,40 @@ class Transactions(Case):
         seed = empty.transact(add_and_reply)
         assert empty.run("r") is not None
         assert empty.keys.claim("k", b"a") == Claim(seed, REPLY)
+
+    def test_a_server_writes_several_changes_in_one_transaction(self, store: Store) -> None:
+        fencing_token = token(store)
+
+        def write(joined: Store) -> list[bool]:
+            return [
+                joined.add_child(new_run("x", RunKind.STEP, "r"), fencing_token),
+                joined.finish("x", DONE, fencing_token),
+                joined.add_child(new_run("y", RunKind.STEP, "r"), fencing_token),
+                joined.pause("r", fencing_token),
+                joined.finish("y", DONE, fencing_token - 1),
+            ]
+
+        for _ in range(2):  # its answer may have got lost
+            assert store.transact(write) == [True, True, True, False, False]
+        assert status(store) is SessionStatus.WAITING
+        assert [run.status for run in store.history("r")] == [RunStatus.ACTIVE, RunStatus.SUCCEEDED, RunStatus.ACTIVE]
+        assert load_run(store, "r").failed_starts == 0
+
+    def test_the_end_of_a_session_is_written_with_its_last_step(self, store: Store) -> None:
+        fencing_token = token(store)
+
+        def write(joined: Store) -> list[bool]:
+            return [
+                joined.add_child(new_run("x", RunKind.STEP, "r"), fencing_token),
+                joined.finish("x", DONE, fencing_token),
+                joined.finish("r", DONE, fencing_token),
+                joined.add_child(new_run("y", RunKind.STEP, "r"), fencing_token),
+            ]
+
+        assert store.transact(write) == [True, True, True, False]
+        assert status(store) is SessionStatus.SUCCEEDED
+        assert [run.status for run in store.history("r")] == [RunStatus.CANCELLED, RunStatus.SUCCEEDED]
+        assert not load_prompt(store, "p").is_open
 
     def test_a_key_without_a_reply_is_busy_for_its_own_call(self, empty: Store) -> None:
         empty.keys.claim("k", b"a")
