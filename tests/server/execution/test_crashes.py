@@ -153,7 +153,7 @@ class Life:
     def work(self, root_id):
         """Execute the segment that is due, or that the server before has left."""
         try:
-            while self.runner.work(root_id, self.store.run(root_id).segment):
+            while self.runner.work(root_id, self.store.run(root_id).segment, owner_is_gone=True):
                 pass
         except DatabaseUnavailable:
             assert self.database.is_lost.is_set()
