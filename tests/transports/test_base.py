@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
+import weakref
 
 import pytest
 
@@ -21,14 +24,13 @@ class Resettable:
 
 
 def test_living_transports_are_reset_and_others_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "_resets", set())
+    monkeypatch.setattr(base, "_resets", weakref.WeakKeyDictionary())
     transport = Resettable()
-    base.call_in_children(transport.reset)
-    base.call_in_children(Resettable().reset)
+    base.call_in_children(transport, Resettable.reset)
+    base.call_in_children(Resettable(), Resettable.reset)
     gc.collect()
 
     assert len(base._resets) == 1
-    base._resets.add(lambda: None)  # one that is being collected at this moment
     base._reset_transports()
     assert transport.resets == 1
 
@@ -46,3 +48,9 @@ def test_living_transports_are_reset_and_others_forgotten(monkeypatch: pytest.Mo
 )
 def test_a_transport_tells_how_many_requests_it_carries(transport: object, size: int) -> None:
     assert base.pool_size_of(transport) == size
+
+
+def test_a_client_that_lives_until_the_end_ends_in_silence() -> None:
+    code = "from airplane_runbooks import Airplane\nairplane = Airplane('tkn_test')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""

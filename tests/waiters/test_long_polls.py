@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -24,6 +25,7 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.http import Headers
 from airplane_runbooks.testing import FakeTransport, json_response, long_polled
+from airplane_runbooks.transports import base
 from airplane_runbooks.waiters.long_polls import LongPolls, seconds_to_wait
 from tests.support.clients import Either, Model
 
@@ -390,6 +392,14 @@ class TestPlaces:
             raise KeyboardInterrupt
         with polls.place() as again:
             assert again
+
+    def test_a_forked_child_has_all_places(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(base, "_resets", weakref.WeakKeyDictionary())
+        polls = LongPolls(2)
+        with polls.place():
+            base._reset_transports()  # as a child does
+            with polls.place() as of_the_child:
+                assert of_the_child
 
     @pytest.mark.parametrize(("size", "expected"), [(2, 1), (9, 4), (None, 16), ("many", 16)])
     def test_further_waiters_poll_as_before(self, size: Any, expected: int) -> None:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 _ASSUMED_POOL_SIZE = 32
 
-_resets: set[weakref.WeakMethod[Callable[[], None]]] = set()
+_resets: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
 
 
-def call_in_children(reset: Callable[[], None]) -> None:
+def call_in_children(owner: T, reset: Callable[[T], None]) -> None:
     """Call a method of a transport in each child that this process forks, as long as the transport lives.
 
     Two processes on one socket would read each other's answers, so a child must let go of its parent's connections.
     """
-    _resets.add(weakref.WeakMethod(reset, _resets.discard))
+    _resets[owner] = reset
 
 
 def _reset_transports() -> None:
-    for reference in list(_resets):
-        if (reset := reference()) is not None:
-            reset()
+    for owner, reset in list(_resets.items()):
+        reset(owner)
 
 
 def pool_size_of(transport: object) -> int:

@@ -67,7 +67,7 @@ class ThreadedTransport:
             raise ConfigurationError("pool_size must be at least 1")
         self._sync = transport
         self._reset()
-        call_in_children(self._reset)
+        call_in_children(self, ThreadedTransport._reset)
 
     @property
     def pool_size(self) -> int:

@@ -11,6 +11,7 @@ import msgspec
 
 from ..http import Headers, is_header_value
 from ..options import RenderedOptions
+from ..transports.base import call_in_children
 
 # Longest wait in seconds. Many proxies close a connection on which nothing has arrived for half a minute.
 LONGEST_WAIT = 20
@@ -25,13 +26,20 @@ _LONGEST_ETAG = 1024
 class LongPolls:
     """Places for the long polls of one client: half of the transport's pool, so that other calls find connections.
 
+    A forked child has all places for itself, as it has connections of its own.
+
     Args:
         pool_size: Requests that the transport carries at a time.
     """
 
     def __init__(self, pool_size: int) -> None:
+        self._size = pool_size // 2
+        self._reset()
+        call_in_children(self, LongPolls._reset)
+
+    def _reset(self) -> None:
         # A deque, whose methods are atomic: a fork could copy a lock while another thread holds it.
-        self._places = deque([None] * (pool_size // 2))
+        self._places = deque([None] * self._size)
 
     @contextmanager
     def place(self) -> Generator[bool, None, None]:

@@ -72,7 +72,7 @@ class AiohttpTransport:
             raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
         self._ssl_context = ssl_context
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
-        call_in_children(self._reset)
+        call_in_children(self, AiohttpTransport._reset)
 
     @property
     def pool_size(self) -> int:

@@ -84,7 +84,7 @@ class Urllib3Transport:
             raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
         self._ssl_context = ssl_context
         self._reset()
-        call_in_children(self._reset)
+        call_in_children(self, Urllib3Transport._reset)
 
     @property
     def pool_size(self) -> int:
