@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
+from functools import partial
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive
+from starlette.types import Receive, Scope, Send
 
 from ..errors import ApiError
 from ..service.identity import User
@@ -23,8 +22,8 @@ from .api.replies import error_response
 from .api.snapshots import Snapshot
 from .concurrency import ConcurrencyLimits
 from .pipeline import Pipeline
-from .scope import COUNT_AS_WAITING, USER
-from .watching import Watch
+from .scope import PARK, USER, Wait
+from .watching import Key, Watch, Watched
 
 _AT_ONCE = -1.0  # a time of the event loop's clock that has passed
 
@@ -64,29 +63,37 @@ class LongPolls:
             object_id = front_end.find_id(request)
         except ApiError as problem:
             return error_response(request, problem)
-        poll = LongPoll(request, wait)
-        with self._place(user, poll):
-            watched = self._watch.join((front_end, object_id), poll)
-            try:
-                response = await self._pipeline.answer(request, front_end, self._concurrency)
-                if not isinstance(response, ObjectResponse):
-                    return response
-                self._watch.place(watched, response.snapshot)
-                poll.start(response.snapshot)
-                await self._wait(request, poll)
-            except ClientDisconnect:
-                return Response(status_code=400)  # for no reader
-            finally:
-                self._watch.leave(watched, poll)
-        return poll.response()
-
-    async def _wait(self, request: Request, poll: LongPoll) -> None:
-        count_as_waiting = request.scope.get(COUNT_AS_WAITING, _count_nothing)
-        count_as_waiting(is_waiting=True)
+        poll = LongPoll(Question.of(request), wait)
+        watched = self._begin(poll, user, (front_end, object_id))
         try:
-            await poll.end()
+            response = await self._pipeline.answer(request, front_end, self._concurrency)
+        except BaseException:
+            self._end(poll, user, watched)
+            raise
+        if not isinstance(response, ObjectResponse):
+            self._end(poll, user, watched)
+            return response
+        self._watch.place(watched, response.snapshot)
+        poll.start(response.snapshot)
+        return Parked(partial(self._wait, poll, user, watched))
+
+    async def _wait(self, poll: LongPoll, user: User, watched: Watched, scope: Scope, receive: Receive) -> Response:
+        try:
+            await poll.end(receive)
         finally:
-            poll.closes_connection |= count_as_waiting(is_waiting=False)
+            self._end(poll, user, watched)
+        return poll.response(scope)
+
+    def _begin(self, poll: LongPoll, user: User, key: Key) -> Watched:
+        self._loop = asyncio.get_running_loop()
+        self._waiting[poll] = None
+        self._of_users[user.id] += 1
+        return self._watch.join(key, poll)
+
+    def _end(self, poll: LongPoll, user: User, watched: Watched) -> None:
+        self._watch.leave(watched, poll)
+        del self._waiting[poll]
+        self._of_users[user.id] -= 1
 
     def stop(self) -> None:
         """Answer all that wait as things are now, and let no more wait. Thread-safe."""
@@ -105,47 +112,35 @@ class LongPolls:
             or self._of_users[user.id] >= self._max_waiting_per_user
         )
 
-    @contextmanager
-    def _place(self, user: User, poll: LongPoll) -> Generator[None]:
-        self._loop = asyncio.get_running_loop()
-        self._waiting[poll] = None
-        self._of_users[user.id] += 1
-        try:
-            yield
-        finally:
-            del self._waiting[poll]
-            self._of_users[user.id] -= 1
+
+class Parked(Response):
+    """Reply that comes after a wait. A protocol that can park requests waits without what called for the reply."""
+
+    def __init__(self, wait: Wait) -> None:
+        self._wait = wait
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait and send the reply, or leave both to the protocol."""
+        if park := scope.get(PARK):
+            park(self._wait)
+        else:
+            response = await self._wait(scope, receive)
+            await response(scope, receive, send)
 
 
 class LongPoll:
-    """One request that waits at most `wait` seconds from now.
+    """One request that waits at most `wait` seconds from now."""
 
-    Attributes:
-        closes_connection: True if the connection is to be closed after the reply.
-    """
+    __slots__ = ("_is_over", "_is_stopped", "_outcome", "_question", "_timeout", "_until", "_wait")
 
-    __slots__ = (
-        "_is_over",
-        "_is_stopped",
-        "_outcome",
-        "_question",
-        "_request",
-        "_timeout",
-        "_until",
-        "_wait",
-        "closes_connection",
-    )
-
-    def __init__(self, request: Request, wait: int) -> None:
-        self._request = request
+    def __init__(self, question: Question, wait: int) -> None:
+        self._question = question
         self._wait = wait
         self._until = asyncio.get_running_loop().time() + wait
-        self._question = Question.of(request)
         self._outcome: Snapshot | ApiError | None = None
         self._timeout: asyncio.Timeout | None = None
         self._is_over = False
         self._is_stopped = False
-        self.closes_connection = False
 
     def start(self, snapshot: Snapshot) -> None:
         """Take the first state of the object, unless a later one is known by now."""
@@ -159,46 +154,40 @@ class LongPoll:
         self._outcome = outcome
         if isinstance(outcome, ApiError) or self._question.is_met(outcome):
             self._end()
+        elif self._question.is_known(outcome):
+            self._outcome = outcome.without_reply()  # which may be long
 
     def stop(self) -> None:
         """End the wait, as the server stops."""
-        self._is_stopped = self.closes_connection = True
+        self._is_stopped = True
         self._end()
 
-    async def end(self) -> None:
-        """Return at the end of the wait. Raises ClientDisconnect once the client has hung up."""
+    async def end(self, receive: Receive) -> None:
+        """Return at the end of the wait, or once the client has hung up."""
         if self._is_over:
             return
         try:
             async with asyncio.timeout_at(self._until) as self._timeout:
-                await _disconnected(self._request.receive)
+                while (await receive())["type"] != "http.disconnect":
+                    pass
         except TimeoutError:
-            return
-        raise ClientDisconnect
+            pass
+        except asyncio.CancelledError:  # by a server that has waited long enough for its end
+            self.stop()
 
-    def response(self) -> Response:
+    def response(self, scope: Scope) -> Response:
         """Return the reply with the last state, after the end."""
         outcome = self._outcome
         if not isinstance(outcome, Snapshot):
-            return error_response(self._request, outcome or AssertionError())
+            return error_response(Request(scope), outcome or AssertionError())
         response = self._question.reply(outcome)
-        if not self._is_stopped:
-            response.headers["Preference-Applied"] = f"wait={self._wait}"
-        if self.closes_connection:
+        if self._is_stopped:
             response.headers["Connection"] = "close"
+        else:
+            response.headers["Preference-Applied"] = f"wait={self._wait}"
         return response
 
     def _end(self) -> None:
         self._is_over = True
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(_AT_ONCE)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _count_nothing(*, is_waiting: bool) -> bool:
-    del is_waiting
-    return False

@@ -17,13 +17,14 @@ from typing import Any, ClassVar, cast
 import h11
 import uvicorn
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ..errors import Overloaded
 from .api.replies import error_reply, error_response
 from .limits import Limits
-from .scope import COUNT_AS_WAITING, MARK_AUTHENTICATED
+from .scope import MARK_AUTHENTICATED, PARK, Wait
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ _MIN_PROGRESS = 256 * 1024  # bytes of a reply that a client has to take within 
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SAME_ATTEMPT = 0.5  # seconds; the loop tries again after one second, and then fails many times at once
 _EPISODE = 10.0  # seconds without a failure, after which the next one is logged again
+_UNUSED = asyncio.Event()  # in place of one in each request whose body has been read
 _CODES = {431: ("headers_too_large", "the request's line and headers are too large")}
 
 
@@ -121,6 +123,7 @@ class _Protocol(H11Protocol):
     limits: Limits
     anonymous: ClassVar[dict[_Protocol, None]]  # of one server, in the order of their arrival
     waiting: ClassVar[set[_Protocol]]  # of one server, in long polls; not counted among its connections
+    _hang_up: asyncio.Future[None]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._head_timer = _Timer()
@@ -151,22 +154,34 @@ class _Protocol(H11Protocol):
         return bool(dropped)
 
     async def _call_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        functions = {MARK_AUTHENTICATED: self._mark_authenticated, COUNT_AS_WAITING: self._count_as_waiting}
-        await app({**scope, **functions}, receive, send)
+        """Call the application. A request that it parks waits here, where it needs little memory."""
+        parked: list[Wait] = []
+        await app({**scope, MARK_AUTHENTICATED: self._mark_authenticated, PARK: parked.append}, receive, send)
+        if parked:
+            await (await self._wait(parked.pop(), scope))(scope, receive, send)
+
+    async def _wait(self, wait: Wait, scope: Scope) -> Response:
+        self._hang_up = asyncio.get_running_loop().create_future()
+        self.waiting.add(self)
+        # the larger part of a request that is not needed any more
+        self.headers[:] = [pair for pair in self.headers if pair[0] == b"connection"]
+        self.cycle.message_event = _UNUSED
+        try:
+            response = await wait(scope, self._receive_hang_up)
+        finally:
+            self.waiting.discard(self)
+        # many may end at a time, and must leave room for others
+        if self._count() > self.limits.max_connections // 2:
+            response.headers["Connection"] = "close"
+        return response
+
+    async def _receive_hang_up(self) -> Message:
+        if not self.transport.is_closing():
+            await self._hang_up
+        return {"type": "http.disconnect"}
 
     def _mark_authenticated(self) -> None:
         self.anonymous.pop(self, None)
-
-    def _count_as_waiting(self, *, is_waiting: bool) -> bool:
-        """Count this connection as one that waits, or not any more; return whether it should be closed then.
-
-        That is so while others take half of the room: many long polls may end at a time, and must leave the other half.
-        """
-        if is_waiting:
-            self.waiting.add(self)
-        else:
-            self.waiting.discard(self)
-        return self._count() > self.limits.max_connections // 2
 
     def _count(self) -> int:
         return len(self.connections) - len(self.waiting)
@@ -179,7 +194,8 @@ class _Protocol(H11Protocol):
         self._head_timer.clear()
         self._write_timer.clear()
         self.anonymous.pop(self, None)
-        self.waiting.discard(self)
+        if self in self.waiting and not self._hang_up.done():
+            self._hang_up.set_result(None)
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.requests import Request
-from starlette.types import Scope
+from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 PUBLIC_ORIGIN = "airplane_runbooks.public_origin"  # origin of this server as browsers know it
 BASE_PATH = "airplane_runbooks.base_path"  # path below which the application is mounted
 MARK_AUTHENTICATED = "airplane_runbooks.mark_authenticated"  # function to call once the caller has shown a valid key
-# function to call with whether the request waits in a long poll; it returns whether to close the connection afterwards
-COUNT_AS_WAITING = "airplane_runbooks.count_as_waiting"
+PARK = "airplane_runbooks.park"  # function that takes a Wait, in place of the reply
 USER = "airplane_runbooks.user"  # owner of the API key of a call
+
+Wait = Callable[[Scope, Receive], Awaitable[Response]]
+"""Function that waits, and returns the reply to send then."""
 
 
 def path_below_base(request: Request) -> str:

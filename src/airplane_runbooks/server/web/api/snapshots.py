@@ -27,16 +27,20 @@ class Snapshot:
 
     __slots__ = ("_forms", "_tag", "at_rest", "run_ids", "state")
 
-    def __init__(self, json: Json, state: State, *, at_rest: bool, run_ids: Collection[str]) -> None:
+    def __init__(self, json: Json | None, state: State, *, at_rest: bool, run_ids: Collection[str]) -> None:
         self.state = state
         self.at_rest = at_rest
         self.run_ids = run_ids
         self._tag = sha256(msgspec.json.encode(state)).hexdigest()[:20]
-        self._forms = {False: StoredReply(200, msgspec.json.encode(json))}
+        self._forms = {} if json is None else {False: StoredReply(200, msgspec.json.encode(json))}
 
     def etag(self, *, as_strings: bool) -> str:
         """Return the entity tag of the reply for generated clients, which get values `as_strings`, or for others."""
         return f'W/"{self._tag}{"-strings" if as_strings else ""}"'
+
+    def without_reply(self) -> Snapshot:
+        """Return what is needed to tell a caller that it knows this state."""
+        return Snapshot(None, self.state, at_rest=self.at_rest, run_ids=self.run_ids)
 
     def reply(self, *, as_strings: bool) -> StoredReply:
         """Return the reply, which all callers share."""
