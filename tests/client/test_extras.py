@@ -31,12 +31,6 @@ NEEDS = [
         "from airplane_runbooks.server.storage.url import parse; parse('postgresql://h/d')",
         "psycopg",
     ),
-    (
-        "a PostgreSQL database",
-        "postgres",
-        "from airplane_runbooks.server.app import import_dbos_engine; import_dbos_engine()",
-        "dbos",
-    ),
 ]
 
 

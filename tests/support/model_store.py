@@ -94,13 +94,15 @@ class ModelStore:
         with self._lock:
             return self.begin(run.id, run.segment) if self.add(run, session) else None
 
-    def begin(
-        self, run_id: str, segment: int, *, alone: bool = True, owner_is_gone: bool = False
-    ) -> Run | Suspect | None:
+    def begin(self, run_id: str, segment: int, *, alone: bool = True, over: int | None = None) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
         with self._lock:
             run = self._runs.get(run_id)
-            if run is None or run.segment != segment or (run.leased and run.due_at > now() and not owner_is_gone):
+            if (
+                run is None
+                or run.segment != segment
+                or (run.leased and run.due_at > now() and run.fencing_token != over)
+            ):
                 return None
             session = self._session_of(run)
             self._leave_cancelling(run, session)

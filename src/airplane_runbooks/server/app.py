@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from starlette.applications import Starlette
 
-from .._extras import needs_extra
 from .authoring.catalog import Catalog
 from .authoring.decorators import Registry, Runbook, Task
-from .engine.interface import Engine
+from .engine.interface import BACKLOG, Engine
 from .engine.local import LocalEngine
 from .execution.runner import Runner
+from .execution.watchdog import CANCELLED
+from .notifications import Notifications
 from .observers.dispatch import Dispatcher
 from .observers.emitter import Emitter
 from .observers.logging import Logging
@@ -115,7 +116,8 @@ def _create_lifecycle(
         store.keys.free_all()
         store.end_leases()
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
-    engine = _create_engine(database, settings.workers, catalog)
+    notifications = database.notifications
+    engine = _create_engine(database, settings.workers, catalog, notifications)
     holding = Holding(Holds(database), engine, catalog, emitter)
     runner = Runner(
         store, runbooks, tasks, emitter, vault=vault, workers=settings.workers, leave_or_hold=holding.leave_or_hold
@@ -128,7 +130,7 @@ def _create_lifecycle(
         sign_outs=SqlSignOuts(database),
         engine=engine,
         reserve=FreeWorkers(engine, runner).reserve,
-        interrupt=runner.interrupt,
+        interrupt=lambda run_id: notifications.publish(CANCELLED, [run_id]),
         vault=vault,
         emitter=emitter,
         notifications=database.notifications,
@@ -143,6 +145,8 @@ def _create_lifecycle(
         keep_ended=settings.keep_ended,
         keep_for=settings.keep_for,
     )
+    notifications.subscribe(CANCELLED, lambda run_ids: runner.interrupt(run_ids or ()))
+    notifications.subscribe(BACKLOG, lambda _: reconciler.hurry() if engine.has_room else None)
     return Lifecycle(services, runner=runner, reconciler=reconciler, database=database)
 
 
@@ -166,16 +170,12 @@ def _database_digest_key(database: Database) -> Callable[[], bytes]:
     return lambda: settle_fact(database, "digest_key", lambda: os.urandom(32))
 
 
-def _create_engine(database: Database, workers: int, catalog: Catalog) -> Engine:
-    """Return the engine for a database. Where there is one server, its store is queue enough."""
+def _create_engine(database: Database, workers: int, catalog: Catalog, notifications: Notifications) -> Engine:
+    """Return the engine: one of several if the database is shared."""
     if not database.is_shared:
         return LocalEngine(workers)
-    return import_dbos_engine()(database.sqlalchemy_engine, workers, catalog.announcement())
+    from .engine.membership import Membership
+    from .storage.ids import new_id
 
-
-def import_dbos_engine() -> Callable[..., Engine]:
-    """Return the engine for PostgreSQL, which the server does not import before it needs it."""
-    with needs_extra("postgres", "a PostgreSQL database"):
-        from .engine.dbos import DbosEngine
-
-    return DbosEngine
+    membership = Membership(database.sqlalchemy_engine.url, new_id("srv"), catalog.announcement())
+    return LocalEngine(workers, membership, lambda job_id: notifications.publish(BACKLOG, [job_id]))

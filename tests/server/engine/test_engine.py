@@ -10,6 +10,10 @@ from airplane_runbooks.server.errors import Closing
 from tests.support.servers import eventually
 
 
+def look():
+    """Take the hint of an engine that there may be more to do."""
+
+
 @pytest.fixture
 def engine():
     engine = LocalEngine(workers=4)
@@ -30,7 +34,7 @@ def test_a_job_is_never_worked_on_twice_at_the_same_time(engine):
             working.discard(run_id)
         return seen[run_id] % 3 == 0
 
-    engine.open(work)
+    engine.open(work, look)
     callers = [
         threading.Thread(target=lambda: [engine.wake(str(number % 5)) for number in range(500)]) for _ in range(4)
     ]
@@ -53,7 +57,7 @@ def test_a_wake_during_work_is_not_lost(engine):
         assert leave.wait(100)
         return False
 
-    engine.open(work)
+    engine.open(work, look)
     engine.start("a")
     assert entered.wait(100)
     for _ in range(3):
@@ -67,7 +71,7 @@ def test_a_wake_during_work_is_not_lost(engine):
 
 def test_a_job_is_worked_on_again_at_its_own_request(engine):
     calls = []
-    engine.open(lambda run_id, **_: calls.append(run_id) or len(calls) < 3)
+    engine.open(lambda run_id, **_: calls.append(run_id) or len(calls) < 3, look)
     engine.start("a")
     eventually(lambda: len(calls) == 3)
 
@@ -81,7 +85,7 @@ def test_threads_start_when_needed_up_to_the_number_of_workers(engine):
         return False
 
     before = threading.active_count()
-    engine.open(work)
+    engine.open(work, look)
     assert threading.active_count() == before
     for number in range(20):
         engine.start(str(number))
@@ -99,7 +103,7 @@ def test_a_job_that_raises_costs_no_thread(engine, caplog):
         done.set()
         return False
 
-    engine.open(work)
+    engine.open(work, look)
     for _ in range(8):
         engine.start("bad")
     engine.start("good")
@@ -110,18 +114,17 @@ def test_a_job_that_raises_costs_no_thread(engine, caplog):
 
 
 def test_a_closed_engine_takes_no_work(engine):
-    engine.open(lambda run_id, **_: False)
+    engine.open(lambda run_id, **_: False, look)
     engine.close(1)
     engine.close(1)
     with pytest.raises(Closing):
         engine.start("a")
     engine.wake("a")
-    engine.forget("a")
 
 
 def test_a_reserved_worker_executes_what_it_is_handed(engine):
     calls = []
-    engine.open(lambda job_id, **_: calls.append(job_id))
+    engine.open(lambda job_id, **_: calls.append(job_id), look)
     reserved = engine.reserve()
     assert reserved.hand_over("a.1", lambda: calls.append("begun"))
     eventually(lambda: calls == ["begun"] and not engine._states)
@@ -131,13 +134,13 @@ def test_a_reserved_worker_executes_what_it_is_handed(engine):
 
 def test_a_begun_job_is_worked_on_again_at_its_own_request(engine):
     calls = []
-    engine.open(lambda job_id, **_: bool(calls.append(job_id)))
+    engine.open(lambda job_id, **_: bool(calls.append(job_id)), look)
     engine.reserve().hand_over("a.1", lambda: calls.append("begun") or True)
     eventually(lambda: calls == ["begun", "a.1"])
 
 
 def test_no_more_workers_are_reserved_than_there_are(engine):
-    engine.open(lambda job_id, **_: False)
+    engine.open(lambda job_id, **_: False, look)
     reserved = [engine.reserve() for _ in range(5)]
     assert [one is None for one in reserved] == [False] * 4 + [True]
     reserved[0].give_back()
@@ -153,7 +156,7 @@ def test_a_reserved_worker_takes_no_job_from_the_queue(engine):
         assert leave.wait(100)
         return False
 
-    engine.open(work)
+    engine.open(work, look)
     reserved = engine.reserve()
     for number in range(4):
         engine.start(f"a.{number}")
@@ -167,7 +170,7 @@ def test_a_reserved_worker_takes_no_job_from_the_queue(engine):
 
 def test_a_worker_that_is_given_back_takes_a_job_from_the_queue(engine):
     calls = []
-    engine.open(lambda job_id, **_: bool(calls.append(job_id)))
+    engine.open(lambda job_id, **_: bool(calls.append(job_id)), look)
     reserved = [engine.reserve() for _ in range(4)]
     engine.start("a.1")
     assert calls == []
@@ -176,7 +179,7 @@ def test_a_worker_that_is_given_back_takes_a_job_from_the_queue(engine):
 
 
 def test_a_closed_engine_reserves_nothing_and_takes_nothing_over(engine):
-    engine.open(lambda job_id, **_: False)
+    engine.open(lambda job_id, **_: False, look)
     reserved = engine.reserve()
     engine.close(1)
     assert engine.reserve() is None

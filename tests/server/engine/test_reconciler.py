@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.engine.local import LocalEngine
-from airplane_runbooks.server.engine.reconciler import Reconciler, jobs
+from airplane_runbooks.server.engine.reconciler import Reconciler
 from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.service import prompts
 from airplane_runbooks.server.storage.ids import new_id, now
@@ -30,16 +30,13 @@ class Engine:
     """Notes what it is told."""
 
     def __init__(self):
-        self.recovered, self.woken, self.forgotten = [], [], []
+        self.recovered, self.woken = [], []
 
-    def recover(self, jobs, here=()):
-        self.recovered.append([*jobs, *here])
+    def recover(self, jobs):
+        self.recovered.append(jobs)
 
     def wake(self, job_id):
         self.woken.append(job_id)
-
-    def forget(self, job_id):
-        self.forgotten.append(job_id)
 
 
 @pytest.fixture
@@ -112,18 +109,20 @@ def test_jobs_due_at_the_start_are_recovered_before_it_returns(store, engine, re
     assert engine.recovered == [[run.job_id]]
 
 
-def test_a_job_that_has_just_become_due_is_left_alone(store, engine, reconciler):
-    reconciler().start()
-    root(store)
-    eventually(lambda: len(engine.recovered) > 5)
-    assert not any(engine.recovered)
-
-
-def test_a_job_that_stays_due_is_recovered_after_a_while(store, engine, reconciler):
+def test_a_job_that_becomes_due_is_recovered(store, engine, reconciler):
     reconciler().start()
     run = root(store)
-    store._put(replace(store.run(run.id), due_at=now() - timedelta(seconds=3)))
     eventually(lambda: [run.job_id] in engine.recovered)
+
+
+def test_a_hurried_look_at_what_is_due_does_nothing_else(store, engine, reconciler):
+    one = reconciler(interval=1000)
+    one.start()
+    _, prompt = asked(store, now() - timedelta(seconds=1))
+    run = root(store)
+    one.hurry()
+    eventually(lambda: engine.recovered == [[], [run.job_id]])
+    assert store.prompt(prompt.id).is_open
 
 
 def test_the_engine_is_asked_even_if_nothing_is_due(engine, reconciler):
@@ -162,12 +161,11 @@ def test_an_answer_in_the_last_moment_counts(store, engine, reconciler, caplog):
     assert caplog.text == ""
 
 
-def test_the_last_ended_runs_are_kept_and_other_jobs_forgotten(store, engine, reconciler):
+def test_only_the_runs_that_ended_last_are_kept(store, engine, reconciler):
     oldest, newest = ended(store), ended(store)
     reconciler(keep_ended=1).start()
     assert store.run(oldest.id) is None
     assert store.run(newest.id).status is RunStatus.SUCCEEDED
-    assert engine.forgotten == [oldest.job_id]
 
 
 def test_no_run_is_kept_for_longer_than_keep_for(store, engine, reconciler):
@@ -178,12 +176,6 @@ def test_no_run_is_kept_for_longer_than_keep_for(store, engine, reconciler):
     assert store.run(old.id) is None
     assert store.run(fresh.id)
     assert store.run(waiting.id)
-    assert engine.forgotten == [old.job_id]
-
-
-def test_each_segment_had_a_job_of_its_own(store):
-    run = replace(root(store), segment=3)
-    assert jobs(run) == [f"{run.id}.1", f"{run.id}.2", f"{run.id}.3"]
 
 
 def test_a_failing_duty_stops_no_other_and_is_logged_once(store, engine, reconciler, caplog):
@@ -203,7 +195,7 @@ def test_a_failing_duty_stops_no_other_and_is_logged_once(store, engine, reconci
     gone = ended(store)
     reconciler(keep_ended=0).start()
     assert not store.prompt(prompt.id).is_open
-    assert engine.forgotten == [gone.job_id]
+    assert store.run(gone.id) is None
     eventually(lambda: len(looks) > 5)
     assert caplog.text.count("cannot recover what is due: OSError") == 1
     down.clear()
@@ -224,7 +216,7 @@ def test_the_other_duties_are_done_when_the_store_fails_in_one(store, engine, re
     setattr(store, method, fail)
     reconciler(keep_ended=0).start()
     assert (not store.prompt(prompt.id).is_open) is (method != "overdue")
-    assert bool(engine.forgotten == [gone.job_id]) is (method != "drop")
+    assert (store.run(gone.id) is None) is (method != "drop")
     assert any(run.job_id in given for given in engine.recovered) is (method != "due")
 
 
@@ -241,7 +233,7 @@ def test_a_reconciler_that_was_never_started_can_be_stopped(reconciler):
 def test_a_session_lost_before_the_local_engine_is_executed(store, reconciler):
     calls = []
     local = LocalEngine(1)
-    local.open(lambda job_id, **_: bool(calls.append(job_id)))
+    local.open(lambda job_id, **_: bool(calls.append(job_id)), lambda: None)
     run = root(store)
     try:
         reconciler(engine=local, interval=1000).start()
@@ -260,7 +252,7 @@ def test_the_local_engine_does_not_begin_a_known_job_again():
         return False
 
     local = LocalEngine(1)
-    local.open(work)
+    local.open(work, lambda: None)
     local.start("a.1")
     assert entered.wait(100)
     local.start("b.1")

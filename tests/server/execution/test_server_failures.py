@@ -14,9 +14,9 @@ from uuid import uuid4
 import pytest
 
 from airplane_runbooks.server import AsyncContext, Context, runbook
-from airplane_runbooks.server.engine import dbos as dbos_engine
-from airplane_runbooks.server.engine import local, reconciler
+from airplane_runbooks.server.engine import local
 from airplane_runbooks.server.execution import guard
+from airplane_runbooks.server.storage import transitions
 from airplane_runbooks.server.storage.errors import DatabaseUnavailable
 from airplane_runbooks.server.storage.sql_store import SqlStore
 from tests.support.servers import eventually, served
@@ -149,9 +149,8 @@ def database(request, tmp_path):
 def soon(monkeypatch):
     """Start segments that were given back at once, not after seconds."""
     CALLS.clear()
-    monkeypatch.setattr(reconciler, "GRACE", timedelta(0))
-    for engine in (local, dbos_engine):
-        monkeypatch.setattr(engine, "RETRY", 0.2)
+    monkeypatch.setattr(local, "RETRY", 0.2)
+    monkeypatch.setattr(transitions, "LEASE", timedelta(seconds=1))
 
 
 def start(api, slug, tag):

@@ -6,7 +6,6 @@ import psycopg
 import pytest
 
 from airplane_runbooks.server import RunbookServer
-from airplane_runbooks.server.engine.dbos import SCHEMA
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.errors import DatabaseError, DatabaseUnavailable
 from airplane_runbooks.server.storage.postgresql_checks import explain
@@ -49,15 +48,12 @@ def test_an_encoding_that_cannot_hold_all_texts(postgres, encoding):
         postgres.execute(f"DROP DATABASE {name}")
 
 
-def test_a_role_that_may_not_make_tables_or_schemas(postgres, postgres_url, name, role):
+def test_a_role_that_may_not_make_tables(postgres, postgres_url, name, role):
     url = postgres_url.replace("postgres@", f"{role}@")
     refused(url, role, "GRANT CREATE, USAGE ON SCHEMA public")
     with psycopg.connect(postgres.url(name), autocommit=True) as connection:
         connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {role}")
-        refused(url, role, SCHEMA, f"GRANT CREATE ON DATABASE {name}")
-        connection.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
         RunbookServer([], database=url).start().close()
-        connection.execute(f"REVOKE CREATE ON DATABASE {name} FROM {role}")
         connection.execute(f"REVOKE CREATE ON SCHEMA public FROM {role}")
         RunbookServer([], database=url).start().close()  # everything has been created
         connection.execute(f"DROP OWNED BY {role} CASCADE")
@@ -68,7 +64,6 @@ def test_too_few_connections(postgres, postgres_url, name, role, of):
     url = postgres_url.replace("postgres@", f"{role}@")
     with psycopg.connect(postgres.url(name), autocommit=True) as connection:
         connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {role}")
-        connection.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
         connection.execute(f"ALTER {of} {role if of == 'ROLE' else name} CONNECTION LIMIT 3")
         refused(url, "24 connections", "limit is 3", f"ALTER {of}")
         connection.execute(f"ALTER {of} {role if of == 'ROLE' else name} CONNECTION LIMIT 24")

@@ -146,7 +146,13 @@ class Stores(RuleBasedStateMachine):
     @rule(data=st.data(), back=st.sampled_from([0] * 7 + [1]), alone=st.booleans(), gone=st.booleans())
     def begin(self, data: st.DataObject, back: int, alone: bool, gone: bool) -> None:
         run = self.model.run(run_id := self.pick(data, self.roots))
-        self.both("begin", run_id, (run.segment if run else 1) - back, alone=alone, owner_is_gone=gone)
+        self.both(
+            "begin",
+            run_id,
+            (run.segment if run else 1) - back,
+            alone=alone,
+            over=run.fencing_token if run and gone else None,
+        )
 
     @precondition(lambda self: self.roots)
     @rule(data=st.data())

@@ -74,20 +74,20 @@ class Holding:
             self._emitter.held(run)
             self._news.set()
 
-    def share(self, due: Sequence[Run]) -> tuple[list[str], list[str]]:
-        """Return the jobs of these due runs: those for all servers, and those for this one alone."""
-        others = self._others() if due else ()
-        for_all, for_us = [], []
+    def share(self, due: Sequence[Run]) -> list[str]:
+        """Return the jobs of those due runs that are for this server: it has their code, or no other server has it.
+
+        A run whose code no server has is held by the server that begins it.
+        """
+        others: Sequence[Catalog] | None = None
+        mine = []
         for run in due:
-            able = [_can(catalog, run) for catalog in others]
             if not _can(self._catalog, run):
-                if not any(able):  # any of them will begin it, and hold it
-                    for_all.append(run.job_id)
-            elif all(able):
-                for_all.append(run.job_id)
-            else:
-                for_us.append(run.job_id)
-        return for_all, for_us
+                others = self._others() if others is None else others
+                if any(_can(catalog, run) for catalog in others):
+                    continue
+            mine.append(run.job_id)
+        return mine
 
     def _others(self) -> Sequence[Catalog]:
         return [Catalog.read(announced) for announced in self._engine.announced()]

@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+BACKLOG = "backlog"  # the channel of jobs that have to wait for a worker of the server that was told of them
 
-class Work(Protocol):
-    """The callable that works on one job until its end or a pause."""
 
-    def __call__(self, job_id: str, /, *, owner_is_gone: bool) -> bool:
-        """Work on a job; return True if this must be called again at once.
+Work = Callable[[str], bool]
+"""Function that works on one job until its end or a pause, and returns True if it must be called again at once.
 
-        `owner_is_gone` tells that no living server works on the job, so that a lease which lasts need not be waited
-        for. If it raises, the engine calls it again after some seconds.
-        """
-        ...
+If it raises, the engine calls it again after some seconds.
+"""
 
 
 class Reservation(Protocol):
@@ -39,10 +36,13 @@ class Reservation(Protocol):
 
 
 class Engine(Protocol):
-    """An engine. All methods return at once, except `recover` and `close`."""
+    """An engine. All methods return at once, except `announced` and `close`."""
 
-    def open(self, work: Work) -> None:
-        """Start, with the callable that works on jobs."""
+    def open(self, work: Work, look: Callable[[], object]) -> None:
+        """Start, with the callable that works on jobs. `look` has `recover` called soon; it returns at once.
+
+        Raises the errors of the database.
+        """
         ...
 
     def reserve(self) -> Reservation | None:
@@ -61,20 +61,24 @@ class Engine(Protocol):
         """Work on a job again, since the store has cancelled its run."""
         ...
 
-    def forget(self, job_id: str) -> None:
-        """Drop the data of a job whose run has ended."""
+    @property
+    def has_room(self) -> bool:
+        """True if a worker has nothing to do."""
         ...
 
-    def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
-        """Work on due jobs that got lost, and on others that got stuck.
+    def recover(self, jobs: Sequence[str]) -> None:
+        """Work on due jobs that got lost or have no worker, and on others that got stuck.
 
-        The jobs of `here` are for this server only. The server calls it about once a second. It may wait for a
-        database, and raises its errors.
+        The server calls it about once a second, and when there is reason to. It may be told of more jobs than it has
+        room for.
         """
         ...
 
     def announced(self) -> Sequence[bytes]:
-        """Return the catalogs of the other living servers, if several can share the work. Raises like `recover`."""
+        """Return the catalogs of the other living servers, if several can share the work.
+
+        Raises the errors of the database.
+        """
         ...
 
     def close(self, timeout: float) -> None:

@@ -1,12 +1,14 @@
-"""The engine of a database that has one server: threads, and no state that outlasts them.
+"""The engine: threads, and no state that outlasts them.
 
 The store is the queue. All that has to outlast the process is there: what is due, and what the process had begun. So
-each start finds it, and what is queued here only saves the store from being asked.
+each start finds it, and what is queued here only saves the store from being asked. Servers that share a database share
+what is due in it: each takes as much as it has workers for, and the store gives each segment to one of them.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections import deque
@@ -16,6 +18,7 @@ from enum import Enum, auto
 from ..errors import Closing
 from ..logs import describe
 from .interface import Reservation, Work
+from .membership import Membership
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +35,25 @@ class LocalEngine:
     """An engine with a bounded pool of threads, which are started as they are needed.
 
     The threads are daemons, so that a step that never returns cannot keep the interpreter from its exit. `close` waits
-    for the others.
+    for the others. With a `membership`, other servers use the same database; `on_backlog` is called when one of them
+    could begin a job sooner.
     """
 
-    def __init__(self, workers: int = 16) -> None:
+    def __init__(
+        self,
+        workers: int = 16,
+        membership: Membership | None = None,
+        on_backlog: Callable[[str], object] = lambda _: None,
+    ) -> None:
         if workers < 1:
             raise ValueError("an engine needs at least one worker")
         self._workers = workers
-        self._work: Work | None = None
+        self._membership = membership
+        self._on_backlog = on_backlog
+        self._look: Callable[[], object] = lambda: None
+        self._more = False  # whether more was due than there were workers for
+        self._luck = random.Random()  # noqa: S311 - no secret; of its own, to leave the application's seed alone
+        self._work: Work
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)
         self._queue: deque[str] = deque()
@@ -52,9 +66,11 @@ class LocalEngine:
         self._begun: dict[str, Callable[[], bool]] = {}  # first calls for queued jobs that have been begun
         self._closed = False
 
-    def open(self, work: Work) -> None:
-        """Start, with the callable that works on one job."""
-        self._work = work
+    def open(self, work: Work, look: Callable[[], object]) -> None:
+        """Start. `look` has `recover` called soon. Raises the errors of the database."""
+        if self._membership is not None:
+            self._membership.join()
+        self._work, self._look = work, look
 
     def reserve(self) -> Reservation | None:
         """Keep a worker free; None if all are busy, reserved, or about to take a job from the queue."""
@@ -85,29 +101,43 @@ class LocalEngine:
         """Work on the job of a new run. Raises Closing."""
         if not self._enqueue(job_id):
             raise Closing("closing", "the server is closing")
+        self._tell_others(job_id)
 
     def wake(self, job_id: str) -> None:
         """Work on the job of a run that has paused, or is about to."""
-        self._enqueue(job_id)
+        if self._enqueue(job_id):
+            self._tell_others(job_id)
 
     def cancel(self, job_id: str) -> None:
         """Work on a job again, since the store has cancelled its run."""
         self._enqueue(job_id)
 
-    def forget(self, job_id: str) -> None:
-        """Do nothing: a job at rest has no state here."""
-
     def announced(self) -> Sequence[bytes]:
-        """Return nothing, since there are no other servers."""
-        return ()
+        """Return the catalogs of the other living servers. Raises the errors of the database."""
+        return () if self._closed or self._membership is None else self._membership.others()
 
-    def recover(self, jobs: Sequence[str], here: Sequence[str] = ()) -> None:
+    @property
+    def has_room(self) -> bool:
+        """True if a worker has nothing to do."""
+        return self._room > 0
+
+    @property
+    def _room(self) -> int:
+        return max(0, self._workers - self._reserved - len(self._states))
+
+    def recover(self, jobs: Sequence[str]) -> None:
         """Work on due jobs that are unknown here, and on those that raised a while ago."""
         moment = time.monotonic()
-        for job_id in [*jobs, *here, *(job_id for job_id, at in list(self._broken.items()) if at <= moment)]:
-            self._broken.pop(job_id, None)
-            if job_id not in self._states:
-                self._enqueue(job_id)
+        for job_id in [job_id for job_id, at in list(self._broken.items()) if at <= moment]:
+            del self._broken[job_id]
+            self._enqueue(job_id)
+        unknown = [job_id for job_id in jobs if job_id not in self._states and job_id not in self._broken]
+        if self._membership is not None:
+            room = self._room
+            self._more = len(unknown) > room
+            unknown = self._luck.sample(unknown, min(room, len(unknown)))  # or all servers would take the same ones
+        for job_id in unknown:
+            self._enqueue(job_id)
 
     def close(self, timeout: float) -> None:
         """Take no more work and wait, at most `timeout` seconds, for running work."""
@@ -121,6 +151,12 @@ class LocalEngine:
             thread.join(max(0.0, deadline - time.monotonic()))
         if busy := sum(thread.is_alive() for thread in threads):
             logger.warning("%d steps are still running %.1f seconds after the engine was closed", busy, timeout)
+        if self._membership is not None:
+            self._membership.leave()
+
+    def _tell_others(self, job_id: str) -> None:
+        if self._membership is not None and len(self._states) + self._reserved > self._workers:
+            self._on_backlog(job_id)
 
     def _enqueue(self, job_id: str) -> bool:
         with self._lock:
@@ -148,25 +184,27 @@ class LocalEngine:
 
     def _loop(self) -> None:
         while (job_id := self._take()) is not None:
-            again = False
             try:
-                again = self._perform(job_id)
+                self._perform(job_id)
             except Closing:
                 return
             except BaseException as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
                 logger.error("work on %s failed: %s", job_id, describe(problem))  # noqa: TRY400 - see describe
                 self._broken[job_id] = time.monotonic() + RETRY
-            self._put_back(job_id, again=again)
+            self._put_back(job_id)
 
-    def _perform(self, job_id: str) -> bool:
+    def _perform(self, job_id: str) -> None:
         execute = self._begun.pop(job_id, None)
-        if execute is not None:
-            return execute()
-        return self._work is not None and self._work(job_id, owner_is_gone=True)
+        again = self._work(job_id) if execute is None else execute()
+        while again and not self._closed:
+            again = self._work(job_id)
 
     def _take(self) -> str | None:
         with self._lock:
             self._idle += 1
+            if self._more and not self._queue:
+                self._more = False
+                self._look()
             while not self._may_take() and not self._closed:
                 self._ready.wait()
             self._idle -= 1
@@ -183,11 +221,11 @@ class LocalEngine:
             return False
         return self._queue[0] in self._begun or self._busy + self._reserved < self._workers
 
-    def _put_back(self, job_id: str, *, again: bool) -> None:
+    def _put_back(self, job_id: str) -> None:
         with self._lock:
             self._busy -= 1
             woken = self._states.pop(job_id) is _State.WOKEN
-            if (again or woken) and not self._closed:
+            if woken and not self._closed:
                 self._states[job_id] = _State.QUEUED
                 self._push(job_id)
 

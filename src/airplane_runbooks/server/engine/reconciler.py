@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -13,13 +14,11 @@ from ..errors import Conflict, Held, NotFound
 from ..logs import describe
 from ..storage.ids import now
 from ..storage.interface import Store
-from ..storage.records import Run
 from .holding import Holding
 from .interface import Engine
 
 logger = logging.getLogger(__name__)
 
-GRACE = timedelta(seconds=2)  # until a due segment that no worker has begun may be lost
 _BATCH = 100
 
 
@@ -49,6 +48,7 @@ class Reconciler:
         self._interval = interval
         self._ready = threading.Event()
         self._stopping = threading.Event()
+        self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="runbook-reconciler", daemon=True)
         self._failing: set[str] = set()
         self._luck = random.Random()  # noqa: S311 - no secret; of its own, to leave the application's seed alone
@@ -58,25 +58,33 @@ class Reconciler:
         self._thread.start()
         self._ready.wait()
 
+    def hurry(self) -> None:
+        """Look soon at what is due. Returns at once."""
+        self._hurried.set()
+
     def stop(self) -> None:
         """Stop, and wait for running work. Idempotent."""
         self._stopping.set()
+        self._hurried.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _loop(self) -> None:
-        self._pass(timedelta(0))  # runs that are due now became due before this process
-        self._ready.set()
-        # several servers should not run at the same moments
-        while not self._stopping.wait(self._interval * self._luck.uniform(0.8, 1.2)):
-            self._pass(GRACE)
+        while not self._stopping.is_set():
+            self._pass()
+            self._ready.set()
+            # several servers should not run at the same moments
+            next_pass = time.monotonic() + self._interval * self._luck.uniform(0.8, 1.2)
+            while self._hurried.wait(max(0.0, next_pass - time.monotonic())) and not self._stopping.is_set():
+                self._hurried.clear()
+                self._guarded("recover what is due", self._recover)
 
-    def _pass(self, grace: timedelta) -> None:
+    def _pass(self) -> None:
         moment = now()
         self._guarded("hold what has no code here", self._holding.look)
         self._guarded("expire prompts", lambda: self._expire(moment))
         self._guarded("drop what has ended", lambda: self._drop(moment))
-        self._guarded("recover what is due", lambda: self._recover(moment - grace))
+        self._guarded("recover what is due", self._recover)
 
     def _guarded(self, duty: str, call: Callable[[], None]) -> None:
         try:
@@ -88,8 +96,8 @@ class Reconciler:
         else:
             self._failing.discard(duty)
 
-    def _recover(self, before: datetime) -> None:
-        self._engine.recover(*self._holding.share(self._store.due(before, _BATCH)))
+    def _recover(self) -> None:
+        self._engine.recover(self._holding.share(self._store.due(now(), _BATCH)))
 
     def _expire(self, moment: datetime) -> None:
         for prompt_id in self._store.overdue(moment, _BATCH):
@@ -98,11 +106,4 @@ class Reconciler:
 
     def _drop(self, moment: datetime) -> None:
         before = None if self._keep_for is None else moment - self._keep_for
-        for run in self._store.drop(self._keep_ended, before):
-            for job_id in jobs(run):
-                self._engine.forget(job_id)
-
-
-def jobs(run: Run) -> list[str]:
-    """Return the jobs of all segments of a root run up to now."""
-    return [f"{run.id}.{number}" for number in range(1, run.segment + 1)]
+        self._store.drop(self._keep_ended, before)

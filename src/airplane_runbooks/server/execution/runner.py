@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -52,6 +52,7 @@ class Runner:
         self._flusher = Flusher()
         self._workers = Workers(workers)
         self._watchdog = Watchdog(self._store, self._time_out)
+        self._over: dict[str, int] = {}  # fencing tokens of executions that are over, and have kept their leases
         self._unreleased: dict[str, Execution] = {}  # by root run; they could not be released as yet
         self._segments = SegmentExecutor(
             store,
@@ -91,9 +92,10 @@ class Runner:
         self._watchdog.close()
         self._flusher.close()
 
-    def interrupt(self, run_id: str) -> None:
-        """Let the execution of a cancelled root run end soon, if this server has it."""
-        self._watchdog.interrupt(run_id)
+    def interrupt(self, run_ids: Collection[str]) -> None:
+        """Let the executions of cancelled root runs end soon, where this server has them."""
+        for run_id in run_ids:
+            self._watchdog.interrupt(run_id)
 
     @property
     def has_workers(self) -> bool:
@@ -117,7 +119,7 @@ class Runner:
         """Execute a segment that has been admitted and begun, as `work` does."""
         return self._work_on(run.id, lambda: run)
 
-    def work(self, run_id: str, segment: int, *, owner_is_gone: bool = False) -> bool:
+    def work(self, run_id: str, segment: int) -> bool:
         """Execute until the end or the next prompt; return True if the prompt has been answered meanwhile.
 
         Raises the exception behind a failure of the server, to be called again after a while.
@@ -127,7 +129,7 @@ class Runner:
             if run_id in self._unreleased:
                 self._release(self._unreleased[run_id])
                 return None
-            return self._begin(run_id, segment, owner_is_gone=owner_is_gone)
+            return self._begin(run_id, segment)
 
         return self._work_on(run_id, begin)
 
@@ -140,7 +142,7 @@ class Runner:
             execution = Execution(run, self._workers, DeferredWrites(self._store, self._flusher))
             self._in_progress[run_id] = execution
             with self._emitter.segment(run):
-                return self._execute(execution)
+                return self._execute_until_over(execution)
         except ServerFailure as failure:
             raise failure.__cause__ or failure from None
         finally:
@@ -149,14 +151,15 @@ class Runner:
                 self._in_progress.pop(run_id, None)
                 self._admission.end_probation(run_id)
 
-    def _begin(self, run_id: str, segment: int, *, owner_is_gone: bool) -> Run | None:
+    def _begin(self, run_id: str, segment: int) -> Run | None:
         """Begin a segment once it is admitted; None if it is not due any more."""
+        over = self._over.pop(run_id, None)
         self._admit(run_id, suspect=False)
-        run = self._store.begin(run_id, segment, alone=False, owner_is_gone=owner_is_gone)
+        run = self._store.begin(run_id, segment, alone=False, over=over)
         if isinstance(run, Suspect):
             self._admission.end_probation(run_id)
             self._admit(run_id, suspect=True)
-            run = self._store.begin(run_id, segment, owner_is_gone=owner_is_gone)
+            run = self._store.begin(run_id, segment, over=over)
             if isinstance(run, Run):
                 self._admission.started(run)
         return run if isinstance(run, Run) else None
@@ -164,6 +167,16 @@ class Runner:
     def _admit(self, run_id: str, *, suspect: bool) -> None:
         if cleared := self._admission.admit(run_id, suspect=suspect):
             self._store.excuse(cleared)
+
+    def _execute_until_over(self, execution: Execution) -> bool:
+        """Execute, and remember the lease that is kept if it must be begun again."""
+        run, again = execution.run, True
+        try:
+            again = self._execute(execution)
+        finally:
+            if again:
+                self._over[run.id] = run.fencing_token
+        return again
 
     def _execute(self, execution: Execution) -> bool:
         run = execution.run

@@ -15,6 +15,7 @@ from .threads import start_thread
 
 logger = logging.getLogger(__name__)
 
+CANCELLED = "cancelled"  # the channel of root runs that were cancelled
 _REMEMBERED = 10.0  # seconds for which an interrupt waits for an execution that may be about to start
 POLL = 1.0  # seconds between two looks at what other servers may have cancelled
 RENEWAL = 3.0  # seconds between two renewals of leases; what has not been executed for as long needs none yet

@@ -58,7 +58,7 @@ class Lifecycle:
                 raise Closing("closing", "the server is closing")
             if not self._open:
                 self.services.notifications.open()
-                self.services.engine.open(self._work)
+                self.services.engine.open(self._work, self._reconciler.hurry)
                 self._reconciler.start()
                 self._open = True
 
@@ -98,9 +98,9 @@ class Lifecycle:
             self._database.close()
             self.services.emitter.close(_LAST_EVENTS)
 
-    def _work(self, job_id: str, /, *, owner_is_gone: bool) -> bool:
+    def _work(self, job_id: str) -> bool:
         run_id, _, segment = job_id.rpartition(".")
-        return self._runner.work(run_id, int(segment), owner_is_gone=owner_is_gone)
+        return self._runner.work(run_id, int(segment))
 
 
 def _best_effort(call: Callable[[], None]) -> None:

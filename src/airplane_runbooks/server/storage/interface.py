@@ -122,13 +122,11 @@ class Store(Protocol):
         """
         ...
 
-    def begin(
-        self, run_id: str, segment: int, *, alone: bool = True, owner_is_gone: bool = False
-    ) -> Run | Suspect | None:
+    def begin(self, run_id: str, segment: int, *, alone: bool = True, over: int | None = None) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not be executed.
 
         That is so if another segment has become due since, if its session is Waiting, or if it is held or has ended. It
-        is also so while the lease of another begin lasts, unless the server that began it is known to be gone. A
+        is also so while the lease of another begin lasts, unless that had the fencing token `over`, known to be over. A
         session that is Cancelling becomes Cancelled, since nothing of it executes any more. Nothing is begun, and
         Suspect returned, if it is not to be begun `alone`, but was begun before without getting any further.
 
@@ -156,7 +154,7 @@ class Store(Protocol):
         """Make a root run's session Waiting; True if instead the segment goes on at once. Keep what it has `spent`.
 
         That is so if one of its prompts has been answered since it was begun, and if its session has been cancelled. It
-        keeps its lease then, and is to be begun again as one whose owner is gone. A stale fencing token changes nothing
+        keeps its lease then, and is to be begun again with this token as `over`. A stale fencing token changes nothing
         and does not go on, nor does a root run that has paused or is due already.
         """
         ...

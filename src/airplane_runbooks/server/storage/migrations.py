@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from .errors import DatabaseTooNew
+from .errors import DatabaseError, DatabaseTooNew
 from .ids import now
 from .rows import to_microseconds
 from .tables import METADATA, VERSIONS
@@ -53,11 +53,15 @@ def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
 def _set_leases(connection: sa.Connection) -> None:
     """Give root runs leases, and make those due that a server of an older version has begun and not left.
 
-    On SQLite only DBOS knew those, which has nothing to do there any more.
+    Only DBOS knew those, which has nothing to do any more. Raises DatabaseError.
     """
+    shared = connection.dialect.name == "postgresql"
+    if shared:
+        _refuse_older_servers(connection)
     connection.exec_driver_sql("ALTER TABLE runbook_runs ADD COLUMN leased BOOLEAN DEFAULT false NOT NULL")
-    if connection.dialect.name == "postgresql":
+    if shared:
         connection.exec_driver_sql("ALTER TABLE runbook_runs ALTER COLUMN epoch TYPE BIGINT")
+        connection.exec_driver_sql("DROP SCHEMA IF EXISTS runbook_dbos CASCADE")
     elif sa.inspect(connection).has_table(_DBOS_TABLES[-1]):
         for name in _DBOS_TABLES:
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
@@ -71,6 +75,15 @@ def _set_leases(connection: sa.Connection) -> None:
     )
 
 
+def _refuse_older_servers(connection: sa.Connection) -> None:
+    alive = "SELECT count(*) FROM runbook_servers WHERE seen_at > now() - interval '5 seconds'"
+    if running := connection.scalar(sa.text(alive)):
+        raise DatabaseError(
+            f"{running} server(s) of an older version use the database, and its upgrade would break them: stop them, "
+            f"make a backup, and start again"
+        )
+
+
 # From version 1 to 2, from 2 to 3, and so on. A released one is never changed or removed; `tables` always
 # has the last version.
 UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts, _set_leases)
@@ -79,7 +92,7 @@ _LOCK = 7261_4401  # an advisory lock of PostgreSQL's
 
 
 def migrate(connection: sa.Connection, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
-    """Make or upgrade the tables, in the transaction that has begun. Raises DatabaseTooNew."""
+    """Make or upgrade the tables, in the transaction that has begun. Raises DatabaseError."""
     if connection.dialect.name == "postgresql":  # one of the servers that start together does it
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     newest = 1 + len(upgrades)

@@ -21,10 +21,8 @@ _LOOK = sa.text("""
             AS of_role,
         (SELECT CASE WHEN rolsuper THEN -1 ELSE datconnlimit END FROM pg_roles, pg_database
             WHERE rolname = session_user AND datname = current_database()) AS of_database,
-        has_database_privilege(current_database(), 'CREATE') AS may_make_schemas,
         current_schema() IS NOT NULL AND has_schema_privilege(current_schema(), 'CREATE') AS may_make_tables,
-        to_regclass('runbook_version') IS NOT NULL AS has_tables,
-        EXISTS (SELECT FROM pg_namespace WHERE nspname = 'runbook_dbos') AS has_schema
+        to_regclass('runbook_version') IS NOT NULL AS has_tables
 """)
 
 
@@ -45,11 +43,6 @@ def check(engine: sa.Engine, connection: sa.Connection) -> None:
     if not found.may_make_tables and not found.has_tables:
         raise DatabaseError(
             f"the role {role} may not make tables: GRANT CREATE, USAGE ON SCHEMA {schema} TO {role} is needed"
-        )
-    if not found.may_make_schemas and not found.has_schema:
-        raise DatabaseError(
-            f"the role {role} may not make the schema runbook_dbos: GRANT CREATE ON DATABASE {database} TO {role} "
-            f"is needed, for the first start"
         )
     for limit, what in ((found.of_role, f"ROLE {role}"), (found.of_database, f"DATABASE {database}")):
         if 0 <= limit < CONNECTIONS:

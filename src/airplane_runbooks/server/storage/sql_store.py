@@ -107,11 +107,11 @@ class SqlStore(SqlReads, SqlExecutions):
 
     @writing
     def begin(
-        self, connection: Connection, run_id: str, segment: int, *, alone: bool = True, owner_is_gone: bool = False
+        self, connection: Connection, run_id: str, segment: int, *, alone: bool = True, over: int | None = None
     ) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
         run = lock_root(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.segment != segment or (is_leased(run) and not owner_is_gone):
+        if run is None or run.segment != segment or (is_leased(run) and run.fencing_token != over):
             return None
         status = leave_cancelling(connection, run)
         if run.status.is_terminal or run.held is not None or status is SessionStatus.WAITING:

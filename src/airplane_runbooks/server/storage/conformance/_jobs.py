@@ -197,7 +197,7 @@ class Jobs(Case):
     def test_a_root_run_that_failed_to_start_begins_only_alone(self, store: Store) -> None:
         fencing_token = begin(store, "r", 1, alone=False).fencing_token
         assert load_run(store, "r").failed_starts == 1
-        assert store.begin("r", 1, alone=False, owner_is_gone=True) == Suspect()
+        assert store.begin("r", 1, alone=False, over=token(store)) == Suspect()
         assert token(store) == fencing_token
         assert begin(store, "r", 1).failed_starts == 2
         assert store.add_child(new_run("x", RunKind.STEP, "r"), token(store))
@@ -214,7 +214,7 @@ class Jobs(Case):
         store.excuse([begun])
         assert load_run(store, "r").failed_starts == 1
         store.excuse([])
-        assert store.begin("r", 1, alone=False, owner_is_gone=True) == Suspect()
+        assert store.begin("r", 1, alone=False, over=token(store)) == Suspect()
 
     def test_only_steps_of_a_released_root_run_can_be_finished(self, store: Store) -> None:
         fencing_token = begin(store, "r", 1).fencing_token

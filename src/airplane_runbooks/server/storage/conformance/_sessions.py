@@ -56,7 +56,7 @@ class Sessions(Case):
         store.cancel("q", "me")
         assert status(store) is SessionStatus.CANCELLING
         assert store.pause("r", token(store))
-        assert store.begin("r", 1, owner_is_gone=True) is None
+        assert store.begin("r", 1, over=token(store)) is None
         assert status(store) is SessionStatus.CANCELLED
 
     def test_a_cancelled_session_takes_no_steps_and_no_result(self, store: Store) -> None:

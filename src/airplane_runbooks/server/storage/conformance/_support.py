@@ -57,7 +57,7 @@ def add_root(store: Store, run_id: str) -> None:
 
 def begin(store: Store, run_id: str, segment: int, *, alone: bool = True) -> Run:
     """Begin a segment that must be begun, even during a lease, and return its root run."""
-    run = store.begin(run_id, segment, alone=alone, owner_is_gone=True)
+    run = store.begin(run_id, segment, alone=alone, over=token(store, run_id))
     assert isinstance(run, Run)
     return run
 
