@@ -17,7 +17,7 @@ class Telling:
     """The session, and the requests for it.
 
     Attributes:
-        longest: Seconds for which the server waits at most, whatever a request allows.
+        longest: Seconds for which the server waits at most, even if a request allows more.
         polls: The seconds that each request allowed, 0 for an ordinary poll; in the order of their coming.
         statuses: HTTP statuses of the replies to them.
     """

@@ -69,7 +69,7 @@ REPLIES = st.tuples(st.none() | st.integers(0, 20), st.floats(0, 0.2), st.boolea
 def test_no_server_is_asked_at_once_for_ever(
     policy: PollPolicy, replies: list[tuple[int | None, float, bool]], draw: float
 ) -> None:
-    """Whatever a server says, replies that come sooner than it waits are followed by the delays of the policy."""
+    """Replies that come sooner than their server says that it waits are followed by the delays of the policy."""
     pace = Pace(policy, reports_progress=False)
     at_once = 0
     for applied, took, changed in replies:
