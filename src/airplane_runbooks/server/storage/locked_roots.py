@@ -15,7 +15,7 @@ from .transitions import change_run, select_lean
 class LockedRoots:
     """The root runs that one transaction has locked, as they are by now.
 
-    A lock lasts until the end of the transaction, so nobody else can change them meanwhile.
+    A lock lasts until the end of the transaction, so no other transaction can change them meanwhile.
 
     Attributes:
         connection: The connection of the transaction.
