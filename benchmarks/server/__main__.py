@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 MEASURED = HERE.with_name("measured.json")
 PARTS = ("throughput", "latency", "alone", "waiting", "polls", "servers")  # functions
+SIZES = {
+    "rounds": "rounds of bursts",
+    "burst": "sessions of a burst",
+    "singles": "sessions of each contender, one at a time",
+    "waiting": "sessions, and then long polls, that wait",
+}
 # The tests' cluster writes without waiting for the disk. This one waits, and says whose statements it logs.
 DURABLE = {"fsync": "on", "shared_buffers": "128MB", "log_line_prefix": "%p %d "}
 
@@ -46,7 +52,7 @@ def run(options: argparse.Namespace, found: Results, output: Path) -> None:
     from .stage import FULL, QUICK, Stage
 
     sizes = QUICK if options.quick else FULL
-    sizes = sizes._replace(**{name: value for name in ("rounds", "waiting") if (value := getattr(options, name))})
+    sizes = sizes._replace(**{name: value for name in SIZES if (value := getattr(options, name))})
     with running(**DURABLE) as postgres, tempfile.TemporaryDirectory() as folder:
         stage = Stage(postgres, Path(folder), options.against)
         if options.against is not None:
@@ -63,8 +69,8 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.server", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to run, of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="about a minute, with fewer sessions")
-    parser.add_argument("--rounds", type=int, help="rounds of the bursts")
-    parser.add_argument("--waiting", type=int, help="sessions, and then long polls, that wait")
+    for name, help_of_size in SIZES.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=help_of_size)
     parser.add_argument("--against", type=Path, help="checkout of an earlier commit, which runs in the same rounds")
     parser.add_argument("--output", type=Path, help="file of the results, whose other parts stay as they are")
     parser.add_argument("--draw", action="store_true", help="measure nothing; draw the pictures of the documentation")
