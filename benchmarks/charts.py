@@ -84,8 +84,8 @@ def bar_chart(title: str, unit: str, groups: Mapping[str, Sequence[Bar]]) -> str
 def line_chart(title: str, axes: tuple[str, str], series: Series) -> str:
     """Draw series of points, both axes logarithmic. The axes' names are that of x and that of y."""
     points = [point for line in series.values() for point in line]
-    x_scale = _Scale([x for x, _ in points], PLOT_LEFT, PLOT_RIGHT)
-    y_scale = _Scale([y for _, y in points], PLOT_TOP + PLOT_HEIGHT, PLOT_TOP)
+    x_scale = _Scale(sorted({x for x, _ in points}), PLOT_LEFT, PLOT_RIGHT)
+    y_scale = _Scale(_round_ticks([y for _, y in points]), PLOT_TOP + PLOT_HEIGHT, PLOT_TOP)
     content = [f'<text class="strong" x="{MARGIN}" y="28">{escape(title)}</text>', *_grid(x_scale, y_scale, axes)]
     content += _lines(series, x_scale, y_scale)
     words = [f"{name}: " + ", ".join(f"{y:.3g} at {x:g}" for x, y in line) + "." for name, line in series.items()]
@@ -94,30 +94,33 @@ def line_chart(title: str, axes: tuple[str, str], series: Series) -> str:
 
 
 class _Scale:
-    """Places of numbers on a logarithmic axis that begins and ends at a power of ten, or of two if it is short."""
+    """Places of numbers on a logarithmic axis that begins and ends at a tick."""
 
-    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
-        low, high = min(values), max(values)
-        self._base = 10 if high / low > 100 else 2
-        self._first = math.floor(round(math.log(low, self._base), 6))
-        self._last = max(math.ceil(round(math.log(high, self._base), 6)), self._first + 1)
+    def __init__(self, ticks: Sequence[float], start: float, end: float) -> None:
+        self.ticks = ticks
         self._start, self._end = start, end
 
     def place(self, value: float) -> float:
-        share = (math.log(value, self._base) - self._first) / (self._last - self._first)
-        return self._start + share * (self._end - self._start)
+        first, last = self.ticks[0], self.ticks[-1]
+        return self._start + math.log(value / first) / math.log(last / first) * (self._end - self._start)
 
-    def ticks(self) -> list[float]:
-        return [float(self._base**power) for power in range(self._first, self._last + 1)]
+
+def _round_ticks(values: Sequence[float]) -> list[float]:
+    """Return the ticks 1, 2, 5, 10, ... around some numbers."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    ticks = [float(digit * 10**power) for power in range(low, high + 1) for digit in (1, 2, 5)]
+    below, above = (tick for tick in ticks if tick <= min(values)), (tick for tick in ticks if tick >= max(values))
+    first, last = max(below), min(above)
+    return [tick for tick in ticks if first <= tick <= max(last, 2 * first)]
 
 
 def _grid(x_scale: _Scale, y_scale: _Scale, axes: tuple[str, str]) -> Iterator[str]:
     bottom = PLOT_TOP + PLOT_HEIGHT
-    for tick in x_scale.ticks():
+    for tick in x_scale.ticks:
         x = x_scale.place(tick)
         yield f'<path class="grid" d="M{x:.1f} {PLOT_TOP} V{bottom}"/>'
         yield f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{_short(tick)}</text>'
-    for tick in y_scale.ticks():
+    for tick in y_scale.ticks:
         y = y_scale.place(tick)
         yield f'<path class="grid" d="M{PLOT_LEFT} {y:.1f} H{PLOT_RIGHT}"/>'
         yield f'<text x="{PLOT_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_short(tick)}</text>'

@@ -22,7 +22,6 @@ SERVERS = (1, 2, 4, 8, 16, 32, 64)
 DATABASES = {
     "1 database, 4 cores": (1, 4),
     "1 database, 16 cores": (1, 16),
-    "1 database, 64 cores": (1, 64),
     "4 databases, 16 cores": (4, 16),
 }
 BUSY = 0.7  # share of the capacity at which the latency is looked at

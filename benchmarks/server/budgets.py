@@ -56,6 +56,11 @@ def overhead_of_client(results: Results, database: str) -> float:
     return percentile(found.execute_and_wait, 50) / percentile(found.start_to_end, 50)
 
 
+def quiet_cpu(results: Results, database: str) -> float:
+    """Return the milliseconds of a session of one step, as they would be without other work on the machine."""
+    return 1000 * median(results.loads[f"{OURS}, {database}"]["W1"].cpu) / median(results.slowdown)
+
+
 def cpu_beside(results: Results, other: str, database: str) -> float:
     """Return the ratio of the CPU of a session of one step."""
     return ratio(results.loads[f"{OURS}, {database}"]["W1"].cpu, results.loads[f"{other}, {database}"]["W1"].cpu)
@@ -112,7 +117,7 @@ def answer_to_end(latency: Latency) -> list[float]:
 
 ONE_DATABASE = {
     SQLITE: [
-        Budget("W1: CPU", 3.5, "ms", lambda results: 1000 * median(results.loads[f"{OURS}, {SQLITE}"]["W1"].cpu)),
+        Budget("W1: CPU without other work", 3.5, "ms", lambda results: quiet_cpu(results, SQLITE)),
         Budget("W1: ended/s beside earlier", 2.8, "x", lambda one: ended_beside(one, EARLIER, SQLITE), at_least=True),
     ],
     POSTGRESQL: [

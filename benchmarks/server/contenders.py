@@ -71,7 +71,7 @@ class Ours(Contender):
         super().__init__(name, database, url, folder, trace=trace)
         self._source = source
         self._servers = servers
-        self._reports = Reports()
+        self._reports = Reports(self.name)
         self._prompts: dict[str, str] = {}
         self.clients: list[Airplane] = []
         self.ports: list[int] = []

@@ -128,7 +128,8 @@ class Child:
 class Reports:
     """The lines of servers, each of which says when a session asked or ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._found: dict[tuple[str, str], tuple[float, str]] = {}
         self._changed = threading.Condition()
 
@@ -141,7 +142,7 @@ class Reports:
         with self._changed:
             found = self._changed.wait_for(lambda: self._found.get((kind, session)), PATIENCE)
         if not found:
-            raise TimeoutError(f"session {session} has not {kind} in {PATIENCE} s")
+            raise TimeoutError(f"{self._name}: session {session} has not {kind} in {PATIENCE} s")
         return found
 
     def _read(self, child: Child) -> None:
