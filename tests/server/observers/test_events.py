@@ -9,6 +9,7 @@ import pytest
 from airplane_runbooks.models import RunStatus
 from airplane_runbooks.server import AsyncContext, Context, RunbookServer, runbook, task
 from airplane_runbooks.server.storage.ids import API_USER
+from airplane_runbooks.server.storage.sql_store import SqlStore
 from tests.support.browsing import Browser
 from tests.support.observers import Recorder
 from tests.support.servers import Client
@@ -124,6 +125,20 @@ def test_a_session_with_a_prompt_emits_every_event_in_order(opened, book):
     assert (started.caller, started.environment, answered.caller) == (API_USER, "prod", API_USER)
     assert answered.prompt_id == recorder.of("PromptOpened")[0].prompt_id
     assert (ended.status, ended.error, ended.caller) == (RunStatus.SUCCEEDED, None, None)
+
+
+def test_an_end_is_told_even_if_the_watchdog_finds_it_first(opened, monkeypatch):
+    """It interrupts all executions of runs that have ended, also those that are about to tell of their own end."""
+    recorder, api, server = opened(fails)
+    real, interrupt = SqlStore.finish, server._lifecycle.services.interrupt
+
+    def finish(store, run_id, outcome, fencing_token):
+        interrupt(run_id)
+        return real(store, run_id, outcome, fencing_token)
+
+    monkeypatch.setattr(SqlStore, "finish", finish)
+    api.execute("fails")
+    recorder.reaches(*BEGUN, *STEP, *ENDED)
 
 
 def test_a_failed_session_names_the_class_of_its_error(opened):

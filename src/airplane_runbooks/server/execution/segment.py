@@ -27,7 +27,7 @@ from ..storage.interface import Store
 from ..storage.records import Outcome, Run, RunKind
 from .async_functions import run_async_runbook, run_async_task
 from .event_loop import run_blocking
-from .execution import Execution, cancelled
+from .execution import Execution
 from .guard import guarded_store, retry_until_available
 from .replay import Replay
 from .signals import ReplayMismatch, ServerFailure, ServerStopping, SessionCancelled, Signal
@@ -89,10 +89,12 @@ class SegmentExecutor:
 
     def finish(self, execution: Execution, outcome: Outcome) -> None:
         """Record the end of a session or task."""
+        if self._end(execution, outcome):
+            self._emitter.ended(execution.run, outcome)
+
+    def _end(self, execution: Execution, outcome: Outcome) -> bool:
         run = execution.run
-        ended = self._write_last(execution, lambda store: store.finish(run.id, outcome, run.fencing_token))
-        if ended and not cancelled():
-            self._emitter.ended(run, outcome)
+        return self._write_last(execution, lambda store: store.finish(run.id, outcome, run.fencing_token))
 
     def _write_last(self, execution: Execution, last: Callable[[Store], T]) -> T:
         """Write how a segment ends, with what is waiting, and try for long: otherwise it would be executed again."""
@@ -137,7 +139,8 @@ class SegmentExecutor:
                 self._write_last(execution, lambda store: store.release(run.id, run.fencing_token, execution.spent))
                 return False
             case SessionCancelled():
-                outcome = Outcome.cancelled()
+                self._end(execution, Outcome.cancelled())  # the event of it is that of the user's call
+                return False
             case ReplayMismatch() as mismatch:
                 self._end_mismatch(replay, runbook, mismatch)
                 return False
