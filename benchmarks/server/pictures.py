@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.charts import Bar, bar_chart
 
-from .figures import median, percentile, ratio
+from .figures import median, ratio
 from .processes import ROOT
 from .results import Latency, Results
 from .stage import DBOS, EARLIER, OURS, POSTGRESQL, SQLITE
@@ -44,20 +44,19 @@ def cpu(results: Results) -> str:
 
 
 def latencies(results: Results) -> str:
-    """Draw the times of sessions one at a time."""
+    """Draw the median times of sessions one at a time over those of bare DBOS on the same database."""
     groups: dict[str, list[Bar]] = {}
     for database in (SQLITE, POSTGRESQL):
-        for name, times in moments(results.latencies[f"{OURS}, {database}"]).items():
-            bars = groups.setdefault(f"{name}, {database}", [])
-            bars.append(Bar("p50", 1000 * median(times), 0))
-            bars.append(Bar("p99", 1000 * percentile(times, 99), 4))
-    return bar_chart("Sessions of our server, one at a time", "ms", groups)
+        reference = moments(results.latencies[f"{DBOS}, {database}"])
+        for name, times in reference.items():
+            groups[f"{name}, {database}"] = [
+                Bar(who, median(moments(found)[name]) / median(times), look)
+                for who, look in LOOKS.items()
+                if (found := results.latencies.get(f"{who}, {database}"))
+            ]
+    return bar_chart("Sessions one at a time, median: multiples of bare DBOS", "x", groups)
 
 
 def moments(latency: Latency) -> dict[str, list[float]]:
     """Return the times that the picture shows."""
-    return {
-        "start -> end": latency.start_to_end,
-        "answer -> end": latency.answer_to_end,
-        "execute_and_wait": latency.execute_and_wait,
-    }
+    return {"start -> end": latency.start_to_end, "answer -> end": latency.answer_to_end}
