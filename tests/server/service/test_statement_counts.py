@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from airplane_runbooks.server import Context, RunbookServer, User, runbook
+from airplane_runbooks.server.execution import writes
 from airplane_runbooks.server.storage.database import Database
 from tests.support.browsing import Browser
 from tests.support.servers import Client
@@ -24,17 +25,49 @@ def ask(context: Context) -> bool:
     return first and context.prompt("Really?", go=bool)["go"]
 
 
-IS_REQUEST = ContextVar("is_request", default=False)  # on the thread of the writer, which has the caller's context
+def same(number: int) -> int:
+    return number
+
+
+@runbook
+def steps(context: Context, count: int) -> int:
+    """Take some steps, one after the other."""
+    return sum(context.step(same, number) for number in range(count))
+
+
+@runbook
+def step_and_ask(context: Context) -> bool:
+    """Take a step, ask, and take another one."""
+    context.step(same, 1)
+    answer = context.prompt("Go on?", go=bool)
+    return bool(context.step(same, 2)) and answer["go"]
+
+
+IS_COUNTED = ContextVar("is_counted", default=False)  # on the thread of the writer, which has the caller's context
+
+
+def is_request():
+    return threading.current_thread().name.startswith("runbook-api")
+
+
+def is_execution():
+    return threading.current_thread().name in {"runbook-execution", "runbook-flusher"}
+
+
+def is_of_a_session():
+    """Tell whether this thread does something for one session, as the reconciler and the watchdog do not."""
+    return is_request() or is_execution() or threading.current_thread().name.startswith("runbook-worker")
 
 
 class Counter:
-    """Counts the statements of requests, apart from those of the engine and the reconciler.
+    """Counts the statements of some threads: by default, those of requests.
 
     Their transactions are those that are handed over to be committed, alone or together with others.
     """
 
-    def __init__(self):
+    def __init__(self, is_counted):
         self.statements, self.commits = [], 0
+        self._is_counted = is_counted
 
     @property
     def reads(self):
@@ -49,20 +82,20 @@ class Counter:
         return self.reads, self.writes, self.commits
 
     def executed(self, connection, cursor, statement, *_):
-        if IS_REQUEST.get() and not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE")):
+        if IS_COUNTED.get() and not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE")):
             self.statements.append(statement)
 
-    def of_requests(self, call, commits):
-        """Let a method of the database mark what a request does by it, and count its calls if each is a commit."""
+    def marking(self, call, commits):
+        """Let a method of the database mark what is done by it, and count its calls if each is a commit."""
 
         def marked(database, work):
-            is_request = threading.current_thread().name.startswith("runbook-api")
-            self.commits += is_request and commits
-            token = IS_REQUEST.set(is_request)
+            is_counted = self._is_counted()
+            self.commits += is_counted and commits
+            token = IS_COUNTED.set(is_counted)
             try:
                 return call(database, work)
             finally:
-                IS_REQUEST.reset(token)
+                IS_COUNTED.reset(token)
 
         return marked
 
@@ -71,7 +104,7 @@ class Counter:
 def server(request, tmp_path):
     url = {"memory": "sqlite://", "file": f"sqlite:///{tmp_path / 'server.db'}"}.get(request.param)
     url = url or request.getfixturevalue("postgres_url")
-    with RunbookServer([ask], users=[ADA], database=url) as server:
+    with RunbookServer([ask, steps, step_and_ask], users=[ADA], database=url) as server:
         yield server
 
 
@@ -90,15 +123,23 @@ def ada(server):
 
 
 @pytest.fixture
+def undisturbed(api, monkeypatch):
+    """Leave all writes to what the runbook does next, however slow this machine is."""
+    api.finishes("steps", {"count": 1})  # the first one finds the key of its digests
+    for name in ("BEGIN_DELAY", "RESULT_DELAY", "FRESH"):
+        monkeypatch.setattr(writes, name, 3600.0)
+
+
+@pytest.fixture
 def counted(server, monkeypatch):
     engine = server._lifecycle.services.store.database.sqlalchemy_engine
 
     @contextmanager
-    def count():
-        counter = Counter()
+    def count(is_counted=is_request):
+        counter = Counter(is_counted)
         with monkeypatch.context() as patch:
-            patch.setattr(Database, "query", counter.of_requests(Database.query, commits=False))
-            patch.setattr(Database, "transact", counter.of_requests(Database.transact, commits=True))
+            patch.setattr(Database, "query", counter.marking(Database.query, commits=False))
+            patch.setattr(Database, "transact", counter.marking(Database.transact, commits=True))
             sa.event.listen(engine, "before_cursor_execute", counter.executed)
             try:
                 yield counter
@@ -168,3 +209,40 @@ def test_a_session_page_takes_six_reads_however_many_prompts(api, ada, counted):
             api.post("/prompts/submit", {"id": prompt_id, "values": {"go": True}})
             api.reaches(session_id, "Waiting")
             prompt_id = None
+
+
+@pytest.mark.usefixtures("undisturbed")
+@pytest.mark.parametrize(("count", "commits"), [(1, 2), (2, 3), (7, 8)])
+def test_a_session_is_one_commit_and_one_for_each_step(api, counted, count, commits):
+    """The last step is committed together with the end of the session."""
+    with counted(is_of_a_session) as counter:
+        api.finishes("steps", {"count": count})
+    assert counter.commits == commits
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_a_session_with_a_prompt_is_four_commits(api, counted):
+    """They are its start, its step with the prompt and the pause, its answer, and its last step with its end."""
+    with counted(is_of_a_session) as counter:
+        session_id = api.execute("step_and_ask")
+        assert api.answer(session_id, go=True).status == 200
+        api.reaches(session_id, "Succeeded")
+    assert counter.commits == 4
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_the_execution_of_one_step_takes_seven_statements(api, counted):
+    with counted(is_execution) as counter:
+        api.finishes("steps", {"count": 1})
+    assert counter.all == (2, 5, 1)
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_a_step_takes_three_statements_more(api, counted):
+    """The end of the step before locks the root run, and is followed by the begin of the next one."""
+    counts = []
+    for count in (2, 5):
+        with counted(is_execution) as counter:
+            api.finishes("steps", {"count": count})
+        counts.append(counter)
+    assert [few - many for few, many in zip(counts[1].all, counts[0].all, strict=True)] == [3, 6, 3]
