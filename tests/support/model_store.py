@@ -338,6 +338,10 @@ class ModelStore:
             due = [run for run in self._runs.values() if run.due_at is not None and run.due_at < before]
             return [_lean(run) for run in sorted(due, key=lambda run: run.due_at or before)[:limit]]
 
+    def has_chores(self, moment: datetime) -> bool:
+        """Tell whether `due` or `overdue` would return anything at this moment."""
+        return bool(ModelStore.due(self, moment, 1) or ModelStore.overdue(self, moment, 1))
+
     def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
         """Return the IDs of open prompts that should have been answered before then."""
         with self._lock:

@@ -125,6 +125,17 @@ def test_a_hurried_look_at_what_is_due_does_nothing_else(store, engine, reconcil
     assert store.prompt(prompt.id).is_open
 
 
+def test_an_idle_pass_asks_the_store_for_one_thing(store, engine, reconciler):
+    asked, has_chores = [], store.has_chores
+    store.has_chores = lambda moment: bool(asked.append("chores")) or has_chores(moment)
+    for method in ("due", "overdue", "drop"):
+        setattr(store, method, lambda *_, method=method: asked.append(method) or [])
+    reconciler().start()
+    eventually(lambda: len(engine.recovered) > 10)
+    assert set(asked) == {"chores", "drop"}
+    assert asked.count("drop") < asked.count("chores") / 2
+
+
 def test_the_engine_is_asked_even_if_nothing_is_due(engine, reconciler):
     reconciler().start()
     eventually(lambda: len(engine.recovered) > 2)

@@ -20,10 +20,11 @@ from .interface import Engine
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
+_EVERY = 5  # passes between two looks at what may be dropped
 
 
 class Reconciler:
-    """Finds lost jobs, expired prompts and old records, once in `interval` seconds.
+    """Finds lost jobs and expired prompts, once in `interval` seconds, and old records less often.
 
     Of the root runs that have ended, the last `keep_ended` are kept, and none for longer than `keep_for`.
     """
@@ -51,6 +52,7 @@ class Reconciler:
         self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="runbook-reconciler", daemon=True)
         self._failing: set[str] = set()
+        self._passes = 0
         self._luck = random.Random()  # noqa: S311 - no secret; of its own, to leave the application's seed alone
 
     def start(self) -> None:
@@ -82,9 +84,18 @@ class Reconciler:
     def _pass(self) -> None:
         moment = now()
         self._guarded("hold what has no code here", self._holding.look)
-        self._guarded("expire prompts", lambda: self._expire(moment))
-        self._guarded("drop what has ended", lambda: self._drop(moment))
-        self._guarded("recover what is due", self._recover)
+        if self._passes % _EVERY == 0:
+            self._guarded("drop what has ended", lambda: self._drop(moment))
+        self._passes += 1
+        self._guarded("see what is due", lambda: self._see(moment))
+
+    def _see(self, moment: datetime) -> None:
+        """Do what has become due, which most passes find out by one statement is nothing."""
+        if self._store.has_chores(moment):
+            self._guarded("expire prompts", lambda: self._expire(moment))
+            self._guarded("recover what is due", self._recover)
+        else:
+            self._engine.recover([])
 
     def _guarded(self, duty: str, call: Callable[[], None]) -> None:
         try:

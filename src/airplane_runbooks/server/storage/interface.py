@@ -245,6 +245,10 @@ class Store(Protocol):
         """
         ...
 
+    def has_chores(self, moment: datetime) -> bool:
+        """Tell whether `due` or `overdue` would return anything at this moment."""
+        ...
+
     def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
         """Return the IDs of open prompts that should have been answered before then, without those that are held."""
         ...

@@ -51,6 +51,11 @@ class SqlReads:
         return [LEAN_ROWS.read(row) for row in connection.execute(sql.DUE, values)]
 
     @reading
+    def has_chores(self, connection: Connection, moment: datetime) -> bool:
+        """Tell whether `due` or `overdue` would return anything at this moment."""
+        return bool(connection.scalar(sql.HAS_CHORES, {"before": to_microseconds(moment), "limit": 1}))
+
+    @reading
     def overdue(self, connection: Connection, moment: datetime, limit: int) -> Sequence[str]:
         """Return the IDs of open prompts that should have been answered before then."""
         return connection.scalars(sql.OVERDUE, {"before": to_microseconds(moment), "limit": limit}).all()

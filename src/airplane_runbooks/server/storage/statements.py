@@ -129,6 +129,7 @@ OVERDUE = (
     .order_by(PROMPTS.c.expires_at, PROMPTS.c.seq)
     .limit(LIMIT)
 )
+HAS_CHORES = sa.select(DUE.exists() | OVERDUE.exists())
 
 NEWEST_TO_DROP = (
     sa.select(RUNS.c.ended_at, RUNS.c.seq)
