@@ -181,8 +181,14 @@ def test_ctrl_c_ends_a_long_poll(served: Served, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("kind", SLOWLY)
 def test_the_time_for_a_wait_ends_it(kind: str) -> None:
-    with telling(longest=0.3) as (_, server), pytest.raises(WaitTimeout, match="last seen Active"):
-        call(kind, partial(wait, timeout=1.6), base_url(server))
+    def message(seconds: float) -> str:
+        with telling(longest=0.3) as (_, server), pytest.raises(WaitTimeout) as caught:
+            call(kind, partial(wait, timeout=seconds), base_url(server))
+        return str(caught.value)
+
+    assert any(
+        "last seen Active" in message(seconds) for seconds in (1.6, 16.0)
+    )  # a busy machine may see nothing at first
 
 
 def test_a_server_that_stays_silent_is_given_up_in_time() -> None:
