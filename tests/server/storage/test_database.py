@@ -8,12 +8,14 @@ import stat
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from airplane_runbooks.server.storage import postgresql
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.errors import (
     DatabaseError,
@@ -438,6 +440,33 @@ def test_a_lost_connection_is_replaced(opened, postgres, postgres_url):
             postgres.execute(f"SELECT pg_terminate_backend({pid})")
         assert store.run(f"r{number - 1}").id == f"r{number - 1}"
         assert store.add(run(f"r{number}"))
+
+
+@POSTGRES
+@pytest.mark.parametrize(("idle", "pings"), [(3600.0, 0), (-1.0, 3)])
+def test_only_an_idle_connection_is_tried_before_its_use(opened, postgres_url, monkeypatch, idle, pings):
+    database = opened(postgres_url)
+    dialect = database.sqlalchemy_engine.dialect
+    tried = []
+    monkeypatch.setattr(postgresql, "IDLE", idle)
+    monkeypatch.setattr(dialect, "do_ping", tried.append)
+    for _ in range(3):
+        database.query(lambda connection: connection.exec_driver_sql("SELECT 1"))
+    assert len(tried) == pings
+
+
+@POSTGRES
+@pytest.mark.parametrize("idle", [3600.0, -1.0])
+def test_no_caller_notices_that_all_connections_are_lost(opened, postgres, postgres_url, monkeypatch, idle):
+    monkeypatch.setattr(postgresql, "IDLE", idle)
+    store = SqlStore(opened(postgres_url))
+    with ExitStack() as stack:
+        connections = [stack.enter_context(store.database.read()) for _ in range(8)]
+        pids = [connection.scalar(sa.select(sa.func.pg_backend_pid())) for connection in connections]
+    for pid in pids:
+        postgres.execute(f"SELECT pg_terminate_backend({pid})")
+    assert store.add(run("r"))
+    assert store.run("r") is not None
 
 
 @POSTGRES

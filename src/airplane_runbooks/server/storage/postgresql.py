@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator, Mapping
@@ -11,6 +12,7 @@ from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
 
 from . import error_codes
 from .clock import follow
@@ -22,6 +24,8 @@ _CONNECT_TIMEOUT = 5  # seconds
 _RECYCLE = 1800  # seconds until a connection is renewed, which also reads the database's clock
 _SETTINGS = {"idle_in_transaction_session_timeout": "10000"}  # ms: a frozen server must not keep its locks
 _POOLED = "runbooks_pooled"
+_IDLE_SINCE = "runbooks_idle_since"
+IDLE = 1.0  # seconds after which a connection is tried before it is used
 
 
 class Connections:
@@ -103,7 +107,6 @@ def _engine(url: sa.URL) -> sa.Engine:
         url,
         hide_parameters=True,
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
         pool_size=10,
         max_overflow=10,
         pool_recycle=_RECYCLE,
@@ -111,6 +114,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     )
     event.listen(made, "connect", _look_at_clock)
     event.listen(made, "handle_error", _leave_read_only)
+    _ping_idle(made)
     keep_settings(made, _SETTINGS)
     keep_connections(made)
     return made
@@ -144,6 +148,23 @@ def keep_settings(made: sa.Engine, settings: Mapping[str, str]) -> None:
 def keep_connections(made: sa.Engine) -> None:
     """Keep an engine's connections from forked children."""
     event.listen(made, "connect", _OPEN.add)
+
+
+def _ping_idle(made: sa.Engine) -> None:
+    """Replace lost connections that were idle; others are found by their next statement, which is then repeated."""
+
+    def returned(_: object, entry: sa.pool.ConnectionPoolEntry) -> None:
+        entry.info[_IDLE_SINCE] = time.monotonic()
+
+    def taken(connection: Any, entry: sa.pool.ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() > entry.info.get(_IDLE_SINCE, math.inf) + IDLE:
+            try:
+                made.dialect.do_ping(connection)
+            except made.dialect.loaded_dbapi.Error as problem:
+                raise InvalidatePoolError from problem
+
+    event.listen(made, "checkin", returned)
+    event.listen(made, "checkout", taken)
 
 
 def _leave_read_only(context: sa.ExceptionContext) -> None:
