@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import pytest
-import sqlalchemy as sa
 
 from airplane_runbooks.server import Context, RunbookServer, User, runbook
 from airplane_runbooks.server.execution import writes
 from airplane_runbooks.server.storage.database import Database
 from tests.support.browsing import Browser
 from tests.support.servers import Client
+from tests.support.statements import observed_statements
 
 ADA = User("ada@example.com", "tkn_ada_of_the_counts")
 
@@ -81,8 +81,8 @@ class Counter:
     def all(self):
         return self.reads, self.writes, self.commits
 
-    def executed(self, connection, cursor, statement, *_):
-        if IS_COUNTED.get() and not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE")):
+    def executed(self, statement):
+        if IS_COUNTED.get() and not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE", "COMMIT", "ROLLBACK")):
             self.statements.append(statement)
 
     def marking(self, call, commits):
@@ -140,11 +140,8 @@ def counted(server, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(Database, "query", counter.marking(Database.query, commits=False))
             patch.setattr(Database, "transact", counter.marking(Database.transact, commits=True))
-            sa.event.listen(engine, "before_cursor_execute", counter.executed)
-            try:
+            with observed_statements(engine, counter.executed):
                 yield counter
-            finally:
-                sa.event.remove(engine, "before_cursor_execute", counter.executed)
 
     return count
 

@@ -24,9 +24,11 @@ from airplane_runbooks.server.storage.errors import (
     DatabaseUnavailable,
 )
 from airplane_runbooks.server.storage.migrations import UPGRADES
+from airplane_runbooks.server.storage.prepared import change, fetch, first
 from airplane_runbooks.server.storage.records import Run, RunKind
 from airplane_runbooks.server.storage.rows import PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
 from airplane_runbooks.server.storage.sql_store import SqlStore
+from airplane_runbooks.server.storage.statements import ADD_SESSION, GET_SESSION
 from airplane_runbooks.server.storage.tables import (
     METADATA,
     PROMPTS,
@@ -294,6 +296,17 @@ def test_parameters_are_not_shown_by_errors(opened, any_url):
     with pytest.raises(IntegrityError) as raised, database.write() as connection:
         connection.execute(sa.insert(PROMPTS), {**dict.fromkeys(PROMPTS.c.keys(), None), "description": "hunter2"})
     assert "hunter2" not in str(raised.value).partition("DETAIL")[0]
+
+
+def test_a_prepared_statement_fails_like_any_other(opened, any_url):
+    database = opened(any_url)
+    values = {**dict.fromkeys(SESSIONS.c.keys(), None), "name": "hunter2"}
+    with pytest.raises(IntegrityError) as raised, database.write() as connection:
+        change(connection, ADD_SESSION, values)
+    assert "hunter2" not in str(raised.value).partition("DETAIL")[0]
+    with database.read() as connection:
+        assert first(connection, GET_SESSION, {"key": "s"}) is None
+        assert fetch(connection, GET_SESSION, {"key": "s"}) == []
 
 
 def test_a_transaction_that_fails_leaves_nothing_behind(opened, any_url):

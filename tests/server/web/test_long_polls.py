@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
-import sqlalchemy as sa
 
 from airplane_runbooks.server import Context, Limits, RunbookServer, User, runbook, task
 from airplane_runbooks.server.storage.changes import CHANGES
@@ -15,6 +14,7 @@ from airplane_runbooks.server.storage.errors import DatabaseUnavailable
 from airplane_runbooks.server.web.api import preferences
 from tests.support.polling import Polls
 from tests.support.servers import Client, eventually
+from tests.support.statements import observed_statements
 
 LONG = "wait=300"
 GENERATED = "speakeasy-sdk/go 3.2.3"
@@ -391,15 +391,17 @@ class TestLimits:
         assert polls.waiting == 0
 
 
-def note_statements(server, noted):
-    """Append each statement that is executed by the server's threads for requests, and its values, to a list."""
+@contextmanager
+def counted_reads(server):
+    """Yield a list that each statement is appended to which the server's threads for requests execute."""
+    reads = []
 
-    def executed(connection, cursor, statement, values, *_):
+    def observe(statement):
         if threading.current_thread().name.startswith("runbook-api"):
-            noted.append((statement, str(values)))
+            reads.append(statement)
 
-    engine = server._lifecycle.services.store.database.sqlalchemy_engine
-    sa.event.listen(engine, "before_cursor_execute", executed)
+    with observed_statements(server._lifecycle.services.store.database.sqlalchemy_engine, observe):
+        yield reads
 
 
 class TestCosts:
@@ -410,12 +412,11 @@ class TestCosts:
         etag = polls.ask(get(session_id)).etag
         waiting = [polls.start(get(session_id), Prefer=LONG, If_None_Match=etag) for _ in range(300)]
         polls.await_waiting(300)
-        reads = []
-        note_statements(server, reads)
-        assert client.post("/prompts/submit", {"id": prompt_id, "values": {"go": True}}).status == 200
-        replies = [poll.reply() for poll in waiting]
+        with counted_reads(server) as reads:
+            assert client.post("/prompts/submit", {"id": prompt_id, "values": {"go": True}}).status == 200
+            replies = [poll.reply() for poll in waiting]
         assert {reply.status for reply in replies} == {200}
-        of_session = [values for statement, values in reads if statement.startswith("SELECT") and session_id in values]
+        of_session = [statement for statement in reads if statement.startswith("SELECT") and session_id in statement]
         assert 1 <= len(of_session) <= 4  # the answer, the begin and the end, each at most once
 
     def test_long_polls_that_wait_execute_no_statement(self, api):
@@ -427,11 +428,10 @@ class TestCosts:
             path = get(sessions[number % 10])
             polls.start(path, Prefer=LONG, If_None_Match=polls.ask(path).etag)
         polls.await_waiting(200)
-        reads = []
-        note_statements(server, reads)
-        client.finishes("quick")
+        with counted_reads(server) as reads:
+            client.finishes("quick")
         assert reads
-        assert not [values for _, values in reads if any(session_id in values for session_id in sessions)]
+        assert not [statement for statement in reads if any(session_id in statement for session_id in sessions)]
         assert polls.waiting == 200
 
 

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar, cast
 import sqlalchemy as sa
 
 from .errors import DatabaseClosed
+from .prepared import command
 
 T = TypeVar("T")
 
@@ -74,13 +75,13 @@ class Unit(Generic[T]):
         """Do the work in a savepoint. Raises TransactionLost if it ends the transaction of all."""
         self.has_begun = True
         try:
-            connection.exec_driver_sql("SAVEPOINT unit")
+            command(connection, "SAVEPOINT unit")
             try:
                 self._value = self._context.run(self._work, connection)
             except BaseException as problem:  # noqa: BLE001 - it is its caller's, even SystemExit
                 self._problem = problem
-                connection.exec_driver_sql("ROLLBACK TO unit")
-            connection.exec_driver_sql("RELEASE unit")
+                command(connection, "ROLLBACK TO unit")
+            command(connection, "RELEASE unit")
         except Exception as problem:
             raise TransactionLost from problem
 

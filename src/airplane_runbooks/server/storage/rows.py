@@ -56,6 +56,7 @@ LEFT_OUT = b" null"  # a null in a spelling of its own, in place of a longer val
 
 _LEFT_OUT = {"param_values": LEFT_OUT, "output": LEFT_OUT, "params": b"[]", "resources": b"{}"}
 _AS_MOMENT = (to_microseconds, from_microseconds)
+_AS_BOOL = (bool, bool)  # SQLite has numbers in their place
 _AS_PARAMETERS = _json(tuple[Parameter, ...])
 
 # how a field is written and read; the others go as they are
@@ -66,6 +67,8 @@ _FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "reviewers": _json(Reviewers),
     "failure": (_failure, msgspec.json.Decoder(Failure).decode),
     "kind": (str.__str__, RunKind),
+    "answered_meanwhile": _AS_BOOL,
+    "leased": _AS_BOOL,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 
+from .prepared import change, scalar
 from .tables import SIGN_OUTS
 from .transactions import Transactor, reading, writing
 
@@ -27,11 +28,11 @@ class SqlSignOuts:
     @writing
     def add(self, connection: Connection, sign_in: str, until: int, now: int) -> None:
         """End a sign-in whose cookie holds until then, in seconds since 1970, and forget those that are past anyway."""
-        connection.execute(_CLEAN, {"before": (now - _SKEW) * 1_000_000})
-        if not connection.scalar(_HAS, {"the_id": sign_in}):
-            connection.execute(_ADD, {"id": sign_in, "until": until * 1_000_000})
+        change(connection, _CLEAN, {"before": (now - _SKEW) * 1_000_000})
+        if not scalar(connection, _HAS, {"the_id": sign_in}):
+            change(connection, _ADD, {"id": sign_in, "until": until * 1_000_000})
 
     @reading
     def has(self, connection: Connection, sign_in: str) -> bool:
         """Tell whether a sign-in is over."""
-        return bool(connection.scalar(_HAS, {"the_id": sign_in}))
+        return bool(scalar(connection, _HAS, {"the_id": sign_in}))

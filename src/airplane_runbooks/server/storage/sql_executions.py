@@ -14,6 +14,7 @@ from . import statements as sql
 from .changes import note_change
 from .ids import now
 from .locked_roots import LockedRoots
+from .prepared import change
 from .records import Outcome, Prompt, Run
 from .rows import PROMPT_ROWS, RUN_ROWS
 from .transactions import Transactor
@@ -78,11 +79,11 @@ class SqlExecutions:
         if root is None or root.status is not RunStatus.ACTIVE or not is_executed(root, fencing_token):
             return False
         active = replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)
-        roots.connection.execute(sql.ADD_RUN, RUN_ROWS.row(active))
+        change(roots.connection, sql.ADD_RUN, RUN_ROWS.row(active))
         roots.add_child(root, run)
         if prompt is not None:  # a new step has no readers yet
             note_change(roots.connection, root.id)
-            roots.connection.execute(sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
+            change(roots.connection, sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
             roots.note_progress(root)
         return True
 
@@ -95,7 +96,7 @@ class SqlExecutions:
         note_change(roots.connection, run.id)
         begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
         changes = RUN_ROWS.write({**begun, "updated_at": now()})
-        return bool(roots.connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run.id, **changes}).rowcount)
+        return bool(change(roots.connection, sql.CHANGE_UNENDED_RUN, {"key": run.id, **changes}))
 
     @_executing
     def finish(self, roots: LockedRoots, run_id: str, outcome: Outcome, fencing_token: int) -> bool:

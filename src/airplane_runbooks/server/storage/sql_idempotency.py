@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
@@ -20,6 +20,7 @@ from .idempotency import (
     other_request,
 )
 from .ids import new_seed
+from .prepared import change, first
 from .tables import KEYS
 from .transactions import Transactor, writing
 
@@ -32,7 +33,11 @@ _IS_KEY = KEYS.c.key == _KEY
 _IS_ANY = KEYS.c.key.in_([_KEY, bindparam("former_key", type_=KEYS.c.key.type)])
 _IS_FORGOTTEN = (KEYS.c.since <= _LATEST) & (KEYS.c.leased <= _LATEST)  # settled or not
 
-_LOCK = sa.select(KEYS).where(_IS_ANY).with_for_update()
+_LOCK = (
+    sa.select(KEYS.c.key, KEYS.c.fingerprint, KEYS.c.seed, KEYS.c.since, KEYS.c.leased, KEYS.c.status, KEYS.c.body)
+    .where(_IS_ANY)
+    .with_for_update()
+)
 # on PostgreSQL, it waits for the end of another call's transaction that has added the key
 _ADD = (
     postgresql.insert(KEYS)
@@ -47,6 +52,18 @@ _some = sa.select(KEYS.c.key).where(_IS_FORGOTTEN).order_by(KEYS.c.since).limit(
 _CLEAN = sa.delete(KEYS).where(KEYS.c.key.in_(_some.with_for_update(skip_locked=True)))
 
 
+class _Entry(NamedTuple):
+    """Row of a key, in the order of `_LOCK`."""
+
+    key: str
+    fingerprint: bytes
+    seed: str
+    since: float
+    leased: float
+    status: int | None
+    body: bytes | None
+
+
 class _Cleaning:
     """Schedule by which keys that are too old are removed: with every fiftieth claim, and while there are many."""
 
@@ -57,7 +74,7 @@ class _Cleaning:
     def clean(self, connection: Connection, latest: float) -> None:
         """Remove keys that were first used by `latest`, if it is time to."""
         if next(self._claims) % _CLEANING == 0 or self._has_more:
-            self._has_more = connection.execute(_CLEAN, {"latest": latest}).rowcount == _BATCH
+            self._has_more = change(connection, _CLEAN, {"latest": latest}) == _BATCH
 
 
 class SqlKeys:
@@ -92,35 +109,38 @@ class SqlKeys:
         while entry is None:
             seed = new_seed()
             new = {"key": key, "fingerprint": fingerprint, "seed": seed, "since": moment, "leased": moment}
-            if connection.execute(_ADD, new).rowcount:
+            if change(connection, _ADD, new):
                 return Claim(seed)
             entry = _lock(connection, names, moment)  # another call has added it meanwhile
         if entry.fingerprint not in {fingerprint, *other_fingerprints}:
             raise other_request()
         if entry.key != key:
-            connection.execute(_RENAME, names)
+            change(connection, _RENAME, names)
         if entry.status is not None:
-            return Claim(entry.seed, StoredReply(entry.status, entry.body))
+            return Claim(entry.seed, StoredReply(entry.status, entry.body or b""))
         if abs(passed := moment - entry.leased) < LEASE:  # a clock may have been set back
             raise busy(LEASE - passed)
-        connection.execute(_CHANGE, {"the_key": key, "leased": moment})
+        change(connection, _CHANGE, {"the_key": key, "leased": moment})
         return Claim(entry.seed)
 
     @writing
     def free_all(self, connection: Connection) -> None:
         """End all leases: to be called by the only server of a database, when it starts."""
-        connection.execute(_END_LEASES)
+        change(connection, _END_LEASES)
 
     @writing
     def settle(self, connection: Connection, key: str, reply: StoredReply) -> None:
         """Keep the reply for the rest of the key's hour."""
-        connection.execute(_CHANGE, {"the_key": key, "status": reply.status, "body": reply.body})
+        change(connection, _CHANGE, {"the_key": key, "status": reply.status, "body": reply.body})
 
 
-def _lock(connection: Connection, names: dict[str, str], moment: float) -> Any:
+def _lock(connection: Connection, names: dict[str, str], moment: float) -> _Entry | None:
     """Return the row of a key until the end of the transaction, None if there is none or its hour is over."""
-    entry = connection.execute(_LOCK, names).first()
-    if entry is None or entry.status is None or entry.since > moment - LIFETIME:
+    row = first(connection, _LOCK, names)
+    if row is None:
+        return None
+    entry = _Entry(*row)
+    if entry.status is None or entry.since > moment - LIFETIME:
         return entry
-    connection.execute(_EXPIRE, {"the_key": entry.key})
+    change(connection, _EXPIRE, {"the_key": entry.key})
     return None

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from . import statements as sql
 from .interface import RunQuery, SessionQuery, Window
+from .prepared import fetch, first
 from .records import Prompt, Run, Session
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS, to_microseconds
 from .transactions import Transactor, reading
@@ -25,30 +26,30 @@ class SqlReads:
     @reading
     def gone(self, connection: Connection, fencing_tokens: Mapping[str, int]) -> Collection[str]:
         """Return the IDs of those root runs that have ended or been begun again since they had these fencing tokens."""
-        present = connection.execute(sql.PRESENT, {"ids": list(fencing_tokens)})
+        present = fetch(connection, sql.PRESENT, {"ids": list(fencing_tokens)})
         return fencing_tokens.keys() - {run_id for run_id, token in present if token == fencing_tokens[run_id]}
 
     @reading
     def history(self, connection: Connection, run_id: str) -> Sequence[Run]:
         """Return the runs of a root run's steps and prompts in the order of their start."""
-        return [RUN_ROWS.read(row) for row in connection.execute(sql.HISTORY, {"key": run_id})]
+        return [RUN_ROWS.read(row) for row in fetch(connection, sql.HISTORY, {"key": run_id})]
 
     @reading
     def outline(self, connection: Connection, run_id: str) -> Sequence[Run]:
         """Return what `history` does without what the runs hold."""
-        return [LEAN_ROWS.read(row) for row in connection.execute(sql.OUTLINE, {"key": run_id})]
+        return [LEAN_ROWS.read(row) for row in fetch(connection, sql.OUTLINE, {"key": run_id})]
 
     @reading
     def brief(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Run]:
         """Return these runs in any order, without what is too long for a list."""
-        rows = (row for ids in _batches(run_ids) for row in connection.execute(sql.BRIEF_RUNS, {"ids": ids}))
+        rows = (row for ids in _batches(run_ids) for row in fetch(connection, sql.BRIEF_RUNS, {"ids": ids}))
         return [RUN_ROWS.read(row) for row in rows]
 
     @reading
     def due(self, connection: Connection, before: datetime, limit: int) -> Sequence[Run]:
         """Return root runs that have been due since before then, those that have waited longest first."""
         values = {"before": to_microseconds(before), "limit": limit}
-        return [LEAN_ROWS.read(row) for row in connection.execute(sql.DUE, values)]
+        return [LEAN_ROWS.read(row) for row in fetch(connection, sql.DUE, values)]
 
     @reading
     def has_chores(self, connection: Connection, moment: datetime) -> bool:
@@ -58,18 +59,18 @@ class SqlReads:
     @reading
     def overdue(self, connection: Connection, moment: datetime, limit: int) -> Sequence[str]:
         """Return the IDs of open prompts that should have been answered before then."""
-        return connection.scalars(sql.OVERDUE, {"before": to_microseconds(moment), "limit": limit}).all()
+        return [row[0] for row in fetch(connection, sql.OVERDUE, {"before": to_microseconds(moment), "limit": limit})]
 
     @reading
     def session(self, connection: Connection, session_id: str) -> Session | None:
         """Return a session."""
-        row = connection.execute(sql.GET_SESSION, {"key": session_id}).first()
+        row = first(connection, sql.GET_SESSION, {"key": session_id})
         return None if row is None else SESSION_ROWS.read(row)
 
     @reading
     def session_with_root(self, connection: Connection, session_id: str) -> tuple[Session, Run, Sequence[str]] | None:
         """Return a session, its root run as `outline` would, and the sorted IDs of its open prompts."""
-        row = connection.execute(sql.GET_SESSION_WITH_ROOT, {"key": session_id}).first()
+        row = first(connection, sql.GET_SESSION_WITH_ROOT, {"key": session_id})
         if row is None:
             return None
         width = len(SESSION_ROWS.columns)
@@ -90,7 +91,7 @@ class SqlReads:
     def sessions(self, connection: Connection, query: SessionQuery) -> Sequence[Session]:
         """Return a page of sessions, newest first."""
         filters = _filters(query, runbook_id=query.runbook_id, status=query.status)
-        rows = connection.execute(sql.list_sessions(filters), {**filters, **_bounds(query)})
+        rows = fetch(connection, sql.list_sessions(filters), {**filters, **_bounds(query)})
         return [SESSION_ROWS.read(row) for row in rows]
 
     @reading
@@ -103,13 +104,13 @@ class SqlReads:
             session_id=query.session_id,
             env_slug=query.env_slug,
         )
-        rows = connection.execute(sql.list_runs(filters), {**filters, **_bounds(query)})
+        rows = fetch(connection, sql.list_runs(filters), {**filters, **_bounds(query)})
         return [RUN_ROWS.read(row) for row in rows]
 
     @reading
     def prompt_with_session(self, connection: Connection, prompt_id: str) -> tuple[Prompt, Session, Run] | None:
         """Return a prompt, its session, and the root run of both as `outline` would."""
-        row = connection.execute(sql.GET_PROMPT_WITH_SESSION, {"key": prompt_id}).first()
+        row = first(connection, sql.GET_PROMPT_WITH_SESSION, {"key": prompt_id})
         if row is None:
             return None
         end = len(PROMPT_ROWS.columns)
@@ -122,7 +123,7 @@ class SqlReads:
 
     @reading
     def _prompts(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Prompt]:
-        rows = (row for ids in _batches(run_ids) for row in connection.execute(sql.PROMPTS_OF_RUNS, {"ids": ids}))
+        rows = (row for ids in _batches(run_ids) for row in fetch(connection, sql.PROMPTS_OF_RUNS, {"ids": ids}))
         return [PROMPT_ROWS.read(row) for row in rows]
 
 
@@ -132,12 +133,12 @@ def _batches(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def load_run(connection: Connection, run_id: str) -> Run | None:
     """Return a run, None if there is none."""
-    row = connection.execute(sql.GET_RUN, {"key": run_id}).first()
+    row = first(connection, sql.GET_RUN, {"key": run_id})
     return None if row is None else RUN_ROWS.read(row)
 
 
 def _prompt(connection: Connection, prompt_id: str) -> Prompt | None:
-    row = connection.execute(sql.GET_PROMPT, {"key": prompt_id}).first()
+    row = first(connection, sql.GET_PROMPT, {"key": prompt_id})
     return None if row is None else PROMPT_ROWS.read(row)
 
 

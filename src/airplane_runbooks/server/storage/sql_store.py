@@ -27,6 +27,7 @@ from .interface import (
     ended,
 )
 from .locked_roots import LockedRoots
+from .prepared import change, fetch, first, scalar
 from .records import (
     Outcome,
     Run,
@@ -89,20 +90,20 @@ class SqlStore(SqlReads, SqlExecutions):
     @writing
     def add(self, connection: Connection, run: Run, session: Session | None = None) -> bool:
         """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
-        if not connection.execute(sql.ADD_RUN, RUN_ROWS.row(replace(run, due_at=now()))).rowcount:
+        if not change(connection, sql.ADD_RUN, RUN_ROWS.row(replace(run, due_at=now()))):
             return False
         if session is not None:
-            connection.execute(sql.ADD_SESSION, SESSION_ROWS.row(session))
+            change(connection, sql.ADD_SESSION, SESSION_ROWS.row(session))
         return True
 
     @writing
     def add_begun(self, connection: Connection, run: Run, session: Session | None = None) -> Run | None:
         """Keep a new root run and its session as `add` and `begin` would leave them, and return the root run."""
         begun = replace(run, **beginning(run))
-        if not connection.execute(sql.ADD_RUN, RUN_ROWS.row(begun)).rowcount:
+        if not change(connection, sql.ADD_RUN, RUN_ROWS.row(begun)):
             return None
         if session is not None:
-            connection.execute(sql.ADD_SESSION, SESSION_ROWS.row(replace(session, status=SessionStatus.ACTIVE)))
+            change(connection, sql.ADD_SESSION, SESSION_ROWS.row(replace(session, status=SessionStatus.ACTIVE)))
         return begun
 
     @writing
@@ -126,12 +127,12 @@ class SqlStore(SqlReads, SqlExecutions):
     def renew(self, connection: Connection, fencing_tokens: Mapping[str, int]) -> None:
         """Renew the leases of those root runs that have these fencing tokens."""
         values = {"until": to_microseconds(now() + LEASE), "tokens": list(fencing_tokens.items())}
-        connection.execute(sql.RENEW, values)
+        change(connection, sql.RENEW, values)
 
     @writing
     def end_leases(self, connection: Connection) -> None:
         """End all leases, so that what they are for is due: to be called by the only server, when it starts."""
-        connection.execute(sql.END_LEASES, {"moment": to_microseconds(now())})
+        change(connection, sql.END_LEASES, {"moment": to_microseconds(now())})
 
     @writing
     def excuse(self, connection: Connection, runs: Sequence[Run]) -> None:
@@ -143,7 +144,7 @@ class SqlStore(SqlReads, SqlExecutions):
                 "counted": run.failed_starts,
                 "failed_starts": run.failed_starts - 1,
             }
-            connection.execute(sql.EXCUSE, changes)
+            change(connection, sql.EXCUSE, changes)
 
     @writing
     def answer(
@@ -157,7 +158,7 @@ class SqlStore(SqlReads, SqlExecutions):
         begin: Callable[[Run], bool] = lambda _: False,
     ) -> Answered:
         """Submit or cancel a prompt as `decide` says, and make its Waiting session Active and due."""
-        row = connection.execute(sql.LOCK_PROMPT_WITH_ROOT, {"key": prompt_id}).first()
+        row = first(connection, sql.LOCK_PROMPT_WITH_ROOT, {"key": prompt_id})
         if row is None:
             raise NotFound("prompt_not_found", f"there is no prompt {prompt_id[:100]}")
         width = len(PROMPT_ROWS.columns)
@@ -177,7 +178,7 @@ class SqlStore(SqlReads, SqlExecutions):
         else:
             changes |= {"submitted_at": now(), "values": answer.values}
             end_run(connection, prompt.run_id, Outcome.succeeded(answer.values, answer.sealed))
-        connection.execute(sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
+        change(connection, sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
         begins = status == SessionStatus.WAITING and begin(root)
         root = wake(connection, root, status, begins=begins)
         return Answered(replace(prompt, **changes), root, load_run(connection, root.id) if begins else None)
@@ -206,16 +207,16 @@ class SqlStore(SqlReads, SqlExecutions):
 
     @reading
     def _has_to_drop(self, connection: Connection, keep: int, before: int | None) -> bool:
-        if connection.execute(sql.NEWEST_TO_DROP, {"offset": keep}).first() is not None:
+        if first(connection, sql.NEWEST_TO_DROP, {"offset": keep}) is not None:
             return True
-        earliest = None if before is None else connection.scalar(sql.FIRST_ENDED)
+        earliest = None if before is None else scalar(connection, sql.FIRST_ENDED)
         return earliest is not None and earliest < before
 
     @writing
     def _drop(self, connection: Connection, keep: int, before: int | None) -> Sequence[Run]:
-        newest = connection.execute(sql.NEWEST_TO_DROP, {"offset": keep}).first()
+        newest = first(connection, sql.NEWEST_TO_DROP, {"offset": keep})
         dropped = []
-        for seq, *row in connection.execute(sql.LOCK_FIRST_ENDED, {"limit": _BATCH}):
+        for seq, *row in fetch(connection, sql.LOCK_FIRST_ENDED, {"limit": _BATCH}):
             run = LEAN_ROWS.read(row)
             ended_at = to_microseconds(run.ended_at or run.updated_at)
             if (newest is None or (ended_at, seq) > tuple(newest)) and (before is None or ended_at >= before):
@@ -223,5 +224,5 @@ class SqlStore(SqlReads, SqlExecutions):
             dropped.append(run)
             note_change(connection, run.id)
         if dropped:
-            connection.execute(sql.DELETE_RUNS, {"ids": [run.id for run in dropped]})
+            change(connection, sql.DELETE_RUNS, {"ids": [run.id for run in dropped]})
         return dropped

@@ -20,6 +20,7 @@ from sqlalchemy import event
 from .connections import Commit, close_latecomers
 from .errors import DatabaseClosed, DatabaseError, DatabaseInUse, DatabaseUnavailable
 from .forking import cut, keep_from_children
+from .prepared import command
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Connections:
         """Read: all statements see the same state."""
         with self._reading, self._connect() as connection:
             if self._path is not None:
-                connection.exec_driver_sql("BEGIN")
+                command(connection, "BEGIN")
             yield connection
 
     @contextmanager

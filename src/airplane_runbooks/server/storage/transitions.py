@@ -14,6 +14,7 @@ from ...models import RunStatus, SessionStatus
 from . import statements as sql
 from .changes import note_change
 from .ids import now
+from .prepared import change, first, scalar
 from .records import Outcome, Run
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
 
@@ -26,7 +27,7 @@ AT_REST: Mapping[str, Any] = {"due_at": None, "leased": False}
 
 def select_lean(connection: Connection, select: Any, key: str) -> Run | None:
     """Select a run without its payload, with or without a lock."""
-    row = connection.execute(select, {"key": key}).first()
+    row = first(connection, select, {"key": key})
     return None if row is None else LEAN_ROWS.read(row)
 
 
@@ -40,14 +41,14 @@ def lock_root(connection: Connection, select: Any, key: str) -> Run | None:
 
 def change_run(connection: Connection, run: Run, **changes: Any) -> None:
     """Set columns of a run."""
-    connection.execute(sql.CHANGE_RUN, {"key": run.id, **RUN_ROWS.write(changes)})
+    change(connection, sql.CHANGE_RUN, {"key": run.id, **RUN_ROWS.write(changes)})
 
 
 def session_status(connection: Connection, run: Run) -> SessionStatus | None:
     """Return the status of the session of a root run, None for a task."""
     if run.session_id is None:
         return None
-    status = connection.scalar(sql.SESSION_STATUS, {"key": run.session_id})
+    status = scalar(connection, sql.SESSION_STATUS, {"key": run.session_id})
     return None if status is None else SessionStatus(status)
 
 
@@ -55,7 +56,7 @@ def move_session(connection: Connection, run: Run, status: SessionStatus) -> Non
     """Give the session of a root run another status."""
     if run.session_id is not None:
         changes = SESSION_ROWS.write({"status": status, "updated_at": now()})
-        connection.execute(sql.MOVE_SESSION, {"key": run.session_id, "other": changes["status"], **changes})
+        change(connection, sql.MOVE_SESSION, {"key": run.session_id, "other": changes["status"], **changes})
 
 
 def wait_for_prompt(connection: Connection, run: Run) -> bool:
@@ -64,7 +65,7 @@ def wait_for_prompt(connection: Connection, run: Run) -> bool:
         return False
     changes = SESSION_ROWS.write({"status": SessionStatus.WAITING, "updated_at": now()})
     keys = {"key": run.session_id, "of_root": run.id, "active": SessionStatus.ACTIVE.value}
-    return bool(connection.execute(sql.WAIT_FOR_PROMPT, {**keys, **changes}).rowcount)
+    return bool(change(connection, sql.WAIT_FOR_PROMPT, {**keys, **changes}))
 
 
 def leave_cancelling(connection: Connection, run: Run) -> SessionStatus | None:
@@ -111,7 +112,7 @@ def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
 
 def end_run(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> bool:
     """End a run; False if it had ended before."""
-    return bool(connection.execute(sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}).rowcount)
+    return bool(change(connection, sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}))
 
 
 def beginning(run: Run) -> dict[str, Any]:
@@ -155,6 +156,6 @@ def cancel_children(connection: Connection, root: Run, by: str | None, seed: str
     if root.session_id is None:
         return
     ending = _ending(Outcome.cancelled(), {"cancelled_by": by, "ended_seed": seed})
-    if connection.execute(sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending}).rowcount:
+    if change(connection, sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending}):
         changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
-        connection.execute(sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})
+        change(connection, sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})
