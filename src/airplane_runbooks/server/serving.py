@@ -26,6 +26,7 @@ from .service.identity import Users
 from .settings import FILE, Options, Settings
 from .storage.forking import cut, keep_from_children
 from .web.application import create_application
+from .web.descriptors import make_room
 from .web.edge import allowed_host_names
 from .web.protocol import OutOfDescriptors, configure
 from .web.proxies import ProxyHeaders
@@ -76,6 +77,7 @@ class RunbookServer:
             hosts=hosts,
             grace=settings.grace,
         )
+        self._limits = settings.limits
         self._server = _UvicornServer(configure(app, settings.limits))
         self._thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
@@ -99,6 +101,7 @@ class RunbookServer:
         """
         if self._thread is not None:
             raise RuntimeError("a server starts only once")
+        make_room(self._limits)
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
             listener = socket.create_server((self._host, self._port), family=family, backlog=1024)

@@ -32,6 +32,7 @@ _DRAIN = 5  # whole seconds for requests that are being answered when the server
 _MIN_PROGRESS = 256 * 1024  # bytes of a reply that a client has to take within the limit on writing
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SAME_ATTEMPT = 0.5  # seconds; the loop tries again after one second, and then fails many times at once
+_CLOSED = "Invalid file descriptor: -1"  # what it raises when it tries again after the listener was closed
 _EPISODE = 10.0  # seconds without a failure, after which the next one is logged again
 _UNUSED = asyncio.Event()  # in place of one in each request whose body has been read
 _CODES = {431: ("headers_too_large", "the request's line and headers are too large")}
@@ -84,6 +85,8 @@ class OutOfDescriptors:
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Handle an exception of the event loop."""
         problem = context.get("exception")
+        if isinstance(problem, ValueError) and str(problem) == _CLOSED:
+            return
         if not (isinstance(problem, OSError) and problem.errno in _OUT_OF_RESOURCES and "socket" in context):
             loop.default_exception_handler(context)
             return
