@@ -100,7 +100,7 @@ class MortalDatabase(Database):
     """A database that is lost to its server at one of its transactions, before or after the commit."""
 
     def __init__(self, url, dies_at, when):
-        self._numbers, self._dies_at, self._when = count(), dies_at, when
+        self._numbers, self._dies_at, self._when = count(-1), dies_at, when  # after the start of the server
         self.is_lost = threading.Event()
         self.on_loss = lambda: None
         super().__init__(url)
@@ -128,6 +128,7 @@ class Life:
     def __init__(self, path, book, dies_at=10_000, when="before"):
         self.database = MortalDatabase(f"sqlite:///{path}", dies_at, when)
         self.store = SqlStore(self.database)
+        self.store.end_leases()
         self.calls, self.results = Counter(), {}
         self.events = Recorder()
         self.emitter = Emitter(Dispatcher([self.events]))
@@ -153,7 +154,7 @@ class Life:
     def work(self, root_id):
         """Execute the segment that is due, or that the server before has left."""
         try:
-            while self.runner.work(root_id, self.store.run(root_id).segment, owner_is_gone=True):
+            while self.runner.work(root_id, self.store.run(root_id).segment):
                 pass
         except DatabaseUnavailable:
             assert self.database.is_lost.is_set()
