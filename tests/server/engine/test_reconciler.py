@@ -179,6 +179,21 @@ def test_only_the_runs_that_ended_last_are_kept(store, engine, reconciler):
     assert store.run(newest.id).status is RunStatus.SUCCEEDED
 
 
+def test_one_pass_drops_all_that_is_too_much(store, engine, reconciler):
+    ended_ones = [ended(store) for _ in range(5)]
+    drop = store.drop
+    dropped = []
+
+    def drop_one(keep, before):
+        dropped.extend(found := drop(keep + 3 - len(dropped), before) if len(dropped) < 4 else [])
+        return found
+
+    store.drop = drop_one
+    reconciler(keep_ended=1, interval=1000).start()
+    assert len(dropped) == 4
+    assert [store.run(one.id) is None for one in ended_ones] == [True] * 4 + [False]
+
+
 def test_no_run_is_kept_for_longer_than_keep_for(store, engine, reconciler):
     old, fresh = ended(store), ended(store)
     store._put(replace(store.run(old.id), ended_at=now() - timedelta(days=2)))
