@@ -154,7 +154,7 @@ class _Link:
         connection.rollback()
         connection.autocommit = True
         connection.prepare_threshold = None  # a pooler may lead the next statement to another session
-        connection.add_notify_handler(lambda notification: self._receive(notification.payload.encode()))
+        connection.add_notify_handler(self._receive_notification)
         self._connection = connection
         self._name = name
         self._outbox = outbox
@@ -194,6 +194,9 @@ class _Link:
         link.consume_input()
         while (notification := link.notifies()) is not None:
             self._receive(notification.extra)
+
+    def _receive_notification(self, notification: Any) -> None:
+        self._receive(notification.payload.encode())
 
     def _receive(self, message: bytes) -> None:
         decoded = decode_message(message)
