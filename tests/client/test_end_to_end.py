@@ -147,6 +147,8 @@ def test_lists_are_paged_and_filtered(airplane: Airplane) -> None:
     assert ids <= set(listed)
     assert len(listed) == len(set(listed))
     assert airplane.runs.list_page(task_slug="doubling", until=before) == ()
+    for number in range(2):
+        airplane.runbooks.execute(slug="approval", param_values={"number": number})
     assert len(airplane.sessions.list_page(limit=2)) == 2
 
 

@@ -35,8 +35,8 @@ def disguise(monkeypatch, server, **changes):
     monkeypatch.setattr(
         type(store),
         "answer",
-        lambda one, prompt_id, decide, *args: answer(
-            one, prompt_id, lambda prompt, root: decide(changed(prompt), root), *args
+        lambda one, prompt_id, decide, *args, **options: answer(
+            one, prompt_id, lambda prompt, root: decide(changed(prompt), root), *args, **options
         ),
     )
 

@@ -97,7 +97,7 @@ class RunbookServer:
     def start(self) -> Self:
         """Listen, and return once requests are answered.
 
-        Raises OSError if the address cannot be used, EngineInUse if another server on PostgreSQL runs in this process.
+        Raises OSError if the address cannot be used.
         """
         if self._thread is not None:
             raise RuntimeError("a server starts only once")
@@ -137,7 +137,9 @@ class RunbookServer:
         self._server.should_exit = True
         self._lifecycle.stop()  # at once, before the last request has been answered
         self.wait()
-        if self._thread is not None:
+        if self._thread is None:
+            self._lifecycle.close(0)
+        else:
             self._thread.join()
 
     def in_child(self) -> None:

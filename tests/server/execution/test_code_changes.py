@@ -153,12 +153,19 @@ def test_a_session_in_progress_is_held_as_pending(url, compiled, slow):
         api.reaches(session_id, "Succeeded")
 
 
+def begins_nothing(server):
+    """Let a server take sessions on, and die before it gets round to them."""
+    engine = server._lifecycle.services.engine
+    engine.reserve = lambda: None
+    engine.start = lambda job_id: None
+
+
 def test_a_session_that_has_not_begun_takes_any_code(url, compiled):
     book = compiled(["return 'old'"])
     server = RunbookServer([book], database=url, api_key=KEY)
     with server:
         client = Client(server)
-        server._lifecycle.services.engine.start = lambda job_id: None  # as if the server died before it got round to it
+        begins_nothing(server)
         session_id = client.execute("book")
         client.close()
     with serving(url, compiled(["return 'new'"])) as api:
@@ -173,7 +180,7 @@ def test_a_task_that_is_gone_waits_until_it_is_served_again(url, compiled):
     server = RunbookServer([], [task(lookup)], database=url, api_key=KEY)
     with server:
         client = Client(server)
-        server._lifecycle.services.engine.start = lambda job_id: None
+        begins_nothing(server)
         run_id = client.post("/tasks/execute", {"slug": "lookup"}).json["runID"]
         client.close()
     with serving(url, compiled(OLD)) as api:

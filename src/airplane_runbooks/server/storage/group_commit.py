@@ -11,14 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
 
-from .errors import DatabaseClosed
+from .errors import DatabaseClosed, DatabaseUnavailable
 from .prepared import command
 
 T = TypeVar("T")
@@ -26,6 +26,7 @@ T = TypeVar("T")
 Begin = Callable[[], AbstractContextManager[sa.Connection]]
 
 MOST_UNITS = 64  # of one commit
+IDLE = 0.5  # seconds without a unit after which the thread ends, until there is one
 LONGEST_GROUP = 0.05  # seconds after which a group takes no further unit, so that long ones do not add up
 
 
@@ -100,20 +101,21 @@ class GroupCommit:
         self._again: deque[Unit[Any]] = deque()  # whose transaction was lost by another unit
         self._submitting = threading.Lock()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._serve, name="runbook-writer", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None  # none while there is nothing to do
 
     @property
     def is_current(self) -> bool:
         """True inside of a unit."""
-        return threading.get_ident() == self._thread.ident
+        return threading.current_thread() is self._thread
 
     def submit(self, work: Callable[[sa.Connection], T]) -> Unit[T]:
-        """Hand over work, to be committed soon, in the order of these calls. Raises DatabaseClosed."""
+        """Hand over work, to be committed soon, in the order of these calls. Raises DatabaseUnavailable."""
         unit = Unit(work)
         with self._submitting:
             if self._is_closed:
                 raise DatabaseClosed
+            if self._thread is None:
+                self._start()
             self._queue.put(unit)
         return unit
 
@@ -122,17 +124,27 @@ class GroupCommit:
         with self._submitting:
             if not self._is_closed:
                 self._is_closed = True
-                self._queue.put(None)
+                if self._thread is not None:
+                    self._queue.put(None)
 
     def close(self) -> None:
         """Take no more units, and wait for those that have been submitted. Idempotent."""
         self.stop()
-        self._thread.join()
+        if (thread := self._thread) is not None:
+            thread.join()
 
     def in_child(self) -> None:
         """Take no more units in a child, where the thread is missing, and others' locks are held for ever."""
         self._submitting = threading.Lock()
         self._is_closed = True
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._serve, name="runbook-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as problem:  # out of threads, or the interpreter is about to exit
+            raise DatabaseUnavailable("no thread can be started to write to the database") from problem
+        self._thread = thread
 
     def _serve(self) -> None:
         while (first := self._next()) is not None:
@@ -140,7 +152,16 @@ class GroupCommit:
             del first  # while there is nothing to do, nothing keeps a forgotten database
 
     def _next(self) -> Unit[Any] | None:
-        return self._again.popleft() if self._again else self._queue.get()
+        """Return the next unit once there is one; None if there was none for long, or at the end."""
+        if self._again:
+            return self._again.popleft()
+        with suppress(Empty):
+            return self._queue.get(timeout=IDLE)
+        with self._submitting:
+            if self._queue.empty():
+                self._thread = None
+                return None
+        return self._queue.get()
 
     def _waiting(self) -> Unit[Any] | None:
         """Return the next unit if one waits."""

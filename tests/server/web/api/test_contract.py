@@ -396,6 +396,7 @@ def test_a_call_that_fails_after_its_commit_can_be_repeated(monkeypatch, problem
             raise problem
 
         with monkeypatch.context() as patch:
+            patch.setattr(server._lifecycle.services.engine, "reserve", lambda: None)
             patch.setattr(server._lifecycle.services.engine, "start", fail)
             answer = execute()
             assert (answer.status, answer.headers["X-Airplane-Retryable"]) == (status, "true")
