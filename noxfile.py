@@ -240,7 +240,7 @@ def screenshots(session: nox.Session) -> None:
 def trace_picture(session: nox.Session) -> None:
     """Draw the picture of the trace in the documentation anew."""
     install(session, "demo")
-    session.run("python", "docs/trace_picture.py")
+    session.run("python", "-m", "docs.trace_picture")
 
 
 @nox.session(python=OLDEST, requires=["build"])

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
+from docs.svg import HEAD
+
 WIDTH, MARGIN = 760, 24
 NAMES, BARS_END = 200, 660  # where the bars begin, and where the longest one ends
 ROW, GAP = 22, 14
 PLOT_LEFT, PLOT_RIGHT, PLOT_TOP, PLOT_HEIGHT = 70, 560, 44, 300
 LOOKS = 5
 
-FRAME = """\
-<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc" \
-width="{width}" height="{height}" viewBox="0 0 {width} {height}">
-<title id="title">{title}</title>
-<desc id="desc">{description}</desc>
+FRAME = (
+    HEAD
+    + """\
 <style>
 text {{ font: 13px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #1f2328 }}
 .strong {{ font-weight: 600 }}
@@ -46,6 +46,7 @@ text {{ fill: #e6edf3 }}
 {content}
 </svg>
 """
+)
 
 
 class Bar(NamedTuple):

@@ -14,6 +14,7 @@ from statistics import mean
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
+from docs.svg import HEAD
 from tests.house.layers import DEMOS, GRAPH, LAYERS, layer
 
 IMAGES = Path(__file__).parent / "images"
@@ -25,11 +26,9 @@ BOX, BEND, HEIGHT = 124, 20, 30  # widths of a box and of an arrow on its way pa
 GAP, ROW, MARGIN = 18, 64, 28
 SWEEPS = 12
 
-FRAME = """\
-<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc" \
-width="{width}" height="{height}" viewBox="0 0 {width} {height}">
-<title id="title">{title}</title>
-<desc id="desc">{description}</desc>
+FRAME = (
+    HEAD
+    + """\
 <style>
 text {{ font: 13px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #1f2328 }}
 .ground {{ fill: #ffffff; stroke: #d0d7de }}
@@ -57,6 +56,7 @@ text {{ fill: #e6edf3 }}
 {content}
 </svg>
 """
+)
 
 Graph = Mapping[str, set[str]]  # a layer, and the layers that it imports
 

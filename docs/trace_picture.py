@@ -1,5 +1,5 @@
-# ruff: noqa: INP001 - run by path, not imported
-"""Draws the picture of a trace, `docs/images/trace.svg`, anew: `python docs/trace_picture.py`.
+# ruff: noqa: INP001 - docs is not a package
+"""Draws the picture of a trace, `docs/images/trace.svg`, anew: `python -m docs.trace_picture`.
 
 Needs the OpenTelemetry SDK. Executes the demo's runbook, whose steps it slows down so that their bars can be seen, with
 a server that is busy at first.
@@ -28,6 +28,7 @@ from airplane_runbooks import Airplane, Request, Response, RetryPolicy
 from airplane_runbooks.server import RunbookServer, demo
 from airplane_runbooks.testing import json_response
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
+from docs.svg import HEAD
 
 PICTURE = Path(__file__).parent / "images" / "trace.svg"
 
@@ -49,11 +50,9 @@ COLOURS = {
     "prompt": "#8e24aa",
     "other": "#616161",
 }
-FRAME = """\
-<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc" \
-width="{width}" height="{height}" viewBox="0 0 {width} {height}">
-<title id="title">{title}</title>
-<desc id="desc">{description}</desc>
+FRAME = (
+    HEAD
+    + """\
 <style>
 text {{ font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #1f2328 }}
 .muted {{ fill: #57606a }}
@@ -75,6 +74,7 @@ text {{ font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue
 {content}
 </svg>
 """
+)
 
 
 def main() -> None:

@@ -76,7 +76,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--draw", action="store_true", help="measure nothing; draw the pictures of the documentation")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+        parser.error(f"unknown parts: {', '.join(sorted(unknown))}")
     return options
 
 

@@ -157,5 +157,5 @@ def _wait_until_ready(port: int, child: Child) -> None:
                 return
         except urllib3.exceptions.HTTPError:
             pass
-        time.sleep(0.02)
+        time.sleep(0.02)  # leave it the processor
     raise TimeoutError(f"{child.name} does not answer")
