@@ -56,7 +56,7 @@ class LongPolls:
 
 
 def seconds_to_wait(options: RenderedOptions, *, longest: float, left: float | None) -> int:
-    """Return the whole seconds that the server may wait; 0 if there is no time for a long poll.
+    """Return the whole seconds that the server may wait; 0 if the time left is too short for a long poll.
 
     Args:
         options: The options of the poll, whose timeouts must not pass meanwhile.

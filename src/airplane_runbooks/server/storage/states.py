@@ -13,7 +13,7 @@ from .tables import IS_OPEN, PROMPTS, RUNS, SESSIONS
 from .transactions import Transactor, reading
 
 State = tuple[str, str | None, str | None]
-"""What callers wait to see changed: a status, the reason of a hold, and what is open."""
+"""Parts of a state for whose change callers wait: a status, the reason of a hold, and the open prompts."""
 
 IS_WAITING = "waiting"
 
