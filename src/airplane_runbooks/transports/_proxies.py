@@ -87,11 +87,6 @@ def _variable(scheme: str) -> str:
     return lower if os.environ.get(lower) else next(others, lower)
 
 
-def not_local(host: str) -> ValueError:
-    """Return the error for a name of this machine that the resolver takes for another's."""
-    return ValueError(f"{host} is looked up as another machine, to which nothing is sent that was meant for this one")
-
-
 def needs_tls(origin: str, proxy: Proxy | None) -> bool:
     """Return True if the way to an origin needs TLS."""
     return origin.startswith("https:") or (proxy is not None and proxy.url.startswith("https:"))

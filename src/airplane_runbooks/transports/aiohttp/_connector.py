@@ -20,10 +20,10 @@ from yarl import URL
 from ...errors import ConnectError, TransportError
 from ...http import Fields
 from ...options import is_address_of
+from .._addresses import not_local
 from .._proxies import (
     Proxy,
     check_tunnel,
-    not_local,
     tunnel_target,
 )
 from ..http11 import Head

@@ -21,10 +21,10 @@ from ...errors import (
     TransportError,
 )
 from ...http import IDEMPOTENCY_HEADER, Fields
-from ...options import is_address_of
+from .._addresses import race_order
 from .._connection_queue import ConnectionQueue
 from .._deadline import Deadline
-from .._proxies import check_tunnel, not_local, tunnel_target
+from .._proxies import check_tunnel, tunnel_target
 from ..http11 import (
     MAX_HEAD,
     Head,
@@ -101,10 +101,8 @@ class _DeadlineConnection(_Base):
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that answers, each having its share of the time that is left."""
         found = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
-        addresses = [info for info in found if is_address_of(self._dns_host, str(info[4][0]))]
-        if found and not addresses:
-            raise not_local(self._dns_host)
-        problem = OSError("the host name has no address")
+        addresses = race_order(self._dns_host, found)
+        problem = OSError()
         try:
             for index, address in enumerate(addresses):
                 try:
