@@ -37,7 +37,7 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
     "lint": ("--group", "lint"),
     "lock": ("--group", "lock"),
     "nox": ("--group", "nox"),
-    "telemetry": (*EVERYTHING, "--group", "telemetry"),
+    "telemetry": (*EVERYTHING, "--group", "telemetry", "--group", "declarative"),
     "test": (*EVERYTHING, "--group", "test"),
     "typing": (*EVERYTHING, "--group", "typing"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -340,3 +341,20 @@ def test_a_failed_session_is_an_error_of_the_wait() -> None:
 
 def test_the_repr_names_the_client_and_shows_no_key() -> None:
     assert repr(client(FakeTransport())) == "AsyncAirplane(base_url='https://api.airplane.dev/v0')"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
+def test_eager_tasks_call_as_others_do() -> None:
+    """Each call runs up to its first wait while its task is being made."""
+
+    async def main(base_url: str) -> list[str]:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        async with AsyncAirplane("tkn_test", base_url=base_url) as airplane:
+            calls = [asyncio.create_task(airplane.runbooks.execute(slug="refund")) for _ in range(20)]
+            calls[0].cancel()
+            results = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(results[0], asyncio.CancelledError)
+        return [started.session_id for started in results[1:]]
+
+    with HostileServer(always(reply(b'{"sessionID":"ses1"}'))) as server:
+        assert asyncio.run(main(f"{server.origin}/v0")) == ["ses1"] * 19
