@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from .authoring.catalog import Catalog
 from .authoring.decorators import Registry, Runbook, Task
 from .engine.interface import BACKLOG, Engine
-from .engine.local import LocalEngine
+from .engine.store_engine import StoreEngine
 from .execution.runner import Runner
 from .execution.watchdog import CANCELLED
 from .notifications import Notifications
@@ -173,9 +173,9 @@ def _database_digest_key(database: Database) -> Callable[[], bytes]:
 def _create_engine(database: Database, workers: int, catalog: Catalog, notifications: Notifications) -> Engine:
     """Return the engine: one of several if the database is shared."""
     if not database.is_shared:
-        return LocalEngine(workers)
+        return StoreEngine(workers)
     from .engine.membership import Membership
     from .storage.ids import new_id
 
     membership = Membership(database.sqlalchemy_engine.url, new_id("srv"), catalog.announcement())
-    return LocalEngine(workers, membership, lambda job_id: notifications.publish(BACKLOG, [job_id]))
+    return StoreEngine(workers, membership, lambda job_id: notifications.publish(BACKLOG, [job_id]))

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from airplane_runbooks.server.engine.local import LocalEngine
+from airplane_runbooks.server.engine.store_engine import StoreEngine
 from airplane_runbooks.server.errors import Closing
 from tests.support.servers import eventually
 
@@ -16,7 +16,7 @@ def look():
 
 @pytest.fixture
 def engine():
-    engine = LocalEngine(workers=4)
+    engine = StoreEngine(workers=4)
     yield engine
     engine.close(5)
 

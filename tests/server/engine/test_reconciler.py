@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from airplane_runbooks.models import RunStatus, SessionStatus
-from airplane_runbooks.server.engine.local import LocalEngine
 from airplane_runbooks.server.engine.reconciler import Reconciler
+from airplane_runbooks.server.engine.store_engine import StoreEngine
 from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.service import prompts
 from airplane_runbooks.server.storage.ids import new_id, now
@@ -256,19 +256,19 @@ def test_a_reconciler_that_was_never_started_can_be_stopped(reconciler):
     reconciler().stop()
 
 
-def test_a_session_lost_before_the_local_engine_is_executed(store, reconciler):
+def test_a_session_lost_before_the_engine_knew_is_executed(store, reconciler):
     calls = []
-    local = LocalEngine(1)
-    local.open(lambda job_id, **_: bool(calls.append(job_id)), lambda: None)
+    the_engine = StoreEngine(1)
+    the_engine.open(lambda job_id, **_: bool(calls.append(job_id)), lambda: None)
     run = root(store)
     try:
-        reconciler(engine=local, interval=1000).start()
+        reconciler(engine=the_engine, interval=1000).start()
         eventually(lambda: calls == [run.job_id])
     finally:
-        local.close(5)
+        the_engine.close(5)
 
 
-def test_the_local_engine_does_not_begin_a_known_job_again():
+def test_the_engine_does_not_begin_a_known_job_again():
     entered, leave, calls = threading.Event(), threading.Event(), []
 
     def work(job_id, **_):
@@ -277,17 +277,17 @@ def test_the_local_engine_does_not_begin_a_known_job_again():
         assert leave.wait(100)
         return False
 
-    local = LocalEngine(1)
-    local.open(work, lambda: None)
-    local.start("a.1")
+    the_engine = StoreEngine(1)
+    the_engine.open(work, lambda: None)
+    the_engine.start("a.1")
     assert entered.wait(100)
-    local.start("b.1")
-    local.recover(["a.1", "b.1"])
+    the_engine.start("b.1")
+    the_engine.recover(["a.1", "b.1"])
     leave.set()
-    eventually(lambda: not local._states)
+    eventually(lambda: not the_engine._states)
     assert calls == ["a.1", "b.1"]
-    local.close(5)
-    local.recover(["c.1"])
+    the_engine.close(5)
+    the_engine.recover(["c.1"])
     with pytest.raises(Closing):
-        local.start("d.1")
+        the_engine.start("d.1")
     assert calls == ["a.1", "b.1"]

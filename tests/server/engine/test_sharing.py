@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from airplane_runbooks.server import Context, RunbookServer, runbook
-from airplane_runbooks.server.engine.local import LocalEngine
+from airplane_runbooks.server.engine.store_engine import StoreEngine
 from tests.support.engines import Worker
 from tests.support.servers import Client, eventually
 
@@ -32,7 +32,7 @@ class Alone:
 def shared():
     """An engine of two workers that shares a database, its work, what it told others of, and how often it looked."""
     told, looks, work = [], [], Worker()
-    engine = LocalEngine(2, Alone(), told.append)
+    engine = StoreEngine(2, Alone(), told.append)
     engine.open(work, lambda: looks.append(1))
     yield engine, work, told, looks
     work.free.set()
@@ -76,7 +76,7 @@ def test_a_server_looks_no_more_once_it_has_seen_all_that_is_due(shared):
 
 
 def test_an_engine_that_has_closed_knows_no_others():
-    engine = LocalEngine(1, Alone())
+    engine = StoreEngine(1, Alone())
     engine.open(Worker(), lambda: None)
     assert engine.announced() == [b"[]"]
     engine.close(1)

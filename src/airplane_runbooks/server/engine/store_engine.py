@@ -1,4 +1,4 @@
-"""The engine: threads, and no state that outlasts them.
+"""The engine whose queue is the store: threads, and no state that outlasts them.
 
 The store is the queue. All that has to outlast the process is there: what is due, and what the process had begun. So
 each start finds it, and what is queued here only saves the store from being asked. Servers that share a database share
@@ -31,7 +31,7 @@ class _State(Enum):
     WOKEN = auto()  # jobs to work on once more when their worker is done
 
 
-class LocalEngine:
+class StoreEngine:
     """An engine with a bounded pool of threads, which are started as they are needed.
 
     The threads are daemons, so that a step that never returns cannot keep the interpreter from its exit. `close` waits
@@ -233,6 +233,6 @@ class LocalEngine:
 class _Reservation:
     """A worker of an engine that is kept free. It is handed over or given back, once."""
 
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: StoreEngine) -> None:
         self.hand_over = engine.hand_over
         self.give_back = engine.give_back
