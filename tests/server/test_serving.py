@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +20,7 @@ from starlette.routing import Mount
 
 from airplane_runbooks.server import Context, RunbookServer, create_app, runbook
 from airplane_runbooks.server.serving import _is_loopback
+from airplane_runbooks.server.storage.errors import DatabaseInUse
 from tests.support.processes import running
 from tests.support.servers import Client, eventually, served
 
@@ -152,6 +154,22 @@ def test_a_server_starts_only_once():
 
 def test_closing_a_server_that_never_started_does_nothing():
     RunbookServer([]).close()
+
+
+def test_a_forgotten_server_that_never_started_is_collected(tmp_path):
+    """It lets go of its file, too. The writer's thread keeps it until that has been idle for a moment."""
+    url = f"sqlite:///{tmp_path / 'server.db'}"
+    forgotten = weakref.ref(RunbookServer([asks], database=url))
+    eventually(lambda: gc.collect() >= 0 and forgotten() is None)
+    eventually(lambda: gc.collect() >= 0 and not is_in_use(url))
+
+
+def is_in_use(url):
+    try:
+        RunbookServer([asks], database=url).close()
+    except DatabaseInUse:
+        return True
+    return False
 
 
 def test_an_address_in_use_is_an_error_of_the_start():

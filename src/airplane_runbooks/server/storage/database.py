@@ -6,7 +6,7 @@ import random
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,8 @@ class Database:
         self.notifications = PostgresNotifications(parsed) if self.is_shared else Notifications()
         self._outages = Outages()
         kind = postgresql.Connections if self.is_shared else sqlite.Connections
-        commit = Commit(self._outages, partial(self.notifications.publish, CHANGES))
+        # a weak reference, or what is subscribed would keep an unclosed one, by what lets go of it
+        commit = Commit(self._outages, partial(_publish, weakref.ref(self.notifications)))
         self._connections: Connections = kind(parsed, commit)
         self.sqlalchemy_engine = self._connections.engine
         # PostgreSQL commits what comes at a time together by itself
@@ -182,6 +183,12 @@ class Database:
 def _within(transaction: AbstractContextManager[sa.Connection], work: Callable[[sa.Connection], T]) -> T:
     with transaction as connection:
         return work(connection)
+
+
+def _publish(notifications: weakref.ref[Notifications], changes: Collection[str]) -> None:
+    """Publish what has changed, unless the database has been forgotten."""
+    if (left := notifications()) is not None:
+        left.publish(CHANGES, changes)
 
 
 def _let_go(connections: Connections, writer: GroupCommit | None) -> None:
