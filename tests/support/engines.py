@@ -23,6 +23,19 @@ class NothingHeld:
         return [run.job_id for run in due]
 
 
+class Alone:
+    """A membership without other servers."""
+
+    def join(self):
+        pass
+
+    def leave(self):
+        pass
+
+    def others(self):
+        return [b"[]"]
+
+
 class Worker:
     """Work that notes what it is called with, in this process."""
 

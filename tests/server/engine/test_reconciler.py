@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from airplane_runbooks.models import RunStatus, SessionStatus
+from airplane_runbooks.server.engine import reconciler as reconciler_module
 from airplane_runbooks.server.engine.reconciler import Reconciler
 from airplane_runbooks.server.engine.store_engine import StoreEngine
 from airplane_runbooks.server.errors import Closing
@@ -20,7 +21,7 @@ from airplane_runbooks.server.storage.records import (
     RunKind,
     Session,
 )
-from tests.support.engines import NothingHeld, saying
+from tests.support.engines import Alone, NothingHeld, saying
 from tests.support.model_store import ModelStore
 from tests.support.servers import eventually
 from tests.support.services import services_around
@@ -32,7 +33,7 @@ class Engine:
     def __init__(self):
         self.recovered, self.woken = [], []
 
-    def recover(self, jobs):
+    def recover(self, jobs, more=False):
         self.recovered.append(jobs)
 
     def wake(self, job_id):
@@ -161,6 +162,13 @@ def test_a_prompt_may_expire_before_its_session_has_paused(store, engine, reconc
     assert store.pause(run.id, run.fencing_token)
 
 
+def test_all_prompts_that_are_late_expire_in_one_go(store, engine, reconciler, monkeypatch):
+    monkeypatch.setattr(reconciler_module, "BATCH", 2)
+    runs = [asked(store, now() - timedelta(seconds=1))[0] for _ in range(5)]
+    reconciler(interval=1000).start()
+    eventually(lambda: len(engine.woken) == len(runs))
+
+
 def test_an_answer_in_the_last_moment_counts(store, engine, reconciler, caplog):
     _, prompt = asked(store, now() - timedelta(seconds=1))
     overdue = store.overdue(now(), 10)
@@ -264,6 +272,25 @@ def test_a_session_lost_before_the_engine_knew_is_executed(store, reconciler):
     try:
         reconciler(engine=the_engine, interval=1000).start()
         eventually(lambda: calls == [run.job_id])
+    finally:
+        the_engine.close(5)
+
+
+@pytest.mark.parametrize("membership", [None, Alone()])
+def test_all_that_is_due_at_the_start_is_executed_in_one_go(store, reconciler, membership):
+    runs = [root(store) for _ in range(250)]
+
+    def work(job_id):
+        run = store.begin(job_id.rpartition(".")[0], 1)
+        store.finish(run.id, Outcome.succeeded(b"1"), run.fencing_token)
+        return False
+
+    the_engine = StoreEngine(2, membership)
+    one = reconciler(engine=the_engine, interval=1000)
+    the_engine.open(work, one.hurry)
+    try:
+        one.start()
+        eventually(lambda: all(store.run(run.id).status is RunStatus.SUCCEEDED for run in runs))
     finally:
         the_engine.close(5)
 

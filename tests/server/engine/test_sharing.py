@@ -8,24 +8,11 @@ import pytest
 
 from airplane_runbooks.server import Context, RunbookServer, runbook
 from airplane_runbooks.server.engine.store_engine import StoreEngine
-from tests.support.engines import Worker
+from tests.support.engines import Alone, Worker
 from tests.support.servers import Client, eventually
 
 ENTERED: list[str] = []
 LEAVE = threading.Event()
-
-
-class Alone:
-    """A membership without other servers."""
-
-    def join(self):
-        pass
-
-    def leave(self):
-        pass
-
-    def others(self):
-        return [b"[]"]
 
 
 @pytest.fixture

@@ -66,11 +66,11 @@ class Engine(Protocol):
         """True if a worker has nothing to do."""
         ...
 
-    def recover(self, jobs: Sequence[str]) -> None:
+    def recover(self, jobs: Sequence[str], *, more: bool = False) -> None:
         """Work on due jobs that got lost or have no worker, and on others that got stuck.
 
         The server calls it about once a second, and when there is reason to. It may be told of more jobs than it has
-        room for.
+        room for. If there are `more` than it was told of, it calls `look` as soon as these have been taken.
         """
         ...
 

@@ -19,7 +19,7 @@ from .interface import Engine
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 100
+BATCH = 100  # due jobs or prompts that are read at a time
 _EVERY = 5  # passes between two looks at what may be dropped
 
 
@@ -53,6 +53,7 @@ class Reconciler:
         self._thread = threading.Thread(target=self._loop, name="runbook-reconciler", daemon=True)
         self._failing: set[str] = set()
         self._passes = 0
+        self._more = False  # whether there may be more prompts to expire
         self._luck = random.Random()  # noqa: S311 - no secret; of its own, to leave the application's seed alone
 
     def start(self) -> None:
@@ -73,8 +74,11 @@ class Reconciler:
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
+            self._more = False
             self._pass()
             self._ready.set()
+            if self._more:
+                continue
             # several servers should not run at the same moments
             next_pass = time.monotonic() + self._interval * self._luck.uniform(0.8, 1.2)
             while self._hurried.wait(max(0.0, next_pass - time.monotonic())) and not self._stopping.is_set():
@@ -108,12 +112,15 @@ class Reconciler:
             self._failing.discard(duty)
 
     def _recover(self) -> None:
-        self._engine.recover(self._holding.share(self._store.due(now(), _BATCH)))
+        due = self._store.due(now(), BATCH)
+        self._engine.recover(self._holding.share(due), more=len(due) == BATCH)
 
     def _expire(self, moment: datetime) -> None:
-        for prompt_id in self._store.overdue(moment, _BATCH):
+        overdue = self._store.overdue(moment, BATCH)
+        for prompt_id in overdue:
             with suppress(Conflict, Held, NotFound):  # answered meanwhile, or expired, or held by another server
                 self._expire_prompt(prompt_id)
+        self._more = len(overdue) == BATCH
 
     def _drop(self, moment: datetime) -> None:
         before = None if self._keep_for is None else moment - self._keep_for

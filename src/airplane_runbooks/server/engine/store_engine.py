@@ -125,8 +125,11 @@ class StoreEngine:
     def _room(self) -> int:
         return max(0, self._workers - self._reserved - len(self._states))
 
-    def recover(self, jobs: Sequence[str]) -> None:
-        """Work on due jobs that are unknown here, and on those that raised a while ago."""
+    def recover(self, jobs: Sequence[str], *, more: bool = False) -> None:
+        """Work on due jobs that are unknown here, and on those that raised a while ago. Look again if there are `more`.
+
+        That is once these have been taken.
+        """
         moment = time.monotonic()
         for job_id in [job_id for job_id, at in list(self._broken.items()) if at <= moment]:
             del self._broken[job_id]
@@ -134,8 +137,9 @@ class StoreEngine:
         unknown = [job_id for job_id in jobs if job_id not in self._states and job_id not in self._broken]
         if self._membership is not None:
             room = self._room
-            self._more = len(unknown) > room
+            more = more or len(unknown) > room
             unknown = self._luck.sample(unknown, min(room, len(unknown)))  # or all servers would take the same ones
+        self._more = more
         for job_id in unknown:
             self._enqueue(job_id)
 
