@@ -379,7 +379,8 @@ class ModelStore:
             if session is None:
                 return None
             prompts = [one.id for one in self._prompts.values() if one.root_id == session.run_id and one.is_open]
-            return session, _lean(self._runs[session.run_id]), sorted(prompts)
+            root = self._runs[session.run_id]
+            return session, replace(_lean(root), output=root.output, failure=root.failure), sorted(prompts)
 
     def run(self, run_id: str) -> Run | None:
         """Return a run."""

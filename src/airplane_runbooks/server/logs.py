@@ -32,9 +32,12 @@ def message_of(problem: BaseException, mask: Callable[[str], str] = str) -> str:
         said = mask(_readable(str(problem)))
     except BaseException as other:  # noqa: BLE001 - SystemExit too: the exception was only asked for its text
         return f"(no message: asked for it, the exception raised {class_name(type(other))})"
-    if len(said) > LONGEST_MESSAGE:
-        return f"{said[:LONGEST_MESSAGE]}... ({len(said)} characters)"
-    return said or class_name(type(problem))
+    return shorten(said) or class_name(type(problem))
+
+
+def shorten(said: str) -> str:
+    """Return a message, cut to 10,000 characters if it is longer."""
+    return said if len(said) <= LONGEST_MESSAGE else f"{said[:LONGEST_MESSAGE]}... ({len(said)} characters)"
 
 
 def original(problem: BaseException) -> BaseException:

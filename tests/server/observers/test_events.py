@@ -146,7 +146,7 @@ def test_a_failed_session_names_the_class_of_its_error(opened):
     api.finishes("fails", status="Failed")
     recorder.reaches(*BEGUN, *STEP, *ENDED)
     errors = {name: recorder.of(name)[0].error for name in ("AttemptEnded", "StepEnded", "SessionEnded")}
-    assert errors == {"AttemptEnded": "LookupError", "StepEnded": "LookupError", "SessionEnded": "StepFailed"}
+    assert errors == {"AttemptEnded": "LookupError", "StepEnded": "LookupError", "SessionEnded": "LookupError"}
     assert recorder.of("StepEnded")[0].status is RunStatus.FAILED
 
 

@@ -50,7 +50,8 @@ BLANK = Run(id="", kind=RunKind.STEP, task_id="t", slug="s", name="n", env_slug=
 OUTCOMES = (
     Outcome.succeeded(b'{"a": 1}', b"sealed"),
     Outcome.failed(Failure("KeyError", "no such key")),
-    Outcome.cancelled("the prompt was cancelled"),
+    Outcome.failed(Failure("KeyError", "no such key", "find", "run1")),
+    Outcome.cancelled(Failure("PromptCancelled", "the prompt was cancelled")),
 )
 seeds = st.sampled_from(["", "s1", "s2"])
 attempts = st.integers(1, 3)

@@ -10,13 +10,15 @@ class StepFailed(Exception):
         step: The step's name.
         kind: Name of the original exception's class. The exception itself is `__cause__`, except on replay.
         message: Its message.
+        run_id: ID of the step's run.
     """
 
-    def __init__(self, step: str, kind: str, message: str) -> None:
-        super().__init__(step, kind, message)
+    def __init__(self, step: str, kind: str, message: str, run_id: str | None = None) -> None:
+        super().__init__(step, kind, message, run_id)
         self.step = step
         self.kind = kind
         self.message = message
+        self.run_id = run_id
 
     def __str__(self) -> str:
         return f"step {self.step!r} failed: {self.kind}: {self.message}"

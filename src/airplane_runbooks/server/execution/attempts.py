@@ -52,7 +52,7 @@ class Attempts:
         except BaseException as problem:  # noqa: BLE001 - every exception becomes the failure of the step
             failure = self._values.failure(problem)
             self._recorder.finish(run, Outcome.failed(failure))
-            raise StepFailed(run.name, failure.kind, failure.message) from original(problem)
+            raise StepFailed(run.name, failure.kind, failure.message, run.id) from original(problem)
         self._recorder.finish(run, Outcome.succeeded(shown, sealed))
         return decode(plain)
 

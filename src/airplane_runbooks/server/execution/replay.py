@@ -144,7 +144,7 @@ class Replay:
     def result(self, run: Run) -> Any:
         """Return the result of a step that has ended. Raises StepFailed."""
         if run.failure is not None:
-            raise StepFailed(run.name, run.failure.kind, run.failure.message)
+            raise StepFailed(run.name, run.failure.kind, run.failure.message, run.id)
         return self.values.read(run)
 
     def answer(self, branch: Branch, run: Run, parameters: tuple[Parameter, ...]) -> dict[str, Any]:

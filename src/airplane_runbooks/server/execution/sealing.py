@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...schema.problems import NotEncodable
+from ..authoring.errors import StepFailed
+from ..logs import shorten
 from ..secrets.masking import Secrets
 from ..secrets.vault import Vault
 from ..storage.encoding import decode, encode, encode_members
@@ -49,3 +51,28 @@ class SealedValues:
         if type(problem) is NotEncodable:
             return Failure("TypeError", f"the result cannot be written as JSON: {failure.message}")
         return failure
+
+    def reason(self, problem: BaseException) -> Failure:
+        """Describe the exception that ended a runbook, masked; if that was a step's, name the step. Raises nothing."""
+        step = _step_failure(problem)
+        if step is None:
+            return self.failure(problem)
+        mask = self._secrets.mask
+        return Failure(mask(step.kind), shorten(mask(step.message)), mask(step.step), step.run_id)
+
+
+def _step_failure(problem: BaseException) -> StepFailed | None:
+    """Return the failure of a step that an exception is, or the first one in it if it is a group.
+
+    One that a runbook has made itself, or put anything but texts into, does not count.
+    """
+    waiting = [problem]
+    while waiting:
+        current = waiting.pop()
+        if issubclass(type(current), BaseExceptionGroup):
+            waiting += reversed(BaseExceptionGroup.exceptions.__get__(current))
+        elif type(current) is StepFailed:
+            texts = (current.step, current.kind, current.message, current.run_id)
+            if all(type(text) is str for text in texts):
+                return current
+    return None

@@ -187,11 +187,11 @@ def _outcome(replay: Replay, call: Callable[[], Any]) -> Outcome:
     except ServerFailure:
         raise
     except PromptCancelled as problem:
-        return Outcome.cancelled(replay.values.failure(problem).message)
+        return Outcome.cancelled(replay.values.failure(problem))
     except (NotEncodable, Invalid, Signal, asyncio.CancelledError) as problem:
         return Outcome.failed(replay.values.failure(problem))
     except BaseException as problem:  # noqa: BLE001 - SystemExit in a runbook ends the session, not the server
         run = replay.root
         with suppress(Exception):  # an application may have log filters that raise
             logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, describe(problem))
-        return Outcome.failed(replay.values.failure(problem))
+        return Outcome.failed(replay.values.reason(problem))

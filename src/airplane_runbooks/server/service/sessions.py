@@ -50,7 +50,10 @@ def find(services: Services, session_id: str) -> Session:
 
 
 def find_with_root(services: Services, session_id: str) -> tuple[Session, Run, Sequence[str]]:
-    """Return a session, its root run without what that holds, and the IDs of its open prompts. Raises NotFound."""
+    """Return a session, its root run as `Store.session_with_root` does, and the IDs of its open prompts.
+
+    Raises NotFound.
+    """
     found = services.store.session_with_root(session_id)
     if found is None:
         raise missing("session", session_id)

@@ -265,7 +265,11 @@ class Store(Protocol):
         ...
 
     def session_with_root(self, session_id: str) -> tuple[Session, Run, Sequence[str]] | None:
-        """Return a session, its root run as `outline` would, and the sorted IDs of its open prompts."""
+        """Return a session, its root run, and the sorted IDs of its open prompts.
+
+        The root run is as `outline` would return it, but with its failure, and with its output unless that is too long
+        for a list.
+        """
         ...
 
     def run(self, run_id: str) -> Run | None:

@@ -82,8 +82,9 @@ def _prepared(statement: Any, names: tuple[str, ...]) -> _Prepared | None:
     compiled = statement.compile(dialect=_DIALECT, column_keys=names)
     if any(bind.expanding for bind in compiled.binds.values()):
         return None
+    constants = compiled.params  # which a compiler that has written values into the SQL does not tell
     if compiled.literal_execute_params:  # values that SQLAlchemy writes into the SQL
         statement = statement.params(dict.fromkeys(names))
         compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    fixed = {name: compiled.params[name] for name in compiled.positiontup if name not in names}
+    fixed = {name: constants[name] for name in compiled.positiontup if name not in names}
     return _Prepared(str(compiled), compiled.positiontup, fixed)

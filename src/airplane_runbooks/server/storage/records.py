@@ -28,16 +28,31 @@ class RunKind(StrEnum):
     PROMPT = "prompt"
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """Reason of a failed run: the name of the exception's class and its message."""
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Reason of a run that has failed, or that its own code has cancelled.
+
+    Attributes:
+        kind: Name of the exception's class.
+        message: Its message.
+        step: Of a root run: name of the step whose failure ended it, and whose exception this was.
+        step_run_id: ID of that step's run.
+    """
 
     kind: str
     message: str
+    step: str | None = None
+    step_run_id: str | None = None
 
     @classmethod
     def of(cls, problem: BaseException, mask: Callable[[str], str] = str) -> Failure:
         """Describe an exception, with secrets masked. Never raises."""
         return cls(mask(kind_of(problem)), message_of(problem, mask))
+
+    @property
+    def text(self) -> str:
+        """All of it in one text."""
+        said = f"{self.kind}: {self.message}"
+        return said if self.step is None else f"step {self.step!r} failed: {said}"
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,12 +202,13 @@ class Outcome(msgspec.Struct, frozen=True):
     @classmethod
     def failed(cls, failure: Failure) -> Outcome:
         """Return the outcome of a run that raised. Its output contains the message, as the API has it."""
-        return cls(RunStatus.FAILED, error_output(failure.message), failure)
+        message = failure.message if failure.step is None else failure.text
+        return cls(RunStatus.FAILED, error_output(message), failure)
 
     @classmethod
-    def cancelled(cls, message: str | None = None) -> Outcome:
-        """Return the outcome of a run that was cancelled."""
-        return cls(RunStatus.CANCELLED, NULL if message is None else error_output(message))
+    def cancelled(cls, failure: Failure | None = None) -> Outcome:
+        """Return the outcome of a run that was cancelled; by its own code, if there is a reason."""
+        return cls(RunStatus.CANCELLED, NULL if failure is None else error_output(failure.message), failure)
 
 
 def error_output(message: str) -> bytes:

@@ -42,7 +42,7 @@ def from_microseconds(count: int) -> datetime:
 
 def _failure(failure: Failure) -> bytes:
     """Encode a failure; what is not text in it is written as a question mark."""
-    texts = (text.encode(errors="replace").decode() for text in (failure.kind, failure.message))
+    texts = [text and text.encode(errors="replace").decode() for text in msgspec.structs.astuple(failure)]
     return msgspec.json.encode(Failure(*texts))
 
 
@@ -128,3 +128,6 @@ PROMPT_ROWS = Rows(Prompt, PROMPTS, str)
 LEAN_ROWS = Rows(Run, RUNS, RunStatus, without=PAYLOAD)
 # with the values that the run was started with, sealed: an answer is masked by the secrets among them
 ASKING_ROWS = Rows(Run, RUNS, RunStatus, without=PAYLOAD - {"params", "sealed_values"})
+# with its result or the reason for which it has none; what a failure holds is short enough
+ENDED_ROWS = Rows(Run, RUNS, RunStatus, without=PAYLOAD - {"output", "failure"})
+ENDED_COLUMNS = [_briefly(column) if column is RUNS.c.output else column for column in ENDED_ROWS.columns]

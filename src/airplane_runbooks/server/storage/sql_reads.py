@@ -12,7 +12,7 @@ from . import statements as sql
 from .interface import RunQuery, SessionQuery, Window
 from .prepared import fetch, first
 from .records import Prompt, Run, Session
-from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS, to_microseconds
+from .rows import ENDED_ROWS, LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS, to_microseconds
 from .transactions import Transactor, reading
 
 _BATCH = 200  # runs that are read at a time
@@ -69,13 +69,13 @@ class SqlReads:
 
     @reading
     def session_with_root(self, connection: Connection, session_id: str) -> tuple[Session, Run, Sequence[str]] | None:
-        """Return a session, its root run as `outline` would, and the sorted IDs of its open prompts."""
+        """Return a session, its root run, and the sorted IDs of its open prompts."""
         row = first(connection, sql.GET_SESSION_WITH_ROOT, {"key": session_id})
         if row is None:
             return None
         width = len(SESSION_ROWS.columns)
         open_prompts = sorted(row[-1].split(",")) if row[-1] else []
-        return SESSION_ROWS.read(row[:width]), LEAN_ROWS.read(row[width:-1]), open_prompts
+        return SESSION_ROWS.read(row[:width]), ENDED_ROWS.read(row[width:-1]), open_prompts
 
     @reading
     def run(self, connection: Connection, run_id: str) -> Run | None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 
 from .rows import (
     ASKING_ROWS,
+    ENDED_COLUMNS,
     LEAN_ROWS,
     PROMPT_ROWS,
     RUN_ROWS,
@@ -44,7 +45,7 @@ OPEN_PROMPTS_OF_ROOT = (
     .scalar_subquery()
 )
 GET_SESSION_WITH_ROOT = (
-    sa.select(*SESSION_ROWS.columns, *LEAN_ROWS.columns, OPEN_PROMPTS_OF_ROOT)
+    sa.select(*SESSION_ROWS.columns, *ENDED_COLUMNS, OPEN_PROMPTS_OF_ROOT)
     .select_from(SESSIONS)
     .join(RUNS, RUNS.c.id == SESSIONS.c.run_id)
     .where(SESSIONS.c.id == KEY)

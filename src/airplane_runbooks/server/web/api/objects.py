@@ -11,7 +11,7 @@ from ...service.services import Services
 from ...storage.holds import why_held
 from ...storage.records import Prompt, Run, RunKind
 from ...storage.states import IS_WAITING, join_ids
-from .schemas import Json, prompt_json, run_json, session_json
+from .schemas import Json, prompt_json, result_json, run_json, session_json
 from .snapshots import Snapshot
 
 
@@ -27,7 +27,7 @@ def read_session(services: Services, session_id: str) -> Snapshot:
     """Read a session. Raises NotFound."""
     session, root, open_prompts = sessions.find_with_root(services, session_id)
     return Snapshot(
-        {**session_json(session), "held": held_json(root)},
+        {**session_json(session), **result_json(root), "held": held_json(root)},
         (session.status.value, root.held, join_ids(open_prompts)),
         at_rest=session.status is SessionStatus.WAITING or session.status.is_terminal,
         run_ids=(root.id,),

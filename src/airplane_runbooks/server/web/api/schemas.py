@@ -15,7 +15,8 @@ from ....models import Parameter, RunStatus
 from ....schema.types import type_of
 from ...secrets.masking import hide
 from ...storage.ids import TEAM, stamp
-from ...storage.records import Prompt, Run, Session
+from ...storage.records import Failure, Prompt, Run, Session
+from ...storage.rows import LEFT_OUT
 
 _TIMEOUT = 3600  # seconds; the API's documented default, although a run without a limit is never cut off here
 
@@ -118,6 +119,29 @@ def timeout_json(timeout: float | None) -> int:
 def _ends(run: Run) -> Json:
     ends = {"succeededAt": RunStatus.SUCCEEDED, "failedAt": RunStatus.FAILED, "cancelledAt": RunStatus.CANCELLED}
     return {key: stamp(run.ended_at) if run.status is status else None for key, status in ends.items()}
+
+
+def result_json(root: Run) -> Json:
+    """Return the members of a session that show its result, or the reason for which it has none.
+
+    A result that is too long for a list is left out; it is the output of the root run.
+    """
+    told = {"runID": root.id, "error": failure_json(root.failure)}
+    if root.status is not RunStatus.SUCCEEDED:
+        return {**told, "output": None}
+    return told if root.output == LEFT_OUT else {**told, "output": msgspec.Raw(root.output)}
+
+
+def failure_json(failure: Failure | None) -> Json | None:
+    """Return the JSON of a failure."""
+    if failure is None:
+        return None
+    return {
+        "kind": failure.kind,
+        "message": failure.message,
+        "step": failure.step,
+        "stepRunID": failure.step_run_id,
+    }
 
 
 def outputs_json(run: Run) -> Json:

@@ -178,7 +178,7 @@ def _output(run: Run, secrets: Secrets) -> DisplayValue | None:
 
 
 def _failure(run: Run, secrets: Secrets) -> str:
-    return "" if run.failure is None else secrets.mask(f"{run.failure.kind}: {run.failure.message}")
+    return "" if run.failure is None else secrets.mask(run.failure.text)
 
 
 def session_secrets(session: Session, prompts: Iterable[Prompt] = ()) -> Secrets:
