@@ -469,6 +469,18 @@ def test_only_an_idle_connection_is_tried_before_its_use(opened, postgres_url, m
 
 
 @POSTGRES
+def test_connections_of_one_rush_are_kept_for_the_next(opened, lasting_url):
+    database, made = opened(lasting_url), []
+    sa.event.listen(database.sqlalchemy_engine, "connect", lambda *_: made.append(1))
+    all_have_one = threading.Barrier(20)
+    for _ in range(2):
+        with ThreadPoolExecutor(20) as pool:
+            reads = [pool.submit(database.query, lambda _: all_have_one.wait(100)) for _ in range(20)]
+            for read in reads:
+                read.result()
+    assert len(made) == 19  # and the one that opened the database
+
+
 @pytest.mark.parametrize("idle", [3600.0, -1.0])
 def test_no_caller_notices_that_all_connections_are_lost(opened, postgres, postgres_url, monkeypatch, idle):
     monkeypatch.setattr(postgresql, "IDLE", idle)

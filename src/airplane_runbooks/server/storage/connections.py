@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -13,6 +13,10 @@ from sqlalchemy.exc import DBAPIError
 
 from .changes import take_changes
 from .outages import Outages
+
+# None is closed when it is returned: a new one costs as much as several transactions, and has nothing prepared yet. The
+# last one that was returned is taken first, as the others have forgotten more.
+POOL: Mapping[str, Any] = {"pool_size": 20, "max_overflow": 0, "pool_use_lifo": True}
 
 
 class Connections(Protocol):

@@ -16,7 +16,7 @@ from sqlalchemy.exc import InvalidatePoolError
 
 from . import error_codes
 from .clock import follow
-from .connections import Commit, close_latecomers
+from .connections import POOL, Commit, close_latecomers
 from .errors import DatabaseClosed
 from .forking import cut, keep_from_children
 
@@ -107,8 +107,7 @@ def _engine(url: sa.URL) -> sa.Engine:
         url,
         hide_parameters=True,
         isolation_level="READ COMMITTED",
-        pool_size=10,
-        max_overflow=10,
+        **POOL,
         pool_recycle=_RECYCLE,
         connect_args=options,
     )

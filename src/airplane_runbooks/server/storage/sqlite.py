@@ -9,7 +9,7 @@ import stat
 import sys
 import threading
 import weakref
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from .connections import Commit, close_latecomers
+from .connections import POOL, Commit, close_latecomers
 from .errors import DatabaseClosed, DatabaseError, DatabaseInUse, DatabaseUnavailable
 from .forking import cut, keep_from_children
 from .prepared import command
@@ -114,7 +114,7 @@ class Connections:
 
 def _engine(url: sa.URL) -> sa.Engine:
     in_memory = not url.database
-    options: dict[str, Any] = {"poolclass": sa.StaticPool} if in_memory else {"pool_size": 10, "max_overflow": 10}
+    options: Mapping[str, Any] = {"poolclass": sa.StaticPool} if in_memory else POOL
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False}, **options)
 
     def connected(connection: sqlite3.Connection, _: object) -> None:
