@@ -333,13 +333,13 @@ def demo_async(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the client beside its peers; arguments go to the benchmarks."""
     install(session, "bench")
-    session.run("python", "benchmarks/execute.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.client", *session.posargs)
 
 
 @nox.session(requires=["build"])
 def bench_server(session: nox.Session) -> None:
     """Measure the server beside bare DBOS, an earlier commit and the disk; arguments go to the benchmark."""
-    install(session, "test")
+    install(session, "bench")
     provide_postgres(session)
     session.run("python", "-m", "benchmarks.server", *session.posargs)
 
@@ -348,7 +348,7 @@ def bench_server(session: nox.Session) -> None:
 def overhead(session: nox.Session) -> None:
     """Measure what telemetry adds to a call; arguments go to the benchmark."""
     install(session, "bench")
-    session.run("python", "benchmarks/telemetry.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.client.telemetry", *session.posargs)
 
 
 @nox.session(requires=["build"])
