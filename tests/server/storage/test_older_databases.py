@@ -17,6 +17,10 @@ from airplane_runbooks.server.storage.tables import KEYS
 from tests.support import version_1_runbooks
 from tests.support.servers import Client, eventually
 
+INDEXES = {
+    "sqlite": "SELECT sql FROM sqlite_master WHERE type = 'index' AND name LIKE 'runbook_%'",
+    "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'runbook_%'",
+}
 VERSIONS = sorted(Path(__file__).parent.glob("version_*"))
 
 
@@ -134,19 +138,21 @@ def test_the_keys_of_old_databases_are_honoured(old_database):
 def test_an_upgraded_database_has_the_tables_of_a_new_one(old_database, tmp_path, request):
     new_database = "sqlite://" if old_database.startswith("sqlite") else request.getfixturevalue("another_postgres_url")
 
-    def tables(url):
-        database = Database(url)
-        try:
-            look = sa.inspect(database.sqlalchemy_engine)
-            names = [name for name in look.get_table_names() if name.startswith("runbook_")]
-            return {
-                name: (
-                    {column["name"]: (str(column["type"]), column["nullable"]) for column in look.get_columns(name)},
-                    sorted((index["name"], tuple(index["column_names"])) for index in look.get_indexes(name)),
-                )
-                for name in names
-            }
-        finally:
-            database.close()
+    assert tables_and_indexes(old_database) == tables_and_indexes(new_database)
 
-    assert tables(old_database) == tables(new_database)
+
+def tables_and_indexes(url):
+    """Return the columns of each table, and the definitions of all indexes with their conditions."""
+    database = Database(url)
+    try:
+        look = sa.inspect(database.sqlalchemy_engine)
+        tables = {
+            name: {column["name"]: (str(column["type"]), column["nullable"]) for column in look.get_columns(name)}
+            for name in look.get_table_names()
+            if name.startswith("runbook_")
+        }
+        with database.read() as connection:
+            indexes = connection.scalars(sa.text(INDEXES[connection.dialect.name])).all()
+        return tables, sorted(indexes)
+    finally:
+        database.close()

@@ -24,6 +24,7 @@ from .tables import (
     PROMPTS,
     RUNS,
     SESSIONS,
+    unindexed,
 )
 from .transactions import Transactor, reading, writing
 
@@ -116,7 +117,7 @@ _UNFINISHED = sa.select(*_code, sa.func.count(), sa.func.count(RUNS.c.held)).whe
 _are_kin = (
     IS_UNFINISHED,
     RUNS.c.kind == bindparam("of_kind"),
-    RUNS.c.task_id == bindparam("of_task"),
+    unindexed(RUNS.c.task_id) == bindparam("of_task"),  # its index would lead to all runs that have ended
     RUNS.c.source == bindparam("of_source"),
 )
 _are_held = (*_are_kin, RUNS.c.held.is_not(None), ~RUNS.c.held.startswith(bindparam("but", type_=sa.Text)))

@@ -53,7 +53,8 @@ def _keep_digests_timeouts_and_facts(connection: sa.Connection) -> None:
 def _set_leases(connection: sa.Connection) -> None:
     """Give root runs leases, and make those due that a server of an older version has begun and not left.
 
-    Only DBOS knew those, which has nothing to do any more. Raises DatabaseError.
+    Only DBOS knew those, which has nothing to do any more. Indexes that cost more than they serve are replaced.
+    Raises DatabaseError.
     """
     shared = connection.dialect.name == "postgresql"
     if shared:
@@ -73,6 +74,22 @@ def _set_leases(connection: sa.Connection) -> None:
         ),
         {"moment": to_microseconds(now())},
     )
+    _replace_indexes(connection, shared=shared)
+
+
+def _replace_indexes(connection: sa.Connection, *, shared: bool) -> None:
+    at_work = "parent_id IS NULL AND (ended_at IS NULL OR due_at IS NOT NULL)"
+    without = ["runbook_runs_by_session_id", "runbook_runs_by_source", "runbook_runs_by_due_at"]
+    instead = [f"runbook_runs_by_due_at ON runbook_runs (due_at, seq) WHERE {at_work}"]
+    if not shared:
+        without += ["runbook_runs_by_env_slug", "runbook_runs_by_seq"]
+        without += ["runbook_sessions_by_status", "runbook_sessions_by_seq"]
+        instead += ["runbook_runs_by_seq ON runbook_runs (seq, updated_at, env_slug)"]
+        instead += ["runbook_sessions_by_seq ON runbook_sessions (seq, updated_at, status)"]
+    for name in without:
+        connection.exec_driver_sql(f"DROP INDEX {name}")
+    for index in instead:
+        connection.exec_driver_sql(f"CREATE INDEX {index}")
 
 
 def _refuse_older_servers(connection: sa.Connection) -> None:

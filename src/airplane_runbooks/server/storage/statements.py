@@ -28,6 +28,7 @@ from .tables import (
     SESSIONS,
     is_short,
     on_postgres,
+    unindexed,
 )
 
 KEY = bindparam("key", type_=RUNS.c.id.type)
@@ -105,7 +106,7 @@ RENEW = (
 )
 END_LEASES = (
     sa.update(RUNS)
-    .where(RUNS.c.leased, RUNS.c.due_at.is_not(None))
+    .where(RUNS.c.root_id.is_(None), RUNS.c.due_at.is_not(None), RUNS.c.leased)
     .values(due_at=bindparam("moment", type_=sa.BigInteger), leased=False)
 )
 CHANGE_UNENDED_RUN = CHANGE_RUN.where(RUNS.c.ended_at.is_(None))
@@ -122,7 +123,7 @@ WAIT_FOR_PROMPT = sa.update(SESSIONS).where(
 PRESENT = sa.select(RUNS.c.id, RUNS.c.fencing_token).where(
     RUNS.c.id.in_(bindparam("ids", expanding=True)), RUNS.c.ended_at.is_(None)
 )
-DUE = _lean.where(RUNS.c.due_at < BEFORE).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
+DUE = _lean.where(RUNS.c.root_id.is_(None), RUNS.c.due_at < BEFORE).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
 OVERDUE = (
     sa.select(PROMPTS.c.id)
     .join(RUNS, RUNS.c.id == PROMPTS.c.root_id)
@@ -150,6 +151,9 @@ LOCK_FIRST_ENDED = (
 DELETE_RUNS = sa.delete(RUNS).where(RUNS.c.id.in_(bindparam("ids", expanding=True)))
 
 
+_root = sa.select(SESSIONS.c.run_id).where(SESSIONS.c.id == bindparam("session_id")).scalar_subquery()
+_IS_OF_SESSION = (RUNS.c.id == _root) | (RUNS.c.root_id == _root)
+
 _FILTERS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "since": ("updated_at", operator.ge),
     "until": ("updated_at", operator.le),
@@ -157,7 +161,6 @@ _FILTERS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "status": ("status", operator.eq),
     "task_id": ("task_id", operator.eq),
     "task_slug": ("slug", operator.eq),
-    "session_id": ("session_id", operator.eq),
     "env_slug": ("env_slug", operator.eq),
 }
 _ANY_LENGTH = frozenset({"task_slug", "env_slug"})
@@ -172,18 +175,20 @@ def list_runs(filters: Mapping[str, Any]) -> sa.Select[Any]:
     """Select a page of runs, newest first."""
     lengths = {name: len(on_postgres(filters[name])) for name in _ANY_LENGTH & filters.keys()}
     short = frozenset(name for name, length in lengths.items() if length <= LONGEST_INDEXED)
-    if "session_id" in filters:  # better than any other index, which SQLite cannot know
-        short = frozenset()
     return _page(RUNS, frozenset(filters), short)
 
 
 @cache
 def _page(table: sa.Table, filters: frozenset[str], short: frozenset[str]) -> sa.Select[Any]:
     page = sa.select(table.c.seq).order_by(table.c.seq.desc()).limit(LIMIT).offset(OFFSET)
-    for name in sorted(filters):
+    is_of_session = "session_id" in filters  # which SQLite cannot know to be the best of all filters
+    if is_of_session:
+        page = page.where(_IS_OF_SESSION)
+    for name in sorted(filters & _FILTERS.keys()):
         column, compare = table.c[_FILTERS[name][0]], _FILTERS[name][1]
-        page = page.where(compare(column, bindparam(name, type_=column.type)))
-        if name in short:
+        value = bindparam(name, type_=column.type)
+        page = page.where(compare(unindexed(column) if is_of_session else column, value))
+        if name in short and not is_of_session:
             page = page.where(is_short(column))
     columns = SESSION_ROWS.brief if table is SESSIONS else RUN_ROWS.brief
     return sa.select(*columns).where(table.c.seq.in_(page)).order_by(table.c.seq.desc())

@@ -86,6 +86,11 @@ def is_short(text: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     return sa.func.length(text) <= sa.literal_column(str(LONGEST_INDEXED))
 
 
+def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return the value of a column in a form for which no index is used."""
+    return sa.func.coalesce(column, column)
+
+
 VERSIONS = sa.Table("runbook_version", METADATA, _column("version", sa.Integer))
 
 RUNS = sa.Table(
@@ -206,23 +211,26 @@ SIGN_OUTS = sa.Table(  # sign-ins that have been ended before their time, until 
 IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
 HAS_ENDED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_not(None)
 IS_UNFINISHED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_(None)
+_IS_AT_WORK = RUNS.c.root_id.is_(None) & (RUNS.c.ended_at.is_(None) | RUNS.c.due_at.is_not(None))
 
+# Each commit writes the indexes that its rows are in: on SQLite a page of each, on PostgreSQL an entry of each for
+# every update, since all updates change a column that some index has. So each index serves a statement that needs it.
 _index(RUNS, "root_id", "position", where=RUNS.c.root_id.is_not(None), unique=True)
 _index(RUNS, "task_id", "seq")
-_index(RUNS, "session_id", "seq")
 _index(RUNS, "slug", "seq", where=is_short(RUNS.c.slug))
-_index(RUNS, "env_slug", "seq", where=is_short(RUNS.c.env_slug))
-_index(RUNS, "due_at", "seq", where=RUNS.c.due_at.is_not(None))
+_index(RUNS, "env_slug", "seq", where=is_short(RUNS.c.env_slug), dialect="postgresql")
+_index(RUNS, "updated_at", "seq", dialect="postgresql")
+_index(RUNS, "due_at", "seq", where=_IS_AT_WORK)
 _index(RUNS, "ended_at", "seq", where=HAS_ENDED)
-_index(RUNS, "source", "task_id", where=IS_UNFINISHED)
 _index(SESSIONS, "runbook_id", "seq")
-_index(SESSIONS, "status", "seq")
+_index(SESSIONS, "status", "seq", dialect="postgresql")
+_index(SESSIONS, "updated_at", "seq", dialect="postgresql")
 _index(PROMPTS, "run_id", "seq")
 _index(PROMPTS, "root_id")
 _index(PROMPTS, "expires_at", "seq", where=IS_OPEN & PROMPTS.c.expires_at.is_not(None))
 _index(KEYS, "since")
 _index(SIGN_OUTS, "until")
-for _table in (RUNS, SESSIONS):
-    # SQLite does not know how many rows lie within bounds: counting all of them takes a few milliseconds
-    _index(_table, "seq", "updated_at", dialect="sqlite")
-    _index(_table, "updated_at", "seq", dialect="postgresql")
+# SQLite finds what is left by reading an index from the newest row on, until the page is full: at worst 10 to 25 ms for
+# 100,000 rows. There are few environments and statuses, so most pages are full long before.
+_index(RUNS, "seq", "updated_at", "env_slug", dialect="sqlite")
+_index(SESSIONS, "seq", "updated_at", "status", dialect="sqlite")
