@@ -16,6 +16,8 @@ def saying(values, sealed=None):
 class NothingHeld:
     """Holds nothing, as if all servers had the same code."""
 
+    has_news = False
+
     def look(self):
         pass
 
@@ -25,6 +27,8 @@ class NothingHeld:
 
 class Alone:
     """A membership without other servers."""
+
+    peers = frozenset()
 
     def join(self):
         pass

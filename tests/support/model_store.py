@@ -338,9 +338,13 @@ class ModelStore:
             due = [run for run in self._runs.values() if run.due_at is not None and run.due_at < before]
             return [_lean(run) for run in sorted(due, key=lambda run: run.due_at or before)[:limit]]
 
-    def has_chores(self, moment: datetime) -> bool:
-        """Tell whether `due` or `overdue` would return anything at this moment."""
-        return bool(ModelStore.due(self, moment, 1) or ModelStore.overdue(self, moment, 1))
+    def next_chore(self) -> datetime | None:
+        """Return the moment after which `due` or `overdue` return something, as things are; None if they never do."""
+        with self._lock:
+            due = [run.due_at for run in self._runs.values()]
+            prompts = [one for one in self._prompts.values() if one.is_open and self._runs[one.root_id].held is None]
+            late = [one.expires_at for one in prompts]
+            return min((moment for moment in (*due, *late) if moment is not None), default=None)
 
     def overdue(self, moment: datetime, limit: int) -> Sequence[str]:
         """Return the IDs of open prompts that should have been answered before then."""

@@ -133,13 +133,14 @@ def _create_lifecycle(
         interrupt=lambda run_id: notifications.publish(CANCELLED, [run_id]),
         vault=vault,
         emitter=emitter,
-        notifications=database.notifications,
+        notifications=notifications,
         states=States(database) if database.is_shared else None,
         server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
     )
     reconciler = Reconciler(
         store,
         engine,
+        notifications,
         holding=holding,
         expire=partial(prompts.expire, services),
         keep_ended=settings.keep_ended,

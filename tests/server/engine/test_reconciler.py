@@ -12,7 +12,9 @@ from airplane_runbooks.server.engine import reconciler as reconciler_module
 from airplane_runbooks.server.engine.reconciler import Reconciler
 from airplane_runbooks.server.engine.store_engine import StoreEngine
 from airplane_runbooks.server.errors import Closing
+from airplane_runbooks.server.notifications import Notifications
 from airplane_runbooks.server.service import prompts
+from airplane_runbooks.server.storage.changes import CHANGES
 from airplane_runbooks.server.storage.ids import new_id, now
 from airplane_runbooks.server.storage.records import (
     Outcome,
@@ -21,6 +23,7 @@ from airplane_runbooks.server.storage.records import (
     RunKind,
     Session,
 )
+from airplane_runbooks.server.storage.transitions import LEASE
 from tests.support.engines import Alone, NothingHeld, saying
 from tests.support.model_store import ModelStore
 from tests.support.servers import eventually
@@ -32,12 +35,19 @@ class Engine:
 
     def __init__(self):
         self.recovered, self.woken = [], []
+        self.peers = frozenset()
 
     def recover(self, jobs, more=False):
         self.recovered.append(jobs)
 
     def wake(self, job_id):
         self.woken.append(job_id)
+
+
+class Unheard(Notifications):
+    """Notifications that do not arrive."""
+
+    is_complete = False
 
 
 @pytest.fixture
@@ -55,10 +65,11 @@ def reconciler(store, engine):
     """Make a reconciler, which is stopped at the end."""
     made = []
 
-    def make(store=store, engine=engine, keep_ended=100, keep_for=None, interval=0.01):
+    def make(store=store, engine=engine, *, notifications=None, keep_ended=100, keep_for=None, interval=0.01):
         bounds = {"keep_ended": keep_ended, "keep_for": keep_for}
         expire = partial(prompts.expire, services_around(store, engine))
-        made.append(Reconciler(store, engine, holding=NothingHeld(), expire=expire, **bounds, interval=interval))
+        told = notifications or Unheard()
+        made.append(Reconciler(store, engine, told, holding=NothingHeld(), expire=expire, **bounds, interval=interval))
         return made[-1]
 
     yield make
@@ -126,15 +137,97 @@ def test_a_hurried_look_at_what_is_due_does_nothing_else(store, engine, reconcil
     assert store.prompt(prompt.id).is_open
 
 
-def test_an_idle_pass_asks_the_store_for_one_thing(store, engine, reconciler):
-    asked, has_chores = [], store.has_chores
-    store.has_chores = lambda moment: bool(asked.append("chores")) or has_chores(moment)
-    for method in ("due", "overdue", "drop"):
-        setattr(store, method, lambda *_, method=method: asked.append(method) or [])
+@pytest.fixture
+def queries(store):
+    """The names of the methods by which the reconciler asks the store, in the order of their calls."""
+    names = []
+    for method in ("next_chore", "due", "overdue", "drop"):
+        ask = getattr(store, method)
+        setattr(store, method, lambda *values, ask=ask, method=method: names.append(method) or ask(*values))
+    return names
+
+
+def test_an_idle_pass_asks_the_store_for_one_thing(engine, reconciler, queries):
     reconciler().start()
     eventually(lambda: len(engine.recovered) > 10)
-    assert set(asked) == {"chores", "drop"}
-    assert asked.count("drop") < asked.count("chores") / 2
+    assert set(queries) == {"next_chore", "drop"}
+    assert queries.count("drop") < queries.count("next_chore") / 2
+
+
+@pytest.mark.usefixtures("far_sighted")
+def test_an_idle_pass_that_is_told_of_all_asks_for_nothing(engine, reconciler, queries):
+    reconciler(notifications=Notifications()).start()
+    eventually(lambda: len(engine.recovered) > 20)
+    assert sorted(queries) == ["drop", "next_chore"]
+
+
+@pytest.fixture
+def far_sighted(monkeypatch):
+    """Let the reconciler rely on what it is told for as long as the test takes."""
+    monkeypatch.setattr(reconciler_module, "LONGEST_BLINDNESS", 3600.0)
+
+
+@pytest.mark.usefixtures("far_sighted")
+@pytest.mark.parametrize("changes", [["run1"], None])
+def test_the_store_is_asked_again_after_a_change(store, engine, reconciler, queries, changes):
+    notifications = Notifications()
+    reconciler(notifications=notifications).start()
+    eventually(lambda: len(engine.recovered) > 10)
+    run, gone = root(store), ended(store)
+    notifications.deliver(CHANGES, changes)
+    eventually(lambda: [run.job_id] in engine.recovered)
+    eventually(lambda: queries.count("drop") == 2)
+    assert store.run(gone.id)
+
+
+@pytest.mark.usefixtures("far_sighted")
+def test_a_prompt_expires_when_that_was_foreseen(store, engine, reconciler):
+    run, prompt = asked(store, now() + timedelta(seconds=0.2))
+    reconciler(notifications=Notifications()).start()
+    eventually(lambda: engine.woken == [f"{run.id}.2"])
+    assert not store.prompt(prompt.id).is_open
+
+
+@pytest.mark.usefixtures("far_sighted")
+def test_a_lease_that_lapses_is_found_without_being_told(store, engine, reconciler):
+    run = begun(store)
+    store._put(replace(store.run(run.id), due_at=now() + timedelta(seconds=0.2)))
+    reconciler(notifications=Notifications()).start()
+    eventually(lambda: [run.job_id] in engine.recovered)
+
+
+def test_what_was_not_told_is_found_before_a_lease_can_lapse(store, engine, reconciler, monkeypatch):
+    assert LEASE.total_seconds() > reconciler_module.LONGEST_BLINDNESS
+    monkeypatch.setattr(reconciler_module, "LONGEST_BLINDNESS", 0.1)
+    reconciler(notifications=Notifications()).start()
+    run = root(store)
+    eventually(lambda: [run.job_id] in engine.recovered)
+
+
+@pytest.mark.usefixtures("far_sighted")
+def test_sessions_to_be_held_are_looked_for_as_servers_go(engine, reconciler, monkeypatch):
+    looks = []
+    monkeypatch.setattr(NothingHeld, "look", lambda _: looks.append(1))
+    reconciler(notifications=Notifications()).start()
+    eventually(lambda: len(engine.recovered) > 20)
+    assert len(looks) == 1
+    engine.peers = frozenset({"srv1"})
+    eventually(lambda: len(looks) == 2)
+
+
+@pytest.mark.usefixtures("far_sighted")
+def test_the_store_is_asked_again_after_a_failure(store, engine, reconciler):
+    run, answers = root(store), [OSError()]
+    next_chore = store.next_chore
+
+    def failing_once():
+        if answers:
+            raise answers.pop()
+        return next_chore()
+
+    store.next_chore = failing_once
+    reconciler(notifications=Notifications()).start()
+    eventually(lambda: [run.job_id] in engine.recovered)
 
 
 def test_the_engine_is_asked_even_if_nothing_is_due(engine, reconciler):

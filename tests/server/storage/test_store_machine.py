@@ -308,7 +308,7 @@ class Stores(RuleBasedStateMachine):
         for method in ("due", "overdue"):
             self.both(method, self.time, limit)
             self.both(method, self.time + SECOND, limit)
-        self.both("has_chores", self.time)
+        self.both("next_chore")
 
     @invariant()
     def publish_each_change(self) -> None:

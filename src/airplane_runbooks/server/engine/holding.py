@@ -15,8 +15,6 @@ from .interface import Engine
 
 logger = logging.getLogger(__name__)
 
-_EVERY = 5  # passes between two looks
-
 _HELD = (
     "%d unfinished session(s) of %s %s are held: no server has the code with which they were started. They go on as "
     "soon as one serves it again, or as soon as it has a version= that fits them; else fail or cancel them."
@@ -31,19 +29,20 @@ class Holding:
         self._engine = engine
         self._catalog = catalog
         self._emitter = emitter
-        self._passes = 0
         self._news = threading.Event()
         self._news.set()
         self._told: set[tuple[RunKind, str, str]] = set()
 
+    @property
+    def has_news(self) -> bool:
+        """True if something was held that `look` has not seen. So it is before the first look, too."""
+        return self._news.is_set()
+
     def look(self) -> None:
         """Hold the waiting sessions whose code no server has, release those whose code is here, and warn of those held.
 
-        This reads all unfinished runs, so only some calls do it, and the first one after something was held.
+        This reads all unfinished runs.
         """
-        self._passes += 1
-        if not (self._news.is_set() or self._passes % _EVERY == 0):
-            return
         self._news.clear()
         others: Sequence[Catalog] | None = None
         for kin in self._holds.unfinished():

@@ -7,7 +7,7 @@ begun. All the same, an engine must not work on one job twice at the same time w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 BACKLOG = "backlog"  # the channel of jobs that have to wait for a worker of the server that was told of them
@@ -72,6 +72,11 @@ class Engine(Protocol):
         The server calls it about once a second, and when there is reason to. It may be told of more jobs than it has
         room for. If there are `more` than it was told of, it calls `look` as soon as these have been taken.
         """
+        ...
+
+    @property
+    def peers(self) -> Collection[str]:
+        """IDs of the other living servers, as they were some seconds ago, if several can share the work."""
         ...
 
     def announced(self) -> Sequence[bytes]:

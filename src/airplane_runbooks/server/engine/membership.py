@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Collection
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -29,13 +30,16 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "10000",
 }
 
-_IS_ALIVE = SERVERS.c.seen_at >= sa.func.now() - timedelta(seconds=LEASE)
-
 
 class Membership:
-    """One server among all that share a database."""
+    """One server among all that share a database.
+
+    Attributes:
+        peers: IDs of the other living servers, as of the last renewal.
+    """
 
     def __init__(self, url: sa.URL, server_id: str, catalog: bytes = b"") -> None:
+        self.peers: Collection[str] = frozenset()
         self._id = server_id
         self._catalog = catalog
         self._engine = sa.create_engine(url, pool_size=2, max_overflow=0, connect_args={"connect_timeout": 3})
@@ -47,7 +51,7 @@ class Membership:
     def join(self) -> None:
         """Join the other servers, and remove those that have ended. Raises the errors of the database."""
         with self._engine.begin() as connection:
-            connection.execute(sa.delete(SERVERS).where(~_IS_ALIVE))
+            connection.execute(sa.delete(SERVERS).where(~_is_alive(SERVERS)))
         self._renew()
         self._thread.start()
 
@@ -66,13 +70,19 @@ class Membership:
     def others(self) -> list[bytes]:
         """Return the catalogs of the other living servers. Raises the errors of the database."""
         with self._engine.begin() as connection:
-            return list(connection.scalars(sa.select(SERVERS.c.catalog).where(_IS_ALIVE, SERVERS.c.id != self._id)))
+            return list(
+                connection.scalars(sa.select(SERVERS.c.catalog).where(_is_alive(SERVERS), SERVERS.c.id != self._id))
+            )
 
     def _renew(self) -> None:
         moment = sa.func.clock_timestamp()
         lease = insert(SERVERS).values(id=self._id, seen_at=moment, catalog=self._catalog)
+        renewal = lease.on_conflict_do_update(index_elements=["id"], set_={"seen_at": moment})
+        others = SERVERS.alias()
+        peers = sa.select(sa.func.array_agg(others.c.id)).where(_is_alive(others), others.c.id != self._id)
         with self._engine.begin() as connection:
-            connection.execute(lease.on_conflict_do_update(index_elements=["id"], set_={"seen_at": moment}))
+            found = connection.scalar(renewal.returning(peers.scalar_subquery()))
+        self.peers = frozenset(found or ())
 
     def _loop(self) -> None:
         away = False
@@ -84,3 +94,7 @@ class Membership:
                 if not away:
                     logger.error("the membership cannot be renewed: %s", describe(problem))  # noqa: TRY400 - see describe
                 away = True
+
+
+def _is_alive(servers: sa.FromClause) -> sa.ColumnElement[bool]:
+    return servers.c.seen_at >= sa.func.now() - timedelta(seconds=LEASE)

@@ -6,12 +6,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from ..errors import Conflict, Held, NotFound
 from ..logs import describe
+from ..notifications import Notifications
+from ..storage.changes import CHANGES
 from ..storage.ids import now
 from ..storage.interface import Store
 from .holding import Holding
@@ -20,11 +22,15 @@ from .interface import Engine
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # due jobs or prompts that are read at a time
-_EVERY = 5  # passes between two looks at what may be dropped
+_EVERY = 5  # passes between two looks at what may be held or dropped
+_RARELY = 60  # passes between two looks at what may have become too old, if nothing has changed
+LONGEST_BLINDNESS = 5.0  # seconds without a look at what is due; less than a lease, so each is seen before it lapses
 
 
 class Reconciler:
     """Finds lost jobs and expired prompts, once in `interval` seconds, and old records less often.
+
+    It asks the store only if something may have changed there, by what it is told, or has become due by now.
 
     Of the root runs that have ended, the last `keep_ended` are kept, and none for longer than `keep_for`.
     """
@@ -33,6 +39,7 @@ class Reconciler:
         self,
         store: Store,
         engine: Engine,
+        notifications: Notifications,
         *,
         holding: Holding,
         expire: Callable[[str], None],
@@ -42,6 +49,7 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._engine = engine
+        self._notifications = notifications
         self._holding = holding
         self._expire_prompt = expire
         self._keep_ended = keep_ended
@@ -52,12 +60,19 @@ class Reconciler:
         self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="runbook-reconciler", daemon=True)
         self._failing: set[str] = set()
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._last_change = object()
+        self._done: dict[str, object] = {}  # what had changed before each duty was last done
+        self._next_chore: datetime | None = None
+        self._seen: object = None  # what had changed before the next chore was read
+        self._blind_from = 0.0  # when it has to be read again even so, by the monotonic clock
         self._passes = 0
         self._more = False  # whether there may be more prompts to expire
         self._luck = random.Random()  # noqa: S311 - no secret; of its own, to leave the application's seed alone
 
     def start(self) -> None:
         """Do everything once, and then continue in the background."""
+        self._unsubscribe = self._notifications.subscribe(CHANGES, self._note_change)
         self._thread.start()
         self._ready.wait()
 
@@ -71,6 +86,10 @@ class Reconciler:
         self._hurried.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._unsubscribe()
+
+    def _note_change(self, _: Collection[str] | None) -> None:
+        self._last_change = object()
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
@@ -87,29 +106,50 @@ class Reconciler:
 
     def _pass(self) -> None:
         moment = now()
-        self._guarded("hold what has no code here", self._holding.look)
-        if self._passes % _EVERY == 0:
-            self._guarded("drop what has ended", lambda: self._drop(moment))
+        is_thorough = self._passes % _EVERY == 0
+        if is_thorough or self._holding.has_news:
+            changes = object() if self._holding.has_news else self._changes()
+            self._unless_done("hold what has no code here", self._holding.look, (changes, self._engine.peers))
+        if is_thorough:
+            age = None if self._keep_for is None else self._passes // _RARELY
+            self._unless_done("drop what has ended", lambda: self._drop(moment), (self._changes(), age))
         self._passes += 1
         self._guarded("see what is due", lambda: self._see(moment))
 
+    def _changes(self) -> object:
+        """Return what is equal to what it was before, if nothing can have changed in between."""
+        return self._last_change if self._notifications.is_complete else object()
+
     def _see(self, moment: datetime) -> None:
-        """Do what has become due, which most passes find out by one statement is nothing."""
-        if self._store.has_chores(moment):
+        """Do what has become due, which most passes of an idle server know without a statement is nothing."""
+        changes = self._changes()
+        if changes is not self._seen or self._is_due(moment) or time.monotonic() >= self._blind_from:
+            self._next_chore = self._store.next_chore()
+            self._seen, self._blind_from = changes, time.monotonic() + LONGEST_BLINDNESS
+        if self._is_due(moment):
             self._guarded("expire prompts", lambda: self._expire(moment))
             self._guarded("recover what is due", self._recover)
         else:
             self._engine.recover([])
 
-    def _guarded(self, duty: str, call: Callable[[], None]) -> None:
+    def _is_due(self, moment: datetime) -> bool:
+        return self._next_chore is not None and self._next_chore < moment
+
+    def _unless_done(self, duty: str, call: Callable[[], None], changes: object) -> None:
+        """Do a duty unless that was done after these changes."""
+        if self._done.get(duty) != changes and self._guarded(duty, call):
+            self._done[duty] = changes
+
+    def _guarded(self, duty: str, call: Callable[[], None]) -> bool:
         try:
             call()
         except Exception as problem:  # noqa: BLE001 - a failure must not affect other duties or the next round
             if duty not in self._failing and not self._stopping.is_set():
                 logger.error("cannot %s: %s", duty, describe(problem))  # noqa: TRY400 - see describe
             self._failing.add(duty)
-        else:
-            self._failing.discard(duty)
+            return False
+        self._failing.discard(duty)
+        return True
 
     def _recover(self) -> None:
         due = self._store.due(now(), BATCH)

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum, auto
 
 from ..errors import Closing
@@ -111,6 +111,11 @@ class StoreEngine:
     def cancel(self, job_id: str) -> None:
         """Work on a job again, since the store has cancelled its run."""
         self._enqueue(job_id)
+
+    @property
+    def peers(self) -> Collection[str]:
+        """IDs of the other living servers, as they were some seconds ago."""
+        return () if self._membership is None else self._membership.peers
 
     def announced(self) -> Sequence[bytes]:
         """Return the catalogs of the other living servers. Raises the errors of the database."""

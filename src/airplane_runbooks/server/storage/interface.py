@@ -245,8 +245,11 @@ class Store(Protocol):
         """
         ...
 
-    def has_chores(self, moment: datetime) -> bool:
-        """Tell whether `due` or `overdue` would return anything at this moment."""
+    def next_chore(self) -> datetime | None:
+        """Return the moment after which `due` or `overdue` return something, as things are; None if they never do.
+
+        It may become an earlier one by a change that is published, and by a begin.
+        """
         ...
 
     def overdue(self, moment: datetime, limit: int) -> Sequence[str]:

@@ -12,7 +12,15 @@ from . import statements as sql
 from .interface import RunQuery, SessionQuery, Window
 from .prepared import fetch, first
 from .records import Prompt, Run, Session
-from .rows import ENDED_ROWS, LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS, to_microseconds
+from .rows import (
+    ENDED_ROWS,
+    LEAN_ROWS,
+    PROMPT_ROWS,
+    RUN_ROWS,
+    SESSION_ROWS,
+    from_microseconds,
+    to_microseconds,
+)
 from .transactions import Transactor, reading
 
 _BATCH = 200  # runs that are read at a time
@@ -52,9 +60,10 @@ class SqlReads:
         return [LEAN_ROWS.read(row) for row in fetch(connection, sql.DUE, values)]
 
     @reading
-    def has_chores(self, connection: Connection, moment: datetime) -> bool:
-        """Tell whether `due` or `overdue` would return anything at this moment."""
-        return bool(connection.scalar(sql.HAS_CHORES, {"before": to_microseconds(moment), "limit": 1}))
+    def next_chore(self, connection: Connection) -> datetime | None:
+        """Return the moment after which `due` or `overdue` return something, as things are; None if they never do."""
+        moments = [moment for moment in first(connection, sql.NEXT_CHORES) or () if moment is not None]
+        return from_microseconds(min(moments)) if moments else None
 
     @reading
     def overdue(self, connection: Connection, moment: datetime, limit: int) -> Sequence[str]:

@@ -92,6 +92,7 @@ class SqlStore(SqlReads, SqlExecutions):
         """Keep a new root run, Queued and due, and its Pending session; False if a run of this ID is there already."""
         if not change(connection, sql.ADD_RUN, RUN_ROWS.row(replace(run, due_at=now()))):
             return False
+        note_change(connection, run.id)  # another server may have to begin it
         if session is not None:
             change(connection, sql.ADD_SESSION, SESSION_ROWS.row(session))
         return True

@@ -131,7 +131,15 @@ OVERDUE = (
     .order_by(PROMPTS.c.expires_at, PROMPTS.c.seq)
     .limit(LIMIT)
 )
-HAS_CHORES = sa.select(DUE.exists() | OVERDUE.exists())
+_first_due = sa.select(RUNS.c.due_at).where(RUNS.c.due_at.is_not(None)).order_by(RUNS.c.due_at, RUNS.c.seq).limit(1)
+_first_to_expire = (
+    sa.select(PROMPTS.c.expires_at)
+    .join(RUNS, RUNS.c.id == PROMPTS.c.root_id)
+    .where(IS_OPEN, PROMPTS.c.expires_at.is_not(None), RUNS.c.held.is_(None))
+    .order_by(PROMPTS.c.expires_at, PROMPTS.c.seq)
+    .limit(1)
+)
+NEXT_CHORES = sa.select(_first_due.scalar_subquery(), _first_to_expire.scalar_subquery())
 
 NEWEST_TO_DROP = (
     sa.select(RUNS.c.ended_at, RUNS.c.seq)
