@@ -15,7 +15,9 @@
     │  └─ ServerError 5xx
     ├─ DecodeError             the call succeeded, its reply could not be read; keeps the response
     ├─ WaitTimeout             also a TimeoutError: the session, run or prompt has not ended in time
-    ├─ SessionFailed           `wait` found that the session has failed or was cancelled
+    ├─ SessionFailed           the session that was waited for has failed; says which step, and why
+    │  └─ SessionCancelled     it was cancelled
+    ├─ ResultUnavailable       the session has succeeded, and the server does not tell its result
     ├─ RunFailed               `wait` found that the run has failed or was cancelled
     ├─ ClientClosed            the client or its transport has been closed
     └─ MiddlewareSuspended     a middleware awaited something real in a sync client
@@ -31,14 +33,23 @@ from typing import TYPE_CHECKING, Any
 from .http import Headers, Response
 
 if TYPE_CHECKING:  # models raise errors, and errors only name models
-    from .models import Prompt, Run, Session
+    from .models import Failure, Prompt, Run, Session
 else:
-    Prompt = Run = Session = Any  # keeps `get_type_hints` working
+    Failure = Prompt = Run = Session = Any  # keeps `get_type_hints` working
 
 
 # Characters that could rewrite a terminal, a log or the order of its words: C0, C1, bidirectional controls and other
 # ends of lines; and halves of surrogate pairs, which cannot be encoded.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+_LONGEST_NAME = 200  # characters of what a server names, and of what it says
+_LONGEST_MESSAGE = 2000
+
+
+def _reason(failure: Failure) -> str:
+    parts = (failure.kind[:_LONGEST_NAME], failure.message[:_LONGEST_MESSAGE])
+    return ": ".join(filter(None, parts)) or "the server gives no reason"
 
 
 def escape_controls(text: str) -> str:
@@ -251,12 +262,50 @@ class WaitTimeout(AirplaneError, TimeoutError):
 class SessionFailed(AirplaneError):
     """A session that was waited for has failed or been cancelled.
 
+    The text names the step that failed, and the kind and message of its exception, as far as the server tells them.
+
     Attributes:
         session: The session in its final state.
     """
 
     def __init__(self, session: Session) -> None:
-        super().__init__(f"session {session.id} has ended: {session.status}")
+        super().__init__(self._described(session))
+        self.session = session
+
+    @property
+    def failure(self) -> Failure | None:
+        """The reason; None if the server does not tell it, and if a user has cancelled the session."""
+        return self.session.error
+
+    @classmethod
+    def _described(cls, session: Session) -> str:
+        if (error := session.error) is None:
+            return f"session {session.id} has ended: {session.status}"
+        place = "" if error.step is None else f" in step {error.step[:_LONGEST_NAME]!r}"
+        return f"session {session.id} failed{place}: {_reason(error)}"
+
+
+class SessionCancelled(SessionFailed):
+    """A session that was waited for has been cancelled: by a user, or by its own runbook after a cancelled prompt."""
+
+    @classmethod
+    def _described(cls, session: Session) -> str:
+        why = "" if session.error is None else f": {_reason(session.error)}"
+        return f"session {session.id} was cancelled{why}"
+
+
+class ResultUnavailable(AirplaneError):
+    """The session has succeeded, but the server does not tell results. Those of its steps may say enough.
+
+    Attributes:
+        session: The session in its final state.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(
+            f"session {session.id} has succeeded, and the server does not tell the results of sessions: "
+            f"read those of its steps with sessions.steps"
+        )
         self.session = session
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from airplane_runbooks import CANCEL, AsyncAirplane, AsyncTransport, NotFound, SessionFailed
+from airplane_runbooks import CANCEL, AsyncAirplane, AsyncTransport, NotFound, SessionCancelled
 from airplane_runbooks.models import ParameterSchema, Prompt
 from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
@@ -98,7 +98,7 @@ def test_a_session_is_executed_answered_and_followed_to_its_end(run: Callable[[U
 def test_a_prompt_that_is_cancelled_ends_the_session(run: Callable[[Use], None]) -> None:
     async def use(airplane: AsyncAirplane) -> None:
         started = await airplane.runbooks.execute(slug="approval", param_values={"number": 1})
-        with pytest.raises(SessionFailed, match="Cancelled"):
+        with pytest.raises(SessionCancelled, match="PromptCancelled: the prompt 'Keep 2"):
             await airplane.sessions.wait(started.session_id, timeout=120, on_prompt=lambda *_: CANCEL)
 
     run(use)

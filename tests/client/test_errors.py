@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 import airplane_runbooks
@@ -26,14 +27,16 @@ from airplane_runbooks import (
     MiddlewareSuspended,
     ParamValueError,
     Response,
+    ResultUnavailable,
     RunFailed,
+    SessionCancelled,
     SessionFailed,
     TransportError,
     WaitTimeout,
     errors,
 )
 from airplane_runbooks.errors import error_class
-from airplane_runbooks.models import Run, RunStatus, Session, SessionStatus
+from airplane_runbooks.models import Failure, Run, RunStatus, Session, SessionStatus
 
 
 def family(root: type[AirplaneError]) -> Iterator[type[AirplaneError]]:
@@ -46,6 +49,7 @@ def family(root: type[AirplaneError]) -> Iterator[type[AirplaneError]]:
 
 CLASSES = list(family(AirplaneError))
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+REASON = Failure(kind="KeyError", message="'id'", step="find", step_run_id="run2")
 HEADERS = Headers({"X-Request-ID": "req1", "Retry-After": "2"})
 
 
@@ -57,8 +61,8 @@ def made(kind: type[AirplaneError]) -> AirplaneError:
         error = kind("param_values.rows[3].at", "cannot be sent")
     elif kind is DecodeError:
         error = kind("unreadable", Response(status=200, headers=HEADERS, body=b"?", http_version="1.1"))
-    elif kind is SessionFailed:
-        error = kind(Session(id="ses1", status=SessionStatus.FAILED))
+    elif issubclass(kind, SessionFailed | ResultUnavailable):
+        error = kind(Session(id="ses1", status=SessionStatus.FAILED, error=REASON, raw_output=msgspec.Raw(b"[1]")))
     elif kind is RunFailed:
         error = kind(Run(id="run1", status=RunStatus.CANCELLED))
     elif kind is WaitTimeout:
@@ -104,6 +108,33 @@ def test_every_error_comes_back_whole(error, journey):
     assert twin.args == error.args
     assert {k: comparable(v) for k, v in vars(twin).items()} == {k: comparable(v) for k, v in vars(error).items()}
     assert twin.__notes__ == ["Given up because of it."]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "text"),
+    [
+        (SessionFailed, REASON, "session ses1 failed in step 'find': KeyError: 'id'"),
+        (SessionFailed, Failure(kind="KeyError", message="'id'"), "session ses1 failed: KeyError: 'id'"),
+        (SessionFailed, Failure(kind="Stopped"), "session ses1 failed: Stopped"),
+        (SessionFailed, Failure(step="find"), "session ses1 failed in step 'find': the server gives no reason"),
+        (SessionFailed, None, "session ses1 has ended: Failed"),
+        (SessionCancelled, Failure(message="the prompt expired"), "session ses1 was cancelled: the prompt expired"),
+        (SessionCancelled, None, "session ses1 was cancelled"),
+    ],
+)
+def test_a_failed_session_says_which_step_failed_and_why(kind, reason, text):
+    error = kind(Session(id="ses1", status=SessionStatus.FAILED, error=reason))
+
+    assert str(error) == text
+    assert error.failure == reason
+
+
+def test_the_text_of_a_failed_session_is_one_short_line():
+    reason = Failure(kind="K" * 9000, message="a\n" + "m" * 9000, step="s" * 9000)
+    text = str(SessionFailed(Session(id="ses1", status=SessionStatus.FAILED, error=reason)))
+
+    assert "\n" not in text
+    assert len(text) < 2500
 
 
 @pytest.mark.parametrize("journey", JOURNEYS.values(), ids=JOURNEYS)

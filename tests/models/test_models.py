@@ -202,6 +202,8 @@ def test_a_null_stands_for_every_field_that_can_be_left_out(model):
     needed = {"id": "x", "status": "Active", "sessionID": "s", "runID": "r", "output": 1, "prompt": {"id": "pmt1"}}
     document = {f.encode_name: needed[f.encode_name] for f in msgspec.structs.fields(model) if f.required}
     nulls = {f.encode_name: None for f in msgspec.structs.fields(model) if not f.required}
+    if model is Session:  # whose result may be null
+        del nulls["output"]
 
     assert read({**nulls, **document}, model) == read(document, model)
 
@@ -232,6 +234,42 @@ def test_a_model_pickles_and_copies(protocol):
     run = read({**FLAT, "status": "Dreaming"}, Run)
 
     assert pickle.loads(pickle.dumps(run, protocol)) == copy.copy(run) == copy.deepcopy(run) == run
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("told", [{}, {"output": None}, {"output": {"cents": [1]}}])
+def test_a_result_survives_pickling_copies_and_json(protocol, told):
+    session = read({"id": "ses1", "status": "Succeeded", **told}, Session)
+    twins = [pickle.loads(pickle.dumps(session, protocol)), copy.copy(session), copy.deepcopy(session)]
+
+    assert all(twin == session and read_again(twin) == session for twin in twins)
+    assert session.output == told.get("output")
+
+
+def read_again(session):
+    return decode(msgspec.json.encode(session), Session)
+
+
+def test_a_null_result_is_told_from_none():
+    assert read({"status": "Succeeded"}, Session).raw_output is msgspec.UNSET
+    assert bytes(read({"status": "Succeeded", "output": None}, Session).raw_output) == b"null"
+
+
+def test_the_result_of_a_session_is_shown_as_json():
+    session = read({"id": "ses1", "status": "Succeeded", "output": [1]}, Session)
+
+    assert repr(session).startswith("Session(id='ses1', name='', ")
+    assert repr(session).endswith("raw_output=b'[1]')")
+    assert repr(read({"status": "Active"}, Session)).endswith("raw_output=UNSET)")
+
+
+def test_a_session_tells_which_step_failed_and_why():
+    error = {"kind": "KeyError", "message": "'id'", "step": "find", "stepRunID": "run2"}
+    session = read({"status": "Failed", "runID": "run1", "error": error}, Session)
+
+    assert session.error == models.Failure(kind="KeyError", message="'id'", step="find", step_run_id="run2")
+    assert session.run_id == "run1"
+    assert read({"status": "Failed", "error": "no"}, Session).error is None
 
 
 def test_a_default_list_or_map_is_not_shared():

@@ -172,7 +172,8 @@ def test_no_reply_brings_the_key_into_sight(
 @pytest.mark.parametrize("status", ["Failed", "Cancelled", "tkn_s3cr3t-key"])
 def test_a_failed_session_that_repeats_the_key_does_not_show_it(observed: Observed, status: str) -> None:
     key = "tkn_s3cr3t-key"
-    session = {"id": "ses1", "status": status, "name": key, "paramValues": {key: [key]}, "slug": key}
+    session = {"id": "ses1", "status": status, "name": key, "paramValues": {key: [key]}, "slug": key, "output": [key]}
+    session["error"] = {"kind": key, "message": f"not {key}", "step": f"{key}."}
     observed.answer = reply(json.dumps(session).encode())
     ACTS["wait"] = lambda airplane: airplane.sessions.wait("ses1", timeout=60)
     error = observed.failure(key, "wait")

@@ -22,6 +22,7 @@ from airplane_runbooks import (
     Response,
     RunFailed,
     ServerError,
+    SessionCancelled,
     SessionFailed,
     WaitTimeout,
 )
@@ -83,8 +84,9 @@ class TestSessions:
     @pytest.mark.parametrize("status", ["Failed", "Cancelled"])
     def test_a_failed_session_raises_and_is_carried_by_the_error(self, make: Make, status: str) -> None:
         either = make([session("Active"), session(status)])
-        with pytest.raises(SessionFailed, match=status) as caught:
+        with pytest.raises(SessionFailed, match=f"(?i){status}") as caught:
             either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+        assert isinstance(caught.value, SessionCancelled) == (status == "Cancelled")
         assert caught.value.session.status == status
         assert (caught.value.operation, caught.value.attempts, caught.value.session_id) == ("sessions.wait", 2, "ses1")
         assert not caught.value.maybe_processed

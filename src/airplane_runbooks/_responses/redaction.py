@@ -157,6 +157,8 @@ class Redactor:
             return self._clean_string(value)
         if isinstance(value, bytes):
             return self.data(value)
+        if isinstance(value, msgspec.Raw):
+            return msgspec.Raw(self.data(bytes(value)) or msgspec.json.encode(DROPPED))
         if isinstance(value, int | float):
             return MASK if self._masked(str(value)) != str(value) else value
         if isinstance(value, Response):

@@ -3,7 +3,7 @@
 from ..schema.enums import Component, OpenEnum, ParameterType
 from ..schema.timestamps import parse_timestamp
 from .base import Model, Stamped
-from .common import Constraints, Parameter, ParameterSchema, Permission
+from .common import Constraints, Failure, Parameter, ParameterSchema, Permission
 from .decoding import decode
 from .enums import Role, RunStatus, Runtime, SessionStatus
 from .prompts import (
@@ -42,6 +42,7 @@ __all__ = [
     "Constraints",
     "ExecuteRunbook",
     "ExecuteTask",
+    "Failure",
     "GetPrompt",
     "GetRun",
     "GetSession",

@@ -68,6 +68,22 @@ class ParameterSchema(Model, frozen=True, kw_only=True, omit_defaults=True):
         return validate(self.parameters, values, root)
 
 
+class Failure(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Reason for which a session or run has failed, as far as the server tells it.
+
+    Attributes:
+        kind: Name of the exception's class.
+        message: Its message, in which the server has masked secrets.
+        step: Of a session: name of the step that failed, and whose exception this was; None if the runbook itself did.
+        step_run_id: ID of the run of that step.
+    """
+
+    kind: str = ""
+    message: str = ""
+    step: str | None = None
+    step_run_id: str | None = msgspec.field(default=None, name="stepRunID")
+
+
 class Permission(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Permission of a user or group to act on a private object."""
 

@@ -137,6 +137,7 @@ class _Whole:
         if issubclass(model, Stamped):
             self._form, self._build = _form_of(model)
         self._older = _optional_aliases(model)
+        self._raw_form = _raw_form_of(model)
         self._strict = decoder_of(self._form).decode
 
     def read_quickly(self, raw: Any) -> Any:
@@ -149,7 +150,10 @@ class _Whole:
             strict = decoder_of(self._form, careful=True).decode
             if (found := self._read_strictly(raw, strict)) is not None:
                 return found
-        return self._walk(_decode_any(raw, careful=allowance.careful), allowance)
+        found = self._walk(_decode_any(raw, careful=allowance.careful), allowance)
+        if self._raw_form is None:
+            return found
+        return msgspec.structs.replace(found, **msgspec.structs.asdict(decoder_of(self._raw_form).decode(raw)))
 
     def _read_strictly(self, raw: Any, decode: Callable[[Any], Any]) -> Any:
         if self._has_lists and bytes(raw).count(b",") >= MAX_ITEMS:
@@ -185,6 +189,18 @@ def _form_of(model: type[Stamped]) -> tuple[type[msgspec.Struct], Callable[[Any]
     values = [f"{name}=" + (f"read_stamp(form.{name})" if name in stamps else f"form.{name}") for name in names]
     source = f"lambda form: model({', '.join(values)})"
     return form, eval(source, {"model": model, "read_stamp": read_stamp})  # noqa: S307  # of our own models' names
+
+
+def _raw_form_of(model: Any) -> type[msgspec.Struct] | None:
+    """Return a struct of the members of a model that are kept as JSON; None if it has none."""
+    fields = [field for field in msgspec.structs.fields(model) if _is_raw(field.type)]
+    content = [(field.name, field.type, field.default) for field in fields]
+    names = {field.name: field.encode_name for field in fields}
+    return msgspec.defstruct(model.__name__, content, rename=names) if fields else None
+
+
+def _is_raw(hint: Any) -> bool:
+    return msgspec.Raw in typing.get_args(hint)
 
 
 def _optional_aliases(model: type[Any]) -> tuple[tuple[str, str], ...]:
@@ -231,7 +247,7 @@ class _Field(NamedTuple):
 
 @functools.cache
 def object_reader(model: Any) -> ReadFunction:
-    """Return the reader of a model's objects."""
+    """Return the reader of a model's objects. It leaves out the members that are kept as JSON."""
     aliases = _aliases(model)
     wrapper: str | None = getattr(model, "__wire_wrapper__", None)
     fields = [
@@ -243,6 +259,7 @@ def object_reader(model: Any) -> ReadFunction:
             field.required,
         )
         for field in msgspec.structs.fields(model)
+        if not _is_raw(field.type)
     ]
 
     def read(value: Any, allowance: Allowance) -> Any:

@@ -6,14 +6,23 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from .base import Model, Stamped
-from .common import Parameter, ParameterSchema, Permission
+from .common import Failure, Parameter, ParameterSchema, Permission
+from .decoding import decode_any
 from .enums import SessionStatus
 
 
 class Session(Stamped, frozen=True, kw_only=True, omit_defaults=True):
-    """One execution of a runbook. Its outputs are those of its runs."""
+    """One execution of a runbook.
+
+    Attributes:
+        run_id: ID of the run of the runbook itself; None from servers that do not tell it.
+        error: Reason for which it has failed, or was cancelled by its own runbook; None from servers that do not tell.
+        raw_output: Result of the runbook as JSON. UNSET if the server does not tell it: lists and other servers never
+            do, and ours leaves out a result of more than 32 KiB, which `sessions.result` returns.
+    """
 
     id: str = ""
     name: str = ""
@@ -28,6 +37,23 @@ class Session(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     created_by: str | None = None
     updated_at: datetime | None = None
     updated_by: str | None = None
+    run_id: str | None = msgspec.field(default=None, name="runID")
+    error: Failure | None = None
+    raw_output: msgspec.Raw | UnsetType = msgspec.field(default=UNSET, name="output")
+
+    @property
+    def output(self) -> Any:
+        """The result of the runbook, decoded anew each time.
+
+        None if that is the result, if there is none yet, and if the server does not tell it: see `raw_output`. Raises
+        ValueError for JSON that Python cannot hold.
+        """
+        return None if self.raw_output is UNSET else decode_any(bytes(self.raw_output))
+
+    def __repr__(self) -> str:
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        shown = ((name, bytes(value) if isinstance(value, msgspec.Raw) else value) for name, value in values)
+        return f"Session({', '.join(f'{name}={value!r}' for name, value in shown)})"
 
     @property
     def parameter_schema(self) -> ParameterSchema:

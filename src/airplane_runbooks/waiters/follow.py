@@ -15,6 +15,7 @@ from ..errors import (
     Conflict,
     ParamValueError,
     RunFailed,
+    SessionCancelled,
     SessionFailed,
 )
 from ..models import (
@@ -185,7 +186,8 @@ async def _end_of_session(
         None if on_prompt is None else PromptAnswerer(on_prompt, session_id),
     )
     if raise_on_failure and session.status != SessionStatus.SUCCEEDED:
-        raise SessionFailed(session)
+        cancelled = session.status == SessionStatus.CANCELLED
+        raise (SessionCancelled if cancelled else SessionFailed)(session)
     return session
 
 
