@@ -1,0 +1,186 @@
+"""Connection of an event loop that writes and reads HTTP/1.1 by our own parser."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from ...errors import ConnectionLost
+from ..http11 import MAX_HEAD, render_head
+from ._exchange import Exchange
+
+# Bodies up to this size go out in one piece with the head; larger ones in pieces, between which others have their turn.
+_JOINED_BODY = 64 * 1024
+_PIECE = 64 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """One connection, in the clear or under TLS, over which one exchange passes at a time.
+
+    Attributes:
+        transport: What sends the bytes; None before the connection is made and after it has ended.
+        lost: Is set once the loop has let go of the connection.
+        trust: How often its pool had been distrusted when the connection was made.
+    """
+
+    transport: asyncio.Transport | None = None
+    trust = 0
+    _exchange: Exchange | None = None
+    _was_used = False
+    _echoes = False  # whether the server has repeated an idempotency key
+    _early = b""  # what the server said before it was asked: an overloaded one may do that
+    _timer: asyncio.TimerHandle | None = None
+    _rings_at = 0.0
+    _writable: asyncio.Future[None] | None = None
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        self._loop = loop
+        self._is_readable = _readability_of(sock)
+        self.lost: asyncio.Future[None] = loop.create_future()
+
+    @property
+    def is_stale(self) -> bool:
+        """True if the connection has ended, or unrequested bytes have arrived on it."""
+        return self.transport is None or (self._was_used and self._is_readable())
+
+    async def carry(
+        self, exchange: Exchange, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> None:
+        """Send a request and wait for the end of the exchange."""
+        transport, length = self.transport, None if body is None else len(body)
+        if transport is None:
+            raise ConnectionLost("the server closed the connection at once", sent=False)
+        self._exchange, self._was_used = exchange, True
+        if exchange.deadline is not None and (self._timer is None or exchange.deadline < self._rings_at):
+            self._set_timer(exchange.deadline)
+        if self._echoes:
+            exchange.demand_echo()
+        if self._early:
+            exchange.receive(self._early)
+            self._early = b""
+        try:
+            if body is None or len(body) <= _JOINED_BODY:
+                transport.write(render_head(method, target, headers, length) + (body or b""))
+                exchange.is_sent = True
+            else:
+                transport.write(render_head(method, target, headers, length))
+                await self._write(transport, exchange, memoryview(body))
+            await exchange.done
+            exchange.is_sent = exchange.is_sent and not transport.get_write_buffer_size()
+            self._echoes = self._echoes or exchange.is_echoed
+        finally:
+            self._exchange = None
+
+    async def _write(self, transport: asyncio.WriteTransport, exchange: Exchange, rest: memoryview) -> None:
+        """Send a large body, unless the exchange ends before it is through: then the server may never read the rest."""
+        while rest:
+            if self._writable is not None:
+                await asyncio.wait((self._writable, exchange.done), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)
+            if self._is_readable():
+                # A write that fails takes with it what has not been read. So the loop gets to look, and then to read.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            if exchange.done.done():
+                return
+            transport.write(rest[:_PIECE])
+            rest = rest[_PIECE:]
+        exchange.is_sent = True
+
+    def _set_timer(self, at: float) -> None:
+        """Have the exchange looked at when its time is over.
+
+        The timer is not that of one exchange: it is cheaper to let it ring in vain than to start and stop it each time.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = at
+        self._timer = self._loop.call_at(at, self._look_at_time)
+
+    def _look_at_time(self) -> None:
+        self._timer = None
+        if self._exchange is None or self._exchange.deadline is None:
+            return
+        if self._exchange.deadline <= self._rings_at:
+            self._exchange.expire()
+        else:
+            self._set_timer(self._exchange.deadline)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Learn what sends the bytes."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are not of asyncio's class
+
+    def restart(self, transport: asyncio.Transport) -> None:
+        """Begin anew: within a tunnel, where the server has not been asked yet."""
+        self.transport = transport
+        self._was_used = self._echoes = False
+
+    def data_received(self, data: bytes) -> None:
+        """Read on. Unrequested bytes cost the connection."""
+        if self._exchange is not None:
+            self._exchange.receive(data)
+        elif self._was_used or len(self._early) > MAX_HEAD:
+            self.abort()
+        else:
+            self._early += data
+
+    def eof_received(self) -> None:
+        """End the exchange in progress. It succeeds if its body lasts until a regular end of the stream."""
+        if self._exchange is None:
+            return
+        if self._is_cut_off():
+            self._exchange.lose(EOFError())
+        else:
+            self._exchange.receive(b"")
+
+    def _is_cut_off(self) -> bool:
+        """Return True if a TLS stream has ended without a close alert, as an attacker can cause (RFC 9112, 9.8)."""
+        stream = None if self.transport is None else self.transport.get_extra_info("ssl_object")
+        try:
+            return stream is not None and stream.read(1) != b""
+        except ssl.SSLError:
+            return True
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the exchange in progress."""
+        self._end(exc or EOFError())
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def pause_writing(self) -> None:
+        """Hold further pieces back."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Let them go on."""
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable = None
+
+    def abort(self) -> None:
+        """Close at once: a regular end would first send what is left, for as long as the server pleases."""
+        transport = self.transport
+        self._end(EOFError())
+        if transport is not None:
+            transport.abort()
+
+    def _end(self, problem: BaseException) -> None:
+        self.transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._exchange is not None:
+            self._exchange.lose(problem)
+
+
+def _readability_of(sock: socket.socket) -> Callable[[], bool]:
+    """Return what tells whether bytes or the end of the stream wait to be read from a socket."""
+    if not hasattr(select, "poll"):
+        return lambda: bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return lambda: bool(poll.poll(0))

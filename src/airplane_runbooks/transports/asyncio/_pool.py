@@ -1,0 +1,115 @@
+"""Connections of one event loop to one origin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from ...errors import AttemptTimeout, ConnectError, TransportError
+from ._connecting import Route
+from ._connection import Connection
+from ._exchange import Exchange
+
+
+class OriginPool:
+    """Connections to an origin, and the requests that wait for one, first come, first served.
+
+    `connections` are all of the event loop, and `timers` those of its requests that wait.
+
+    Attributes:
+        route: The way to the origin.
+        distrusted: How many times the connections that were idle have been found to be out of step.
+    """
+
+    def __init__(self, route: Route, size: int, connections: set[Connection], timers: set[asyncio.Timeout]) -> None:
+        self.route = route
+        self.distrusted = 0
+        self._loop = asyncio.get_running_loop()
+        self._size = self._free = size
+        self._idle: list[Connection] = []
+        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._connections = connections
+        self._timers = timers
+
+    def take(self) -> Connection | None:
+        """Return an idle connection, if there is one and no request waits."""
+        if not self._free:
+            return None
+        connection = self._take_idle()
+        if connection is not None:
+            self._free -= 1
+        return connection
+
+    async def obtain(self, deadline: float | None) -> Connection:
+        """Wait for a place among the requests in flight, and connect unless a connection is idle by then.
+
+        Raises TransportError: no byte of the request was sent.
+        """
+        timer = asyncio.timeout_at(deadline)
+        self._timers.add(timer)
+        is_admitted = False
+        try:
+            async with timer:
+                await self._admitted()
+                is_admitted = True
+                return self._take_idle() or await self._connected()
+        except BaseException as failure:
+            if is_admitted:
+                self._release()
+            if not isinstance(failure, TimeoutError):
+                raise
+        finally:
+            self._timers.discard(timer)
+            del timer  # which holds the task, which holds the error, which holds this frame
+        raise self._timed_out(is_admitted=is_admitted)
+
+    def give_back(self, connection: Connection, exchange: Exchange) -> None:
+        """Take a connection back, and keep it if another exchange may follow."""
+        if exchange.is_clean:
+            self._idle.append(connection)
+        else:
+            connection.abort()
+        self._release()
+
+    def _take_idle(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.trust == self.distrusted and not connection.is_stale:
+                return connection
+            connection.abort()
+        return None
+
+    async def _admitted(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        place = self._loop.create_future()
+        self._waiting[place] = None
+        try:
+            await place
+        except asyncio.CancelledError:
+            self._waiting.pop(place, None)
+            if not place.cancelled():  # it had been given, just before
+                self._release()
+            raise
+
+    def _release(self) -> None:
+        """Give a place to the request that has waited longest."""
+        while self._waiting:
+            place, _ = self._waiting.popitem(last=False)
+            if not place.done():  # or its request has been cancelled, and does not know it yet
+                place.set_result(None)
+                return
+        self._free += 1
+
+    async def _connected(self) -> Connection:
+        connection = await self.route.connect()
+        connection.trust = self.distrusted
+        self._connections.add(connection)
+        connection.lost.add_done_callback(lambda _: self._connections.discard(connection))
+        return connection
+
+    def _timed_out(self, *, is_admitted: bool) -> TransportError:
+        if is_admitted:
+            return AttemptTimeout("no time left while connecting", sent=False)
+        return ConnectError(f"all {self._size} connections stayed busy until the time was up")

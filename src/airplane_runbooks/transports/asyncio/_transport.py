@@ -1,0 +1,198 @@
+"""The default transport of the async client: asyncio's connections, with our own reading and writing of HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator
+
+from msgspec import UNSET, UnsetType
+
+from ...errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
+from ...http import IDEMPOTENCY_HEADER, Fields, Headers, Request, Response
+from .._proxies import Proxies, needs_tls
+from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
+from ._connecting import Route
+from ._connection import Connection
+from ._exchange import Exchange
+from ._pool import OriginPool
+
+DEFAULT_POOL_SIZE = 256
+
+
+class AsyncioTransport:
+    """Carry requests over connections of the event loop that awaits them, asyncio's own or uvloop's.
+
+    Each event loop gets connections of its own, which are closed when `asyncio.run` shuts it down, if not before. A
+    forked child gets its own, too. Names are resolved on threads of the loop: no request waits for that longer than its
+    timeout, but `asyncio.run` does, in the end.
+
+    Args:
+        pool_size: Connections kept per origin and event loop, and requests in flight at most; further ones wait for
+            their turn, first come, first served.
+        max_response_bytes: Largest response body, before and after decompression.
+        ssl_context: TLS settings for servers and https proxies; by default the system's trust store.
+        proxy: URL of an http or https proxy, user info included. By default the environment's HTTPS_PROXY, HTTP_PROXY,
+            ALL_PROXY and NO_PROXY decide, of which only those count that are for the origin; None means no proxy. This
+            machine itself is always reached directly.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool_size: int = DEFAULT_POOL_SIZE,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | UnsetType | None = UNSET,
+    ) -> None:
+        self._closed = False
+        self._pool_size = pool_size
+        self._max_response_bytes = max_response_bytes
+        try:
+            self._proxies = Proxies.of(proxy)
+        finally:
+            del proxy  # a traceback that shows local variables must not show its password
+        if pool_size < 1 or max_response_bytes < 1:
+            raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
+        self._ssl_context = ssl_context
+        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+        call_in_children(self, AsyncioTransport._reset)
+
+    @property
+    def pool_size(self) -> int:
+        """Requests to one origin that are in flight at most, on one event loop."""
+        return self._pool_size
+
+    def _reset(self) -> None:
+        # Kept, for what would end them talks to the parent's selector, which a fork shares.
+        _of_parents.append(self._sessions)
+        self._sessions = {}
+
+    def prepare(self, origin: str) -> None:
+        """Build the TLS settings that an origin needs, so that the first request need not.
+
+        Raises ConfigurationError if the proxy for the origin is of no use.
+        """
+        proxy = self._proxies.for_origin(origin)
+        if self._ssl_context is None and needs_tls(origin, proxy):
+            self._ssl_context = ssl.create_default_context()
+
+    async def send(self, request: Request, timeout: float | None, /) -> Response:
+        """Carry out one attempt. See `airplane_runbooks.http.AsyncTransport` for what it promises."""
+        if timeout is not None and timeout <= 0:
+            raise AttemptTimeout("no time to send the request in", sent=False)
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        session = self._sessions.get(loop) or await self._open(loop)
+        pool = session.pools.get(request.origin) or self._new_pool(session, request.origin)
+        try:
+            connection = pool.take() or await pool.obtain(deadline)
+            key = request.headers.raw().get(IDEMPOTENCY_HEADER)
+            exchange = Exchange(loop, self._max_response_bytes, deadline, request.method, key)
+            try:
+                await _exchange_over(connection, exchange, pool.route, request)
+            finally:
+                pool.give_back(connection, exchange)
+            return exchange.result()
+        except TransportError:
+            if self._closed:
+                raise ClientClosed("the transport has been closed") from None
+            raise
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> _Session:
+        if self._closed:
+            raise ClientClosed("the transport has been closed")
+        for other in list(self._sessions):
+            if other.is_closed():
+                self._sessions.pop(other, None)
+        session = self._sessions[loop] = _Session(loop)
+        await anext(session.lifetime)
+        return session
+
+    def _new_pool(self, session: _Session, origin: str) -> OriginPool:
+        try:
+            self.prepare(origin)
+            proxy = self._proxies.for_origin(origin)
+            route = Route(origin, proxy, self._ssl_context)
+        except ValueError as problem:
+            raise ConnectError(f"no connection: {problem}", transient=False) from problem
+        pool = session.pools[origin] = OriginPool(route, self._pool_size, session.connections, session.timers)
+        return pool
+
+    def close_idle(self, origin: str) -> None:
+        """Use no connection to an origin again that has been used before. May be called from any thread."""
+        for session in list(self._sessions.values()):
+            if (pool := session.pools.get(origin)) is not None:
+                pool.distrusted += 1
+
+    async def aclose(self) -> None:
+        """End all requests and close all connections. Closing twice is fine."""
+        self._closed = True
+        sessions, self._sessions = self._sessions, {}
+        here = sessions.pop(asyncio.get_running_loop(), None)
+        for session in sessions.values():
+            session.close_soon()
+        if here is not None:
+            await here.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncioTransport(pool_size={self._pool_size}, closed={self._closed})"
+
+
+_of_parents: list[object] = []
+
+
+async def _exchange_over(connection: Connection, exchange: Exchange, route: Route, request: Request) -> None:
+    target, fields = request.target, Fields(request.headers.raw())
+    fields["host"] = route.host
+    if route.forwarder is not None:
+        target = request.url
+        fields.update(route.forwarder.headers)
+        request.add_credentials(Headers(route.forwarder.headers))
+    await connection.carry(exchange, request.method, target, fields, request.body)
+
+
+class _Session:
+    """Connections and requests of one event loop.
+
+    Attributes:
+        timers: Those of the requests that wait or connect. To bring one forward ends its request.
+        lifetime: A generator that has been started. A loop that shuts down finishes it, as does its loss.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._closing: asyncio.Task[None] | None = None
+        self.pools: dict[str, OriginPool] = {}
+        self.timers: set[asyncio.Timeout] = set()
+        self.connections: set[Connection] = set()
+        self.lifetime = _live(self.connections)
+
+    async def close(self) -> None:
+        """End all requests and close all connections."""
+        for timer in self.timers:
+            with contextlib.suppress(RuntimeError):  # it has expired by itself
+                timer.reschedule(self._loop.time())
+        await self.lifetime.aclose()
+
+    def close_soon(self) -> None:
+        """Do the same from another loop's thread, without waiting for it."""
+
+        def start() -> None:
+            self._closing = self._loop.create_task(self.close())
+
+        with contextlib.suppress(RuntimeError):  # it has been closed, and cannot close anything any more
+            self._loop.call_soon_threadsafe(start)
+
+
+async def _live(connections: set[Connection]) -> AsyncGenerator[None, None]:
+    """Close all connections in the end. It knows nothing else, so that it ends when the transport is forgotten."""
+    try:
+        yield
+    finally:
+        lost = [connection.lost for connection in connections]
+        for connection in list(connections):
+            connection.abort()
+        if lost:
+            await asyncio.wait(lost)

@@ -1,0 +1,190 @@
+"""Connections of the transport on asyncio, beyond the contract of transports."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from airplane_runbooks import AttemptTimeout, ConnectionLost
+from airplane_runbooks.testing.conformance import PLENTY, finishes_within, request_to
+from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
+from airplane_runbooks.transports.asyncio._connecting import Route
+from airplane_runbooks.transports.asyncio._connection import Connection
+from airplane_runbooks.transports.asyncio._exchange import Exchange
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
+
+
+def test_a_reused_connection_does_not_cause_a_second_attempt() -> None:
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.read_request())
+        peer.send(reply())
+        seen.append(peer.read_request())
+
+    async def scenario(origin: str) -> None:
+        transport = AsyncioTransport()
+        await transport.send(request_to(origin, None), PLENTY)
+        with pytest.raises(ConnectionLost) as caught:
+            await transport.send(request_to(origin, None), PLENTY)
+        assert caught.value.sent is None
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("wait", ["asleep", "busy"])
+def test_what_arrives_between_requests_costs_the_connection(wait: str) -> None:
+    """The loop reads it while it has nothing to do; if it was busy, the bytes are still in the socket."""
+
+    taken, late = threading.Semaphore(0), threading.Semaphore(0)
+
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            peer.send(reply(b"good"))
+            taken.acquire(timeout=PLENTY)
+            peer.send(reply(b"evil"))
+            late.release()
+
+    async def scenario(origin: str) -> None:
+        transport = AsyncioTransport()
+        for _ in range(3):
+            assert (await transport.send(request_to(origin), PLENTY)).body == b"good"
+            taken.release()
+            if wait == "asleep":
+                await asyncio.to_thread(late.acquire)
+                await asyncio.sleep(0.1)
+            else:
+                late.acquire()
+                time.sleep(0.1)  # noqa: ASYNC251  # to block the loop is what this is about
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+        assert server.connections == 3
+
+
+def test_a_server_that_answers_before_it_is_asked_is_heard() -> None:
+    """As one that is overloaded may do, with a 503."""
+
+    def script(peer: Peer) -> None:
+        peer.send(reply(status="503 Service Unavailable", headers=b"connection: close\r\n"))
+        peer.stay_silent()
+
+    async def scenario(origin: str) -> None:
+        transport = AsyncioTransport()
+        for _ in range(20):  # before and after the request has left
+            assert (await transport.send(request_to(origin), PLENTY)).status == 503
+        await transport.aclose()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario(server.origin))
+
+
+async def connected(server: HostileServer) -> Connection:
+    return await Route(f"http://127.0.0.1:{server.port}", None, None).connect()
+
+
+def test_early_bytes_are_read_first() -> None:
+    async def scenario() -> None:
+        connection = await connected(server)
+        connection.data_received(reply(b"early"))
+        exchange = Exchange(asyncio.get_running_loop(), 100)
+        await connection.carry(exchange, "GET", "/", {}, None)
+        assert exchange.result().body == b"early"
+        connection.abort()
+        await connection.lost
+
+    with HostileServer(Peer.stay_silent) as server:
+        asyncio.run(scenario())
+
+
+def test_endless_early_bytes_cost_the_connection() -> None:
+    async def scenario() -> None:
+        connection = await connected(server)
+        with finishes_within(PLENTY):
+            await connection.lost
+        assert connection.is_stale
+
+    with HostileServer(lambda peer: peer.send(b"x" * 5_000_000)) as server:
+        asyncio.run(scenario())
+
+
+def test_a_connection_that_was_closed_at_once_sends_nothing() -> None:
+    async def scenario() -> None:
+        connection = await connected(server)
+        connection.abort()
+        with pytest.raises(ConnectionLost) as caught:
+            await connection.carry(Exchange(asyncio.get_running_loop(), 100), "GET", "/", {}, None)
+        assert caught.value.sent is False
+        await connection.lost
+
+    with HostileServer(Peer.stay_silent) as server:
+        asyncio.run(scenario())
+
+
+def test_one_timer_serves_the_deadlines_of_all_exchanges() -> None:
+    """It may ring for an exchange that has ended, for one that has more time, or for none."""
+
+    async def scenario() -> None:
+        connection = await connected(server)
+        loop = asyncio.get_running_loop()
+        for seconds in (30.0, 60.0, 0.5, None):
+            deadline = None if seconds is None else loop.time() + seconds
+            exchange = Exchange(loop, 100, deadline)
+            await connection.carry(exchange, "GET", "/", {}, None)
+            assert exchange.result().status == 200
+        await asyncio.sleep(0.6)
+        exchange = Exchange(loop, 100, loop.time() + 0.2)
+        slow = asyncio.create_task(connection.carry(exchange, "GET", "/slow", {}, None))
+        await asyncio.sleep(0)
+        exchange.deadline = loop.time() + 0.4
+        await slow
+        with pytest.raises(AttemptTimeout):
+            exchange.result()
+        assert loop.time() >= exchange.deadline
+        connection.abort()
+        await connection.lost
+
+    def script(peer: Peer) -> None:
+        while b"/slow" not in peer.read_request():
+            peer.send(reply())
+        peer.stay_silent()
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("has_poll", [True, False])
+def test_a_connection_that_the_server_ended_is_stale(monkeypatch: pytest.MonkeyPatch, has_poll: bool) -> None:
+    """Even before the loop has had the time to notice."""
+    if not has_poll:
+        monkeypatch.delattr("select.poll")
+
+    async def scenario() -> None:
+        connection = await connected(server)
+        loop = asyncio.get_running_loop()
+        await connection.carry(Exchange(loop, 100), "GET", "/", {}, None)
+        give_up = time.monotonic() + PLENTY
+        assert not connection.is_stale
+        may_close.set()
+        while not connection.is_stale and time.monotonic() < give_up:
+            time.sleep(0.01)  # noqa: ASYNC251  # to keep the loop busy is what this is about
+        assert connection.is_stale
+        connection.abort()
+        await connection.lost
+
+    may_close = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(reply())
+        may_close.wait(PLENTY)
+
+    with HostileServer(script) as server:
+        asyncio.run(scenario())
