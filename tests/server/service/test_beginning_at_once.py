@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from airplane_runbooks.server import Context, runbook
+from airplane_runbooks.server.execution import writes
 from airplane_runbooks.server.storage.sql_store import SqlStore
 from tests.support.servers import eventually, started
 
@@ -49,6 +50,23 @@ def test_a_start_and_an_answer_begin_the_session_themselves(begun):
         api.reaches(session_id, "Succeeded")
         assert api.output(api.runs(session_id)[0]) == "12"
     assert [name for name, _ in begun] == ["add_begun", "answer"]
+
+
+def test_only_what_may_have_a_history_is_asked_for_it(monkeypatch):
+    """A worker that comes late may find that another server has begun the session since it was added."""
+    asked, history = [], SqlStore.history
+    monkeypatch.setattr(SqlStore, "history", lambda store, run_id: asked.append(run_id) or history(store, run_id))
+    monkeypatch.setattr(writes, "FRESH", 3600.0)
+    with started(asks) as (_, api):
+        session_id = api.execute("asks")
+        api.reaches(session_id, "Waiting")
+        assert asked == []
+        api.answer(session_id, go=True)
+        api.reaches(session_id, "Succeeded")
+        assert len(asked) == 1
+        monkeypatch.setattr(writes, "FRESH", -1.0)
+        api.reaches(api.execute("asks"), "Waiting")
+        assert len(asked) == 2
 
 
 def test_what_finds_no_free_worker_is_begun_by_a_worker_later(begun):

@@ -228,10 +228,10 @@ def test_a_session_with_a_prompt_is_four_commits(api, counted):
 
 
 @pytest.mark.usefixtures("undisturbed")
-def test_the_execution_of_one_step_takes_seven_statements(api, counted):
+def test_the_execution_of_one_step_takes_six_statements(api, counted):
     with counted(is_execution) as counter:
         api.finishes("steps", {"count": 1})
-    assert counter.all == (2, 5, 1)
+    assert counter.all == (1, 5, 1)
 
 
 @pytest.mark.usefixtures("undisturbed")

@@ -26,11 +26,13 @@ class Execution:
     Attributes:
         run: The root run.
         writes: What it has not written yet.
+        is_new: True if nothing of the root run can have been executed before.
         done: Set once the execution has ended or been abandoned.
     """
 
-    def __init__(self, run: Run, workers: Workers, writes: DeferredWrites) -> None:
+    def __init__(self, run: Run, workers: Workers, writes: DeferredWrites, *, is_new: bool = False) -> None:
         self.run = run
+        self.is_new = is_new
         self.writes = writes
         self._workers = workers
         self._begun = time.monotonic()

@@ -29,7 +29,7 @@ from .branches import Branch, Branches
 from .digests import Digests
 from .execution import Execution
 from .guard import as_server_failure
-from .history import describe_difference
+from .history import History, describe_difference
 from .recorder import Recorder
 from .sealing import SealedValues
 from .signals import AwaitingPrompt, FirstSignal, ReplayMismatch, ServerStopping, SessionCancelled, Signal
@@ -82,7 +82,7 @@ class Replay:
         )
         self.attempts = Attempts(root, self._recorder, self.values, self._first_signal, emitter)
         self.branches = Branches()
-        self.history = self._recorder.history()
+        self.history = History(()) if execution.is_new else self._recorder.history()
         self.is_idle = False
         self.is_awaiting_prompt = False
         self._ended: Signal | None = None

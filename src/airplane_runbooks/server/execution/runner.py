@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -22,7 +23,7 @@ from .segment import SegmentExecutor
 from .signals import ServerFailure
 from .threads import Workers
 from .watchdog import Watchdog
-from .writes import DeferredWrites
+from .writes import DeferredWrites, is_fresh
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +116,12 @@ class Runner:
         self.dismiss(run.id)
         self._unguarded.release(run.id, run.fencing_token)
 
-    def execute(self, run: Run) -> bool:
-        """Execute a segment that has been admitted and begun, as `work` does."""
-        return self._work_on(run.id, lambda: run)
+    def execute(self, run: Run, *, added_at: float = -math.inf) -> bool:
+        """Execute a segment that has been admitted and begun, as `work` does.
+
+        `added_at` is a time of the monotonic clock before which the run was not there, if it was begun as it was added.
+        """
+        return self._work_on(run.id, lambda: run, is_new=is_fresh(added_at))
 
     def work(self, run_id: str, segment: int) -> bool:
         """Execute until the end or the next prompt; return True if the prompt has been answered meanwhile.
@@ -133,13 +137,13 @@ class Runner:
 
         return self._work_on(run_id, begin)
 
-    def _work_on(self, run_id: str, begin: Callable[[], Run | None]) -> bool:
+    def _work_on(self, run_id: str, begin: Callable[[], Run | None], *, is_new: bool = False) -> bool:
         execution: Execution | None = None
         try:
             run = begin()
             if run is None:
                 return False
-            execution = Execution(run, self._workers, DeferredWrites(self._store, self._flusher))
+            execution = Execution(run, self._workers, DeferredWrites(self._store, self._flusher), is_new=is_new)
             self._in_progress[run_id] = execution
             with self._emitter.segment(run):
                 return self._execute_until_over(execution)

@@ -25,6 +25,11 @@ RESULT_DELAY = 0.002  # seconds for which a result may wait; a runbook does the 
 FRESH = 1.0  # seconds after its last write in which an execution need not ask the store if it is still the one
 
 
+def is_fresh(moment: float) -> bool:
+    """Tell whether no other server can have begun a session since then, by the monotonic clock, as this one had it."""
+    return time.monotonic() <= moment + FRESH
+
+
 class Write(NamedTuple):
     """A write that may wait.
 
@@ -83,8 +88,7 @@ class DeferredWrites:
         So it is if there is a result among them, and if the last write was so long ago that the session may have been
         cancelled, or begun by another server, without being noticed here.
         """
-        stale = time.monotonic() > self._confirmed + FRESH
-        return stale or any(write.is_result for write in self._waiting[:])
+        return not is_fresh(self._confirmed) or any(write.is_result for write in self._waiting[:])
 
     def add(self, write: Write) -> None:
         """Add a write after those that are waiting."""

@@ -68,7 +68,7 @@ def add(services: Services, run: Run, session: Session | None = None) -> None:
             unit.after_commit(partial(unit.engine.start, run.job_id))
         else:
             unit.after_commit(partial(unit.emitter.started, run))
-            unit.after_commit(partial(worker.execute, begun))
+            unit.after_commit(partial(worker.execute, begun, is_new=True))
 
     services.transact(work)
 

@@ -6,6 +6,8 @@ begin is a transaction of its own, nor does the segment go through a queue. With
 
 from __future__ import annotations
 
+import math
+import time
 from functools import partial
 
 from ..engine.interface import Engine, Reservation
@@ -36,12 +38,14 @@ class ReservedWorker:
 
     def __init__(self, run_id: str, reservation: Reservation, runner: Runner) -> None:
         self._run_id = run_id
+        self._reserved_at = time.monotonic()
         self._reservation = reservation
         self._runner = runner
 
-    def execute(self, run: Run) -> None:
-        """Execute the segment of the root run that has been begun."""
-        if not self._reservation.hand_over(run.job_id, partial(self._runner.execute, run)):
+    def execute(self, run: Run, *, is_new: bool = False) -> None:
+        """Execute the segment that has been begun; its root run `is_new` if it was added after the reservation."""
+        added_at = self._reserved_at if is_new else -math.inf
+        if not self._reservation.hand_over(run.job_id, partial(self._runner.execute, run, added_at=added_at)):
             self._runner.leave(run)
 
     def give_back(self) -> None:
