@@ -32,6 +32,7 @@ from .runs import (
 from .sessions import GetSession, ListSessions, Session, SessionPage
 from .steps import Step
 from .tasks import ExecuteTask, StartedRun
+from .typed_calls import RunbookCall
 
 __all__ = [
     "AnsweredPrompt",
@@ -66,6 +67,7 @@ __all__ = [
     "RunOutputs",
     "RunPage",
     "RunStatus",
+    "RunbookCall",
     "Runtime",
     "Session",
     "SessionPage",

@@ -50,7 +50,7 @@ def decode(raw: bytes, model: type[T], is_late: Callable[[], bool] = never) -> T
     return plan.read(raw, allowance or Allowance(raw, is_late)) if result is None else result
 
 
-# for unreadable JSON; msgspec's own errors are ValueErrors only since 0.20
+# for unreadable JSON; msgspec's own errors are ValueErrors only since 0.21
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from ...models import Parameter
+from ...models import Parameter, ParameterSchema, RunbookCall
+from ...models.typed_calls import declare_call
 from ...schema.reading import CheckedValues
 from ..storage.encoding import text
 from ..storage.ids import stable_id
@@ -23,6 +24,8 @@ from .values import check, convert
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+WithoutContext = ParamSpec("WithoutContext")
+Result = TypeVar("Result")
 
 
 class Runnable(HasTimeout, Generic[P, R_co]):
@@ -106,6 +109,45 @@ class Runbook(Runnable[P, R_co]):
     """A function of a context and parameters, executed as a session."""
 
     prefix = "rbk"
+
+    @overload
+    def call(
+        self: Runbook[Concatenate[Any, WithoutContext], Coroutine[Any, Any, Result]],
+        /,
+        *args: WithoutContext.args,
+        **kwargs: WithoutContext.kwargs,
+    ) -> RunbookCall[Result]: ...
+    @overload
+    def call(
+        self: Runbook[Concatenate[Any, WithoutContext], Result],
+        /,
+        *args: WithoutContext.args,
+        **kwargs: WithoutContext.kwargs,
+    ) -> RunbookCall[Result]: ...
+    def call(self, /, *args: Any, **kwargs: Any) -> RunbookCall[Any]:
+        """Return an execution of the runbook with these arguments, for a client's `runbooks.run` and its kin.
+
+        Takes the function's arguments without its context. Those left out get the defaults of the server.
+
+        Raises:
+            TypeError: An argument is missing, unknown or given twice.
+            ParamValueError: A value does not fit its parameter; the message names its path.
+        """
+        try:
+            given = self._signature.bind(*args, **kwargs).arguments
+        except TypeError as problem:
+            raise TypeError(f"{self.slug}: {problem}") from None
+        ParameterSchema(parameters=self.parameters).validate(given, "param_values")
+        return self._call_type(**given)
+
+    @cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.Signature(list(inspect.signature(self.function).parameters.values())[1:])
+
+    @cached_property
+    def _call_type(self) -> type[RunbookCall[Any]]:
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        return declare_call(self.slug, self._signature.parameters, hints.get("return", Any))
 
     def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:
         context, kind = (AsyncContext, "an async") if self.is_async else (Context, "a plain")

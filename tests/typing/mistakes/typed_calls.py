@@ -1,0 +1,82 @@
+"""Typed calls on both sides of HTTP, with the mistakes that type checkers find. Checked by mypy and pyright, never run.
+
+Each mistake names the error that either checker reports: a mistake that mypy misses leaves an unused `type: ignore`,
+one that pyright misses an unnecessary `pyright: ignore`, and both count as errors.
+"""
+# pyright: reportUnnecessaryTypeIgnoreComment=true, reportUnusedExpression=false
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, assert_type
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from airplane_runbooks import RunbookCall
+from airplane_runbooks.server import AsyncContext, Context, runbook
+
+
+class Invoice(msgspec.Struct):
+    id: str
+    cents: int
+
+
+@runbook
+def refund(context: Context, customer: str, limit: int = 100) -> str:
+    return customer
+
+
+@runbook(slug="bill", version="2")
+async def bill(context: AsyncContext, day: date, *, customers: list[str]) -> list[Invoice]:
+    return []
+
+
+class Refund(RunbookCall[str], slug="refund"):
+    """The same runbook, known to callers without its code."""
+
+    customer: str
+    limit: int = 100
+    dry_run: bool | UnsetType = msgspec.field(default=UNSET, name="dry-run")
+
+
+class Bill(RunbookCall[list[Invoice]], slug="bill", rename={"on": "day"}):
+    on: date
+
+
+def calls_by_code(context: Context) -> None:
+    assert_type(refund.call("c1"), RunbookCall[str])
+    assert_type(refund.call(customer="c1", limit=5), RunbookCall[str])
+    assert_type(bill.call(date(2026, 1, 31), customers=[]), RunbookCall[list[Invoice]])
+
+    refund.call(custmer="c1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    refund.call()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    refund.call(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    refund.call("c1", limit="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    refund.call("c1", 5, True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    refund.call(context, "c1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    bill.call(date(2026, 1, 31), [])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    bill.call("2026-01-31", customers=[])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def calls_without_code() -> None:
+    call = Refund(customer="c1", limit=5, dry_run=True)
+    assert_type(call, Refund)
+    assert_type(call.limit, int)
+    assert_type(Bill(on=date(2026, 1, 31)).on, date)
+
+    Refund(custmer="c1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Refund(limit=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Refund("c1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Refund(customer=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Refund(customer="c1", dry_run="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    call.limit = 6  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    call.limits  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    takes_numbers(call)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def takes_numbers(call: RunbookCall[int]) -> None: ...
+
+
+def opaque(values: dict[str, Any]) -> None:
+    assert_type(Refund(**values), Refund)
