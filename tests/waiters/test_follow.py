@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from airplane_runbooks import (
@@ -26,6 +27,19 @@ from airplane_runbooks.testing import json_response
 from tests.support.clients import Either, Model
 
 Make = Callable[..., Either]
+
+
+class Approval(msgspec.Struct):
+    """An answer, as a type."""
+
+    approve: bool
+    note: str | None = None
+
+
+class Misspelt(msgspec.Struct):
+    aprove: bool = True
+
+
 BUSY = json_response({"error": "busy"}, status=503)
 
 
@@ -194,6 +208,14 @@ class TestAnswering:
         make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
         assert self.posted()[0] == ("/prompts/submit", {"id": "pmt1", "values": {"approve": False}})
 
+    def test_an_answer_may_be_a_struct(self, make: Make) -> None:
+        def handler(prompt: Prompt, schema: ParameterSchema) -> Approval | None:
+            return Approval(approve=True) if schema.parameters else None
+
+        with pytest.raises(WaitTimeout):
+            make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
+        assert self.posted() == [("/prompts/submit", {"id": "pmt1", "values": {"approve": True}})]
+
     def test_a_prompt_that_the_handler_rejects_is_cancelled(self, make: Make) -> None:
         make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
         assert self.posted() == [("/prompts/cancel", {"id": "pmt1"}), ("/prompts/cancel", {"id": "pmt2"})]
@@ -217,7 +239,9 @@ class TestAnswering:
             ({"approve": True, "note": "NO"}, r"values\.note"),
             ({"approve": True, "other": 1}, r"values\.other"),
             ({"approve": True, "note": float("nan")}, r"values\.note"),
-            ("yes", "a mapping, CANCEL or None, not str"),
+            (Misspelt(), r"values\.aprove: there is no such parameter"),
+            (Approval(approve=True, note="NO"), r"values\.note"),
+            ("yes", "a mapping, a struct, CANCEL or None, not str"),
         ],
     )
     def test_an_answer_that_does_not_fit_the_schema_is_not_sent(self, make: Make, answer: Any, problem: str) -> None:

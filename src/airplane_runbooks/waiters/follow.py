@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final, TypeAlias, TypeVar
 
+import msgspec
+
 from ..errors import (
     BadRequest,
     Conflict,
@@ -36,6 +38,7 @@ from ..models import (
     Step,
     SubmitPrompt,
 )
+from ..models.typed_calls import values_of
 from ..operations import (
     CANCEL_PROMPT,
     EXECUTE_RUNBOOK,
@@ -64,7 +67,7 @@ class Cancel(Enum):
 
 CANCEL: Final = Cancel.CANCEL
 
-PromptAnswer: TypeAlias = Mapping[str, Any] | Cancel | None
+PromptAnswer: TypeAlias = Mapping[str, Any] | msgspec.Struct | Cancel | None
 PromptHandler: TypeAlias = Callable[[Prompt, ParameterSchema], PromptAnswer]
 AsyncPromptHandler: TypeAlias = Callable[[Prompt, ParameterSchema], PromptAnswer | Awaitable[PromptAnswer]]
 
@@ -259,7 +262,9 @@ class PromptAnswerer:
     def __init__(self, handler: AsyncPromptHandler, session_id: str) -> None:
         self._handler = handler
         self._session_id = session_id
-        self._answers: dict[str, PromptAnswer] = {}  # by prompt; None if there is nothing left to submit
+        self._answers: dict[
+            str, Mapping[str, Any] | Cancel | None
+        ] = {}  # by prompt; None if there is nothing left to submit
 
     async def __call__(self, wait: Wait[Session], session: Session, /) -> bool:
         """Answer the open prompts, and return whether there were any."""
@@ -277,12 +282,14 @@ class PromptAnswerer:
         self._answers[prompt.id] = None
         return True
 
-    async def _ask(self, prompt: Prompt) -> PromptAnswer:
+    async def _ask(self, prompt: Prompt) -> Mapping[str, Any] | Cancel | None:
         answer = await result_of(self._handler(prompt, prompt.schema))
+        if isinstance(answer, msgspec.Struct):
+            answer = values_of(answer)
         if isinstance(answer, Mapping):
             prompt.schema.validate(answer)
         elif not isinstance(answer, Cancel | None):
-            problem = f"a prompt handler returns a mapping, CANCEL or None, not {type(answer).__name__}"
+            problem = f"a prompt handler returns a mapping, a struct, CANCEL or None, not {type(answer).__name__}"
             raise ParamValueError("values", problem)
         return answer
 
