@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ...models import Constraints, Parameter
+from ...models.outputs import MASK
 from ..storage.encoding import decode
 from .disguises import (
     LONGEST,
@@ -21,8 +22,6 @@ from .disguises import (
     parts,
 )
 from .search import any_of
-
-MASK = "********"
 
 _SESSIONS = 64  # sessions whose searches are kept
 _SHORTEST_LINE = 56  # digits of base64 that may be broken into lines

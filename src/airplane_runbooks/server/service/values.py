@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...models import Parameter
+from ...models.outputs import MASK
 from ...schema.problems import NotEncodable
 from ..errors import Invalid
-from ..secrets.masking import MASK, Secrets
+from ..secrets.masking import Secrets
 from ..secrets.vault import Vault
 from ..storage.encoding import decode, encode
 from ..storage.records import Run
