@@ -23,12 +23,15 @@ from collections.abc import Callable, Collection, Coroutine
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, overload
 
+import msgspec
+
 from ...models import Reviewers
 from .calls import StepCall
 from .questions import Question
 from .runtime import AsyncRuntime, Runtime, RuntimeInfo
 
 T = TypeVar("T")
+AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 RuntimeT = TypeVar("RuntimeT", bound=RuntimeInfo)
 
 
@@ -86,6 +89,7 @@ class Context(_Base[Runtime]):
             raise TypeError("an async step needs an async runbook: declare it with async def")
         return self._runtime.step(call)  # type: ignore[no-any-return]  # JSON in place of T
 
+    @overload
     def prompt(
         self,
         description: str,
@@ -96,14 +100,40 @@ class Context(_Base[Runtime]):
         cancel_text: str = "",
         expires_in: timedelta | None = None,
         **fields: Any,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]: ...
+    @overload
+    def prompt(
+        self,
+        description: str,
+        answer: type[AnswerT],
+        /,
+        *,
+        reviewers: Reviewers | None = None,
+        confirm_text: str = "",
+        cancel_text: str = "",
+        expires_in: timedelta | None = None,
+    ) -> AnswerT: ...
+    def prompt(
+        self,
+        description: str,
+        answer: type[msgspec.Struct] | None = None,
+        /,
+        *,
+        reviewers: Reviewers | None = None,
+        confirm_text: str = "",
+        cancel_text: str = "",
+        expires_in: timedelta | None = None,
+        **fields: Any,
+    ) -> Any:
         """Ask a human and return the answer by field, as Python values; the session is Waiting until then.
 
-        Each field is a type or a `Field`. Raises PromptCancelled if the human cancels, PromptExpired if the prompt is
-        not answered within `expires_in`.
+        Each field is a type or a `Field`. A msgspec struct may take the place of the fields; the answer is an object of
+        it then. Raises PromptCancelled if the human cancels, PromptExpired if the prompt is not answered within
+        `expires_in`.
         """
         question = Question(
             description,
+            answer,
             fields,
             reviewers=reviewers,
             confirm_text=confirm_text,
@@ -174,6 +204,7 @@ class AsyncContext(_Base[AsyncRuntime]):
         call = StepCall(function, args, kwargs, name=name, retries=retries, timeout=timeout, volatile=volatile)
         return await self._runtime.step(call)
 
+    @overload
     async def prompt(
         self,
         description: str,
@@ -184,10 +215,35 @@ class AsyncContext(_Base[AsyncRuntime]):
         cancel_text: str = "",
         expires_in: timedelta | None = None,
         **fields: Any,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]: ...
+    @overload
+    async def prompt(
+        self,
+        description: str,
+        answer: type[AnswerT],
+        /,
+        *,
+        reviewers: Reviewers | None = None,
+        confirm_text: str = "",
+        cancel_text: str = "",
+        expires_in: timedelta | None = None,
+    ) -> AnswerT: ...
+    async def prompt(
+        self,
+        description: str,
+        answer: type[msgspec.Struct] | None = None,
+        /,
+        *,
+        reviewers: Reviewers | None = None,
+        confirm_text: str = "",
+        cancel_text: str = "",
+        expires_in: timedelta | None = None,
+        **fields: Any,
+    ) -> Any:
         """Ask a human and return the answer by field. Like `Context.prompt`."""
         question = Question(
             description,
+            answer,
             fields,
             reviewers=reviewers,
             confirm_text=confirm_text,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from ...models import Parameter, Reviewers
 from ..logs import class_name
 from ..storage.encoding import text
@@ -30,6 +32,7 @@ class Question:
     def __init__(
         self,
         description: str,
+        answer: type[msgspec.Struct] | None,
         fields: Mapping[str, Any],
         *,
         reviewers: Reviewers | None,
@@ -43,17 +46,38 @@ class Question:
             raise ValueError("expires_in= must be positive and at most 1,000 years")
         self.reviewers = _checked_reviewers(reviewers or Reviewers())
         self.description = text(description, "the description of a prompt")
-        self.parameters: tuple[Parameter, ...] = tuple(
-            parameter(slug, annotation) for slug, annotation in fields.items()
-        )
-        self._enum_converters = {slug: enum_converter(annotation) for slug, annotation in fields.items()}
+        self._answer = answer
+        form = {slug: (hint, None) for slug, hint in fields.items()} if answer is None else _form(answer, fields)
+        self.parameters: tuple[Parameter, ...] = tuple(parameter(slug, *field) for slug, field in form.items())
+        self._enum_converters = {slug: enum_converter(hint) for slug, (hint, _) in form.items()}
         self.confirm_text = text(confirm_text, "the confirm_text of a prompt")
         self.cancel_text = text(cancel_text, "the cancel_text of a prompt")
         self.expires_in = expires_in
 
-    def read(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the Python values of a stored answer. Raises Invalid, naming the path."""
-        return convert(self.parameters, answer, "values", self._enum_converters)
+    def read(self, answer: Mapping[str, Any]) -> Any:
+        """Return the Python values of a stored answer, as its struct if it has one. Raises Invalid, naming the path."""
+        values = convert(self.parameters, answer, "values", self._enum_converters)
+        return values if self._answer is None else _filled(self._answer, values)
+
+
+def _form(answer: type[msgspec.Struct], fields: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the types and defaults of a struct's fields by slug."""
+    if not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
+        raise TypeError(f"the answer of a prompt is described by a msgspec struct, not by {class_name(type(answer))}")
+    if fields:
+        raise TypeError(f"the fields of this prompt are those of {answer.__name__}: add {', '.join(fields)} to it")
+    return {field.encode_name: (field.type, _default(field)) for field in msgspec.structs.fields(answer)}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return None if field.default is msgspec.NODEFAULT else field.default
+
+
+def _filled(answer: type[msgspec.Struct], values: Mapping[str, Any]) -> msgspec.Struct:
+    names = dict(zip(answer.__struct_encode_fields__, answer.__struct_fields__, strict=True))
+    return answer(**{names[slug]: value for slug, value in values.items()})
 
 
 def _check_types(**options: tuple[object, type]) -> None:

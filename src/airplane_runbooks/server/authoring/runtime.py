@@ -31,7 +31,7 @@ class Runtime(RuntimeInfo, Protocol):
         """Execute a step, or return its recorded result. Raises StepFailed."""
         ...
 
-    def prompt(self, question: Question) -> dict[str, Any]:
+    def prompt(self, question: Question) -> Any:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
         ...
 
@@ -47,6 +47,6 @@ class AsyncRuntime(RuntimeInfo, Protocol):
         """Execute a step, or return its recorded result. Raises StepFailed."""
         ...
 
-    async def prompt(self, question: Question) -> dict[str, Any]:
+    async def prompt(self, question: Question) -> Any:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
         ...

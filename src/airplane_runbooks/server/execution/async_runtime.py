@@ -52,7 +52,7 @@ class AsyncioRuntime(BaseRuntime):
         except Signal:
             await self._wait_for_end()
 
-    async def prompt(self, question: Question) -> dict[str, Any]:
+    async def prompt(self, question: Question) -> Any:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
         try:
             return self._ask(asyncio.current_task(), question)

@@ -36,7 +36,7 @@ class BaseRuntime:
     def _find_step(self, owner: object, call: StepCall) -> Run:
         return self._replay.step(self._replay.branches.current(owner), call)
 
-    def _ask(self, owner: object, question: Question) -> dict[str, Any]:
+    def _ask(self, owner: object, question: Question) -> Any:
         branch = self._replay.branches.current(owner)
         run = self._replay.prompt(branch, question)
         answer = self._replay.answer(branch, run, question.parameters)

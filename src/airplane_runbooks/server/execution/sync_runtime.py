@@ -43,7 +43,7 @@ class SyncRuntime(BaseRuntime):
         timed = self._timed_thread(call, wait_for_thread)
         return run_blocking(self._replay.attempts.perform(run, timed or attempt, call.retries, wait))
 
-    def prompt(self, question: Question) -> dict[str, Any]:
+    def prompt(self, question: Question) -> Any:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
         return self._ask(threading.get_ident(), question)
 
