@@ -53,7 +53,7 @@ def refund(context: Context, customer: str, limit: int = 5) -> str:
     assert_type(context.cancelled or cancelled(), bool)
     context.step(find, customer, retries="2")  # type: ignore[arg-type]
     context.step(find, customer, timeout="2")  # type: ignore[arg-type]
-    context.prompt("Refund?", expires_in=2)  # type: ignore[arg-type]
+    context.prompt("Refund?", expires_in=2)  # type: ignore[call-overload]
     return "refunded"
 
 

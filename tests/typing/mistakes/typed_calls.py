@@ -7,19 +7,25 @@ one that pyright misses an unnecessary `pyright: ignore`, and both count as erro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any, assert_type
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from airplane_runbooks import RunbookCall
+from airplane_runbooks import ParameterSchema, Prompt, PromptHandler, RunbookCall
 from airplane_runbooks.server import AsyncContext, Context, runbook
 
 
 class Invoice(msgspec.Struct):
     id: str
     cents: int
+
+
+class Approval(msgspec.Struct, kw_only=True):
+    approve: bool
+    note: str | None = None
 
 
 @runbook
@@ -80,3 +86,33 @@ def takes_numbers(call: RunbookCall[int]) -> None: ...
 
 def opaque(values: dict[str, Any]) -> None:
     assert_type(Refund(**values), Refund)
+
+
+def agree(prompt: Prompt, schema: ParameterSchema) -> Approval:
+    return Approval(approve=True)
+
+
+def answers_text(prompt: Prompt, schema: ParameterSchema) -> str:
+    return "yes"
+
+
+def answers_of_handlers(take: Callable[[PromptHandler], None]) -> None:
+    take(agree)
+    take(lambda prompt, schema: Approval(approve=not prompt.is_open))
+
+    take(answers_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Approval(approve="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Approval(aprove=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Approval(note="late")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def answers_in_runbooks(context: Context, other: AsyncContext) -> None:
+    answer = context.prompt("Refund?", Approval)
+    assert_type(answer, Approval)
+    assert_type(await other.prompt("Refund?", Approval, confirm_text="Yes"), Approval)
+    assert_type(context.prompt("Refund?", approve=bool), dict[str, Any])
+
+    answer["approve"]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+    answer.aproved  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    answer.note.upper()  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    context.prompt("Refund?", agree)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
