@@ -10,37 +10,32 @@ import msgspec
 
 from ..errors import ConfigurationError
 from .base import decoder_of
+from .decoding import decode_any
 
 # Servers of this package put it in the place of a secret.
 MASK = "********"
 
-_encode = msgspec.json.Encoder().encode
 
-
-def output_reader(kind: Any) -> Callable[[Any], Any]:
-    """Return a function that turns a decoded output into a type: all that msgspec reads from JSON.
+def output_reader(kind: Any) -> Callable[[bytes], Any]:
+    """Return a function that reads the JSON of an output as a type: any that msgspec reads from JSON.
 
     It raises msgspec.ValidationError, with the path, for an output that does not fit, and says so if a masked secret is
-    the reason. Raises ConfigurationError for a type that JSON cannot be read into.
+    the reason; otherwise it raises as `decode_any` does. Raises ConfigurationError for a type that cannot be read.
     """
     if kind is Any:
-        return _as_it_is
+        return decode_any
     try:
         return partial(_read, decoder_of(kind))
     except (TypeError, NameError) as problem:
         raise ConfigurationError(f"a result cannot be read as {kind!r}: {problem}") from None
 
 
-def _as_it_is(output: Any) -> Any:
-    return output
-
-
-def _read(decoder: msgspec.json.Decoder[Any], output: Any) -> Any:
+def _read(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
     try:
-        return decoder.decode(_encode(output))  # its text, for JSON has one kind of number, and keys are strings
+        return decoder.decode(raw)
     except msgspec.ValidationError as problem:
         text = str(problem)
-    hint = "; a secret is masked there" if any(map(_has_mask, _found_at(_path(text), output))) else ""
+    hint = "; a secret is masked there" if any(map(_has_mask, _found_at(_path(text), decode_any(raw)))) else ""
     raise msgspec.ValidationError(text + hint)
 
 
