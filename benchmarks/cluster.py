@@ -27,7 +27,7 @@ def measure(url: str, folder: Path, count: int, sessions: int) -> tuple[float, f
         clients = [Airplane(KEY, base_url=server.base_url) for server in started]
 
         def execute(number: int) -> None:
-            clients[number % count].runbooks.execute(slug="one_step", param_values={"number": number})
+            clients[number % count].runbooks.execute("one_step", param_values={"number": number})
 
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(execute, range(THREADS)))  # warm up

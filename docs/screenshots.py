@@ -38,13 +38,13 @@ def main() -> None:
         url = server.base_url.removesuffix("/v0")
         for customer in ("grace@example.com", "alan@example.com"):
             airplane.runbooks.execute_and_wait(
-                slug="refund",
+                "refund",
                 param_values={"customer": customer},
-                timeout=60,
+                wait_timeout=60,
                 on_prompt=lambda _prompt, _schema: {"approve": True, "note": "as agreed"},
             )
         for customer in ("edsger@example.com", "barbara@example.com"):
-            session = airplane.runbooks.execute(slug="refund", param_values={"customer": customer})
+            session = airplane.runbooks.execute("refund", param_values={"customer": customer})
         take(browser, url, session.session_id)
 
 

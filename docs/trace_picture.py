@@ -99,7 +99,7 @@ def refunded() -> list[ReadableSpan]:
         ) as airplane,
     ):
         airplane.runbooks.execute_and_wait(
-            slug="refund", param_values={"customer": "ada@example.com"}, timeout=60, on_prompt=agree
+            "refund", param_values={"customer": "ada@example.com"}, wait_timeout=60, on_prompt=agree
         )
     spans = exporter.get_finished_spans()
     (whole,) = {span.context.trace_id for span in spans if span.name == "runbooks.execute_and_wait"}

@@ -101,7 +101,7 @@ def ours(endpoint: Endpoint, **options: Any) -> Call:
     airplane = Airplane(KEY, base_url=f"{endpoint.origin}/v0", transport=transport, **options)
 
     def call() -> object:
-        return airplane.runbooks.execute(slug="hello_world", param_values=VALUES)
+        return airplane.runbooks.execute("hello_world", param_values=VALUES)
 
     return call
 
@@ -194,6 +194,6 @@ def asynchronous(endpoint: Endpoint, in_flight: int, transport: Any) -> tuple[As
     airplane = AsyncAirplane(KEY, base_url=f"{endpoint.origin}/v0", transport=transport)
 
     async def call() -> object:
-        return await airplane.runbooks.execute(slug="hello_world", param_values=VALUES)
+        return await airplane.runbooks.execute("hello_world", param_values=VALUES)
 
     return call, airplane.aclose

@@ -73,7 +73,7 @@ def measured() -> Counts:
 
 
 def execute(airplane: Airplane) -> object:
-    return airplane.runbooks.execute(slug="hello_world", param_values={"limit": 20, "name": "ada"})
+    return airplane.runbooks.execute("hello_world", param_values={"limit": 20, "name": "ada"})
 
 
 def counted(call: Callable[[], object]) -> dict[str, int]:

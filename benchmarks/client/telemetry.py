@@ -61,7 +61,7 @@ def client(**options: Any) -> Airplane:
 def execute(airplane: Airplane) -> Calls:
     def calls(count: int) -> None:
         for _ in range(count):
-            airplane.runbooks.execute(slug="hello_world", param_values=VALUES)
+            airplane.runbooks.execute("hello_world", param_values=VALUES)
 
     return calls
 

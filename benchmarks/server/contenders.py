@@ -86,13 +86,13 @@ class Ours(Contender):
         """Return the seconds that a client waits for a session of one step, the start included."""
         began = time.perf_counter()
         self._client(number).runbooks.execute_and_wait(
-            slug="w1", param_values={"number": number}, timeout=PATIENCE, poll=PollPolicy(initial_delay=0.05)
+            "w1", param_values={"number": number}, wait_timeout=PATIENCE, poll=PollPolicy(initial_delay=0.05)
         )
         return time.perf_counter() - began
 
     def start(self, workload: str, number: int, steps: int = 1) -> str:
         values = {"number": number, "steps": steps}
-        return self._client(number).runbooks.execute(slug=workload.lower(), param_values=values).session_id
+        return self._client(number).runbooks.execute(workload.lower(), param_values=values).session_id
 
     def asked(self, session: str) -> float:
         moment, run_id = self._reports.wait("asked", session)

@@ -24,6 +24,7 @@ from .options import (
     CallOptions,
     Secret,
     Settings,
+    Timeout,
     as_secret_source,
     parse_base_url,
 )
@@ -66,8 +67,8 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         base_url: str | None = None,
         env_slug: str | None = None,
         env_id: str | None = None,
-        timeout: float | UnsetType | None = UNSET,
-        attempt_timeout: float | UnsetType | None = UNSET,
+        timeout: Timeout = UNSET,
+        attempt_timeout: Timeout = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
         retry_budget: RetryBudget | UnsetType | None = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
@@ -153,8 +154,8 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
     def with_options(
         self,
         *,
-        timeout: float | UnsetType | None = UNSET,
-        attempt_timeout: float | UnsetType | None = UNSET,
+        timeout: Timeout = UNSET,
+        attempt_timeout: Timeout = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
         env_slug: str | UnsetType | None = UNSET,
@@ -241,7 +242,12 @@ class Airplane(_Client[Transport, BlockingRunner]):
         return call_inline
 
     def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        *,
+        timeout: Timeout = UNSET,
+        options: CallOptions | None = None,
     ) -> Reply[ReplyT]:
         """Carry out any operation and return its reply with the response, the request ID and the attempts.
 
@@ -252,7 +258,7 @@ class Airplane(_Client[Transport, BlockingRunner]):
             DeadlineExceeded: The time for the call is used up.
             DecodeError: The call succeeded, but its reply cannot be read.
         """
-        return self._runner.call(operation, request, options=options)
+        return self._runner.call(operation, request, options, timeout)
 
     def close(self) -> None:
         """Close the transport, and cut waits between attempts short. Closing twice is fine."""
@@ -307,7 +313,12 @@ class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
         return call_in_thread
 
     async def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        *,
+        timeout: Timeout = UNSET,
+        options: CallOptions | None = None,
     ) -> Reply[ReplyT]:
         """Carry out any operation and return its reply with the response, the request ID and the attempts.
 
@@ -318,7 +329,7 @@ class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
             DeadlineExceeded: The time for the call is used up.
             DecodeError: The call succeeded, but its reply cannot be read.
         """
-        return await self._runner.call(operation, request, options=options)
+        return await self._runner.call(operation, request, options, timeout)
 
     async def aclose(self) -> None:
         """Close the transport, and cut waits between attempts short. Closing twice is fine."""

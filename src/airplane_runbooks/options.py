@@ -6,7 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -59,6 +59,9 @@ def _secret_problem(value: object) -> str | None:
 
 ApiKey = str | Callable[[], str]
 
+# Seconds; None for no limit, UNSET to inherit it.
+Timeout: TypeAlias = float | UnsetType | None
+
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of one call. They take precedence over the client's; an option that is not set is inherited.
@@ -73,8 +76,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         env_id: Environment, by ID. It replaces the client's environment, by slug and by ID.
     """
 
-    timeout: float | UnsetType | None = UNSET
-    attempt_timeout: float | UnsetType | None = UNSET
+    timeout: Timeout = UNSET
+    attempt_timeout: Timeout = UNSET
     retry: RetryPolicy | UnsetType = UNSET
     headers: Mapping[str, str] | UnsetType = UNSET
     idempotency_key: str | UnsetType = UNSET
@@ -107,6 +110,10 @@ class RenderedOptions(msgspec.Struct, frozen=True, kw_only=True):
     env_slug: str | None
     get_headers: Headers
     post_headers: Headers
+
+    def with_timeout(self, timeout: float | None) -> RenderedOptions:
+        """Return these options with another timeout. Raises ConfigurationError if it cannot work."""
+        return msgspec.structs.replace(self, timeout=_seconds("timeout", timeout, DEFAULT_TIMEOUT))
 
 
 def render(options: CallOptions, user_agent: str) -> RenderedOptions:
@@ -146,7 +153,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             raise ConfigurationError(f"the value of header {name!r} has a character that headers cannot carry")
 
 
-def _seconds(name: str, value: float | UnsetType | None, default: float) -> float | None:
+def _seconds(name: str, value: Timeout, default: float) -> float | None:
     if value is UNSET:
         return default
     if value is not None and not (isinstance(value, int | float) and value > 0):

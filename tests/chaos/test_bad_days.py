@@ -56,8 +56,8 @@ def test_no_healthy_session_ends_on_a_bad_day(
         human = Human(servers)
         try:
             driven = human.drive(["refund", "gather"] * (sessions // 2))
-            long = human.client.runbooks.execute(slug="long").session_id
-            poison = human.client.runbooks.execute(slug="poison").session_id
+            long = human.client.runbooks.execute("long").session_id
+            poison = human.client.runbooks.execute("poison").session_id
             blows: list[Callable[[], None]] = [cut] * troubles["cut"]
             blows += [luck.choice(servers).bounce for _ in range(troubles["stop"])]
             luck.shuffle(blows)

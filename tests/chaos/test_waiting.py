@@ -34,7 +34,7 @@ def test_ten_thousand_waiting_sessions_take_little_memory(tmp_path: Path) -> Non
         client = human.client
 
         def start(number: int) -> str:
-            return client.runbooks.execute(slug="waits", param_values={"number": number}).session_id
+            return client.runbooks.execute("waits", param_values={"number": number}).session_id
 
         def until_waiting(session_id: str) -> None:
             while client.sessions.get(session_id).status is not SessionStatus.WAITING:
@@ -53,7 +53,7 @@ def test_ten_thousand_waiting_sessions_take_little_memory(tmp_path: Path) -> Non
         (prompt,) = client.sessions.prompts(ids[COUNT // 2])
         asked = time.perf_counter()
         client.prompts.submit(prompt.id, values={"go": True})
-        client.sessions.wait(ids[COUNT // 2], timeout=60)
+        client.sessions.wait(ids[COUNT // 2], wait_timeout=60)
         answered = time.perf_counter() - asked
         human.close()
         assert server.stop() == 0

@@ -84,7 +84,7 @@ class TestCalls:
         async def main() -> None:
             transport = FakeTransport([BUSY, OK, json_response({"id": "ses1", "status": "Active"})])
             async with client(transport, clock=FakeClock(), env_slug="prod") as airplane:
-                started = await airplane.runbooks.execute(slug="x", param_values={"a": 1})
+                started = await airplane.runbooks.execute("x", param_values={"a": 1})
                 assert started.session_id == "ses1"
                 reply = await airplane.call(
                     GET_SESSION, GetSession(id="ses1"), options=CallOptions(headers={"X-A": "1"})
@@ -101,7 +101,7 @@ class TestCalls:
         async def main() -> None:
             airplane = client(FakeTransport([json_response({"error": "no"}, status=404)]))
             with pytest.raises(NotFound) as caught:
-                await airplane.runbooks.execute(slug="x")
+                await airplane.runbooks.execute("x")
             assert (caught.value.operation, caught.value.attempts) == ("runbooks.execute", 1)
             with pytest.raises(ConfigurationError, match="id or slug"):
                 await airplane.runbooks.execute()
@@ -114,14 +114,14 @@ class TestCalls:
             return await call_next(request.with_header("X-Rested", "1"))
 
         transport = FakeTransport([OK])
-        asyncio.run(client(transport, middleware=[rests]).runbooks.execute(slug="x"))
+        asyncio.run(client(transport, middleware=[rests]).runbooks.execute("x"))
         assert transport.requests[0].headers["x-rested"] == "1"
 
     def test_async_clones_share_the_transport(self) -> None:
         transport = FakeTransport([OK, OK])
         airplane = client(transport, timeout=30)
-        asyncio.run(airplane.with_options(timeout=2).runbooks.execute(slug="x"))
-        asyncio.run(airplane.runbooks.execute(slug="x"))
+        asyncio.run(airplane.with_options(timeout=2).runbooks.execute("x"))
+        asyncio.run(airplane.runbooks.execute("x"))
         assert transport.timeouts[0] <= 2 < transport.timeouts[1]
 
     def test_async_calls_cover_every_operation(self) -> None:
@@ -152,7 +152,7 @@ class TestCalls:
                 assert [one.id async for one in airplane.runs.list()] == ["run1"]
                 assert len(await airplane.runs.list_page(limit=3)) == 1
                 await airplane.runs.cancel("run1")
-                assert (await airplane.tasks.execute(slug="t")).run_id == "run1"
+                assert (await airplane.tasks.execute("t")).run_id == "run1"
                 assert (await airplane.prompts.get("pmt1")).is_open
                 assert len(await airplane.prompts.list("run1")) == 1
                 assert (await airplane.prompts.submit("pmt1", values={"a": 1})).id == "pmt1"
@@ -165,14 +165,14 @@ class TestCalls:
         async def main() -> None:
             airplane = client(FakeTransport(lambda _: BUSY), timeout=0.2, retry=RetryPolicy(max_attempts=99))
             with finishes_within(0.2), pytest.raises(DeadlineExceeded):
-                await airplane.runbooks.execute(slug="x")
+                await airplane.runbooks.execute("x")
 
         asyncio.run(main())
 
     def test_async_calls_use_a_threaded_transport_by_default(self) -> None:
         async def main(origin: str) -> None:
             async with AsyncAirplane("tkn_test", base_url=origin) as airplane:
-                assert (await airplane.runbooks.execute(slug="x")).session_id == "ses1"
+                assert (await airplane.runbooks.execute("x")).session_id == "ses1"
                 names = {thread.name for thread in threading.enumerate()}
                 assert any(name.startswith("airplane-runbooks") for name in names)
             assert not any(thread.name.startswith("airplane-runbooks") for thread in threading.enumerate())
@@ -185,19 +185,19 @@ class TestCancelling:
     def test_a_cancelled_send_leaves_no_task_and_no_attempt(self) -> None:
         transport = Stuck()
         airplane = AsyncAirplane("tkn_test", transport=transport)
-        asyncio.run(cancelled(airplane.runbooks.execute(slug="x"), lambda: transport.sending == 1))
+        asyncio.run(cancelled(airplane.runbooks.execute("x"), lambda: transport.sending == 1))
         assert (transport.started, transport.sending) == (1, 0)
 
     def test_cancelling_ends_a_wait_between_attempts(self) -> None:
         transport = FakeTransport(lambda _: BUSY)
         airplane = client(transport, retry=RetryPolicy(initial_delay=60, max_delay=60))
-        asyncio.run(cancelled(airplane.runbooks.execute(slug="x"), lambda: len(transport.requests) == 1))
+        asyncio.run(cancelled(airplane.runbooks.execute("x"), lambda: len(transport.requests) == 1))
         assert len(transport.requests) == 1
 
     def test_cancelling_ends_a_wait_for_a_session(self) -> None:
         transport = FakeTransport(lambda _: json_response({"id": "ses1", "status": "Waiting"}))
         airplane = client(transport)
-        asyncio.run(cancelled(airplane.sessions.wait("ses1", timeout=None), lambda: len(transport.requests) == 1))
+        asyncio.run(cancelled(airplane.sessions.wait("ses1", wait_timeout=None), lambda: len(transport.requests) == 1))
         assert not airplane._clock._sleepers
 
     def test_cancelling_ends_the_spans_without_an_error(self) -> None:
@@ -209,7 +209,7 @@ class TestCancelling:
         outside: list[bool] = []
 
         async def main() -> None:
-            await cancelled(airplane.runbooks.execute(slug="x"), lambda: transport.sending == 1)
+            await cancelled(airplane.runbooks.execute("x"), lambda: transport.sending == 1)
             outside.append(get_current_span().get_span_context().is_valid)
 
         asyncio.run(main())
@@ -228,7 +228,7 @@ class TestCancelling:
             transport.on_start = lambda: limit.reschedule(asyncio.get_running_loop().time())
             with pytest.raises(TimeoutError):
                 async with limit:
-                    await airplane.runbooks.execute(slug="x")
+                    await airplane.runbooks.execute("x")
 
         asyncio.run(main())
         assert (transport.started, transport.sending) == (1, 0)
@@ -241,7 +241,7 @@ class TestClosing:
             await airplane.aclose()
             await airplane.aclose()
             with pytest.raises(ClientClosed):
-                await airplane.runbooks.execute(slug="x")
+                await airplane.runbooks.execute("x")
 
         asyncio.run(main())
 
@@ -249,7 +249,7 @@ class TestClosing:
         async def main() -> None:
             transport = FakeTransport(lambda _: json_response({}, status=503, headers={"Retry-After": "60"}))
             airplane = client(transport, timeout=None)
-            call = asyncio.create_task(airplane.runbooks.execute(slug="x"))
+            call = asyncio.create_task(airplane.runbooks.execute("x"))
             while not transport.requests:
                 await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -263,7 +263,7 @@ class TestClosing:
         async def main() -> None:
             transport = FakeTransport(lambda _: json_response({"id": "ses1", "status": "Waiting"}))
             airplane = client(transport)
-            wait = asyncio.create_task(airplane.sessions.wait("ses1", timeout=None))
+            wait = asyncio.create_task(airplane.sessions.wait("ses1", wait_timeout=None))
             while not airplane._clock._sleepers:
                 await asyncio.sleep(0)
             await airplane.aclose()
@@ -326,7 +326,7 @@ def test_one_client_serves_any_number_of_tasks() -> None:
         airplane = client(FakeTransport(answer))
 
         async def work(number: int) -> bool:
-            return str(number) in (await airplane.runbooks.execute(slug=f"x{number}")).session_id
+            return str(number) in (await airplane.runbooks.execute(f"x{number}")).session_id
 
         assert all(await asyncio.gather(*map(work, range(200))))
 
@@ -336,7 +336,7 @@ def test_one_client_serves_any_number_of_tasks() -> None:
 def test_a_failed_session_is_an_error_of_the_wait() -> None:
     transport = FakeTransport([json_response({"id": "ses1", "status": "Failed"})])
     with pytest.raises(SessionFailed):
-        asyncio.run(client(transport).sessions.wait("ses1", timeout=1))
+        asyncio.run(client(transport).sessions.wait("ses1", wait_timeout=1))
 
 
 def test_the_repr_names_the_client_and_shows_no_key() -> None:
@@ -350,7 +350,7 @@ def test_eager_tasks_call_as_others_do() -> None:
     async def main(base_url: str) -> list[str]:
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
         async with AsyncAirplane("tkn_test", base_url=base_url) as airplane:
-            calls = [asyncio.create_task(airplane.runbooks.execute(slug="refund")) for _ in range(20)]
+            calls = [asyncio.create_task(airplane.runbooks.execute("refund")) for _ in range(20)]
             calls[0].cancel()
             results = await asyncio.gather(*calls, return_exceptions=True)
         assert isinstance(results[0], asyncio.CancelledError)

@@ -83,7 +83,7 @@ def test_a_session_is_executed_answered_and_followed_to_its_end(run: Callable[[U
 
         values = {"number": 21, "day": date(2026, 1, 31)}
         session = await airplane.runbooks.execute_and_wait(
-            slug="approval", param_values=values, timeout=120, on_prompt=keep
+            "approval", param_values=values, wait_timeout=120, on_prompt=keep
         )
         assert session.parameter_schema.validate(session.param_values) == values
         steps = await airplane.sessions.steps(session.id)
@@ -97,36 +97,36 @@ def test_a_session_is_executed_answered_and_followed_to_its_end(run: Callable[[U
 
 def test_a_prompt_that_is_cancelled_ends_the_session(run: Callable[[Use], None]) -> None:
     async def use(airplane: AsyncAirplane) -> None:
-        started = await airplane.runbooks.execute(slug="approval", param_values={"number": 1})
+        started = await airplane.runbooks.execute("approval", param_values={"number": 1})
         with pytest.raises(SessionCancelled, match="PromptCancelled: the prompt 'Keep 2"):
-            await airplane.sessions.wait(started.session_id, timeout=120, on_prompt=lambda *_: CANCEL)
+            await airplane.sessions.wait(started.session_id, wait_timeout=120, on_prompt=lambda *_: CANCEL)
 
     run(use)
 
 
 def test_runs_and_prompts_are_waited_for(run: Callable[[Use], None]) -> None:
     async def use(airplane: AsyncAirplane) -> None:
-        started = await airplane.tasks.execute(slug="doubling", param_values={"number": 4})
-        ended = await airplane.runs.wait(started.run_id, timeout=120)
+        started = await airplane.tasks.execute("doubling", param_values={"number": 4})
+        ended = await airplane.runs.wait(started.run_id, wait_timeout=120)
         assert (await airplane.runs.get_outputs(ended.id)).output == 8
-        session = await airplane.runbooks.execute(slug="approval", param_values={"number": 1})
+        session = await airplane.runbooks.execute("approval", param_values={"number": 1})
         while not (prompts := await airplane.sessions.prompts(session.session_id)):
             await asyncio.sleep(0.01)
-        waiting = asyncio.create_task(airplane.prompts.wait(prompts[0].id, timeout=120))
+        waiting = asyncio.create_task(airplane.prompts.wait(prompts[0].id, wait_timeout=120))
         await airplane.prompts.submit(prompts[0].id, values={"keep": False})
         assert (await waiting).values == {"keep": False}
         with pytest.raises(NotFound):
-            await airplane.sessions.wait("ses0", timeout=120)
+            await airplane.sessions.wait("ses0", wait_timeout=120)
 
     run(use)
 
 
 def test_cancelled_waits_leave_nothing_behind(run: Callable[[Use], None]) -> None:
     async def use(airplane: AsyncAirplane) -> None:
-        started = await airplane.runbooks.execute(slug="approval", param_values={"number": 1})
+        started = await airplane.runbooks.execute("approval", param_values={"number": 1})
         while not await airplane.sessions.prompts(started.session_id):
             await asyncio.sleep(0.01)
-        waits = [asyncio.create_task(airplane.sessions.wait(started.session_id, timeout=None)) for _ in range(50)]
+        waits = [asyncio.create_task(airplane.sessions.wait(started.session_id, wait_timeout=None)) for _ in range(50)]
         await asyncio.sleep(0.3)
         for wait in waits:
             wait.cancel()

@@ -51,11 +51,11 @@ def test_calls_failures_retries_waits_and_closing_do_not_block(make: Callable[[]
 
     async def main(airplane: AsyncAirplane) -> None:
         async with airplane:
-            started = await airplane.runbooks.execute(slug="x", param_values={"a": 1})
+            started = await airplane.runbooks.execute("x", param_values={"a": 1})
             poll = PollPolicy(initial_delay=0.06, max_delay=0.06)
-            assert (await airplane.sessions.wait(started.session_id, timeout=100, poll=poll)).status == "Succeeded"
+            assert (await airplane.sessions.wait(started.session_id, wait_timeout=100, poll=poll)).status == "Succeeded"
             with pytest.raises(ServerError):
-                await airplane.runbooks.execute(slug="x")
+                await airplane.runbooks.execute("x")
             with pytest.raises(DeadlineExceeded):
                 await airplane.sessions.get("ses1", options=CallOptions(timeout=0.2))
             call = asyncio.create_task(airplane.sessions.get("ses1"))

@@ -42,7 +42,7 @@ class TestSettings:
         monkeypatch.setenv("AIRPLANE_API_HOST", "http://localhost:4000")
         monkeypatch.setenv("AIRPLANE_ENV_SLUG", "staging")
         transport = FakeTransport([OK])
-        Airplane(transport=transport).runbooks.execute(slug="x")
+        Airplane(transport=transport).runbooks.execute("x")
         (request,) = transport.requests
         assert request.url == "http://localhost:4000/v0/runbooks/execute?envSlug=staging"
         assert request.headers["x-airplane-api-key"] == "tkn_env"
@@ -53,7 +53,7 @@ class TestSettings:
         monkeypatch.setenv("AIRPLANE_ENV_ID", "env1")
         transport = FakeTransport([OK])
         airplane = Airplane("tkn_arg", base_url="http://127.0.0.1/api/v0/", env_slug="prod", transport=transport)
-        airplane.runbooks.execute(slug="x")
+        airplane.runbooks.execute("x")
         (request,) = transport.requests
         assert request.url == "http://127.0.0.1/api/v0/runbooks/execute?envSlug=prod"
         assert request.headers["x-airplane-api-key"] == "tkn_arg"
@@ -86,13 +86,13 @@ class TestRotation:
     def test_a_callable_is_asked_for_the_key_before_each_attempt(self) -> None:
         keys = iter(["tkn_1", "tkn_2"])
         transport = FakeTransport([json_response({}, status=503), OK])
-        Airplane(lambda: next(keys), transport=transport, clock=FakeClock()).runbooks.execute(slug="x")
+        Airplane(lambda: next(keys), transport=transport, clock=FakeClock()).runbooks.execute("x")
         assert [request.headers["x-airplane-api-key"] for request in transport.requests] == ["tkn_1", "tkn_2"]
 
     def test_a_callable_that_returns_no_key_is_told_so(self) -> None:
         transport = FakeTransport([])
         with pytest.raises(ConfigurationError, match="must be a string"):
-            Airplane(lambda: None, transport=transport).runbooks.execute(slug="x")  # type: ignore[arg-type,return-value]
+            Airplane(lambda: None, transport=transport).runbooks.execute("x")  # type: ignore[arg-type,return-value]
 
 
 class TestClones:
@@ -100,9 +100,9 @@ class TestClones:
         transport = FakeTransport([OK, OK, OK])
         airplane = Airplane("tkn_test", transport=transport, timeout=10, headers={"X-A": "1"}, env_slug="prod")
         clone = airplane.with_options(timeout=2, headers={"X-B": "2"})
-        clone.runbooks.execute(slug="x")
-        airplane.runbooks.execute(slug="x")
-        clone.with_options(env_id="env1").runbooks.execute(slug="x")
+        clone.runbooks.execute("x")
+        airplane.runbooks.execute("x")
+        clone.with_options(env_id="env1").runbooks.execute("x")
         first, second, third = transport.requests
         assert (first.headers["x-a"], first.headers["x-b"]) == ("1", "2")
         assert "x-b" not in second.headers
@@ -123,15 +123,15 @@ class TestCallOptions:
         transport = FakeTransport([OK, OK, OK])
         airplane = Airplane("tkn_test", transport=transport)
         for _ in range(2):
-            airplane.runbooks.execute(slug="x", options=CallOptions(attempt_timeout=3))
-        airplane.runbooks.execute(slug="x", options=CallOptions(headers={"X-Once": "1"}))
+            airplane.runbooks.execute("x", options=CallOptions(attempt_timeout=3))
+        airplane.runbooks.execute("x", options=CallOptions(headers={"X-Once": "1"}))
         assert transport.timeouts[:2] == [3, 3]
         assert "x-once" in transport.requests[2].headers
 
     def test_the_key_of_the_caller_may_come_as_a_header_too(self) -> None:
         transport = FakeTransport([OK])
         Airplane("tkn_test", transport=transport).runbooks.execute(
-            slug="x", options=CallOptions(headers={"Idempotency-Key": "mine"})
+            "x", options=CallOptions(headers={"Idempotency-Key": "mine"})
         )
         assert transport.requests[0].headers["idempotency-key"] == "mine"
 
@@ -162,7 +162,7 @@ class TestMiddleware:
             middleware=[Recorder("Outer", log), Recorder("Inner", log)],
             attempt_middleware=[Recorder("Attempt", log)],
         )
-        airplane.runbooks.execute(slug="x")
+        airplane.runbooks.execute("x")
         assert log == [
             "Outer 1 key=False",
             "Inner 1 key=False",
@@ -183,7 +183,7 @@ class TestMiddleware:
 
         transport = FakeTransport([json_response({}, status=404)])
         airplane = Airplane("tkn_test", transport=transport, middleware=[rescue])
-        assert airplane.runbooks.execute(slug="x").session_id == "ses1"
+        assert airplane.runbooks.execute("x").session_id == "ses1"
 
     def test_middleware_that_suspends_is_refused_by_name(self) -> None:
         async def waits_for_a_loop(request: Request, call_next: Next, /) -> Response:
@@ -193,11 +193,11 @@ class TestMiddleware:
         transport = FakeTransport([])
         airplane = Airplane("tkn_test", transport=transport, middleware=[waits_for_a_loop])
         with pytest.raises(MiddlewareSuspended, match="waits_for_a_loop"):
-            airplane.runbooks.execute(slug="x")
+            airplane.runbooks.execute("x")
 
     def test_a_sync_client_works_inside_of_a_running_loop(self) -> None:
         async def main() -> str:
-            return Airplane("tkn_test", transport=FakeTransport([OK])).runbooks.execute(slug="x").session_id
+            return Airplane("tkn_test", transport=FakeTransport([OK])).runbooks.execute("x").session_id
 
         assert asyncio.run(main()) == "ses1"
 
@@ -209,7 +209,7 @@ class TestOddReplies:
     def test_a_success_that_cannot_be_read_keeps_the_response(self, body: bytes) -> None:
         transport = FakeTransport([Response(status=200, headers=Headers(), body=body)])
         with pytest.raises(DecodeError, match="succeeded") as caught:
-            Airplane("tkn_test", transport=transport).runbooks.execute(slug="x")
+            Airplane("tkn_test", transport=transport).runbooks.execute("x")
         assert caught.value.response.body == body
         assert caught.value.maybe_processed
         assert pickle.loads(pickle.dumps(caught.value)).response.body == body
@@ -217,7 +217,7 @@ class TestOddReplies:
     def test_a_redirect_is_not_followed(self) -> None:
         transport = FakeTransport([Response(status=307, headers=Headers({"Location": "http://evil/"}), body=b"")])
         with pytest.raises(Exception, match=r"307: .*redirect"):
-            Airplane("tkn_test", transport=transport).runbooks.execute(slug="x")
+            Airplane("tkn_test", transport=transport).runbooks.execute("x")
         assert len(transport.requests) == 1
 
 
@@ -247,10 +247,10 @@ class TestClosing:
     def test_closing_closes_the_transport_and_ends_later_calls(self) -> None:
         transport = FakeTransport([OK])
         with Airplane("tkn_test", transport=transport) as airplane:
-            airplane.runbooks.execute(slug="x")
+            airplane.runbooks.execute("x")
         airplane.close()
         with pytest.raises(ClientClosed):
-            airplane.runbooks.execute(slug="x")
+            airplane.runbooks.execute("x")
 
     def test_closing_cuts_a_wait_between_attempts_short(self) -> None:
         failed = threading.Event()
@@ -266,7 +266,7 @@ class TestClosing:
 
         def call() -> None:
             try:
-                airplane.runbooks.execute(slug="x")
+                airplane.runbooks.execute("x")
             except (ClientClosed, ServerError) as error:
                 errors.append(error)
 
@@ -282,7 +282,7 @@ class TestClosing:
         airplane = Airplane("tkn_test", base_url="http://127.0.0.1:9")
         airplane.close()
         with pytest.raises(ClientClosed):
-            airplane.runbooks.execute(slug="x")
+            airplane.runbooks.execute("x")
 
 
 def test_threads_share_a_client() -> None:
@@ -295,7 +295,7 @@ def test_threads_share_a_client() -> None:
     def work(number: int) -> None:
         for turn in range(50):
             slug = f"{number}_{turn}"
-            if slug not in airplane.runbooks.execute(slug=slug).session_id:
+            if slug not in airplane.runbooks.execute(slug).session_id:
                 wrong.append(slug)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]

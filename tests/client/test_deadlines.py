@@ -22,14 +22,14 @@ Call = Callable[[str, dict[str, Any]], None]
 
 def sync_call(origin: str, options: dict[str, Any]) -> None:
     with Airplane("tkn_test", base_url=origin, **options) as airplane:
-        airplane.runbooks.execute(slug="x")
+        airplane.runbooks.execute("x")
 
 
 def async_call(make: Callable[[], AsyncTransport]) -> Call:
     def call(origin: str, options: dict[str, Any]) -> None:
         async def main() -> None:
             async with AsyncAirplane("tkn_test", base_url=origin, transport=make(), **options) as airplane:
-                await airplane.runbooks.execute(slug="x")
+                await airplane.runbooks.execute("x")
 
         asyncio.run(main())
 

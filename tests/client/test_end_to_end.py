@@ -75,7 +75,7 @@ def waiting_prompt(airplane: Airplane, session_id: str) -> Any:
 
 
 def test_a_session_runs_asks_a_human_and_succeeds(airplane: Airplane) -> None:
-    session_id = airplane.runbooks.execute(slug="approval", param_values={"number": 21, "note": "ünï"}).session_id
+    session_id = airplane.runbooks.execute("approval", param_values={"number": 21, "note": "ünï"}).session_id
     prompt = waiting_prompt(airplane, session_id)
     assert prompt.description == "Keep 42?"
     assert [(field.slug, field.type) for field in prompt.schema.parameters] == [("approve", ParameterType.BOOLEAN)]
@@ -98,14 +98,14 @@ def test_a_session_runs_asks_a_human_and_succeeds(airplane: Airplane) -> None:
 
 
 def test_a_rejected_prompt_cancels_the_session(airplane: Airplane) -> None:
-    session_id = airplane.runbooks.execute(slug="approval", param_values={"number": 1}).session_id
+    session_id = airplane.runbooks.execute("approval", param_values={"number": 1}).session_id
     airplane.prompts.cancel(waiting_prompt(airplane, session_id).id)
     ended = eventually(lambda: airplane.sessions.get(session_id).status, lambda status: status.is_terminal)
     assert ended is SessionStatus.CANCELLED
 
 
 def test_a_prompt_takes_one_fitting_answer(airplane: Airplane) -> None:
-    session_id = airplane.runbooks.execute(slug="approval", param_values={"number": 1}).session_id
+    session_id = airplane.runbooks.execute("approval", param_values={"number": 1}).session_id
     prompt = waiting_prompt(airplane, session_id)
     with pytest.raises(BadRequest, match="approve"):
         airplane.prompts.submit(prompt.id, values={"approve": "maybe"})
@@ -120,7 +120,7 @@ def test_dates_arrive_as_dates_and_moments_as_moments(airplane: Airplane) -> Non
     moment = datetime(2024, 5, 1, 12, 30, 0, 250_000, tzinfo=UTC)
     extra = {"rows": [1, 2.5, None, {"deep": ["ü", "\N{PILE OF POO}"]}]}
     values = {"day": date(2024, 2, 29), "moment": moment.astimezone(None), "extra": extra}
-    session_id = airplane.runbooks.execute(slug="dated", param_values=values).session_id
+    session_id = airplane.runbooks.execute("dated", param_values=values).session_id
     eventually(lambda: airplane.sessions.get(session_id).status, lambda status: status.is_terminal)
     (run,) = (run for run in airplane.runs.list() if run.session_id == session_id and run.task_name == "echo")
     assert airplane.runs.get_outputs(run.id).output == {
@@ -131,7 +131,7 @@ def test_dates_arrive_as_dates_and_moments_as_moments(airplane: Airplane) -> Non
 
 
 def test_a_task_is_a_run_of_its_own(airplane: Airplane) -> None:
-    run_id = airplane.tasks.execute(slug="doubling", param_values={"number": 4}).run_id
+    run_id = airplane.tasks.execute("doubling", param_values={"number": 4}).run_id
     run = eventually(lambda: airplane.runs.get(run_id), lambda run: run.status.is_terminal)
     assert run.status is RunStatus.SUCCEEDED
     assert run.session_id is None
@@ -142,22 +142,22 @@ def test_a_task_is_a_run_of_its_own(airplane: Airplane) -> None:
 
 def test_lists_are_paged_and_filtered(airplane: Airplane) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
-    ids = {airplane.tasks.execute(slug="doubling", param_values={"number": n}).run_id for n in range(7)}
+    ids = {airplane.tasks.execute("doubling", param_values={"number": n}).run_id for n in range(7)}
     listed = [run.id for run in airplane.runs.list(task_slug="doubling", since=before, page_size=3)]
     assert ids <= set(listed)
     assert len(listed) == len(set(listed))
     assert airplane.runs.list_page(task_slug="doubling", until=before) == ()
     for number in range(2):
-        airplane.runbooks.execute(slug="approval", param_values={"number": number})
+        airplane.runbooks.execute("approval", param_values={"number": number})
     assert len(airplane.sessions.list_page(limit=2)) == 2
 
 
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda a: a.runbooks.execute(slug="nothing_like_it"), NotFound),
-        (lambda a: a.runbooks.execute(slug="approval"), BadRequest),
-        (lambda a: a.runbooks.execute(slug="approval", param_values={"number": "many"}), BadRequest),
+        (lambda a: a.runbooks.execute("nothing_like_it"), NotFound),
+        (lambda a: a.runbooks.execute("approval"), BadRequest),
+        (lambda a: a.runbooks.execute("approval", param_values={"number": "many"}), BadRequest),
         (lambda a: a.tasks.execute(id="tsk20240101zzzzzzz"), NotFound),
         (lambda a: a.sessions.get("ses20240101zzzzzzz"), NotFound),
         (lambda a: a.runs.get("run20240101zzzzzzz"), NotFound),
@@ -175,12 +175,12 @@ def test_what_does_not_fit_is_a_typed_error(airplane: Airplane, call: Callable[[
 
 def test_a_wrong_key_is_unauthorized(server: RunbookServer) -> None:
     with Airplane("tkn_wrong", base_url=server.base_url) as stranger, pytest.raises(Unauthorized):
-        stranger.runbooks.execute(slug="approval", param_values={"number": 1})
+        stranger.runbooks.execute("approval", param_values={"number": 1})
 
 
 def test_a_repeated_key_starts_nothing_twice(airplane: Airplane) -> None:
     options = CallOptions(idempotency_key="order-77")
     first, second = (
-        airplane.runbooks.execute(slug="approval", param_values={"number": 3}, options=options) for _ in range(2)
+        airplane.runbooks.execute("approval", param_values={"number": 3}, options=options) for _ in range(2)
     )
     assert first == second

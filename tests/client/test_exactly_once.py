@@ -76,7 +76,7 @@ def broken_network(share: float, keep_ended: int) -> Iterator[tuple[Airplane, Ai
 
 def execute_all(airplane: Airplane, count: int) -> list[str]:
     def execute(number: int) -> str:
-        return airplane.runbooks.execute(slug="noop", param_values={"number": number}).session_id
+        return airplane.runbooks.execute("noop", param_values={"number": number}).session_id
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(execute, range(count)))

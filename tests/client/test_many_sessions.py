@@ -60,7 +60,7 @@ class Crowd:
 
         async def wait(id: str) -> None:
             with pytest.raises(WaitTimeout):
-                await self.airplane.sessions.wait(id, timeout=seconds, poll=eager, on_progress=count)
+                await self.airplane.sessions.wait(id, wait_timeout=seconds, poll=eager, on_progress=count)
 
         await asyncio.gather(*map(wait, self.ids))
 
@@ -72,7 +72,7 @@ class Crowd:
             return {"go": True}
 
         return await asyncio.gather(
-            *(self.airplane.sessions.wait(one, timeout=250, on_prompt=answer) for one in self.ids)
+            *(self.airplane.sessions.wait(one, wait_timeout=250, on_prompt=answer) for one in self.ids)
         )
 
 

@@ -37,7 +37,7 @@ READS: list[tuple[Call, str, dict[str, Any]]] = [
 
 WRITES: list[tuple[Call, str, dict[str, Any], dict[str, Any]]] = [
     (
-        lambda a: a.runbooks.execute(slug="hello", param_values={"limit": 20}),
+        lambda a: a.runbooks.execute("hello", param_values={"limit": 20}),
         "/v0/runbooks/execute",
         {"slug": "hello", "paramValues": {"limit": 20}},
         {"sessionID": "ses1"},
@@ -49,9 +49,7 @@ WRITES: list[tuple[Call, str, dict[str, Any], dict[str, Any]]] = [
         {"sessionID": "ses1"},
     ),
     (
-        lambda a: a.tasks.execute(
-            slug="t", param_values={"a": None}, resources={"db": "res1"}, allow_cached_max_age=60
-        ),
+        lambda a: a.tasks.execute("t", param_values={"a": None}, resources={"db": "res1"}, allow_cached_max_age=60),
         "/v0/tasks/execute",
         {"slug": "t", "paramValues": {"a": None}, "resources": {"db": "res1"}, "allowCachedMaxAge": 60},
         {"runID": "run1"},
@@ -113,12 +111,12 @@ def test_replies_become_models() -> None:
         ]
     )
     airplane = client(transport)
-    assert airplane.runbooks.execute(slug="x").session_id == "ses1"
+    assert airplane.runbooks.execute("x").session_id == "ses1"
     assert airplane.sessions.get("ses1").status is SessionStatus.WAITING
     assert airplane.runs.get("run1").status is RunStatus.ACTIVE
     assert airplane.runs.get_outputs("run1").output == {"rows": [1, None]}
     assert airplane.prompts.get("pmt1").is_open
-    assert airplane.tasks.execute(slug="t").is_cached
+    assert airplane.tasks.execute("t").is_cached
     assert airplane.prompts.submit("pmt1").id == "pmt1"
 
 
@@ -132,20 +130,20 @@ def test_cancelling_a_run_asks_nothing_of_the_reply() -> None:
 class TestEnvironments:
     def test_execute_sends_its_environment_as_query_and_header(self) -> None:
         transport = FakeTransport([json_response({"sessionID": "ses1"})])
-        client(transport).runbooks.execute(slug="x", env_slug="prod eu")
+        client(transport).runbooks.execute("x", env_slug="prod eu")
         assert transport.requests[0].target == "/v0/runbooks/execute?envSlug=prod+eu"
         assert transport.requests[0].headers["x-airplane-env-slug"] == "prod eu"
 
     def test_an_environment_by_id_is_sent_as_a_header_alone(self) -> None:
         transport = FakeTransport([json_response({"runID": "run1"})])
-        client(transport).tasks.execute(slug="x", env_id="env1")
+        client(transport).tasks.execute("x", env_id="env1")
         assert transport.requests[0].target == "/v0/tasks/execute"
         assert transport.requests[0].headers["x-airplane-env-id"] == "env1"
 
     def test_every_request_carries_the_environment_of_the_client(self) -> None:
         transport = FakeTransport([json_response({"sessionID": "ses1"}), json_response(SESSION)])
         airplane = client(transport, env_slug="prod")
-        airplane.runbooks.execute(slug="x")
+        airplane.runbooks.execute("x")
         airplane.sessions.get("ses1")
         assert [request.target for request in transport.requests] == [
             "/v0/runbooks/execute?envSlug=prod",
@@ -155,14 +153,14 @@ class TestEnvironments:
 
     def test_the_environment_of_a_call_replaces_that_of_the_client(self) -> None:
         transport = FakeTransport([json_response({"sessionID": "ses1"})])
-        client(transport, env_slug="prod", env_id="env1").runbooks.execute(slug="x", env_slug="dev")
+        client(transport, env_slug="prod", env_id="env1").runbooks.execute("x", env_slug="dev")
         headers = transport.requests[0].headers
         assert headers["x-airplane-env-slug"] == "dev"
         assert "x-airplane-env-id" not in headers
 
     def test_the_environment_of_a_call_joins_its_other_options(self) -> None:
         transport = FakeTransport([json_response({"sessionID": "ses1"})])
-        client(transport).runbooks.execute(slug="x", env_slug="dev", options=CallOptions(timeout=5))
+        client(transport).runbooks.execute("x", env_slug="dev", options=CallOptions(timeout=5))
         assert transport.requests[0].headers["x-airplane-env-slug"] == "dev"
         assert transport.timeouts[0] <= 5
 
@@ -183,9 +181,9 @@ class TestRefusals:
             (lambda a: a.runs.list_page(limit=0), "limit"),
             (lambda a: a.runs.list_page(page=-1), "page"),
             (lambda a: a.runs.list_page(since=datetime(2024, 1, 1)), "since"),  # noqa: DTZ001 - that is the point
-            (lambda a: a.runbooks.execute(slug="x", env_slug="a\nb"), "x-airplane-env-slug"),
-            (lambda a: a.runbooks.execute(slug="x", options=CallOptions(timeout=0)), "timeout"),
-            (lambda a: a.runbooks.execute(slug="x", options=CallOptions(idempotency_key="a\rb")), "idempotency-key"),
+            (lambda a: a.runbooks.execute("x", env_slug="a\nb"), "x-airplane-env-slug"),
+            (lambda a: a.runbooks.execute("x", options=CallOptions(timeout=0)), "timeout"),
+            (lambda a: a.runbooks.execute("x", options=CallOptions(idempotency_key="a\rb")), "idempotency-key"),
         ],
     )
     def test_bad_arguments_are_named(self, call: Call, word: str) -> None:
@@ -198,12 +196,12 @@ class TestRefusals:
     def test_bad_values_are_named_by_their_path(self) -> None:
         transport = FakeTransport([])
         with pytest.raises(ParamValueError, match=r"param_values\.rows\[1\]\.at") as caught:
-            client(transport).runbooks.execute(slug="x", param_values={"rows": [1, {"at": float("nan")}]})
+            client(transport).runbooks.execute("x", param_values={"rows": [1, {"at": float("nan")}]})
         assert caught.value.operation == "runbooks.execute"
         assert caught.value.attempts == 0
         assert not caught.value.maybe_processed
         with pytest.raises(ParamValueError, match="must be a mapping"):
-            client(transport).runbooks.execute(slug="x", param_values=[])  # type: ignore[arg-type]
+            client(transport).runbooks.execute("x", param_values=[])  # type: ignore[arg-type]
         with pytest.raises(ParamValueError, match=r"^values\.when"):
             client(transport).prompts.submit("pmt1", values={"when": b"now"})
         assert transport.requests == []

@@ -36,7 +36,7 @@ def test_a_post_with_a_foreign_reply_may_have_been_processed(kind: str, status: 
     stale = json_response({"sessionID": "ses1"}, status=status, headers={"Idempotency-Key": "another"})
     either = Either(kind, FakeTransport([stale]), retry=NO_RETRY)
     with pytest.raises(InvalidResponse, match="answers another request") as caught:
-        either(lambda airplane: airplane.runbooks.execute(slug="x"))
+        either(lambda airplane: airplane.runbooks.execute("x"))
     assert caught.value.maybe_processed
 
 
@@ -49,7 +49,7 @@ def test_such_a_post_is_made_again_with_its_key(kind: str) -> None:
         return json_response({"sessionID": "ses1"}, headers={"Idempotency-Key": key})
 
     either = Either(kind, FakeTransport(answer))
-    assert either(lambda airplane: airplane.runbooks.execute(slug="x")).session_id == "ses1"
+    assert either(lambda airplane: airplane.runbooks.execute("x")).session_id == "ses1"
     keys = {request.headers["idempotency-key"] for request in either.transport.requests}
     assert (len(either.transport.requests), len(keys)) == (2, 1)
 
@@ -83,7 +83,7 @@ def test_a_reply_may_leave_out_what_it_is_about(kind: str, what: str, id: str) -
 def test_a_wait_goes_on_after_the_reply_to_another_request() -> None:
     sessions = [json_response({"id": one, "status": "Succeeded"}) for one in ("ses2", "ses1")]
     either = Either("sync", FakeTransport(sessions))
-    assert either(lambda airplane: airplane.sessions.wait("ses1", timeout=60)).id == "ses1"
+    assert either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60)).id == "ses1"
 
 
 class Doubling:
@@ -141,7 +141,7 @@ def test_no_async_call_gets_the_reply_of_the_one_before(make: Callable[[], Any])
         retry = RetryPolicy(initial_delay=0)
         async with AsyncAirplane("tkn_test", base_url=base_url, transport=make(), retry=retry) as airplane:
             for number in range(6):
-                for act in (airplane.runbooks.execute(slug=f"r{number}"), airplane.sessions.get(f"r{number}")):
+                for act in (airplane.runbooks.execute(f"r{number}"), airplane.sessions.get(f"r{number}")):
                     seen: Any = (await asyncio.gather(act, return_exceptions=True))[0]
                     found.append(
                         seen.maybe_processed

@@ -22,7 +22,7 @@ def built(**changes: object) -> Request:
 def execute(**options: object) -> FakeTransport:
     transport = FakeTransport([STARTED])
     with Airplane("tkn_test", transport=transport, **options) as airplane:
-        airplane.runbooks.execute(slug="x")
+        airplane.runbooks.execute("x")
     return transport
 
 
@@ -61,7 +61,7 @@ def test_added_credentials_are_removed_from_error_replies():
         Airplane("tkn_test", transport=Proxied([echo])) as airplane,
         pytest.raises(Exception, match="who is") as caught,
     ):
-        airplane.runbooks.execute(slug="x")
+        airplane.runbooks.execute("x")
     assert "dXNlcjpzZWNyZXQ" not in str(caught.value)
 
 

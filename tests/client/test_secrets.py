@@ -66,11 +66,11 @@ SCRIPTS = {
 
 
 def execute(airplane: Any) -> Any:
-    return airplane.runbooks.execute(slug="x", param_values={"a": 1})
+    return airplane.runbooks.execute("x", param_values={"a": 1})
 
 
 def wait(airplane: Any) -> Any:
-    return airplane.sessions.wait("ses1", timeout=5)
+    return airplane.sessions.wait("ses1", wait_timeout=5)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_a_runbook_of_one_step_takes_two_requests(server: RunbookServer, kind: s
     counting = Counting()
 
     def act(airplane: Any) -> Any:
-        return airplane.runbooks.execute_and_wait(slug="doubling", param_values={"number": 2}, timeout=PATIENCE)
+        return airplane.runbooks.execute_and_wait("doubling", param_values={"number": 2}, wait_timeout=PATIENCE)
 
     ended = call(kind, act, server.base_url, api_key=server.api_key, attempt_middleware=[counting])
     assert ended.status == "Succeeded"
@@ -94,7 +94,7 @@ def waiting(server: RunbookServer) -> Iterator[tuple[Counting, Callable[..., Fut
 
 def start(airplane: Airplane) -> tuple[str, str, str]:
     """Start a session that asks, and return its ID and those of its run and its prompt."""
-    session_id = airplane.runbooks.execute(slug="approval").session_id
+    session_id = airplane.runbooks.execute("approval").session_id
     found: list[tuple[str, str]] = []
 
     def note(prompt: Any, _: object) -> None:
@@ -102,7 +102,7 @@ def start(airplane: Airplane) -> tuple[str, str, str]:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        airplane.sessions.wait(session_id, timeout=PATIENCE, on_prompt=note)
+        airplane.sessions.wait(session_id, wait_timeout=PATIENCE, on_prompt=note)
     return session_id, *found[0]
 
 
@@ -110,7 +110,7 @@ def start(airplane: Airplane) -> tuple[str, str, str]:
 def test_a_waiter_is_told_of_an_answer(airplane: Airplane, waiting: Any, of: str) -> None:
     counting, submit = waiting
     ids = dict(zip(["sessions", "runs", "prompts"], start(airplane), strict=True))
-    waiter = submit(lambda client: getattr(client, of).wait(ids[of], timeout=PATIENCE))
+    waiter = submit(lambda client: getattr(client, of).wait(ids[of], wait_timeout=PATIENCE))
     counting.wait_for(f"{of}.get", 2)  # the second one waits for a change
     airplane.prompts.submit(ids["prompts"], values={"go": True})
     waiter.result(PATIENCE)
@@ -122,7 +122,7 @@ def test_a_handler_answers_without_polls(airplane: Airplane, waiting: Any) -> No
     counting, submit = waiting
     waiter = submit(
         lambda client: client.runbooks.execute_and_wait(
-            slug="approval", timeout=PATIENCE, on_prompt=lambda *_: {"go": True}
+            "approval", wait_timeout=PATIENCE, on_prompt=lambda *_: {"go": True}
         )
     )
     assert waiter.result(PATIENCE).status == "Succeeded"
@@ -134,9 +134,9 @@ def test_a_waiter_without_time_for_long_polls_polls(server: RunbookServer) -> No
     options = {"base_url": server.base_url, "attempt_middleware": [counting]}
     with Airplane(server.api_key, **options) as client:
         ended = client.runbooks.execute_and_wait(
-            slug="doubling",
+            "doubling",
             param_values={"number": 2},
-            timeout=PATIENCE,
+            wait_timeout=PATIENCE,
             options=CallOptions(attempt_timeout=5),
         )
     assert ended.status == "Succeeded"

@@ -46,7 +46,7 @@ def execute(*script: Any, **options: Any) -> tuple[FakeTransport, FakeClock, Air
     """Execute a runbook against a script of responses and failures; return what happened."""
     transport, clock = FakeTransport(list(script)), FakeClock()
     try:
-        client(transport, clock, **options).runbooks.execute(slug="x")
+        client(transport, clock, **options).runbooks.execute("x")
     except AirplaneError as error:
         return transport, clock, error
     return transport, clock, None
@@ -157,7 +157,7 @@ class TestRetryAfter:
         transport, clock = FakeTransport([]), FakeClock()
         date = formatdate(clock.wall() + 9, usegmt=True)
         transport = FakeTransport([json_response({}, status=503, headers={"Retry-After": date}), OK])
-        client(transport, clock).runbooks.execute(slug="x")
+        client(transport, clock).runbooks.execute("x")
         assert clock.sleeps == [pytest.approx(9, abs=1)]
 
     def test_retry_after_beyond_the_deadline_ends_the_call(self) -> None:
@@ -188,9 +188,7 @@ class TestDeadlines:
 
         transport = FakeTransport(handler)
         with pytest.raises(DeadlineExceeded) as caught:
-            client(transport, clock, timeout=50, retry=RetryPolicy(wait=tenacity.wait_none())).runbooks.execute(
-                slug="x"
-            )
+            client(transport, clock, timeout=50, retry=RetryPolicy(wait=tenacity.wait_none())).runbooks.execute("x")
         assert transport.timeouts == [30, 30, 10]
         assert isinstance(caught.value.__cause__, AttemptTimeout)
         assert caught.value.attempts == 3
@@ -209,7 +207,7 @@ class TestDeadlines:
 
         transport = FakeTransport([])
         with pytest.raises(DeadlineExceeded) as caught:
-            client(transport, clock, middleware=[dawdle]).runbooks.execute(slug="x")
+            client(transport, clock, middleware=[dawdle]).runbooks.execute("x")
         assert transport.requests == []
         assert not caught.value.maybe_processed
 
@@ -227,7 +225,7 @@ class TestDeadlines:
         patient = {"timeout": None, "retry": RetryPolicy(max_attempts=3)}
         posts, gets = FakeTransport(handler), FakeTransport(handler)
         with pytest.raises(ConnectionLost) as caught:
-            client(posts, clock, **patient).runbooks.execute(slug="x")
+            client(posts, clock, **patient).runbooks.execute("x")
         assert len(posts.requests) == 1
         assert "could do the work twice" in caught.value.__notes__[0]
         with pytest.raises(ConnectionLost):
@@ -241,18 +239,18 @@ class TestBudget:
         airplane = client(transport, retry_budget=RetryBudget(capacity=10, cost=5), retry=RetryPolicy(max_attempts=5))
         for _ in range(3):
             with pytest.raises(ServerError):
-                airplane.runbooks.execute(slug="x")
+                airplane.runbooks.execute("x")
         assert len(transport.requests) == 3 + 2
 
     def test_the_budget_is_refilled_by_successes_of_all_clones(self) -> None:
         budget = RetryBudget(capacity=2, cost=2)
         transport = FakeTransport([UNAVAILABLE, OK, OK, UNAVAILABLE, OK])
         airplane = client(transport, retry_budget=budget)
-        airplane.runbooks.execute(slug="x")
+        airplane.runbooks.execute("x")
         assert budget.tokens == 1
-        airplane.with_options(timeout=9).runbooks.execute(slug="x")
+        airplane.with_options(timeout=9).runbooks.execute("x")
         assert budget.tokens == 2
-        airplane.runbooks.execute(slug="x")
+        airplane.runbooks.execute("x")
 
     def test_the_budget_can_be_left_out(self) -> None:
         transport, _, error = execute(*[UNAVAILABLE] * 7, OK, retry_budget=None)
@@ -263,7 +261,7 @@ class TestBudget:
         lost = ConnectionLost("reset")
         transport = FakeTransport([lost, lost])
         with pytest.raises(ConnectionLost) as caught:
-            client(transport, retry_budget=RetryBudget(capacity=1, cost=1)).runbooks.execute(slug="x")
+            client(transport, retry_budget=RetryBudget(capacity=1, cost=1)).runbooks.execute("x")
         assert "retry budget is used up" in caught.value.__notes__[0]
 
 
@@ -315,7 +313,7 @@ class TestARequestThatIsStillBeingCarriedOut:
         transport = FakeTransport(lambda _: in_progress())
         clock = FakeClock()
         with pytest.raises(DeadlineExceeded) as caught:
-            client(transport, clock, timeout=60).runbooks.execute(slug="x")
+            client(transport, clock, timeout=60).runbooks.execute("x")
         assert sum(clock.sleeps) > 40
         assert len(transport.requests) < 60
         assert isinstance(caught.value.__cause__, Conflict)
@@ -347,7 +345,7 @@ class TestARequestThatIsStillBeingCarriedOut:
     def test_a_request_is_not_waited_for_beyond_the_hour_of_its_key(self) -> None:
         transport = FakeTransport(lambda _: in_progress())
         with pytest.raises(Conflict):
-            client(transport, timeout=None).runbooks.execute(slug="x")
+            client(transport, timeout=None).runbooks.execute("x")
         assert 360 < len(transport.requests) < 1000
 
     @pytest.mark.parametrize("headers", [{}, {"X-Airplane-Retryable": "false"}])
@@ -432,14 +430,14 @@ def test_a_strategy_need_not_be_hashable() -> None:
     assert error is None
     assert clock.sleeps == [0.5]
     transport = FakeTransport([UNAVAILABLE, OK])
-    client(transport).runbooks.execute(slug="x", options=CallOptions(retry=policy))
+    client(transport).runbooks.execute("x", options=CallOptions(retry=policy))
     assert len(transport.requests) == 2
 
 
 def test_a_policy_of_one_call_goes_before_the_clients() -> None:
     transport = FakeTransport([UNAVAILABLE])
     with pytest.raises(ServerError):
-        client(transport).runbooks.execute(slug="x", options=CallOptions(retry=NO_RETRY))
+        client(transport).runbooks.execute("x", options=CallOptions(retry=NO_RETRY))
     assert len(transport.requests) == 1
 
 
@@ -462,7 +460,7 @@ def test_a_log_of_failures_names_their_class(caplog: pytest.LogCaptureFixture) -
 def test_an_exception_that_is_none_of_ours_goes_straight_through() -> None:
     transport = FakeTransport([OSError("of a foreign transport")])
     with pytest.raises(OSError, match="foreign"):
-        client(transport).runbooks.execute(slug="x")
+        client(transport).runbooks.execute("x")
 
 
 def test_not_found_carries_what_the_server_said() -> None:

@@ -152,8 +152,8 @@ class Human:
     def _drive(self, slug: str, number: int) -> None:
         client = self._clients[number % len(self._clients)]
         session = client.runbooks.execute_and_wait(
-            slug=slug,
-            timeout=300,
+            slug,
+            wait_timeout=300,
             on_prompt=self._answer,
             poll=PollPolicy(initial_delay=0.1, max_delay=1.0),
             options=CallOptions(idempotency_key=f"{slug}-{number}"),

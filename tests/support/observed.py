@@ -82,7 +82,7 @@ class Observed(Either):
 
 
 def execute(airplane: Any) -> Any:
-    return airplane.runbooks.execute(slug="x")
+    return airplane.runbooks.execute("x")
 
 
 def attributes(span: ReadableSpan) -> dict[str, Any]:

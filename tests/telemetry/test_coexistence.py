@@ -201,7 +201,7 @@ def through_on_progress(kind: str, own_call: Callable[[], None], **options: Any)
         call(
             kind,
             lambda airplane: airplane.runbooks.execute_and_wait(
-                slug="x", timeout=60, on_progress=lambda *_: own_call()
+                "x", wait_timeout=60, on_progress=lambda *_: own_call()
             ),
             api.base_url,
             **options,

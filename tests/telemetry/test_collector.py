@@ -240,10 +240,10 @@ def refund(context: Context, customer: str) -> str:
 def follow(airplane: Any) -> Any:
     """Execute it, agree, and wait for the end."""
     return airplane.runbooks.execute_and_wait(
-        slug="refund",
+        "refund",
         param_values={"customer": "ada"},
         on_prompt=lambda prompt, schema: {"go": True},
-        timeout=60,
+        wait_timeout=60,
     )
 
 

@@ -129,7 +129,7 @@ def test_no_span_is_current_between_the_pages_of_a_list() -> None:
 
 def test_execute_and_wait_is_one_operation_with_its_attempts(make: Make) -> None:
     seen = make([STARTED, ACTIVE, UNAVAILABLE, SUCCEEDED])
-    seen(lambda airplane: airplane.runbooks.execute_and_wait(slug="x", timeout=60))
+    seen(lambda airplane: airplane.runbooks.execute_and_wait("x", wait_timeout=60))
     name = "runbooks.execute_and_wait"
     assert seen.tree() == {"": [name], name: ["POST", "GET", "GET", "GET"]}
     assert attributes(seen.call)["airplane.operation.attempts"] == 4
@@ -144,7 +144,7 @@ def test_a_call_in_a_callback_is_an_operation_of_its_own(make: Make) -> None:
     def look(*_: object) -> Any:
         return seen.client.runs.get("run1")
 
-    seen(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_progress=look))
+    seen(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_progress=look))
     assert seen.tree() == {
         "": ["sessions.wait"],
         "sessions.wait": ["GET", "runs.get", "GET", "runs.get"],
@@ -155,7 +155,7 @@ def test_a_call_in_a_callback_is_an_operation_of_its_own(make: Make) -> None:
 def test_a_wait_that_fails_says_so(make: Make) -> None:
     seen = make([json_response({"id": "ses1", "status": "Failed"})])
     with pytest.raises(SessionFailed):
-        seen(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+        seen(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
     assert attributes(seen.call)["error.type"] == "airplane_runbooks.errors.SessionFailed"
     assert attributes(seen.call)["airplane.session.id"] == "ses1"
 

@@ -68,7 +68,7 @@ def test_each_retry_is_an_info_line_under_the_span_of_the_call(make: Make, noted
 
 def test_log_lines_are_formatted_on_demand_and_hold_no_bodies(make: Make, noted: Noting) -> None:
     seen = make([json_response({"error": "body"}, status=503), OK], api_key="tkn_secret")
-    seen(lambda airplane: airplane.runbooks.execute(slug="x", param_values={"card": "a-card-number"}))
+    seen(lambda airplane: airplane.runbooks.execute("x", param_values={"card": "a-card-number"}))
     (record,) = noted.records
     assert "%s" in str(record.msg)
     everything = f"{record.getMessage()} {vars(record)}"

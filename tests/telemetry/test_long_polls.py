@@ -23,7 +23,7 @@ def session(status: str, **headers: str) -> Response:
 
 
 def wait(**options: Any) -> Callable[[Any], Any]:
-    return lambda airplane: airplane.sessions.wait("ses1", timeout=60, **options)
+    return lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, **options)
 
 
 @pytest.fixture

@@ -186,7 +186,7 @@ def test_a_task_that_is_cancelled_ends_its_spans() -> None:
     async def main() -> None:
         with HostileServer(lambda peer: peer.stay_silent()) as server:
             async with AsyncAirplane("tkn_1", base_url=f"{server.origin}/v0", tracer_provider=provider) as airplane:
-                task = asyncio.create_task(airplane.runbooks.execute(slug="x"))
+                task = asyncio.create_task(airplane.runbooks.execute("x"))
                 while not server.connections:
                     await asyncio.sleep(0.01)
                 task.cancel()

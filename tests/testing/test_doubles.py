@@ -16,19 +16,19 @@ def client(transport: FakeTransport) -> Airplane:
 
 def test_a_script_is_used_up_in_its_order() -> None:
     transport = FakeTransport([ConnectError("refused"), json_response({"sessionID": "ses1"})])
-    assert client(transport).runbooks.execute(slug="x").session_id == "ses1"
+    assert client(transport).runbooks.execute("x").session_id == "ses1"
     assert len(transport.requests) == len(transport.timeouts) == 2
     assert repr(transport) == "<FakeTransport, 2 requests>"
 
 
 def test_a_request_beyond_the_script_fails_the_test_and_is_named() -> None:
     with pytest.raises(AssertionError, match=r"no answer left for <Request POST .*/runbooks/execute attempt=1>"):
-        client(FakeTransport()).runbooks.execute(slug="x")
+        client(FakeTransport()).runbooks.execute("x")
 
 
 def test_a_handler_sees_each_request() -> None:
     transport = FakeTransport(lambda request: json_response({"sessionID": request.operation}))
-    assert client(transport).runbooks.execute(slug="x").session_id == "runbooks.execute"
+    assert client(transport).runbooks.execute("x").session_id == "runbooks.execute"
 
 
 def test_a_closed_transport_refuses() -> None:
@@ -36,7 +36,7 @@ def test_a_closed_transport_refuses() -> None:
     transport.close()
     assert transport.closed
     with pytest.raises(ClientClosed):
-        client(transport).runbooks.execute(slug="x")
+        client(transport).runbooks.execute("x")
 
 
 def test_a_transport_has_an_async_face_that_shares_everything() -> None:

@@ -18,7 +18,7 @@ def test_the_fixture_starts_servers_and_closes_them_at_the_end(airplane_server):
     assert first.base_url != second.base_url
     assert second.api_key == "tkn_mine"
     with Airplane(first.api_key, base_url=first.base_url) as airplane:
-        session = airplane.runbooks.execute_and_wait(slug="double", param_values={"number": 2}, timeout=100)
+        session = airplane.runbooks.execute_and_wait("double", param_values={"number": 2}, wait_timeout=100)
         (step,) = airplane.sessions.steps(session.id)
     assert step.output == 4
 

@@ -128,7 +128,7 @@ class Observed:
 
 
 ACTS: dict[str, Callable[[Any], Any]] = {
-    "POST": lambda airplane: airplane.runbooks.execute(slug="x"),
+    "POST": lambda airplane: airplane.runbooks.execute("x"),
     "GET": lambda airplane: airplane.sessions.get("ses1"),
 }
 
@@ -175,7 +175,7 @@ def test_a_failed_session_that_repeats_the_key_does_not_show_it(observed: Observ
     session = {"id": "ses1", "status": status, "name": key, "paramValues": {key: [key]}, "slug": key, "output": [key]}
     session["error"] = {"kind": key, "message": f"not {key}", "step": f"{key}."}
     observed.answer = reply(json.dumps(session).encode())
-    ACTS["wait"] = lambda airplane: airplane.sessions.wait("ses1", timeout=60)
+    ACTS["wait"] = lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60)
     error = observed.failure(key, "wait")
     assert isinstance(error, SessionFailed) == (status != key)
     assert error is not None

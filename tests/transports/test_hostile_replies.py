@@ -81,7 +81,7 @@ CALLS: list[Callable[[Any], Any]] = [
     lambda a: a.runs.get_outputs("run1"),
     lambda a: a.prompts.list("run1"),
     lambda a: a.prompts.get("pmt1"),
-    lambda a: a.runbooks.execute(slug="hello"),
+    lambda a: a.runbooks.execute("hello"),
 ]
 
 
@@ -313,9 +313,9 @@ def test_an_async_call_that_returns_nothing_reads_nothing(answer: bytes) -> None
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"sessionID":null}', b'{"sessionID":""}', b'{"sessionID":7}'])
 def test_a_start_without_an_id_is_an_error_that_keeps_the_reply(body: bytes) -> None:
     with client(body) as airplane, pytest.raises(DecodeError, match=r"runbooks\.execute succeeded") as caught:
-        airplane.runbooks.execute(slug="hello")
+        airplane.runbooks.execute("hello")
     with client(body.replace(b"session", b"run")) as airplane, pytest.raises(DecodeError, match=r"tasks\.execute"):
-        airplane.tasks.execute(slug="hello")
+        airplane.tasks.execute("hello")
 
     assert caught.value.response.body == body
     assert caught.value.idempotency_key is not None

@@ -149,7 +149,7 @@ class OwnClient(Airplane):
     """A client that an SDK extends."""
 
     def hello(self) -> StartedSession:
-        return self.runbooks.execute(slug="hello")
+        return self.runbooks.execute("hello")
 
 
 def clients(options: dict[str, str], provider: Callable[[], str]) -> None:
@@ -214,9 +214,15 @@ def runbooks(airplane: Airplane, options: CallOptions, values: Mapping[str, Para
     started = airplane.runbooks.execute(id="rbk1", param_values=values, env_slug="prod", options=options)
     assert_type(started, StartedSession)
     assert_type(started.session_id, str)
-    assert_type(airplane.runbooks.execute(slug="hello", param_values={"limit": 20}, env_id=None), StartedSession)
+    assert_type(airplane.runbooks.execute("hello", param_values={"limit": 20}, env_id=None), StartedSession)
 
-    airplane.runbooks.execute("rbk1")  # type: ignore[call-arg]
+    assert_type(airplane.runbooks.execute("hello", {"limit": 20}, timeout=5), StartedSession)
+    assert_type(airplane.runbooks.execute("hello", timeout=None), StartedSession)
+
+    airplane.runbooks.execute("hello", "prod")  # type: ignore[arg-type]
+    airplane.runbooks.execute("hello", {}, "prod")  # type: ignore[call-arg]
+    airplane.runbooks.execute({"limit": 20})  # type: ignore[arg-type]
+    airplane.runbooks.execute("hello", timeout="5")  # type: ignore[arg-type]
     airplane.runbooks.execute(id=1)  # type: ignore[arg-type]
     airplane.runbooks.execute(id="rbk1", param_values=[1])  # type: ignore[arg-type]
     started.session_id = "ses2"  # type: ignore[misc]
@@ -258,12 +264,12 @@ def runs(airplane: Airplane, since: datetime) -> None:
 
 
 def tasks(airplane: Airplane) -> None:
-    started = airplane.tasks.execute(slug="t", param_values={}, resources={"db": "res1"}, allow_cached_max_age=60)
+    started = airplane.tasks.execute("t", param_values={}, resources={"db": "res1"}, allow_cached_max_age=60)
     assert_type(started, StartedRun)
     assert_type(started.run_id, str)
     assert_type(started.is_cached, bool)
 
-    airplane.tasks.execute(slug="t", resources={"db": 1})  # type: ignore[dict-item]
+    airplane.tasks.execute("t", resources={"db": 1})  # type: ignore[dict-item]
 
 
 def prompts(airplane: Airplane) -> None:
@@ -274,8 +280,9 @@ def prompts(airplane: Airplane) -> None:
     assert_type(airplane.prompts.list("run1"), tuple[Prompt, ...])
     assert_type(airplane.prompts.submit("pmt1", values={"ok": True}), AnsweredPrompt)
     assert_type(airplane.prompts.cancel("pmt1"), AnsweredPrompt)
+    assert_type(airplane.prompts.submit("pmt1", {"ok": True}), AnsweredPrompt)
 
-    airplane.prompts.submit("pmt1", {"ok": True})  # type: ignore[call-arg]
+    airplane.prompts.submit("pmt1", [True])  # type: ignore[arg-type]
 
 
 def raw_calls(airplane: Airplane, options: CallOptions) -> None:

@@ -50,7 +50,7 @@ class OwnClient(AsyncAirplane):
     """A client that an SDK extends."""
 
     async def hello(self) -> StartedSession:
-        return await self.runbooks.execute(slug="hello")
+        return await self.runbooks.execute("hello")
 
 
 def agree(prompt: Prompt, schema: ParameterSchema) -> dict[str, Any]:
@@ -104,7 +104,7 @@ async def async_calls(own: OwnClient, since: datetime) -> None:
     assert_type(await own.runs.list_page(page=1), tuple[Run, ...])
     assert_type(await own.runs.get_outputs("run1"), RunOutputs)
     assert_type(await own.runs.cancel("run1"), None)
-    assert_type(await own.tasks.execute(slug="t"), StartedRun)
+    assert_type(await own.tasks.execute("t"), StartedRun)
     assert_type(await own.prompts.list("run1"), tuple[Prompt, ...])
 
     own.sessions.get("ses1").status  # type: ignore[attr-defined]
@@ -114,29 +114,32 @@ async def async_calls(own: OwnClient, since: datetime) -> None:
 
 
 def waiting(airplane: Airplane) -> None:
-    assert_type(airplane.sessions.wait("ses1", timeout=60), Session)
-    assert_type(airplane.sessions.wait("ses1", timeout=None, on_progress=report, raise_on_failure=False), Session)
-    assert_type(airplane.sessions.wait("ses1", timeout=1, on_prompt=agree, poll=PollPolicy(max_delay=1)), Session)
-    assert_type(airplane.runs.wait("run1", timeout=60, on_progress=report_async), Run)
-    assert_type(airplane.prompts.wait("pmt1", timeout=60), Prompt)
-    assert_type(airplane.runbooks.execute_and_wait(slug="x", timeout=60, on_prompt=choose), Session)
+    assert_type(airplane.sessions.wait("ses1", wait_timeout=60), Session)
+    assert_type(airplane.sessions.wait("ses1", wait_timeout=None, on_progress=report, raise_on_failure=False), Session)
+    assert_type(airplane.sessions.wait("ses1", wait_timeout=1, on_prompt=agree, poll=PollPolicy(max_delay=1)), Session)
+    assert_type(airplane.runs.wait("run1", wait_timeout=60, on_progress=report_async), Run)
+    assert_type(airplane.prompts.wait("pmt1", wait_timeout=60), Prompt)
+    assert_type(airplane.runbooks.execute_and_wait("x", wait_timeout=60, on_prompt=choose), Session)
+    assert_type(airplane.runbooks.execute_and_wait("x", {"a": 1}, wait_timeout=60, timeout=5), Session)
 
     airplane.sessions.wait("ses1")  # type: ignore[call-arg]
     airplane.sessions.wait("ses1", 60)  # type: ignore[call-arg]
-    airplane.sessions.wait("ses1", timeout="60")  # type: ignore[arg-type]
-    airplane.sessions.wait("ses1", timeout=60, on_prompt=agree_async)  # type: ignore[arg-type]
-    airplane.sessions.wait("ses1", timeout=60, on_prompt=answer_text)  # type: ignore[arg-type]
-    airplane.sessions.wait("ses1", timeout=60, on_progress=report_async)  # type: ignore[arg-type]
-    airplane.runbooks.execute_and_wait(slug="x")  # type: ignore[call-arg]
+    airplane.sessions.wait("ses1", wait_timeout="60")  # type: ignore[arg-type]
+    airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=agree_async)  # type: ignore[arg-type]
+    airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=answer_text)  # type: ignore[arg-type]
+    airplane.sessions.wait("ses1", wait_timeout=60, on_progress=report_async)  # type: ignore[arg-type]
+    airplane.sessions.wait("ses1", timeout=60)  # type: ignore[call-arg]
+    airplane.runbooks.execute_and_wait("x")  # type: ignore[call-arg]
+    airplane.runbooks.execute_and_wait("x", {}, timeout=60)  # type: ignore[call-arg]
 
 
 async def waiting_async(airplane: AsyncAirplane) -> None:
-    assert_type(await airplane.sessions.wait("ses1", timeout=60, on_prompt=agree), Session)
-    assert_type(await airplane.sessions.wait("ses1", timeout=60, on_prompt=agree_async), Session)
-    assert_type(await airplane.runbooks.execute_and_wait(id="rbk1", timeout=None, on_prompt=choose), Session)
-    assert_type(await airplane.runs.wait("run1", timeout=60, on_progress=report_async), Run)
+    assert_type(await airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=agree), Session)
+    assert_type(await airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=agree_async), Session)
+    assert_type(await airplane.runbooks.execute_and_wait(id="rbk1", wait_timeout=None, on_prompt=choose), Session)
+    assert_type(await airplane.runs.wait("run1", wait_timeout=60, on_progress=report_async), Run)
 
-    await airplane.sessions.wait("ses1", timeout=60, on_prompt=answer_text)  # type: ignore[arg-type]
+    await airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=answer_text)  # type: ignore[arg-type]
 
 
 def handlers(take: Callable[[PromptHandler], None], take_async: Callable[[AsyncPromptHandler], None]) -> None:
@@ -172,7 +175,7 @@ def parameters(session: Session, run: Run, prompt: Prompt) -> None:
 
 def failures(airplane: Airplane) -> None:
     try:
-        airplane.sessions.wait("ses1", timeout=60)
+        airplane.sessions.wait("ses1", wait_timeout=60)
     except SessionFailed as failure:
         assert_type(failure.session, Session)
     except RunFailed as failure:

@@ -191,7 +191,7 @@ class TestAnswering:
             asked.append((prompt, schema))
             return {"approve": True, "note": "fine"} if schema.parameters else {}
 
-        ended = make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
+        ended = make(self.model)(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=handler))
         assert ended.status == "Succeeded"
         assert [prompt.id for prompt, _ in asked] == ["pmt1", "pmt2"]
         assert [parameter.slug for parameter in asked[0][1].parameters] == ["approve", "note"]
@@ -205,7 +205,7 @@ class TestAnswering:
         async def handler(prompt: Prompt, schema: ParameterSchema) -> dict[str, Any]:
             return {"approve": False} if schema.parameters else {}
 
-        make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
+        make(self.model)(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=handler))
         assert self.posted()[0] == ("/prompts/submit", {"id": "pmt1", "values": {"approve": False}})
 
     def test_an_answer_may_be_a_struct(self, make: Make) -> None:
@@ -217,7 +217,7 @@ class TestAnswering:
         assert self.posted() == [("/prompts/submit", {"id": "pmt1", "values": {"approve": True}})]
 
     def test_a_prompt_that_the_handler_rejects_is_cancelled(self, make: Make) -> None:
-        make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
+        make(self.model)(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=lambda *_: CANCEL))
         assert self.posted() == [("/prompts/cancel", {"id": "pmt1"}), ("/prompts/cancel", {"id": "pmt2"})]
 
     def test_a_prompt_without_an_answer_is_left_to_others(self, make: Make) -> None:
@@ -225,7 +225,7 @@ class TestAnswering:
         with pytest.raises(WaitTimeout, match="last seen Waiting"):
             make(self.model)(
                 lambda airplane: airplane.sessions.wait(
-                    "ses1", timeout=60, on_prompt=lambda prompt, _: asked.append(prompt.id)
+                    "ses1", wait_timeout=60, on_prompt=lambda prompt, _: asked.append(prompt.id)
                 )
             )
         assert asked == ["pmt1", "pmt2"]
@@ -246,7 +246,9 @@ class TestAnswering:
     )
     def test_an_answer_that_does_not_fit_the_schema_is_not_sent(self, make: Make, answer: Any, problem: str) -> None:
         with pytest.raises(ParamValueError, match=problem) as caught:
-            make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: answer))
+            make(self.model)(
+                lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=lambda *_: answer)
+            )
         assert caught.value.session_id == "ses1"
         assert self.posted() == []
 
@@ -255,7 +257,7 @@ class TestAnswering:
             self.model.prompts[prompt.id]["submittedAt"] = "2026-01-01T00:00:00Z"
             return {"approve": True} if schema.parameters else {}
 
-        ended = make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
+        ended = make(self.model)(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=handler))
         assert ended.status == "Succeeded"
 
     @pytest.mark.parametrize(("status", "error"), [(400, BadRequest), (409, Conflict)])
@@ -263,7 +265,9 @@ class TestAnswering:
         refusal = json_response({"error": "not like this"}, status=status)
         self.end_with(lambda path: refusal if path == "/prompts/cancel" else None)
         with pytest.raises(error, match="not like this"):
-            make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
+            make(self.model)(
+                lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=lambda *_: CANCEL)
+            )
 
     def test_an_answer_is_sent_again_without_asking_again(self, make: Make) -> None:
         failures = iter([BUSY, BUSY, BUSY])
@@ -274,7 +278,9 @@ class TestAnswering:
             return {"approve": True} if schema.parameters else {}
 
         self.end_with(lambda path: next(failures, None) if path == "/prompts/submit" else None)
-        make(self.model, retry=NO_RETRY)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
+        make(self.model, retry=NO_RETRY)(
+            lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=handler)
+        )
         assert asked == ["pmt1", "pmt2"]
         assert len(self.posted()) == 5
 
@@ -282,7 +288,7 @@ class TestAnswering:
         failures = iter([BUSY, BUSY])
         self.end_with(lambda path: next(failures, None) if path == "/prompts/list" else None)
         either = make(self.model, retry=NO_RETRY)
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=lambda *_: CANCEL))
         assert len(self.posted()) == 2
 
     def test_an_endless_list_of_runs_does_not_hold_the_waiter(self, make: Make) -> None:
@@ -297,12 +303,12 @@ class TestAnswering:
             return json_response({"runs": runs}) if path == "/runs/list" else None
 
         self.model.each = endless
-        waited = either(lambda airplane: airplane.sessions.wait("ses1", timeout=None, on_prompt=lambda *_: CANCEL))
+        waited = either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=None, on_prompt=lambda *_: CANCEL))
         assert waited.status == "Succeeded"
         assert len(self.model.calls) < 1000
 
     def test_answering_needs_no_deadline(self, make: Make) -> None:
-        options = {"timeout": None, "options": CallOptions(timeout=None), "on_prompt": lambda *_: CANCEL}
+        options = {"wait_timeout": None, "options": CallOptions(timeout=None), "on_prompt": lambda *_: CANCEL}
         make(self.model)(lambda airplane: airplane.sessions.wait("ses1", **options))
         assert len(self.posted()) == 2
 
@@ -314,14 +320,16 @@ class TestAnswering:
             return CANCEL
 
         with pytest.raises(WaitTimeout):
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=handler))
         assert self.posted() == [("/prompts/cancel", {"id": "pmt1"}), ("/prompts/cancel", {"id": "pmt2"})]
         assert max(either.transport.timeouts[-2:]) <= 5
 
     def test_an_ended_session_is_not_asked_for_prompts(self, make: Make) -> None:
         self.model.sessions["ses1"]["status"] = "Failed"
         with pytest.raises(SessionFailed):
-            make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=lambda *_: CANCEL))
+            make(self.model)(
+                lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=lambda *_: CANCEL)
+            )
         assert self.posted() == []
 
     def test_the_handler_may_make_calls_of_its_own(self, make: Make) -> None:
@@ -334,5 +342,5 @@ class TestAnswering:
             await either.client.prompts.cancel(prompt.id)
 
         chosen = handler if hasattr(either.client, "close") else handler_async
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=chosen))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=chosen))
         assert [path for path, _ in self.posted()] == ["/prompts/cancel"] * 2

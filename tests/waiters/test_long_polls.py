@@ -87,13 +87,13 @@ def asked(either: Either) -> list[tuple[str | None, str | None]]:
 
 
 def wait(timeout: float | None = 60, **options: Any) -> Callable[[Any], Any]:
-    return lambda airplane: airplane.sessions.wait("ses1", timeout=timeout, **options)
+    return lambda airplane: airplane.sessions.wait("ses1", wait_timeout=timeout, **options)
 
 
 class TestServersThatApplyTheWait:
     def test_a_session_of_one_step_takes_two_calls(self, timed: Make) -> None:
         either = timed(("Active", 7))
-        ended = either(lambda airplane: airplane.runbooks.execute_and_wait(slug="x", timeout=60))
+        ended = either(lambda airplane: airplane.runbooks.execute_and_wait("x", wait_timeout=60))
         assert ended.status == "Succeeded"
         assert [request.method for request in either.transport.requests] == ["POST", "GET"]
         assert either.clock.sleeps == []
@@ -155,7 +155,7 @@ class TestServersThatApplyTheWait:
             return model.answer(request)
 
         either = applying(make, end_after)
-        either(lambda airplane: getattr(airplane, kind).wait("id1", timeout=60))
+        either(lambda airplane: getattr(airplane, kind).wait("id1", wait_timeout=60))
         assert len(either.transport.requests) <= 3
         assert 1030 <= either.clock.now() <= 1030.25
         assert either.clock.sleeps == []

@@ -39,7 +39,7 @@ def client(server: HostileServer, **options: Any) -> Airplane:
 
 
 def wait(airplane: Any, *, timeout: float) -> Any:
-    return airplane.sessions.wait("ses1", timeout=timeout)
+    return airplane.sessions.wait("ses1", wait_timeout=timeout)
 
 
 def is_waiting(polls: list[int]) -> bool:
@@ -62,7 +62,7 @@ def end_once_waited_for(told: Telling) -> threading.Thread:
 def test_a_session_is_executed_and_told_in_two_requests(served: Served, kind: str) -> None:
     told, server = served
     ending = end_once_waited_for(told)
-    ended = call(kind, lambda airplane: airplane.runbooks.execute_and_wait(slug="x", timeout=60), base_url(server))
+    ended = call(kind, lambda airplane: airplane.runbooks.execute_and_wait("x", wait_timeout=60), base_url(server))
     ending.join()
     assert ended.status == "Succeeded"
     assert (told.polls, told.statuses, server.connections) == ([20], [200], 1)
@@ -101,9 +101,9 @@ def test_a_wait_outlives_a_server_that_hangs_up(kind: str) -> None:
 def test_calls_find_connections_while_others_wait(served: Served) -> None:
     told, server = served
     with client(server, transport=Urllib3Transport(pool_size=4)) as airplane, ThreadPoolExecutor(6) as pool:
-        waits = [pool.submit(airplane.sessions.wait, "ses1", timeout=60) for _ in range(6)]
+        waits = [pool.submit(airplane.sessions.wait, "ses1", wait_timeout=60) for _ in range(6)]
         told.wait_for_polls(lambda polls: polls.count(20) == 2 and polls.count(0) >= 8)
-        assert airplane.runbooks.execute(slug="x").session_id == "ses1"
+        assert airplane.runbooks.execute("x").session_id == "ses1"
         assert told.polls.count(20) == 2
         told.become(b"Succeeded")
         assert {wait.result(60).status for wait in waits} == {"Succeeded"}
@@ -114,7 +114,7 @@ def test_a_closed_client_ends_its_long_polls(served: Served) -> None:
     told, server = served
     airplane = client(server)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(airplane.sessions.wait, "ses1", timeout=None)
+        waiting = pool.submit(airplane.sessions.wait, "ses1", wait_timeout=None)
         told.wait_for_polls(is_waiting)
         airplane.close()
         assert isinstance(waiting.exception(60), ClientClosed)
@@ -127,7 +127,7 @@ def test_a_closed_async_client_ends_its_long_polls(served: Served, transport: st
 
     async def scenario() -> None:
         airplane = AsyncAirplane("tkn_test", base_url=base_url(server), transport=ASYNC_TRANSPORTS[transport]())
-        wait = asyncio.create_task(airplane.sessions.wait("ses1", timeout=None))
+        wait = asyncio.create_task(airplane.sessions.wait("ses1", wait_timeout=None))
         await asyncio.to_thread(told.wait_for_polls, is_waiting)
         await airplane.aclose()
         with pytest.raises(ClientClosed):
@@ -144,12 +144,12 @@ def test_a_cancelled_wait_leaves_its_place_to_others(served: Served, transport: 
     async def scenario() -> None:
         carrier = ASYNC_TRANSPORTS[transport](pool_size=2)
         async with AsyncAirplane("tkn_test", base_url=base_url(server), transport=carrier) as airplane:
-            wait = asyncio.create_task(airplane.sessions.wait("ses1", timeout=None))
+            wait = asyncio.create_task(airplane.sessions.wait("ses1", wait_timeout=None))
             await asyncio.to_thread(told.wait_for_polls, is_waiting)
             wait.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await wait
-            again = asyncio.create_task(airplane.sessions.wait("ses1", timeout=60))
+            again = asyncio.create_task(airplane.sessions.wait("ses1", wait_timeout=60))
             await asyncio.to_thread(told.wait_for_polls, lambda polls: polls.count(20) == 2)
             told.become(b"Succeeded")
             assert (await again).status == "Succeeded"
@@ -193,4 +193,4 @@ def test_the_time_for_a_wait_ends_it(kind: str) -> None:
 
 def test_a_server_that_stays_silent_is_given_up_in_time() -> None:
     with HostileServer(Peer.stay_silent) as server, client(server) as airplane, pytest.raises(WaitTimeout):
-        airplane.sessions.wait("ses1", timeout=1.6)
+        airplane.sessions.wait("ses1", wait_timeout=1.6)

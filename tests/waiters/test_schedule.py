@@ -160,7 +160,7 @@ class Waiting(RuleBasedStateMachine):
             self.asked.append(prompt.id)
             return CANCEL if cancels else {}
 
-        wait = {"timeout": timeout, "on_prompt": handler, "raise_on_failure": False}
+        wait = {"wait_timeout": timeout, "on_prompt": handler, "raise_on_failure": False}
         try:
             session = self.either(lambda airplane: airplane.sessions.wait("ses1", **wait))
         except WaitTimeout as late:

@@ -59,12 +59,12 @@ BUSY = json_response({"error": "busy"}, status=503)
 class TestSessions:
     def test_a_wait_for_an_ended_session_ends_at_once(self, make: Make) -> None:
         either = make([session("Succeeded")])
-        assert either(lambda airplane: airplane.sessions.wait("ses1", timeout=60)).status == "Succeeded"
+        assert either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60)).status == "Succeeded"
         assert either.clock.sleeps == []
 
     def test_a_session_is_polled_at_growing_intervals(self, make: Make) -> None:
         either = make([session("Active")] * 20 + [session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=600))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=600))
         bounds = [min(10.0, 0.1 * 1.5**quiet) for quiet in range(20)]
         assert len(either.clock.sleeps) == 20
         for slept, bound in zip(either.clock.sleeps, bounds, strict=True):
@@ -72,20 +72,20 @@ class TestSessions:
 
     def test_a_change_shortens_the_intervals_again(self, make: Make) -> None:
         either = make([session("Pending")] * 9 + [session("Active"), session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=600))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=600))
         assert either.clock.sleeps[8] > 1
         assert either.clock.sleeps[9] <= 0.1
 
     @pytest.mark.parametrize("status", ["Pending", "Active", "Waiting", "Cancelling", "Hibernating"])
     def test_a_session_goes_on_in_all_but_three_states(self, make: Make, status: str) -> None:
         either = make([session(status), session("Succeeded")])
-        assert either(lambda airplane: airplane.sessions.wait("ses1", timeout=60)).status == "Succeeded"
+        assert either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60)).status == "Succeeded"
 
     @pytest.mark.parametrize("status", ["Failed", "Cancelled"])
     def test_a_failed_session_raises_and_is_carried_by_the_error(self, make: Make, status: str) -> None:
         either = make([session("Active"), session(status)])
         with pytest.raises(SessionFailed, match=f"(?i){status}") as caught:
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert isinstance(caught.value, SessionCancelled) == (status == "Cancelled")
         assert caught.value.session.status == status
         assert (caught.value.operation, caught.value.attempts, caught.value.session_id) == ("sessions.wait", 2, "ses1")
@@ -95,13 +95,13 @@ class TestSessions:
 
     def test_a_failed_session_is_returned_on_demand(self, make: Make) -> None:
         either = make([session("Failed")])
-        failed = either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, raise_on_failure=False))
+        failed = either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, raise_on_failure=False))
         assert failed.status == "Failed"
 
     def test_a_missing_session_is_an_error_at_once(self, make: Make) -> None:
         either = make([json_response({"error": "no such session"}, status=404)])
         with pytest.raises(NotFound) as caught:
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert (caught.value.operation, caught.value.session_id) == ("sessions.get", "ses1")
 
 
@@ -109,7 +109,7 @@ class TestTheDeadline:
     def test_a_wait_timeout_carries_the_session_seen_last(self, make: Make) -> None:
         either = make(lambda _: session("Waiting"))
         with pytest.raises(WaitTimeout, match=r"session ses1 has not ended within 60 s, last seen Waiting") as caught:
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.last == Session(id="ses1", status=caught.value.last.status)
         assert caught.value.session_id == "ses1"
@@ -118,36 +118,38 @@ class TestTheDeadline:
     def test_a_close_deadline_is_waited_for(self, make: Make) -> None:
         either = make(lambda _: session("Active"))
         with pytest.raises(WaitTimeout):
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=0.3))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=0.3))
         assert len(either.transport.requests) >= 3
         assert 0.23 < sum(either.clock.sleeps) <= 0.3
 
     def test_the_deadline_bounds_each_poll(self, make: Make) -> None:
         either = make([session("Active"), session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=5, options=CallOptions(attempt_timeout=None)))
+        either(
+            lambda airplane: airplane.sessions.wait("ses1", wait_timeout=5, options=CallOptions(attempt_timeout=None))
+        )
         assert either.transport.timeouts[0] == 5
         assert either.transport.timeouts[1] == pytest.approx(5 - either.clock.sleeps[0])
 
     def test_the_deadline_does_not_lengthen_a_poll(self, make: Make) -> None:
         either = make([session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=600, options=CallOptions(timeout=7)))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=600, options=CallOptions(timeout=7)))
         assert either.transport.timeouts == [7]
 
     def test_a_wait_without_a_deadline_is_possible_explicitly(self, make: Make) -> None:
         either = make([session("Active")] * 500 + [session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=None))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=None))
         assert sum(either.clock.sleeps) > 2000
         either = make([session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=None, options=CallOptions(timeout=None)))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=None, options=CallOptions(timeout=None)))
 
     @pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), "60"])
     def test_a_wait_timeout_must_be_a_finite_positive_number(self, make: Make, timeout: Any) -> None:
         either = make([])
         for wait in ("sessions", "runs", "prompts"):
             with pytest.raises(ConfigurationError, match="timeout"):
-                either(lambda airplane, wait=wait: getattr(airplane, wait).wait("id1", timeout=timeout))
+                either(lambda airplane, wait=wait: getattr(airplane, wait).wait("id1", wait_timeout=timeout))
         with pytest.raises(ConfigurationError, match="timeout"):
-            either(lambda airplane: airplane.runbooks.execute_and_wait(slug="x", timeout=timeout))
+            either(lambda airplane: airplane.runbooks.execute_and_wait("x", wait_timeout=timeout))
         assert either.transport.requests == []
 
     def test_a_deadline_within_the_first_poll_leaves_nothing_seen(self, make: Make) -> None:
@@ -157,7 +159,7 @@ class TestTheDeadline:
 
         either = make(slow)
         with pytest.raises(WaitTimeout, match="never seen") as caught:
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=8))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=8))
         assert caught.value.last is None
         assert isinstance(caught.value.__cause__, (DeadlineExceeded, ServerError))
 
@@ -165,29 +167,29 @@ class TestTheDeadline:
 class TestRetryAfter:
     def test_retry_after_of_a_success_precedes_the_schedule(self, make: Make) -> None:
         either = make([session("Active", retry_after="7"), session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert 7 <= either.clock.sleeps[0] <= 7.7
 
     def test_retry_after_of_a_failure_precedes_the_schedule(self, make: Make) -> None:
         limited = json_response({"error": "slow down"}, status=429, headers={"Retry-After": "4"})
         either = make([limited, session("Succeeded")], retry=NO_RETRY)
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert 4 <= either.clock.sleeps[0] <= 4.4
 
     def test_retry_after_of_zero_does_not_make_a_busy_loop(self, make: Make) -> None:
         either = make([session("Active", retry_after="0")] * 3 + [session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert min(either.clock.sleeps) >= 0.05
 
     def test_retry_after_of_years_is_not_waited_for(self, make: Make) -> None:
         either = make([session("Active", retry_after="99999999"), session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=None))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=None))
         assert either.clock.sleeps[0] <= 3600 * 1.1
 
     def test_retry_after_beyond_the_deadline_ends_the_wait(self, make: Make) -> None:
         either = make([session("Active", retry_after="100")])
         with pytest.raises(WaitTimeout):
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert either.clock.sleeps == []
 
 
@@ -195,7 +197,7 @@ class TestFailures:
     @pytest.mark.parametrize("failure", [BUSY, ConnectionLost("reset"), json_response({}, status=429)])
     def test_temporary_failures_are_survived(self, make: Make, failure: Any) -> None:
         either = make([session("Active"), failure, failure, failure, session("Succeeded")], retry=NO_RETRY)
-        assert either(lambda airplane: airplane.sessions.wait("ses1", timeout=60)).status == "Succeeded"
+        assert either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60)).status == "Succeeded"
 
     @pytest.mark.parametrize(
         "failure",
@@ -211,7 +213,7 @@ class TestFailures:
     def test_lasting_failures_end_the_wait(self, make: Make, failure: Any) -> None:
         either = make([session("Active"), failure])
         with pytest.raises(AirplaneError) as caught:
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert not isinstance(caught.value, (WaitTimeout, AssertionError))
         assert caught.value.session_id == "ses1"
 
@@ -219,12 +221,12 @@ class TestFailures:
         answers = iter([session("Active")])
         either = make(lambda _: next(answers, BUSY), retry=NO_RETRY)
         with pytest.raises(WaitTimeout, match="last seen Active") as caught:
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert isinstance(caught.value.__cause__, ServerError)
 
     def test_failures_of_a_poll_are_retried_as_in_any_call(self, make: Make) -> None:
         either = make([BUSY, session("Succeeded")])
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=60))
+        either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
         assert [request.attempt for request in either.transport.requests] == [1, 2]
 
 
@@ -232,7 +234,11 @@ class TestProgress:
     def test_progress_is_told_at_each_poll_with_session_and_time(self, make: Make) -> None:
         told: list[tuple[Session, float]] = []
         either = make([session("Pending"), BUSY, session("Active"), session("Succeeded")], retry=NO_RETRY)
-        either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_progress=lambda *seen: told.append(seen)))
+        either(
+            lambda airplane: airplane.sessions.wait(
+                "ses1", wait_timeout=60, on_progress=lambda *seen: told.append(seen)
+            )
+        )
         assert [seen.status for seen, _ in told] == ["Pending", "Active", "Succeeded"]
         assert told[0][1] == 0
         assert told[-1][1] == pytest.approx(sum(either.clock.sleeps))
@@ -244,7 +250,7 @@ class TestProgress:
             told.append(seen.status)
 
         either = make([run("Active"), run("Succeeded")])
-        either(lambda airplane: airplane.runs.wait("run1", timeout=60, on_progress=tell))
+        either(lambda airplane: airplane.runs.wait("run1", wait_timeout=60, on_progress=tell))
         assert told == ["Active", "Succeeded"]
 
     def test_an_error_of_on_progress_ends_the_wait(self, make: Make) -> None:
@@ -253,26 +259,29 @@ class TestProgress:
 
         either = make([session("Active")])
         with pytest.raises(ConnectionLost, match="of another call"):
-            either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_progress=fail))
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_progress=fail))
 
 
 class TestRuns:
     def test_runs_are_waited_for_like_sessions(self, make: Make) -> None:
         either = make([run("NotStarted"), run("Queued"), run("Active"), run("Succeeded")])
-        assert either(lambda airplane: airplane.runs.wait("run1", timeout=60)).status == "Succeeded"
+        assert either(lambda airplane: airplane.runs.wait("run1", wait_timeout=60)).status == "Succeeded"
 
     @pytest.mark.parametrize("status", ["Failed", "Cancelled"])
     def test_a_failed_run_raises_unless_told_otherwise(self, make: Make, status: str) -> None:
         either = make([run(status)] * 2)
         with pytest.raises(RunFailed, match=f"run run1 has ended: {status}") as caught:
-            either(lambda airplane: airplane.runs.wait("run1", timeout=60))
+            either(lambda airplane: airplane.runs.wait("run1", wait_timeout=60))
         assert caught.value.run.status == status
-        assert either(lambda airplane: airplane.runs.wait("run1", timeout=60, raise_on_failure=False)).status == status
+        assert (
+            either(lambda airplane: airplane.runs.wait("run1", wait_timeout=60, raise_on_failure=False)).status
+            == status
+        )
 
     def test_a_run_that_goes_on_is_a_timeout(self, make: Make) -> None:
         either = make(lambda _: run("Active"))
         with pytest.raises(WaitTimeout, match="run run1 has not ended within 2 s, last seen Active"):
-            either(lambda airplane: airplane.runs.wait("run1", timeout=2))
+            either(lambda airplane: airplane.runs.wait("run1", wait_timeout=2))
 
 
 class TestPrompts:
@@ -281,12 +290,12 @@ class TestPrompts:
         either = make(
             [json_response({"prompt": {"id": "pmt1", **more}}) for more in ({}, {end: "2026-01-01T00:00:00Z"})]
         )
-        assert not either(lambda airplane: airplane.prompts.wait("pmt1", timeout=60)).is_open
+        assert not either(lambda airplane: airplane.prompts.wait("pmt1", wait_timeout=60)).is_open
 
     def test_a_prompt_that_stays_open_is_a_timeout(self, make: Make) -> None:
         either = make(lambda _: json_response({"prompt": {"id": "pmt1"}}))
         with pytest.raises(WaitTimeout, match="prompt pmt1 has not ended within 2 s, last seen open"):
-            either(lambda airplane: airplane.prompts.wait("pmt1", timeout=2))
+            either(lambda airplane: airplane.prompts.wait("pmt1", wait_timeout=2))
 
 
 class TestExecuteAndWait:
@@ -294,10 +303,10 @@ class TestExecuteAndWait:
         either = make([json_response({"sessionID": "ses1"}), session("Active"), session("Succeeded")])
         ended = either(
             lambda airplane: airplane.runbooks.execute_and_wait(
-                slug="x",
+                "x",
                 param_values={"limit": 2},
                 env_slug="prod",
-                timeout=60,
+                wait_timeout=60,
                 options=CallOptions(idempotency_key="mine"),
             )
         )
@@ -311,7 +320,7 @@ class TestExecuteAndWait:
     def test_errors_of_execute_and_wait_name_session_and_key(self, make: Make) -> None:
         either = make([json_response({"sessionID": "ses1"}), json_response({}, status=403)])
         with pytest.raises(Exception, match="403") as caught:
-            either(lambda airplane: airplane.runbooks.execute_and_wait(slug="x", timeout=60))
+            either(lambda airplane: airplane.runbooks.execute_and_wait("x", wait_timeout=60))
         assert caught.value.session_id == "ses1"
         assert caught.value.idempotency_key == either.transport.requests[0].headers["idempotency-key"]
         assert caught.value.maybe_processed
@@ -319,7 +328,7 @@ class TestExecuteAndWait:
     def test_execute_and_wait_raises_as_execute_does(self, make: Make) -> None:
         either = make([json_response({}, status=404)])
         with pytest.raises(NotFound) as caught:
-            either(lambda airplane: airplane.runbooks.execute_and_wait(slug="x", timeout=60))
+            either(lambda airplane: airplane.runbooks.execute_and_wait("x", wait_timeout=60))
         assert (caught.value.operation, caught.value.session_id) == ("runbooks.execute", None)
         assert not caught.value.maybe_processed
 
@@ -332,7 +341,7 @@ class TestExecuteAndWait:
 
         either = make(slow)
         with pytest.raises(WaitTimeout) as caught:
-            either(lambda airplane: airplane.runbooks.execute_and_wait(slug="x", timeout=60))
+            either(lambda airplane: airplane.runbooks.execute_and_wait("x", wait_timeout=60))
         assert sum(either.clock.sleeps) <= 10
         assert caught.value.operation == "runbooks.execute_and_wait"
 
@@ -349,7 +358,7 @@ class TestExecuteAndWait:
         either = make(model.transport)
         ended = either(
             lambda airplane: airplane.runbooks.execute_and_wait(
-                slug="x", timeout=60, on_prompt=lambda *_: {}, options=CallOptions(idempotency_key="mine")
+                "x", wait_timeout=60, on_prompt=lambda *_: {}, options=CallOptions(idempotency_key="mine")
             )
         )
         assert ended.status == "Succeeded"
@@ -378,7 +387,7 @@ def test_a_policy_that_cannot_work_is_refused(given: dict[str, float]) -> None:
 def test_a_policy_of_ones_own_is_kept_to(make: Make) -> None:
     either = make([session("Active")] * 5 + [session("Succeeded")])
     steady = PollPolicy(initial_delay=2, max_delay=2)
-    either(lambda airplane: airplane.sessions.wait("ses1", timeout=60, poll=steady))
+    either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, poll=steady))
     assert all(1 <= slept <= 2 for slept in either.clock.sleeps)
 
 

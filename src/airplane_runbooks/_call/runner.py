@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from ..http import Reply
 from ..operations import Operation, ReplyT, RequestT
-from ..options import CallOptions, RenderedOptions, render
+from ..options import CallOptions, RenderedOptions, Timeout, render
 from ..waiters.scope import OperationScope
 from .pipeline import run_blocking
 
@@ -40,10 +40,15 @@ class Runner:
         self._user_agent = user_agent
         self._render_cached = functools.lru_cache(maxsize=_CACHED)(functools.partial(_render, options, user_agent))
 
-    def _rendered(self, options: CallOptions | None) -> RenderedOptions:
-        """Return the options of one call, put over the client's. Raises ConfigurationError if one cannot work."""
-        if options is None:
-            return self._defaults
+    def _rendered(self, options: CallOptions | None, timeout: Timeout) -> RenderedOptions:
+        """Return the options of one call, put over the client's. Raises ConfigurationError if one cannot work.
+
+        A timeout has a way of its own, for it may differ with every call: it must not fill the cache.
+        """
+        rendered = self._defaults if options is None else self._merged(options)
+        return rendered if timeout is UNSET else rendered.with_timeout(timeout)
+
+    def _merged(self, options: CallOptions) -> RenderedOptions:
         if options.headers is UNSET and options.idempotency_key is UNSET:
             with suppress(TypeError):  # strategies for retries need not be hashable
                 return self._render_cached(options)
@@ -58,32 +63,50 @@ class BlockingRunner(Runner):
     """Runs the operations of a sync client."""
 
     def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        options: CallOptions | None,
+        timeout: Timeout,
     ) -> Reply[ReplyT]:
         """Carry out one call."""
-        return run_blocking(self.core.call(operation, request, self._rendered(options)))
+        own = self._defaults if options is None and timeout is UNSET else self._rendered(options, timeout)
+        return run_blocking(self.core.call(operation, request, own))
 
     def run_operation(
-        self, name: str, steps: Callable[[OperationScope], Awaitable[T]], options: CallOptions | None
+        self,
+        name: str,
+        steps: Callable[[OperationScope], Awaitable[T]],
+        options: CallOptions | None,
+        timeout: Timeout,
     ) -> T:
         """Carry out an operation that needs several calls."""
-        return run_blocking(self.core.run_operation(name, steps, self._rendered(options)))
+        return run_blocking(self.core.run_operation(name, steps, self._rendered(options, timeout)))
 
 
 class AsyncRunner(Runner):
     """Runs the operations of an async client."""
 
     async def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, options: CallOptions | None = None
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        options: CallOptions | None,
+        timeout: Timeout,
     ) -> Reply[ReplyT]:
         """Carry out one call."""
-        return await self.core.call(operation, request, self._rendered(options))
+        own = self._defaults if options is None and timeout is UNSET else self._rendered(options, timeout)
+        return await self.core.call(operation, request, own)
 
     async def run_operation(
-        self, name: str, steps: Callable[[OperationScope], Awaitable[T]], options: CallOptions | None
+        self,
+        name: str,
+        steps: Callable[[OperationScope], Awaitable[T]],
+        options: CallOptions | None,
+        timeout: Timeout,
     ) -> T:
         """Carry out an operation that needs several calls."""
-        return await self.core.run_operation(name, steps, self._rendered(options))
+        return await self.core.run_operation(name, steps, self._rendered(options, timeout))
 
 
 async def call_inline(function: Callable[[], T], seconds: float | None) -> T:  # noqa: ARG001  # a sync client blocks

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from msgspec import UNSET
+
 from ..models import AnsweredPrompt, CancelPrompt, GetPrompt, ListPrompts, Prompt, SubmitPrompt
 from ..operations import CANCEL_PROMPT, GET_PROMPT, LIST_PROMPTS, SUBMIT_PROMPT
-from ..options import CallOptions
+from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import wait_for_prompt
 from ._base import AsyncResource, Resource
@@ -19,24 +21,29 @@ class Prompts(Resource):
 
     __slots__ = ()
 
-    def get(self, id: str, *, options: CallOptions | None = None) -> Prompt:
+    def get(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> Prompt:
         """Return a prompt with its schema and, once it has been answered, the answer.
 
         Raises:
             NotFound: There is no such prompt.
         """
-        return self._runner.call(GET_PROMPT, GetPrompt(id=id), options=options).data.prompt
+        return self._runner.call(GET_PROMPT, GetPrompt(id=id), options, timeout).data.prompt
 
-    def list(self, run_id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
+    def list(self, run_id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Prompt, ...]:
         """Return the prompts of a run.
 
         Raises:
             NotFound: There is no such run.
         """
-        return self._runner.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options=options).data.prompts
+        return self._runner.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options, timeout).data.prompts
 
     def submit(
-        self, id: str, *, values: Mapping[str, Any] | None = None, options: CallOptions | None = None
+        self,
+        id: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: Timeout = UNSET,
+        options: CallOptions | None = None,
     ) -> AnsweredPrompt:
         """Answer a prompt. `values` are keyed by the slugs of its schema.
 
@@ -47,44 +54,46 @@ class Prompts(Resource):
             ParamValueError: A value cannot be sent as it is; the message names its path.
         """
         return self._runner.call(
-            SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options=options
+            SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options, timeout
         ).data
 
-    def cancel(self, id: str, *, options: CallOptions | None = None) -> AnsweredPrompt:
+    def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> AnsweredPrompt:
         """Reject a prompt.
 
         Raises:
             Conflict: The prompt has been answered or cancelled already.
             NotFound: There is no such prompt.
         """
-        return self._runner.call(CANCEL_PROMPT, CancelPrompt(id=id), options=options).data
+        return self._runner.call(CANCEL_PROMPT, CancelPrompt(id=id), options, timeout).data
 
     def wait(
         self,
         id: str,
         *,
-        timeout: float | None,
+        wait_timeout: float | None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Prompt, float], object] | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Prompt:
         """Wait for a prompt to be answered or cancelled, and return it. To wait again, its ID is enough.
 
         Args:
             id: The prompt's ID.
-            timeout: Seconds to wait at most; None waits for ever.
+            wait_timeout: Seconds to wait at most; None waits for ever.
             poll: How often to poll a server that does not answer when something has changed.
             on_progress: Called with the prompt and the seconds since the start: when something has changed, and at
                 least every `max_delay` of the policy.
-            options: Options of each call; their `timeout` is that of one poll.
+            timeout: Seconds for one poll with its attempts.
+            options: Options of each call.
 
         Raises:
             WaitTimeout: The prompt is still open.
-            ConfigurationError: The timeout is neither positive and finite nor None.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
             NotFound: There is no such prompt.
         """
-        steps = partial(wait_for_prompt, prompt_id=id, timeout=timeout, poll=poll, on_progress=on_progress)
-        return self._runner.run_operation("prompts.wait", steps, options)
+        steps = partial(wait_for_prompt, prompt_id=id, wait_timeout=wait_timeout, poll=poll, on_progress=on_progress)
+        return self._runner.run_operation("prompts.wait", steps, options, timeout)
 
 
 class AsyncPrompts(AsyncResource):
@@ -92,24 +101,31 @@ class AsyncPrompts(AsyncResource):
 
     __slots__ = ()
 
-    async def get(self, id: str, *, options: CallOptions | None = None) -> Prompt:
+    async def get(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> Prompt:
         """Return a prompt with its schema and, once it has been answered, the answer.
 
         Raises:
             NotFound: There is no such prompt.
         """
-        return (await self._runner.call(GET_PROMPT, GetPrompt(id=id), options=options)).data.prompt
+        return (await self._runner.call(GET_PROMPT, GetPrompt(id=id), options, timeout)).data.prompt
 
-    async def list(self, run_id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
+    async def list(
+        self, run_id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None
+    ) -> tuple[Prompt, ...]:
         """Return the prompts of a run.
 
         Raises:
             NotFound: There is no such run.
         """
-        return (await self._runner.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options=options)).data.prompts
+        return (await self._runner.call(LIST_PROMPTS, ListPrompts(run_id=run_id), options, timeout)).data.prompts
 
     async def submit(
-        self, id: str, *, values: Mapping[str, Any] | None = None, options: CallOptions | None = None
+        self,
+        id: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: Timeout = UNSET,
+        options: CallOptions | None = None,
     ) -> AnsweredPrompt:
         """Answer a prompt. `values` are keyed by the slugs of its schema.
 
@@ -121,42 +137,44 @@ class AsyncPrompts(AsyncResource):
         """
         return (
             await self._runner.call(
-                SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options=options
+                SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options, timeout
             )
         ).data
 
-    async def cancel(self, id: str, *, options: CallOptions | None = None) -> AnsweredPrompt:
+    async def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> AnsweredPrompt:
         """Reject a prompt.
 
         Raises:
             Conflict: The prompt has been answered or cancelled already.
             NotFound: There is no such prompt.
         """
-        return (await self._runner.call(CANCEL_PROMPT, CancelPrompt(id=id), options=options)).data
+        return (await self._runner.call(CANCEL_PROMPT, CancelPrompt(id=id), options, timeout)).data
 
     async def wait(
         self,
         id: str,
         *,
-        timeout: float | None,
+        wait_timeout: float | None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Prompt, float], object] | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Prompt:
         """Wait for a prompt to be answered or cancelled, and return it. To wait again, its ID is enough.
 
         Args:
             id: The prompt's ID.
-            timeout: Seconds to wait at most; None waits for ever.
+            wait_timeout: Seconds to wait at most; None waits for ever.
             poll: How often to poll a server that does not answer when something has changed.
             on_progress: Called with the prompt and the seconds since the start: when something has changed, and at
                 least every `max_delay` of the policy.
-            options: Options of each call; their `timeout` is that of one poll.
+            timeout: Seconds for one poll with its attempts.
+            options: Options of each call.
 
         Raises:
             WaitTimeout: The prompt is still open.
-            ConfigurationError: The timeout is neither positive and finite nor None.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
             NotFound: There is no such prompt.
         """
-        steps = partial(wait_for_prompt, prompt_id=id, timeout=timeout, poll=poll, on_progress=on_progress)
-        return await self._runner.run_operation("prompts.wait", steps, options)
+        steps = partial(wait_for_prompt, prompt_id=id, wait_timeout=wait_timeout, poll=poll, on_progress=on_progress)
+        return await self._runner.run_operation("prompts.wait", steps, options, timeout)

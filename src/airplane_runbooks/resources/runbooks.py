@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from msgspec import UNSET
+
 from ..models import ExecuteRunbook, Session, StartedSession
 from ..operations import EXECUTE_RUNBOOK
-from ..options import CallOptions
+from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import AsyncPromptHandler, PromptHandler, execute_and_wait
 from ._base import AsyncResource, Resource, in_env
@@ -21,12 +23,13 @@ class Runbooks(Resource):
 
     def execute(
         self,
-        *,
-        id: str | None = None,
         slug: str | None = None,
         param_values: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
         env_slug: str | None = None,
         env_id: str | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> StartedSession:
         """Execute a runbook and return the session that it started, at once.
@@ -34,11 +37,12 @@ class Runbooks(Resource):
         Safe to repeat: all attempts carry one idempotency key, by which the server starts one session only.
 
         Args:
-            id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
             slug: The runbook's slug.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            id: The runbook's ID (`rbk...`), instead of the slug.
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
+            timeout: Seconds for this call with its attempts; see `CallOptions`.
             options: Options of this call.
 
         Raises:
@@ -47,21 +51,22 @@ class Runbooks(Resource):
             NotFound: There is no such runbook.
         """
         request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
-        return self._runner.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id)).data
+        return self._runner.call(EXECUTE_RUNBOOK, request, in_env(options, env_slug, env_id), timeout).data
 
     def execute_and_wait(
         self,
-        *,
-        timeout: float | None,
-        id: str | None = None,
         slug: str | None = None,
         param_values: Mapping[str, Any] | None = None,
+        *,
+        wait_timeout: float | None,
+        id: str | None = None,
         env_slug: str | None = None,
         env_id: str | None = None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Session, float], object] | None = None,
         on_prompt: PromptHandler | None = None,
         raise_on_failure: bool = True,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Session:
         """Execute a runbook, wait for its session to end, and return the session: `execute` and `sessions.wait` in one.
@@ -70,35 +75,38 @@ class Runbooks(Resource):
         that key leads to the same session.
 
         Args:
-            timeout: Seconds for the start and the wait; None waits for ever.
-            id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
             slug: The runbook's slug.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            wait_timeout: Seconds for the start and the wait; None waits for ever.
+            id: The runbook's ID (`rbk...`), instead of the slug.
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
             poll: See `sessions.wait`.
             on_progress: See `sessions.wait`.
             on_prompt: See `sessions.wait`.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
-            options: Options of each call; `timeout` is that of one call, `idempotency_key` is for the start.
+            timeout: Seconds for the start, and for each poll.
+            options: Options of each call; `idempotency_key` is for the start.
 
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
             WaitTimeout: The session has not ended in time.
-            ConfigurationError: Neither `id` nor `slug` is given, or the timeout is not positive and finite, nor None.
+            ConfigurationError: Neither `id` nor `slug` is given, or `wait_timeout` cannot work.
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
         steps = partial(
             execute_and_wait,
             request=ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values),
-            timeout=timeout,
+            wait_timeout=wait_timeout,
             poll=poll,
             on_progress=on_progress,
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return self._runner.run_operation("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
+        return self._runner.run_operation(
+            "runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id), timeout
+        )
 
 
 class AsyncRunbooks(AsyncResource):
@@ -108,12 +116,13 @@ class AsyncRunbooks(AsyncResource):
 
     async def execute(
         self,
-        *,
-        id: str | None = None,
         slug: str | None = None,
         param_values: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
         env_slug: str | None = None,
         env_id: str | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> StartedSession:
         """Execute a runbook and return the session that it started, at once.
@@ -121,11 +130,12 @@ class AsyncRunbooks(AsyncResource):
         Safe to repeat: all attempts carry one idempotency key, by which the server starts one session only.
 
         Args:
-            id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
             slug: The runbook's slug.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            id: The runbook's ID (`rbk...`), instead of the slug.
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
+            timeout: Seconds for this call with its attempts; see `CallOptions`.
             options: Options of this call.
 
         Raises:
@@ -134,21 +144,22 @@ class AsyncRunbooks(AsyncResource):
             NotFound: There is no such runbook.
         """
         request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
-        return (await self._runner.call(EXECUTE_RUNBOOK, request, options=in_env(options, env_slug, env_id))).data
+        return (await self._runner.call(EXECUTE_RUNBOOK, request, in_env(options, env_slug, env_id), timeout)).data
 
     async def execute_and_wait(
         self,
-        *,
-        timeout: float | None,
-        id: str | None = None,
         slug: str | None = None,
         param_values: Mapping[str, Any] | None = None,
+        *,
+        wait_timeout: float | None,
+        id: str | None = None,
         env_slug: str | None = None,
         env_id: str | None = None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Session, float], object] | None = None,
         on_prompt: AsyncPromptHandler | None = None,
         raise_on_failure: bool = True,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Session:
         """Execute a runbook, wait for its session to end, and return the session: `execute` and `sessions.wait` in one.
@@ -157,32 +168,35 @@ class AsyncRunbooks(AsyncResource):
         that key leads to the same session.
 
         Args:
-            timeout: Seconds for the start and the wait; None waits for ever.
-            id: The runbook's ID (`rbk...`). Either this or `slug` is enough.
             slug: The runbook's slug.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            wait_timeout: Seconds for the start and the wait; None waits for ever.
+            id: The runbook's ID (`rbk...`), instead of the slug.
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
             poll: See `sessions.wait`.
             on_progress: See `sessions.wait`.
             on_prompt: See `sessions.wait`.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
-            options: Options of each call; `timeout` is that of one call, `idempotency_key` is for the start.
+            timeout: Seconds for the start, and for each poll.
+            options: Options of each call; `idempotency_key` is for the start.
 
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
             WaitTimeout: The session has not ended in time.
-            ConfigurationError: Neither `id` nor `slug` is given, or the timeout is not positive and finite, nor None.
+            ConfigurationError: Neither `id` nor `slug` is given, or `wait_timeout` cannot work.
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
         steps = partial(
             execute_and_wait,
             request=ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values),
-            timeout=timeout,
+            wait_timeout=wait_timeout,
             poll=poll,
             on_progress=on_progress,
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return await self._runner.run_operation("runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id))
+        return await self._runner.run_operation(
+            "runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id), timeout
+        )

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from functools import partial
 
+from msgspec import UNSET
+
 from ..models import CancelRun, GetRun, ListRuns, Run, RunOutputs
 from ..operations import CANCEL_RUN, GET_RUN, GET_RUN_OUTPUTS, LIST_RUNS
-from ..options import CallOptions
+from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import wait_for_run
 from ..waiters.paging import all_pages, all_pages_async
@@ -20,30 +22,30 @@ class Runs(Resource):
 
     __slots__ = ()
 
-    def get(self, id: str, *, options: CallOptions | None = None) -> Run:
+    def get(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> Run:
         """Return a run. A run that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such run.
         """
-        return self._runner.call(GET_RUN, GetRun(id=id), options=options).data
+        return self._runner.call(GET_RUN, GetRun(id=id), options, timeout).data
 
-    def get_outputs(self, id: str, *, options: CallOptions | None = None) -> RunOutputs:
+    def get_outputs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> RunOutputs:
         """Return the output of a run. A failed run's output is an object whose `error` holds the message.
 
         Raises:
             NotFound: There is no such run.
         """
-        return self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options).data
+        return self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options, timeout).data
 
-    def cancel(self, id: str, *, options: CallOptions | None = None) -> None:
+    def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
         """Cancel a run that has not ended.
 
         Raises:
             NotFound: There is no such run.
             Conflict: The run has ended.
         """
-        self._runner.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
+        self._runner.call(CANCEL_RUN, CancelRun(run_id=id), options, timeout)
 
     def list(
         self,
@@ -53,6 +55,7 @@ class Runs(Resource):
         since: datetime | None = None,
         until: datetime | None = None,
         page_size: int | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Iterator[Run]:
         """Yield runs over all pages, each one once. A page is fetched when it is reached.
@@ -63,6 +66,7 @@ class Runs(Resource):
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             page_size: Runs per page, 1 to 50.
+            timeout: Seconds for each page with its attempts.
             options: Options of each call.
         """
         fetch = partial(
@@ -72,6 +76,7 @@ class Runs(Resource):
             since=since,
             until=until,
             limit=page_size,
+            timeout=timeout,
             options=options,
         )
         return all_pages(lambda page: fetch(page=page), page_size)
@@ -85,6 +90,7 @@ class Runs(Resource):
         until: datetime | None = None,
         limit: int | None = None,
         page: int | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> tuple[Run, ...]:
         """Return one page of runs.
@@ -96,19 +102,21 @@ class Runs(Resource):
             until: Only runs last updated until this, an aware datetime.
             limit: Runs per page, 1 to 50; the server's default is 50.
             page: Number of the page, from 0.
+            timeout: Seconds for this call with its attempts; see `CallOptions`.
             options: Options of this call.
         """
         request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
-        return self._runner.call(LIST_RUNS, request, options=options).data.runs
+        return self._runner.call(LIST_RUNS, request, options, timeout).data.runs
 
     def wait(
         self,
         id: str,
         *,
-        timeout: float | None,
+        wait_timeout: float | None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Run, float], object] | None = None,
         raise_on_failure: bool = True,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Run:
         """Wait for a run to end, and return it. To wait again, its ID is enough.
@@ -117,28 +125,29 @@ class Runs(Resource):
 
         Args:
             id: The run's ID.
-            timeout: Seconds to wait at most; None waits for ever.
+            wait_timeout: Seconds to wait at most; None waits for ever.
             poll: How often to poll a server that does not answer when something has changed.
             on_progress: Called with the run and the seconds since the start: when something has changed, and at
                 least every `max_delay` of the policy.
             raise_on_failure: Whether to raise if the run has failed or been cancelled.
-            options: Options of each call; their `timeout` is that of one poll.
+            timeout: Seconds for one poll with its attempts.
+            options: Options of each call.
 
         Raises:
             RunFailed: The run has failed or been cancelled; the error carries it.
             WaitTimeout: The run has not ended in time.
-            ConfigurationError: The timeout is neither positive and finite nor None.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
             NotFound: There is no such run.
         """
         steps = partial(
             wait_for_run,
             run_id=id,
-            timeout=timeout,
+            wait_timeout=wait_timeout,
             poll=poll,
             on_progress=on_progress,
             raise_on_failure=raise_on_failure,
         )
-        return self._runner.run_operation("runs.wait", steps, options)
+        return self._runner.run_operation("runs.wait", steps, options, timeout)
 
 
 class AsyncRuns(AsyncResource):
@@ -146,30 +155,30 @@ class AsyncRuns(AsyncResource):
 
     __slots__ = ()
 
-    async def get(self, id: str, *, options: CallOptions | None = None) -> Run:
+    async def get(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> Run:
         """Return a run. A run that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such run.
         """
-        return (await self._runner.call(GET_RUN, GetRun(id=id), options=options)).data
+        return (await self._runner.call(GET_RUN, GetRun(id=id), options, timeout)).data
 
-    async def get_outputs(self, id: str, *, options: CallOptions | None = None) -> RunOutputs:
+    async def get_outputs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> RunOutputs:
         """Return the output of a run. A failed run's output is an object whose `error` holds the message.
 
         Raises:
             NotFound: There is no such run.
         """
-        return (await self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options=options)).data
+        return (await self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options, timeout)).data
 
-    async def cancel(self, id: str, *, options: CallOptions | None = None) -> None:
+    async def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
         """Cancel a run that has not ended.
 
         Raises:
             NotFound: There is no such run.
             Conflict: The run has ended.
         """
-        await self._runner.call(CANCEL_RUN, CancelRun(run_id=id), options=options)
+        await self._runner.call(CANCEL_RUN, CancelRun(run_id=id), options, timeout)
 
     def list(
         self,
@@ -179,6 +188,7 @@ class AsyncRuns(AsyncResource):
         since: datetime | None = None,
         until: datetime | None = None,
         page_size: int | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> AsyncIterator[Run]:
         """Yield runs over all pages, each one once. A page is fetched when it is reached.
@@ -189,6 +199,7 @@ class AsyncRuns(AsyncResource):
             since: Only runs last updated since this, an aware datetime.
             until: Only runs last updated until this, an aware datetime.
             page_size: Runs per page, 1 to 50.
+            timeout: Seconds for each page with its attempts.
             options: Options of each call.
         """
         fetch = partial(
@@ -198,6 +209,7 @@ class AsyncRuns(AsyncResource):
             since=since,
             until=until,
             limit=page_size,
+            timeout=timeout,
             options=options,
         )
         return all_pages_async(lambda page: fetch(page=page), page_size)
@@ -211,6 +223,7 @@ class AsyncRuns(AsyncResource):
         until: datetime | None = None,
         limit: int | None = None,
         page: int | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> tuple[Run, ...]:
         """Return one page of runs.
@@ -222,19 +235,21 @@ class AsyncRuns(AsyncResource):
             until: Only runs last updated until this, an aware datetime.
             limit: Runs per page, 1 to 50; the server's default is 50.
             page: Number of the page, from 0.
+            timeout: Seconds for this call with its attempts; see `CallOptions`.
             options: Options of this call.
         """
         request = ListRuns(task_id=task_id, task_slug=task_slug, since=since, until=until, limit=limit, page=page)
-        return (await self._runner.call(LIST_RUNS, request, options=options)).data.runs
+        return (await self._runner.call(LIST_RUNS, request, options, timeout)).data.runs
 
     async def wait(
         self,
         id: str,
         *,
-        timeout: float | None,
+        wait_timeout: float | None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Run, float], object] | None = None,
         raise_on_failure: bool = True,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Run:
         """Wait for a run to end, and return it. To wait again, its ID is enough.
@@ -243,25 +258,26 @@ class AsyncRuns(AsyncResource):
 
         Args:
             id: The run's ID.
-            timeout: Seconds to wait at most; None waits for ever.
+            wait_timeout: Seconds to wait at most; None waits for ever.
             poll: How often to poll a server that does not answer when something has changed.
             on_progress: Called with the run and the seconds since the start: when something has changed, and at
                 least every `max_delay` of the policy.
             raise_on_failure: Whether to raise if the run has failed or been cancelled.
-            options: Options of each call; their `timeout` is that of one poll.
+            timeout: Seconds for one poll with its attempts.
+            options: Options of each call.
 
         Raises:
             RunFailed: The run has failed or been cancelled; the error carries it.
             WaitTimeout: The run has not ended in time.
-            ConfigurationError: The timeout is neither positive and finite nor None.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
             NotFound: There is no such run.
         """
         steps = partial(
             wait_for_run,
             run_id=id,
-            timeout=timeout,
+            wait_timeout=wait_timeout,
             poll=poll,
             on_progress=on_progress,
             raise_on_failure=raise_on_failure,
         )
-        return await self._runner.run_operation("runs.wait", steps, options)
+        return await self._runner.run_operation("runs.wait", steps, options, timeout)

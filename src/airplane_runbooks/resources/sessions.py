@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from functools import partial
 
+from msgspec import UNSET
+
 from ..models import GetSession, ListSessions, Prompt, Run, Session, Step
 from ..operations import GET_SESSION, LIST_SESSIONS
-from ..options import CallOptions
+from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import (
     AsyncPromptHandler,
@@ -27,13 +29,13 @@ class Sessions(Resource):
 
     __slots__ = ()
 
-    def get(self, id: str, *, options: CallOptions | None = None) -> Session:
+    def get(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> Session:
         """Return a session. A session that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such session.
         """
-        return self._runner.call(GET_SESSION, GetSession(id=id), options=options).data
+        return self._runner.call(GET_SESSION, GetSession(id=id), options, timeout).data
 
     def list(
         self,
@@ -42,6 +44,7 @@ class Sessions(Resource):
         updated_after: datetime | None = None,
         updated_before: datetime | None = None,
         page_size: int | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Iterator[Session]:
         """Yield sessions over all pages, each one once. A page is fetched when it is reached.
@@ -51,6 +54,7 @@ class Sessions(Resource):
             updated_after: Only sessions last updated after this, an aware datetime.
             updated_before: Only sessions last updated before this, an aware datetime.
             page_size: Sessions per page, 1 to 50.
+            timeout: Seconds for each page with its attempts.
             options: Options of each call.
         """
         fetch = partial(
@@ -59,6 +63,7 @@ class Sessions(Resource):
             updated_after=updated_after,
             updated_before=updated_before,
             limit=page_size,
+            timeout=timeout,
             options=options,
         )
         return all_pages(lambda page: fetch(page=page), page_size)
@@ -71,6 +76,7 @@ class Sessions(Resource):
         updated_before: datetime | None = None,
         limit: int | None = None,
         page: int | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> tuple[Session, ...]:
         """Return one page of sessions.
@@ -81,33 +87,34 @@ class Sessions(Resource):
             updated_before: Only sessions last updated before this, an aware datetime.
             limit: Sessions per page, 1 to 50; the server's default is 50.
             page: Number of the page, from 0.
+            timeout: Seconds for this call with its attempts; see `CallOptions`.
             options: Options of this call.
         """
         request = ListSessions(
             runbook_id=runbook_id, updated_after=updated_after, updated_before=updated_before, limit=limit, page=page
         )
-        return self._runner.call(LIST_SESSIONS, request, options=options).data.sessions
+        return self._runner.call(LIST_SESSIONS, request, options, timeout).data.sessions
 
-    def runs(self, id: str, *, options: CallOptions | None = None) -> tuple[Run, ...]:
+    def runs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
 
         The API lists runs by time only, so this reads every run since the session's creation, unless the server filters
-        by session. The timeout of one call holds for all pages together.
+        by session. `timeout` holds for all pages together.
 
         Raises:
             NotFound: There is no such session.
         """
-        return self._runner.run_operation("sessions.runs", partial(session_runs, session_id=id), options)
+        return self._runner.run_operation("sessions.runs", partial(session_runs, session_id=id), options, timeout)
 
-    def prompts(self, id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
+    def prompts(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Prompt, ...]:
         """Return the open prompts of a session, the oldest first, at the same cost as `runs`.
 
         Raises:
             NotFound: There is no such session.
         """
-        return self._runner.run_operation("sessions.prompts", partial(session_prompts, session_id=id), options)
+        return self._runner.run_operation("sessions.prompts", partial(session_prompts, session_id=id), options, timeout)
 
-    def steps(self, id: str, *, options: CallOptions | None = None) -> tuple[Step, ...]:
+    def steps(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Step, ...]:
         """Return the steps of a session that runs or has ended, the oldest first, with their outputs.
 
         Each step that has ended costs one more call, for its output.
@@ -115,17 +122,18 @@ class Sessions(Resource):
         Raises:
             NotFound: There is no such session.
         """
-        return self._runner.run_operation("sessions.steps", partial(session_steps, session_id=id), options)
+        return self._runner.run_operation("sessions.steps", partial(session_steps, session_id=id), options, timeout)
 
     def wait(
         self,
         id: str,
         *,
-        timeout: float | None,
+        wait_timeout: float | None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Session, float], object] | None = None,
         on_prompt: PromptHandler | None = None,
         raise_on_failure: bool = True,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Session:
         """Wait for a session to end, and return it. To wait again, its ID is enough.
@@ -134,7 +142,7 @@ class Sessions(Resource):
 
         Args:
             id: The session's ID.
-            timeout: Seconds to wait at most; None waits for ever.
+            wait_timeout: Seconds to wait at most; None waits for ever.
             poll: How often to poll a server that does not answer when something has changed.
             on_progress: Called with the session and the seconds since the start: when something has changed, and at
                 least every `max_delay` of the policy.
@@ -142,25 +150,26 @@ class Sessions(Resource):
                 returns is checked against the schema and submitted, `CANCEL` cancels the prompt, None leaves it to
                 others. Its own time counts towards the timeout, but is not cut short.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
-            options: Options of each call; their `timeout` is that of one poll.
+            timeout: Seconds for one poll with its attempts.
+            options: Options of each call.
 
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
             WaitTimeout: The session has not ended in time.
             ParamValueError: An answer does not fit the prompt's schema; the message names the field.
-            ConfigurationError: The timeout is neither positive and finite nor None.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
             NotFound: There is no such session.
         """
         steps = partial(
             wait_for_session,
             session_id=id,
-            timeout=timeout,
+            wait_timeout=wait_timeout,
             poll=poll,
             on_progress=on_progress,
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return self._runner.run_operation("sessions.wait", steps, options)
+        return self._runner.run_operation("sessions.wait", steps, options, timeout)
 
 
 class AsyncSessions(AsyncResource):
@@ -168,13 +177,13 @@ class AsyncSessions(AsyncResource):
 
     __slots__ = ()
 
-    async def get(self, id: str, *, options: CallOptions | None = None) -> Session:
+    async def get(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> Session:
         """Return a session. A session that has failed is data, not an error.
 
         Raises:
             NotFound: There is no such session.
         """
-        return (await self._runner.call(GET_SESSION, GetSession(id=id), options=options)).data
+        return (await self._runner.call(GET_SESSION, GetSession(id=id), options, timeout)).data
 
     def list(
         self,
@@ -183,6 +192,7 @@ class AsyncSessions(AsyncResource):
         updated_after: datetime | None = None,
         updated_before: datetime | None = None,
         page_size: int | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> AsyncIterator[Session]:
         """Yield sessions over all pages, each one once. A page is fetched when it is reached.
@@ -192,6 +202,7 @@ class AsyncSessions(AsyncResource):
             updated_after: Only sessions last updated after this, an aware datetime.
             updated_before: Only sessions last updated before this, an aware datetime.
             page_size: Sessions per page, 1 to 50.
+            timeout: Seconds for each page with its attempts.
             options: Options of each call.
         """
         fetch = partial(
@@ -200,6 +211,7 @@ class AsyncSessions(AsyncResource):
             updated_after=updated_after,
             updated_before=updated_before,
             limit=page_size,
+            timeout=timeout,
             options=options,
         )
         return all_pages_async(lambda page: fetch(page=page), page_size)
@@ -212,6 +224,7 @@ class AsyncSessions(AsyncResource):
         updated_before: datetime | None = None,
         limit: int | None = None,
         page: int | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> tuple[Session, ...]:
         """Return one page of sessions.
@@ -222,33 +235,38 @@ class AsyncSessions(AsyncResource):
             updated_before: Only sessions last updated before this, an aware datetime.
             limit: Sessions per page, 1 to 50; the server's default is 50.
             page: Number of the page, from 0.
+            timeout: Seconds for this call with its attempts; see `CallOptions`.
             options: Options of this call.
         """
         request = ListSessions(
             runbook_id=runbook_id, updated_after=updated_after, updated_before=updated_before, limit=limit, page=page
         )
-        return (await self._runner.call(LIST_SESSIONS, request, options=options)).data.sessions
+        return (await self._runner.call(LIST_SESSIONS, request, options, timeout)).data.sessions
 
-    async def runs(self, id: str, *, options: CallOptions | None = None) -> tuple[Run, ...]:
+    async def runs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
 
         The API lists runs by time only, so this reads every run since the session's creation, unless the server filters
-        by session. The timeout of one call holds for all pages together.
+        by session. `timeout` holds for all pages together.
 
         Raises:
             NotFound: There is no such session.
         """
-        return await self._runner.run_operation("sessions.runs", partial(session_runs, session_id=id), options)
+        return await self._runner.run_operation("sessions.runs", partial(session_runs, session_id=id), options, timeout)
 
-    async def prompts(self, id: str, *, options: CallOptions | None = None) -> tuple[Prompt, ...]:
+    async def prompts(
+        self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None
+    ) -> tuple[Prompt, ...]:
         """Return the open prompts of a session, the oldest first, at the same cost as `runs`.
 
         Raises:
             NotFound: There is no such session.
         """
-        return await self._runner.run_operation("sessions.prompts", partial(session_prompts, session_id=id), options)
+        return await self._runner.run_operation(
+            "sessions.prompts", partial(session_prompts, session_id=id), options, timeout
+        )
 
-    async def steps(self, id: str, *, options: CallOptions | None = None) -> tuple[Step, ...]:
+    async def steps(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Step, ...]:
         """Return the steps of a session that runs or has ended, the oldest first, with their outputs.
 
         Each step that has ended costs one more call, for its output.
@@ -256,17 +274,20 @@ class AsyncSessions(AsyncResource):
         Raises:
             NotFound: There is no such session.
         """
-        return await self._runner.run_operation("sessions.steps", partial(session_steps, session_id=id), options)
+        return await self._runner.run_operation(
+            "sessions.steps", partial(session_steps, session_id=id), options, timeout
+        )
 
     async def wait(
         self,
         id: str,
         *,
-        timeout: float | None,
+        wait_timeout: float | None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Session, float], object] | None = None,
         on_prompt: AsyncPromptHandler | None = None,
         raise_on_failure: bool = True,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Session:
         """Wait for a session to end, and return it. To wait again, its ID is enough.
@@ -275,7 +296,7 @@ class AsyncSessions(AsyncResource):
 
         Args:
             id: The session's ID.
-            timeout: Seconds to wait at most; None waits for ever.
+            wait_timeout: Seconds to wait at most; None waits for ever.
             poll: How often to poll a server that does not answer when something has changed.
             on_progress: Called with the session and the seconds since the start: when something has changed, and at
                 least every `max_delay` of the policy.
@@ -283,22 +304,23 @@ class AsyncSessions(AsyncResource):
                 returns is checked against the schema and submitted, `CANCEL` cancels the prompt, None leaves it to
                 others. Its own time counts towards the timeout, but is not cut short.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
-            options: Options of each call; their `timeout` is that of one poll.
+            timeout: Seconds for one poll with its attempts.
+            options: Options of each call.
 
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
             WaitTimeout: The session has not ended in time.
             ParamValueError: An answer does not fit the prompt's schema; the message names the field.
-            ConfigurationError: The timeout is neither positive and finite nor None.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
             NotFound: There is no such session.
         """
         steps = partial(
             wait_for_session,
             session_id=id,
-            timeout=timeout,
+            wait_timeout=wait_timeout,
             poll=poll,
             on_progress=on_progress,
             on_prompt=on_prompt,
             raise_on_failure=raise_on_failure,
         )
-        return await self._runner.run_operation("sessions.wait", steps, options)
+        return await self._runner.run_operation("sessions.wait", steps, options, timeout)

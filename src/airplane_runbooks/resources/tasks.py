@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import UNSET
+
 from ..models import ExecuteTask, StartedRun
 from ..operations import EXECUTE_TASK
-from ..options import CallOptions
+from ..options import CallOptions, Timeout
 from ._base import AsyncResource, Resource, in_env
 
 
@@ -18,26 +20,28 @@ class Tasks(Resource):
 
     def execute(
         self,
-        *,
-        id: str | None = None,
         slug: str | None = None,
         param_values: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
         resources: Mapping[str, str] | None = None,
         allow_cached_max_age: int | None = None,
         env_slug: str | None = None,
         env_id: str | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> StartedRun:
         """Execute a task and return the run that it started, at once.
 
         Args:
-            id: The task's ID (`tsk...`). Either this or `slug` is enough.
             slug: The task's slug.
             param_values: Values of the task's parameters by slug.
+            id: The task's ID (`tsk...`), instead of the slug.
             resources: Resource IDs by the aliases that the task uses.
             allow_cached_max_age: Reuse a run of the same values not older than this, in seconds (0 to 172800).
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
+            timeout: Seconds for this call with its attempts; see `CallOptions`.
             options: Options of this call.
 
         Raises:
@@ -52,7 +56,7 @@ class Tasks(Resource):
             resources={} if resources is None else resources,
             allow_cached_max_age=allow_cached_max_age,
         )
-        return self._runner.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id)).data
+        return self._runner.call(EXECUTE_TASK, request, in_env(options, env_slug, env_id), timeout).data
 
 
 class AsyncTasks(AsyncResource):
@@ -62,26 +66,28 @@ class AsyncTasks(AsyncResource):
 
     async def execute(
         self,
-        *,
-        id: str | None = None,
         slug: str | None = None,
         param_values: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
         resources: Mapping[str, str] | None = None,
         allow_cached_max_age: int | None = None,
         env_slug: str | None = None,
         env_id: str | None = None,
+        timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> StartedRun:
         """Execute a task and return the run that it started, at once.
 
         Args:
-            id: The task's ID (`tsk...`). Either this or `slug` is enough.
             slug: The task's slug.
             param_values: Values of the task's parameters by slug.
+            id: The task's ID (`tsk...`), instead of the slug.
             resources: Resource IDs by the aliases that the task uses.
             allow_cached_max_age: Reuse a run of the same values not older than this, in seconds (0 to 172800).
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
+            timeout: Seconds for this call with its attempts; see `CallOptions`.
             options: Options of this call.
 
         Raises:
@@ -96,5 +102,5 @@ class AsyncTasks(AsyncResource):
             resources={} if resources is None else resources,
             allow_cached_max_age=allow_cached_max_age,
         )
-        reply = await self._runner.call(EXECUTE_TASK, request, options=in_env(options, env_slug, env_id))
+        reply = await self._runner.call(EXECUTE_TASK, request, in_env(options, env_slug, env_id), timeout)
         return reply.data

@@ -121,9 +121,9 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         print(f"server   {server.base_url}, with its sessions in {folder}")
         session = airplane.runbooks.execute_and_wait(
-            slug="refund",
+            "refund",
             param_values={"customer": "ada@example.com"},
-            timeout=PATIENCE_SECONDS,
+            wait_timeout=PATIENCE_SECONDS,
             on_progress=Reporter(airplane),
             on_prompt=on_prompt,
         )

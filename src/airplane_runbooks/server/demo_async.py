@@ -30,9 +30,9 @@ async def follow(airplane: AsyncAirplane, number: int, answered: Counter[str]) -
         return answer_by_itself(schema)
 
     return await airplane.runbooks.execute_and_wait(
-        slug="refund",
+        "refund",
         param_values={"customer": f"customer{number}@example.com"},
-        timeout=PATIENCE_SECONDS,
+        wait_timeout=PATIENCE_SECONDS,
         on_prompt=answer,
     )
 

@@ -146,14 +146,14 @@ async def wait_for_session(
     scope: OperationScope,
     session_id: str,
     *,
-    timeout: float | None,
+    wait_timeout: float | None,
     poll: PollPolicy | None,
     on_progress: Callable[[Session, float], object] | None,
     on_prompt: AsyncPromptHandler | None,
     raise_on_failure: bool,
 ) -> Session:
     """Wait for a session to end, and answer its prompts if there is a handler."""
-    wait = Wait(scope, timeout=timeout, poll=poll, on_progress=on_progress)
+    wait = Wait(scope, timeout=wait_timeout, poll=poll, on_progress=on_progress)
     return await _end_of_session(wait, session_id, on_prompt, raise_on_failure=raise_on_failure)
 
 
@@ -161,14 +161,14 @@ async def execute_and_wait(
     scope: OperationScope,
     request: ExecuteRunbook,
     *,
-    timeout: float | None,
+    wait_timeout: float | None,
     poll: PollPolicy | None,
     on_progress: Callable[[Session, float], object] | None,
     on_prompt: AsyncPromptHandler | None,
     raise_on_failure: bool,
 ) -> Session:
     """Execute a runbook and wait for its session. Once it has started, errors carry its ID and idempotency key."""
-    wait = Wait(scope, timeout=timeout, poll=poll, on_progress=on_progress)
+    wait = Wait(scope, timeout=wait_timeout, poll=poll, on_progress=on_progress)
     started = await scope.call(EXECUTE_RUNBOOK, request, keyed=True)
     scope.idempotency_key = started.idempotency_key
     return await _end_of_session(wait, started.data.session_id, on_prompt, raise_on_failure=raise_on_failure)
@@ -214,13 +214,13 @@ async def wait_for_run(
     scope: OperationScope,
     run_id: str,
     *,
-    timeout: float | None,
+    wait_timeout: float | None,
     poll: PollPolicy | None,
     on_progress: Callable[[Run, float], object] | None,
     raise_on_failure: bool,
 ) -> Run:
     """Wait for a run to end."""
-    wait = Wait(scope, timeout=timeout, poll=poll, on_progress=on_progress)
+    wait = Wait(scope, timeout=wait_timeout, poll=poll, on_progress=on_progress)
     run = await wait.until(
         Subject(
             f"run {run_id}",
@@ -239,12 +239,12 @@ async def wait_for_prompt(
     scope: OperationScope,
     prompt_id: str,
     *,
-    timeout: float | None,
+    wait_timeout: float | None,
     poll: PollPolicy | None,
     on_progress: Callable[[Prompt, float], object] | None,
 ) -> Prompt:
     """Wait for a prompt to be answered or cancelled."""
-    wait = Wait(scope, timeout=timeout, poll=poll, on_progress=on_progress)
+    wait = Wait(scope, timeout=wait_timeout, poll=poll, on_progress=on_progress)
     return await wait.until(
         Subject(
             f"prompt {prompt_id}",

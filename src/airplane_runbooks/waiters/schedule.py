@@ -120,5 +120,5 @@ def checked_timeout(timeout: float | None) -> float | None:
     if timeout is None or (isinstance(timeout, int | float) and 0 < timeout < math.inf):
         return timeout
     raise ConfigurationError(
-        f"timeout must be a positive, finite number of seconds, or None to wait for ever: {timeout!r}"
+        f"wait_timeout must be a positive, finite number of seconds, or None to wait for ever: {timeout!r}"
     )

@@ -74,7 +74,7 @@ def test_one_trace_shows_a_call_and_its_steps_prompt_and_end(tmp_path, by):
         RunbookServer([refund], **options) as server,
         Airplane("tkn_1", base_url=server.base_url, tracer_provider=spans.provider) as airplane,
     ):
-        session_id = airplane.runbooks.execute(slug="refund", param_values={"customer": "ada"}).session_id
+        session_id = airplane.runbooks.execute("refund", param_values={"customer": "ada"}).session_id
         api = Client(server)
         prompt_id = api.open_prompt(session_id)["id"]
         api.close()
