@@ -24,11 +24,11 @@ from airplane_runbooks.server.storage.errors import (
     DatabaseUnavailable,
 )
 from airplane_runbooks.server.storage.migrations import UPGRADES
-from airplane_runbooks.server.storage.prepared import change, fetch, first
-from airplane_runbooks.server.storage.records import Run, RunKind
+from airplane_runbooks.server.storage.prepared import change, fetch, first, later
+from airplane_runbooks.server.storage.records import Run, RunKind, Session
 from airplane_runbooks.server.storage.rows import PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
 from airplane_runbooks.server.storage.sql_store import SqlStore
-from airplane_runbooks.server.storage.statements import ADD_SESSION, GET_SESSION
+from airplane_runbooks.server.storage.statements import ADD_RUN, ADD_SESSION, BRIEF_RUNS, CHANGE_RUN, GET_SESSION
 from airplane_runbooks.server.storage.tables import (
     METADATA,
     PROMPTS,
@@ -38,6 +38,7 @@ from airplane_runbooks.server.storage.tables import (
 )
 from tests.support.processes import running
 
+RUN_COLUMNS = list(Run.__struct_fields__)
 POSTGRES = pytest.mark.postgres
 
 HOLDER = """
@@ -468,7 +469,6 @@ def test_only_an_idle_connection_is_tried_before_its_use(opened, postgres_url, m
     assert len(tried) == pings
 
 
-@POSTGRES
 def test_connections_of_one_rush_are_kept_for_the_next(opened, lasting_url):
     database, made = opened(lasting_url), []
     sa.event.listen(database.sqlalchemy_engine, "connect", lambda *_: made.append(1))
@@ -481,6 +481,7 @@ def test_connections_of_one_rush_are_kept_for_the_next(opened, lasting_url):
     assert len(made) == 19  # and the one that opened the database
 
 
+@POSTGRES
 @pytest.mark.parametrize("idle", [3600.0, -1.0])
 def test_no_caller_notices_that_all_connections_are_lost(opened, postgres, postgres_url, monkeypatch, idle):
     monkeypatch.setattr(postgresql, "IDLE", idle)
@@ -508,6 +509,58 @@ def test_a_transaction_that_loses_its_connection_is_repeated(opened, postgres, p
 
     assert database.transact(add) == 1
     assert len(pids) == len(set(pids)) == 2
+
+
+@POSTGRES
+def test_a_commit_that_breaks_off_is_not_repeated(opened, postgres_url):
+    """It may have come through, and what was done once must not be done twice."""
+    database = opened(postgres_url)
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE CONSTRAINT TRIGGER leaves AFTER INSERT ON runbook_runs DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION leave()"
+        )
+    calls = []
+
+    def add(connection):
+        calls.append(1)
+        change(connection, ADD_RUN, RUN_ROWS.row(run("r")))
+
+    with pytest.raises(DatabaseUnavailable):
+        database.transact(add)
+    assert len(calls) == 1
+    assert SqlStore(database).run("r") is None
+
+
+def test_what_fails_with_the_commit_fails_the_transaction(opened, any_url):
+    database = opened(any_url)
+
+    def add(connection):
+        later(connection, ADD_RUN, RUN_ROWS.row(run("r")))
+        later(connection, ADD_SESSION, SESSION_ROWS.row(Session(id="s", run_id="none", runbook_id="b", name="B")))
+
+    with pytest.raises(IntegrityError):
+        database.transact(add)
+    assert SqlStore(database).run("r") is None
+    assert SqlStore(database).add(run("r"))
+
+
+def test_statements_keep_their_order_however_they_go(opened, any_url):
+    """Some wait for others, and some are executed by SQLAlchemy."""
+    database = opened(any_url)
+    with database.write() as connection:
+        later(connection, ADD_RUN, RUN_ROWS.row(run("r")))
+        connection.execute(sa.update(RUNS).values(attempt=5))
+        later(connection, CHANGE_RUN, {"key": "r", "attempt": 6})
+        assert fetch(connection, BRIEF_RUNS, {"ids": ["r"]})[0][RUN_COLUMNS.index("attempt")] == 6
+        assert change(connection, CHANGE_RUN, {"key": "r", "attempt": 7}) == 1
+        later(connection, CHANGE_RUN, {"key": "r", "name": "last"})
+    kept = SqlStore(database).run("r")
+    assert (kept.attempt, kept.name) == (7, "last")
 
 
 @POSTGRES

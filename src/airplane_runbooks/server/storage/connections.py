@@ -58,18 +58,23 @@ class Commit:
         self._outages = outages
         self._publish = publish
 
-    def after(self, connection: sa.Connection) -> Generator[sa.Connection]:
-        """Yield the connection, and commit what is done with it. Raises DatabaseUnavailable if that fails."""
+    def after(
+        self, connection: sa.Connection, commit: Callable[[sa.Connection], DBAPIError | None]
+    ) -> Generator[sa.Connection]:
+        """Yield the connection, and `commit` what is done with it.
+
+        Raises DatabaseUnavailable if that returns an error, after which it is not known whether it has been committed.
+        """
         take_changes(connection)  # of an earlier transaction, which was rolled back
         yield connection
         changes = take_changes(connection)
         try:
-            connection.commit()
-        except DBAPIError as problem:
-            raise self._outages.report(problem) from problem
+            problem = commit(connection)
         finally:  # it may have been committed even so
             if changes:
                 self._publish(changes)
+        if problem is not None:
+            raise self._outages.report(problem) from problem
 
 
 def close_latecomers(engine: sa.Engine, closed: threading.Event) -> None:

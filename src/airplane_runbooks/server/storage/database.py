@@ -50,7 +50,7 @@ class Database:
         url: The URL as it may be shown.
         path: The file, if there is one.
         dialect: `sqlite` or `postgresql`.
-        sqlalchemy_engine: The engine of SQLAlchemy, which DBOS shares on PostgreSQL.
+        sqlalchemy_engine: The engine of SQLAlchemy.
         notifications: Notifications of this server, and of the others that share the database.
     """
 

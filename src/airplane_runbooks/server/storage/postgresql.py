@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakSet
@@ -19,6 +19,7 @@ from .clock import follow
 from .connections import POOL, Commit, close_latecomers
 from .errors import DatabaseClosed
 from .forking import cut, keep_from_children
+from .prepared import PIPELINE
 
 _CONNECT_TIMEOUT = 5  # seconds
 _RECYCLE = 1800  # seconds until a connection is renewed, which also reads the database's clock
@@ -32,7 +33,7 @@ class Connections:
     """Connections to a database that several servers share: one for each transaction.
 
     Attributes:
-        engine: The engine of SQLAlchemy, which DBOS shares.
+        engine: The engine of SQLAlchemy.
     """
 
     def __init__(self, url: sa.URL, commit: Commit) -> None:
@@ -40,13 +41,12 @@ class Connections:
         self._closed = threading.Event()
         self.engine = _engine(url)
         close_latecomers(self.engine, self._closed)
-        # one statement and nothing to commit saves three round trips
-        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def read(self) -> Generator[sa.Connection]:
         """Read: each statement sees a consistent state."""
-        with self._connect(self._reader) as connection:
+        with self._connect() as connection:
+            connection.info[PIPELINE].clear()
             yield connection
 
     @contextmanager
@@ -55,8 +55,10 @@ class Connections:
 
         Raises DatabaseUnavailable if it is not known whether it has been committed, and what SQLAlchemy raises.
         """
-        with self._connect(self.engine) as connection:
-            yield from self._commit.after(connection)
+        with self._connect() as connection:
+            pipeline = connection.info[PIPELINE]
+            pipeline.begin()
+            yield from self._commit.after(connection, pipeline.commit)
 
     def close(self) -> None:
         """Close all. Idempotent."""
@@ -71,10 +73,10 @@ class Connections:
         """Mark all as closed, without touching the parent's connections."""
         self._closed.set()
 
-    def _connect(self, engine: sa.Engine) -> sa.Connection:
+    def _connect(self) -> sa.Connection:
         if self._closed.is_set():
             raise DatabaseClosed
-        return engine.connect()
+        return self.engine.connect()
 
 
 class _Open:
@@ -106,7 +108,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     made = sa.create_engine(
         url,
         hide_parameters=True,
-        isolation_level="READ COMMITTED",
+        isolation_level="AUTOCOMMIT",  # the pipelines begin transactions
         **POOL,
         pool_recycle=_RECYCLE,
         connect_args=options,
@@ -114,9 +116,23 @@ def _engine(url: sa.URL) -> sa.Engine:
     event.listen(made, "connect", _look_at_clock)
     event.listen(made, "handle_error", _leave_read_only)
     _ping_idle(made)
-    keep_settings(made, _SETTINGS)
+    _keep_for_sessions(made, _SETTINGS)
+    event.listen(made, "connect", _add_pipeline)
+    event.listen(made, "before_cursor_execute", _flush)
     keep_connections(made)
     return made
+
+
+def _add_pipeline(connection: Any, entry: sa.pool.ConnectionPoolEntry) -> None:
+    from .postgresql_pipeline import Pipeline  # psycopg comes with an extra
+
+    connection.prepare_threshold = None  # psycopg would drop what the pipeline has prepared together with its own
+    entry.info[PIPELINE] = Pipeline(connection, _commands(_SETTINGS, "SET LOCAL") if entry.info[_POOLED] else None)
+
+
+def _flush(connection: sa.Connection, *_: object) -> None:
+    """Execute what comes before a statement that SQLAlchemy is about to execute."""
+    connection.info[PIPELINE].flush(connection)
 
 
 def keep_settings(made: sa.Engine, settings: Mapping[str, str]) -> None:
@@ -126,6 +142,17 @@ def keep_settings(made: sa.Engine, settings: Mapping[str, str]) -> None:
     transaction to another session, so there each transaction begins with them.
     """
 
+    def begun(connection: sa.Connection) -> None:
+        if connection.info.get(_POOLED):
+            connection.exec_driver_sql("; ".join(_commands(settings, "SET LOCAL")))
+
+    _keep_for_sessions(made, settings)
+    event.listen(made, "begin", begun)
+
+
+def _keep_for_sessions(made: sa.Engine, settings: Mapping[str, str]) -> None:
+    """Give these settings to the sessions of PostgreSQL, and find out which connections lead to a pooler."""
+
     def connected(connection: Any, entry: sa.pool.ConnectionPoolEntry) -> None:
         with connection.cursor() as cursor:
             (pid,) = cursor.execute("SELECT pg_backend_pid()").fetchone()
@@ -133,15 +160,14 @@ def keep_settings(made: sa.Engine, settings: Mapping[str, str]) -> None:
             if entry.info[_POOLED]:
                 connection.prepare_threshold = None  # the next session would not know the prepared statement
             else:
-                cursor.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
+                cursor.execute("; ".join(_commands(settings, "SET")))
         connection.commit()
 
-    def begun(connection: sa.Connection) -> None:
-        if connection.info.get(_POOLED) and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items()))
-
     event.listen(made, "connect", connected)
-    event.listen(made, "begin", begun)
+
+
+def _commands(settings: Mapping[str, str], word: str) -> Sequence[str]:
+    return [f"{word} {name} = '{value}'" for name, value in settings.items()]
 
 
 def keep_connections(made: sa.Engine) -> None:

@@ -1,7 +1,7 @@
-"""Execution of the store's statements: on SQLite by the driver itself, with SQL that is compiled once.
+"""Execution of the store's statements by the drivers themselves, with SQL that is compiled once.
 
-There a statement takes a few microseconds, and SQLAlchemy would take ten times as much to prepare it and its rows. On
-PostgreSQL, where a round trip takes longer than that, SQLAlchemy executes them.
+SQLAlchemy would take ten times as long as SQLite to prepare a statement and its rows, and as libpq. It executes those
+with lists, whose length is part of the SQL.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
 Values = Mapping[str, Any]
+
+PIPELINE = "runbook_pipeline"  # in the `info` of a connection to PostgreSQL
 
 _DIALECT = sqlite.dialect()
 _NONE: Values = {}
@@ -27,6 +29,27 @@ class _Prepared(NamedTuple):
     text: str
     names: Sequence[str]
     fixed: Values
+
+
+class _Cursor(Protocol):
+    """A cursor after the execution of a statement."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> Sequence[Any]: ...
+
+
+def later(connection: sa.Connection, statement: Any, values: Values = _NONE) -> None:
+    """Execute a statement whose result does not matter.
+
+    On PostgreSQL, it is sent together with the next statement, or with the commit. Raises DBAPIError, as they do then.
+    """
+    pipeline = connection.info.get(PIPELINE)
+    if pipeline is None or not pipeline.add(statement, values):
+        change(connection, statement, values)
 
 
 def change(connection: sa.Connection, statement: Any, values: Values = _NONE) -> int:
@@ -58,9 +81,12 @@ def command(connection: sa.Connection, text: str) -> None:
     _execute(connection, text, ())
 
 
-def _driven(connection: sa.Connection, statement: Any, values: Values) -> sqlite3.Cursor | None:
+def _driven(connection: sa.Connection, statement: Any, values: Values) -> _Cursor | None:
     """Return the driver's cursor after the execution; None if SQLAlchemy has to do it."""
-    if connection.dialect.name != "sqlite" or (prepared := _prepared(statement, tuple(values))) is None:
+    if connection.dialect.name != "sqlite":
+        answer: _Cursor | None = connection.info[PIPELINE].execute(connection, statement, values)
+        return answer
+    if (prepared := _prepared(statement, tuple(values))) is None:
         return None
     text, names, fixed = prepared
     if fixed:

@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from .connections import POOL, Commit, close_latecomers
 from .errors import DatabaseClosed, DatabaseError, DatabaseInUse, DatabaseUnavailable
@@ -76,7 +77,7 @@ class Connections:
         with self._writing, self._connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             self._check_file()
-            yield from self._commit.after(connection)
+            yield from self._commit.after(connection, _commit)
             self._check_file()
             if self._same_file is None and self._path is not None:  # now all of them are there
                 self._same_file = SameFile(self._path)
@@ -110,6 +111,14 @@ class Connections:
     def _check_file(self) -> None:
         if self._same_file is not None:
             self._same_file.check()
+
+
+def _commit(connection: sa.Connection) -> DBAPIError | None:
+    try:
+        connection.commit()
+    except DBAPIError as problem:
+        return problem
+    return None
 
 
 def _engine(url: sa.URL) -> sa.Engine:

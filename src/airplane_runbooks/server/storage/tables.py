@@ -25,7 +25,8 @@ def on_postgres(text: str) -> str:
     return text.replace(_ESCAPE, _ESCAPE + "1").replace("\0", _ESCAPE + "0")
 
 
-def _from_postgres(text: str) -> str:
+def from_postgres(text: str) -> str:
+    """Return a text that PostgreSQL has stored in this form."""
     return text.replace(_ESCAPE + "0", "\0").replace(_ESCAPE + "1", _ESCAPE)
 
 
@@ -39,7 +40,7 @@ class _PostgresText(sa.TypeDecorator[str]):
         return value and on_postgres(value)
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - likewise
-        return value and _from_postgres(value)
+        return value and from_postgres(value)
 
 
 _TEXT = sa.Text().with_variant(_PostgresText(), "postgresql")
