@@ -274,6 +274,8 @@ class Transport(Protocol):
     A reply to another request is never returned. Bytes that arrive before a request has gone out close the connection.
     A reply whose `Idempotency-Key` differs from the request's raises InvalidResponse and closes the connection.
 
+    A connection that has been idle for long, or is old, is closed between two requests instead of used.
+
     A transport that sends credentials of its own, such as a proxy's, reports them by `request.add_credentials`.
 
     Two more methods are optional. A client calls `prepare(origin)` once, when it is built, for work that would slow the

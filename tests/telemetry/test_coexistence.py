@@ -32,6 +32,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracerProvider, SpanKind
 
+from airplane_runbooks.http import Headers, Request, Response
 from airplane_runbooks.testing import FakeTransport, json_response
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports.threaded import ThreadedTransport
@@ -270,19 +271,54 @@ def test_another_task_is_traced_during_an_attempt(seen, kind):
     assert seen.shape("contrib") == [("GET", "user")]
 
 
+class OnUrllib3:
+    """A transport of a user's own, on what is instrumented of urllib3."""
+
+    def __init__(self) -> None:
+        self._pool = urllib3.PoolManager(retries=False)
+
+    def send(self, request: Request, timeout: float | None, /) -> Response:
+        answer = self._pool.request(
+            request.method, request.url, body=request.body, headers=dict(request.headers), timeout=timeout
+        )
+        return Response(status=answer.status, headers=Headers(answer.headers), body=answer.data)
+
+    def close(self) -> None:
+        self._pool.clear()
+
+
+OWN = {"sync": OnUrllib3, "threaded": lambda: ThreadedTransport(OnUrllib3())}
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_a_transport_of_a_users_own_has_no_nested_spans(seen, kind):
+    with serving(TWO_RETRIES) as api, seen.user():
+        call(kind, execute, api.base_url, transport=OWN[kind](), **seen.providers)
+    assert seen.shape() == RETRIED
+    assert seen.shape("contrib") == []
+
+
 class TestSuppressionSwitchedOff:
     """`suppress_http_instrumentation=False`."""
 
-    @pytest.mark.parametrize("kind", ["sync", "threaded"])
+    @pytest.mark.parametrize("kind", OWN)
     def test_without_suppression_each_attempt_has_a_nested_span(self, seen, kind):
+        options = {"transport": OWN[kind](), "suppress_http_instrumentation": False, **seen.providers}
         with serving(TWO_RETRIES) as api, seen.user():
-            call(kind, execute, api.base_url, suppress_http_instrumentation=False, **seen.providers)
+            call(kind, execute, api.base_url, **options)
         assert seen.shape() == RETRIED
         assert seen.shape("contrib") == [("POST", "POST")] * 3
         attempts, nested = seen.spans(OURS)[1:], seen.spans("contrib")
         assert [span.parent.span_id for span in nested] == [span.context.span_id for span in attempts]
         assert api.parents == [f"{span.context.span_id:016x}" for span in nested]
         assert seen.counts(ATTEMPTS) == {OURS: 3, "contrib": 3}
+
+    @pytest.mark.parametrize("kind", ["sync", "threaded"])
+    def test_the_default_transports_use_nothing_that_is_traced(self, seen, kind):
+        with serving(TWO_RETRIES) as api, seen.user():
+            call(kind, execute, api.base_url, suppress_http_instrumentation=False, **seen.providers)
+        assert seen.shape() == RETRIED
+        assert seen.shape("contrib") == []
 
     def test_aiohttp_is_not_traced_below_its_sessions(self, seen):
         # the instrumentation listens to aiohttp's sessions, and AiohttpTransport uses nothing but its connections

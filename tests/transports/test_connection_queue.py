@@ -11,54 +11,72 @@ from airplane_runbooks import ClientClosed
 from airplane_runbooks.transports._connection_queue import ConnectionQueue
 
 
-def filled(size: int) -> ConnectionQueue:
-    slots = ConnectionQueue(size)
-    for _ in range(size):
-        slots.put(None)
-    return slots
+class Connection:
+    """A connection of which is known whether it has been closed."""
+
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 def test_the_connection_given_back_last_goes_out_first() -> None:
-    slots = filled(3)
-    first, second = slots.get(), slots.get()
-    assert first is second is None
-    slots.put("older", block=False)
-    slots.put("newer", block=False)
-    assert [slots.get(), slots.get(), slots.get()] == ["newer", "older", None]
+    places = ConnectionQueue[Connection](3)
+    assert places.get(0.0) is places.get(0.0) is None
+    older, newer = Connection(), Connection()
+    places.put(older)
+    places.put(newer)
+    assert [places.get(None), places.get(None), places.get(None)] == [newer, older, None]
 
 
-def test_no_more_are_handed_out_than_there_are() -> None:
-    slots = filled(1)
-    slots.get()
+def test_no_more_connections_are_handed_out_than_there_are() -> None:
+    places = ConnectionQueue[Connection](1)
+    places.get(None)
     with pytest.raises(queue.Empty):
-        slots.get(timeout=0.01)
+        places.get(0.01)
     with pytest.raises(queue.Empty):
-        slots.get(block=False)
+        places.take()
 
 
-def test_everybody_who_waits_is_turned_away_when_it_closes() -> None:
-    slots = filled(1)
-    slots.get()
+def test_threads_that_wait_are_turned_away_when_it_closes() -> None:
+    places = ConnectionQueue[Connection](1)
+    places.get(None)
     turned_away: list[ClientClosed] = []
 
     def wait() -> None:
         with pytest.raises(ClientClosed) as caught:
-            slots.get(timeout=30)
+            places.get(30.0)
         turned_away.append(caught.value)
 
     threads = [threading.Thread(target=wait) for _ in range(5)]
     for thread in threads:
         thread.start()
-    slots.close()
+    places.close()
     for thread in threads:
         thread.join(60)
     assert len(turned_away) == 5
 
 
-def test_closed_places_can_still_be_emptied() -> None:
-    slots = filled(2)
-    slots.close()
-    assert [slots.get(block=False), slots.get(block=False)] == [None, None]
-    for _ in range(2):
-        with pytest.raises(queue.Empty):
-            slots.get(block=False)
+def test_a_closed_queue_closes_its_connections_now_and_later() -> None:
+    places = ConnectionQueue[Connection](2)
+    idle, used = Connection(), Connection()
+    places.get(None)
+    places.get(None)
+    places.put(idle)
+    places.close()
+    places.put(used)
+    places.close()
+    assert idle.is_closed
+    assert used.is_closed
+    with pytest.raises(queue.Empty):
+        places.take()
+
+
+def test_closing_idle_connections_keeps_their_places() -> None:
+    places = ConnectionQueue[Connection](2)
+    idle = Connection()
+    places.get(None)
+    places.put(idle)
+    places.close_idle()
+    assert idle.is_closed
+    assert [places.get(0.0), places.get(0.0)] == [None, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 
 import pytest
@@ -11,7 +10,7 @@ from airplane_runbooks.errors import InvalidResponse, TransportError
 from airplane_runbooks.transports.http11 import (
     MAX_HEAD,
     Head,
-    SocketReader,
+    StreamReader,
     body_length,
     is_reusable,
     parse_head,
@@ -22,36 +21,27 @@ SECRET = "tkn_secret"
 
 
 class Trickle:
-    """A socket that gives so many bytes at a time, for ever."""
+    """A stream that gives so many bytes at a time, for ever."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.timeouts: list[float | None] = []
+        self.deadlines: list[float | None] = []
 
-    def recv(self, size: int, /) -> bytes:
+    def receive(self, size: int, deadline: float | None, /) -> bytes:
+        self.deadlines.append(deadline)
         return self.data
 
-    def settimeout(self, seconds: float | None, /) -> None:
-        self.timeouts.append(seconds)
 
-
-def test_a_deadline_in_the_past_reads_nothing() -> None:
-    sock = Trickle(b"HTTP/1.1 200 OK")
-    with pytest.raises(TimeoutError):
-        SocketReader(sock, time.monotonic() - 1, 100).head()
-    assert sock.timeouts == []
-
-
-def test_each_read_gets_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    sock = Trickle(b"HTTP/1.1 200 OK\r\n\r\n")
-    monkeypatch.setattr("airplane_runbooks.transports.http11.parser.monotonic", lambda: 1000.0)
-    SocketReader(sock, 1005.0, 100).head()
-    assert sock.timeouts == [5.0]
+def test_each_read_gets_the_same_deadline() -> None:
+    stream = Trickle(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    with pytest.raises(InvalidResponse):
+        StreamReader(stream, 1005.0, 100).head()
+    assert set(stream.deadlines) == {1005.0}
 
 
 @pytest.mark.parametrize("data", [b"x", b"x: y\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_an_endless_head_is_refused_before_it_fills_the_memory(data: bytes) -> None:
-    reader = SocketReader(Trickle(data), None, 100)
+    reader = StreamReader(Trickle(data), None, 100)
     reader._data += b"HTTP/1.1 100 Continue\r\n" + (b"\r\n" if data.startswith(b"HTTP") else b"")
     with pytest.raises(InvalidResponse, match=f"larger than {MAX_HEAD}|larger than \\d+ bytes"):
         reader.head()
@@ -128,15 +118,15 @@ def test_a_body_where_none_may_be_costs_the_connection(status: int, headers: dic
 
 
 class Once(Trickle):
-    """A socket that gives its bytes one by one, and then the end of the stream."""
+    """A stream that gives its bytes one by one, and then the end of the stream."""
 
-    def recv(self, size: int, /) -> bytes:
+    def receive(self, size: int, deadline: float | None, /) -> bytes:
         first, self.data = self.data[:1], self.data[1:]
         return first
 
 
 def body_of(raw: bytes, limit: int = 1_000_000) -> bytes:
-    reader = SocketReader(Once(raw), None, limit)
+    reader = StreamReader(Once(raw), None, limit)
     return reader.body(reader.head())
 
 
@@ -161,27 +151,27 @@ def test_trailers_have_the_same_limit_as_a_head() -> None:
 
 
 def test_a_reader_goes_on_from_what_was_read_before() -> None:
-    reader = SocketReader(Once(b" OK\r\nContent-Length: 2\r\n\r\nab"), None, 10, b"HTTP/1.1 200")
+    reader = StreamReader(Once(b" OK\r\nContent-Length: 2\r\n\r\nab"), None, 10, b"HTTP/1.1 200")
     assert reader.body(reader.head()) == b"ab"
     assert reader.is_in_step
 
 
 @pytest.mark.parametrize("excess", [b"x", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_what_follows_a_response_puts_the_reader_out_of_step(excess: bytes) -> None:
-    reader = SocketReader(Trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na" + excess), None, 10)
+    reader = StreamReader(Trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na" + excess), None, 10)
     assert reader.body(reader.head()) == b"a"
     assert not reader.is_in_step
 
 
 def test_a_body_until_the_end_of_the_stream_leaves_no_stream() -> None:
-    reader = SocketReader(Once(b"HTTP/1.1 200 OK\r\n\r\nabc"), None, 10)
+    reader = StreamReader(Once(b"HTTP/1.1 200 OK\r\n\r\nabc"), None, 10)
     assert reader.body(reader.head()) == b"abc"
     assert not reader.is_in_step
 
 
 @pytest.mark.parametrize("data", [b"S", b"HTTP/2", b"\r\nHTTP/1.1 200 OK", b"http/1.1"])
 def test_another_protocol_is_noticed_at_its_first_bytes(data: bytes) -> None:
-    reader = SocketReader(Once(data), None, 10)
+    reader = StreamReader(Once(data), None, 10)
     with pytest.raises(InvalidResponse, match="status line"):
         reader.head()
 

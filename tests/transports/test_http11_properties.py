@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airplane_runbooks.errors import TransportError
-from airplane_runbooks.transports.http11 import SocketReader, decode_body, is_reusable, parse_head, render_head
+from airplane_runbooks.transports.http11 import StreamReader, decode_body, is_reusable, parse_head, render_head
 
 LIMIT = 10_000
 
@@ -25,21 +25,19 @@ values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_c
 
 
 class Pieces:
-    """A socket whose peer has sent these pieces and closed."""
+    """A stream whose peer has sent these pieces and closed."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = [piece for piece in pieces if piece]
 
-    def recv(self, size: int, /) -> bytes:
+    def receive(self, size: int, deadline: float | None, /) -> bytes:
+        assert deadline is None
         if not self._pieces:
             return b""
         piece, self._pieces[0] = self._pieces[0][:size], self._pieces[0][size:]
         if not self._pieces[0]:
             del self._pieces[0]
         return piece
-
-    def settimeout(self, seconds: float | None, /) -> None:
-        raise AssertionError("there is no deadline here")
 
 
 @st.composite
@@ -75,7 +73,7 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def read(pieces: list[bytes]) -> tuple[int, dict[str, str], bytes]:
-    reader = SocketReader(Pieces(pieces), None, LIMIT)
+    reader = StreamReader(Pieces(pieces), None, LIMIT)
     head = reader.head()
     return head.status, head.headers, reader.body(head)
 

@@ -69,13 +69,14 @@ Script = Callable[[Peer], None]
 
 
 class HostileServer:
-    """Listens on loopback and hands each connection to a script on a thread of its own.
+    """Listens, on loopback by default, and hands each connection to a script on a thread of its own.
 
     Attributes:
         connections: How many connections have been accepted.
     """
 
-    def __init__(self, script: Script, *, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, script: Script, *, ssl_context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._script = script
         self._ssl_context = ssl_context
         self._stopping = threading.Event()
@@ -89,7 +90,7 @@ class HostileServer:
         return f"{'https' if self._ssl_context else 'http'}://localhost:{self.port}"
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server((self._host, 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self._start(self._accept)
         return self

@@ -5,49 +5,75 @@ from __future__ import annotations
 import queue
 from collections import deque
 from contextlib import suppress
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 from ..errors import ClientClosed
 
 
-class ConnectionQueue:
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=_Closable)
+
+
+class ConnectionQueue(Generic[T]):
     """Last-in, first-out queue of a pool's connections, in which None stands for one that has yet to be made.
 
-    Stands in for `queue.LifoQueue`, which is several times the work, lets its waiters wait on when the pool is closed,
-    and has a lock that a fork may copy while another thread holds it, so that the child never gets it.
+    It needs no lock, which a fork could copy while another thread holds it, so that the child would never get it. It is
+    also a fraction of the work of `queue.LifoQueue`.
     """
 
-    def __init__(self, maxsize: int) -> None:  # noqa: ARG002  # the pool puts in as many as it has places
+    def __init__(self, size: int) -> None:
         self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._kept: deque[Any] = deque()  # one item for each token; a token more means closed
+        self._kept: deque[T | None] = deque()  # one item for each token; a token more means closed
+        self._is_closed = False
+        for _ in range(size):
+            self.put(None)
 
-    def put(self, item: Any, block: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002  # as urllib3 calls it
-        """Give a connection back."""
+    def put(self, item: T | None) -> None:
+        """Give a connection back. It is closed if the queue has been."""
         self._kept.append(item)
         self._tokens.put(None)
+        if self._is_closed:
+            self._drain()
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002  # likewise
-        """Take a connection, waiting for it if `block`. Raises queue.Empty if none came, or ClientClosed."""
-        self._tokens.get(block, timeout)
+    def get(self, timeout: float | None) -> T | None:
+        """Take a connection, waiting for it. Raises queue.Empty if none came, or ClientClosed."""
+        self._tokens.get(timeout=timeout)
         try:
             return self._kept.pop()
         except IndexError:
             self._tokens.put(None)  # for the next waiting thread
-        if block:
-            raise ClientClosed("the transport has been closed")
+        raise ClientClosed("the transport has been closed")
+
+    def take(self) -> T | None:
+        """Take a connection, the one that has been idle the longest. Raises queue.Empty if all are in use."""
+        self._tokens.get(block=False)
+        try:
+            return self._kept.popleft()
+        except IndexError:
+            self._tokens.put(None)
         raise queue.Empty
 
     def close_idle(self) -> None:
-        """Close the connections that are not in use; they are opened again when they are."""
-        taken: list[Any] = []
-        with suppress(queue.Empty):
-            while True:
-                taken.append(self.get(block=False))
-        for connection in reversed(taken):
-            if connection is not None:
-                connection.close()
-            self.put(connection)
+        """Close the connections that are not in use; new ones are made when they are needed."""
+        for _ in range(self._drain()):
+            self.put(None)
 
     def close(self) -> None:
-        """Turn the waiting threads away, once all connections have been taken out."""
+        """Close the connections that are not in use, and turn the waiting threads away."""
+        self._is_closed = True
+        self._drain()
         self._tokens.put(None)
+
+    def _drain(self) -> int:
+        """Take out and close what is not in use. Return how many places that were."""
+        taken = 0
+        with suppress(queue.Empty):
+            while True:
+                connection = self.take()
+                taken += 1
+                if connection is not None:
+                    connection.close()
+        return taken

@@ -6,79 +6,67 @@ import contextlib
 import socket
 import threading
 from time import monotonic
-from typing import Any, Protocol
-
-import urllib3
+from typing import Protocol
 
 
 class _Descriptor(Protocol):
     def fileno(self) -> int: ...
 
 
-class Deadline(urllib3.Timeout):
-    """A urllib3 timeout that is one moment.
+class Deadline:
+    """A moment, as a reading of the monotonic clock in seconds; None without a limit."""
 
-    Where urllib3 takes the number of seconds for a connection out of it, it gets this object again: so it travels as
-    the `timeout` of the connection, and each of our steps asks it for what is left by then.
-    """
+    __slots__ = ("at",)
 
     def __init__(self, timeout: float | None) -> None:
         self.at = None if timeout is None else monotonic() + timeout
 
-    def clone(self) -> Deadline:
-        return self
-
-    def start_connect(self) -> float:
-        return 0.0
-
-    def __repr__(self) -> str:
-        return f"<{self.left} s left>"
-
     @property
     def left(self) -> float | None:
-        # A timeout of zero would make a socket non-blocking, so what is over has a millisecond left.
+        """Seconds left for an operation of a socket.
+
+        A timeout of zero would make the socket non-blocking, so a time that is over has a millisecond left.
+        """
         return None if self.at is None else max(self.at - monotonic(), 0.001)
 
     @property
-    def connect_timeout(self) -> Any:
-        return self
+    def has_passed(self) -> bool:
+        """True if no time is left."""
+        return self.at is not None and monotonic() >= self.at
 
-    @property
-    def read_timeout(self) -> Any:
-        return self
-
-    def hold(self, sock: _Descriptor | None) -> None:
-        """Learn which socket, if any, is used from now on. Raises TimeoutError if the request has been interrupted."""
+    def hold(self, *socks: _Descriptor) -> None:
+        """Learn which sockets are used from now on. Raises TimeoutError if the request has been interrupted."""
 
     def release(self) -> None:
-        """Learn that the socket is no longer used, before another request gets it."""
+        """Learn that the sockets are no longer used, before another request gets one."""
 
 
 class InterruptibleDeadline(Deadline):
-    """A deadline that another thread can bring forward: it passes, and what its socket is doing ends at once.
+    """A deadline that another thread can bring forward: it passes, and what its sockets are doing ends at once.
 
-    The socket is held by a descriptor of our own, which no other code can close and which is gone before the connection
+    The sockets are held by descriptors of our own, which no other code can close and which are gone before a connection
     goes back to its pool. So an interrupt never meets another request, nor another file under the same number.
 
     Attributes:
         is_used: Whether a socket has come into use, so that something may have been sent.
     """
 
+    __slots__ = ("_held", "_is_interrupted", "_lock", "is_used")
+
     def __init__(self, timeout: float | None) -> None:
         super().__init__(timeout)
         self.is_used = False
         self._lock = threading.Lock()
         self._is_interrupted = False
-        self._held: int | None = None
+        self._held: list[int] = []
 
-    def hold(self, sock: _Descriptor | None) -> None:
+    def hold(self, *socks: _Descriptor) -> None:
         with self._lock:
             self._drop()
             if self._is_interrupted:
                 raise TimeoutError
             self.is_used = True
-            if sock is not None:
-                self._held = socket.dup(sock.fileno())
+            self._held += (socket.dup(sock.fileno()) for sock in socks)
 
     def release(self) -> None:
         with self._lock:
@@ -89,12 +77,10 @@ class InterruptibleDeadline(Deadline):
         with self._lock:
             self._is_interrupted = True
             self.at = monotonic()  # first: a socket that is shut down before it connects looks as if it had
-            if self._held is not None:
-                with socket.socket(fileno=self._held) as sock, contextlib.suppress(OSError):
-                    self._held = None
+            while self._held:
+                with socket.socket(fileno=self._held.pop()) as sock, contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)  # of the duplicate: TLS must not notice and go on in the clear
 
     def _drop(self) -> None:
-        if self._held is not None:
-            socket.close(self._held)
-            self._held = None
+        while self._held:
+            socket.close(self._held.pop())

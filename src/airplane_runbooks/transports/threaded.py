@@ -176,7 +176,7 @@ class ThreadedTransport:
         # A subclass with a `send` of its own must be asked by it.
         if isinstance(self._sync, Urllib3Transport) and type(self._sync).send is Urllib3Transport.send:
             return self._sync.send_by(request, deadline)
-        deadline.hold(None)
+        deadline.hold()
         return self._sync.send(request, deadline.left)
 
     async def aclose(self) -> None:

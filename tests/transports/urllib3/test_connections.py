@@ -6,12 +6,9 @@ import socket
 import ssl
 import threading
 import traceback
-import types
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-from urllib3 import HTTPConnectionPool
 
 from airplane_runbooks import (
     AirplaneError,
@@ -24,8 +21,8 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.testing.conformance import KEY, ONE_WILL_DO, PLENTY, request_to, times_out
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request, always, reply
-from airplane_runbooks.transports.urllib3._connections import Deadline
-from airplane_runbooks.transports.urllib3._connections import _Relay as Relay
+from airplane_runbooks.transports._deadline import Deadline
+from airplane_runbooks.transports.urllib3._routes import _Relay as Relay
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 from tests.support.timing import TIMED
 
@@ -221,12 +218,11 @@ def test_a_host_that_no_url_can_have_is_no_connection(transport: Urllib3Transpor
 
 
 def test_each_read_through_a_tls_proxy_minds_the_deadline() -> None:
-    wire: Any = types.SimpleNamespace(timeout=Deadline(-1))
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.send(b"more")
         with pytest.raises(TimeoutError):
-            Relay(ours, wire).recv(4)  # type: ignore[arg-type]  # any socket will do
+            Relay(ours, Deadline(-1)).recv(4)  # type: ignore[arg-type]  # any socket will do
 
 
 def echo(before: bytes, after: bytes) -> Script:
@@ -253,22 +249,3 @@ def test_a_traceback_shows_no_key_that_the_server_repeats(transport: Urllib3Tran
         transport.send(request_to(server.origin), PLENTY)
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert KEY not in shown
-
-
-@pytest.mark.parametrize(("line", "version"), [(b"HTTP/1.1 200 OK", 11), (b"HTTP/1.0 200 OK", 10)])
-def test_wrappers_of_urlopen_get_an_object_like_a_response(
-    monkeypatch: pytest.MonkeyPatch, transport: Urllib3Transport, line: bytes, version: int
-) -> None:
-    seen = []
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        answer = urlopen(*args, **kwargs)
-        seen.append((answer.status, answer.version, answer.version_string, answer.headers["content-length"]))
-        return answer
-
-    urlopen = HTTPConnectionPool.urlopen
-    monkeypatch.setattr(HTTPConnectionPool, "urlopen", wrapped)
-    response = line + b"\r\ncontent-length: 2\r\n\r\n{}"
-    with HostileServer(after_request(lambda peer: peer.send(response))) as server:
-        assert transport.send(request_to(server.origin), PLENTY).body == b"{}"
-    assert seen == [(200, version, line[:8].decode(), "2")]

@@ -6,9 +6,9 @@ Subclass it in a test module, where pytest finds it:
         def make(self, **options):
             return MyTransport(**options)
 
-`options` are any of `ssl_context`, `max_response_bytes` and `pool_size`. An async transport has the same tests and more
-in `AsyncTransportConformance`, which runs it on asyncio's event loop, or on what `new_event_loop` returns. Needs pytest
-and trustme.
+`options` are any of `ssl_context`, `max_response_bytes`, `pool_size`, `max_connection_idle` and `max_connection_age`.
+An async transport has the same tests and more in `AsyncTransportConformance`, which runs it on asyncio's event loop, or
+on what `new_event_loop` returns. Needs pytest and trustme.
 
 How long something takes is measured, and a busy machine takes longer: what is many seconds late fails with
 `DeadlineMissed`.
@@ -17,6 +17,7 @@ How long something takes is measured, and a busy machine takes longer: what is m
 from ..._extras import needs_extra
 
 with needs_extra("testing", __name__):
+    from ._ages import Ages
     from ._cancellation import Cancellation
     from ._concurrency import Concurrency
     from ._connections import Connections
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 
-class TransportConformance(Exchanges, Connections, Hostility):
+class TransportConformance(Exchanges, Connections, Ages, Hostility):
     """Every promise of `airplane_runbooks.http.Transport`, tried on servers that keep none of theirs."""
 
 

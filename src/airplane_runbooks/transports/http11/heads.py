@@ -27,13 +27,17 @@ class Head(NamedTuple):
         return f"<Head {self.status}>"
 
 
-def render_head(method: str, target: str, headers: Mapping[str, str], length: int | None) -> bytes:
-    """Write the head of a request.
+def render_head(
+    method: str, target: str, headers: Mapping[str, str], length: int | None, host: str | None = None
+) -> bytes:
+    """Write the head of a request. `host` is given unless it is among the headers.
 
     Raises TransportError, without showing the head, if a line of it could be read as anything but what it was meant to
     be: an attempt to smuggle in a header or a second request, or a mistake that amounts to it.
     """
     lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
+    if host is not None:
+        lines.insert(1, f"host: {host}")
     if length is not None:
         lines.append(f"content-length: {length}")
     head = "\r\n".join([*lines, "\r\n"]).encode("utf-8", "surrogatepass")
@@ -41,7 +45,7 @@ def render_head(method: str, target: str, headers: Mapping[str, str], length: in
     is_sound = head.translate(None, _VISIBLE) == b"\r\n" * (len(lines) + 1)
     if is_sound and " " not in target and _may_start_lines(method, *headers):
         return head
-    del lines, head
+    del lines, head, headers
     raise TransportError("the request has a line that could be read as something else", sent=False, transient=False)
 
 

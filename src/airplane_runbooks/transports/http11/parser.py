@@ -1,9 +1,8 @@
-"""Parser of one response, and the reader that feeds it from a socket."""
+"""Parser of one response, and the reader that feeds it from a stream."""
 
 from __future__ import annotations
 
 import re
-from time import monotonic
 from typing import Protocol
 
 from ...errors import ConnectionLost, InvalidResponse, TransportError
@@ -20,15 +19,11 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*
 ANSWERS_ANOTHER = "the server's reply answers another request"
 
 
-class Socket(Protocol):
-    """The part of a socket that is needed here."""
+class Stream(Protocol):
+    """The part of a stream that is needed here."""
 
-    def recv(self, size: int, /) -> bytes:
-        """Read what is there, or nothing at the end of the stream."""
-        ...
-
-    def settimeout(self, seconds: float | None, /) -> None:
-        """Bound the operations that follow."""
+    def receive(self, size: int, deadline: float | None, /) -> bytes:
+        """Read what is there, or nothing at the end of the stream. Raises TimeoutError if nothing comes in time."""
         ...
 
 
@@ -193,15 +188,15 @@ class Parser:
         return True
 
 
-class SocketReader(Parser):
-    """Reads one response from a socket. Nothing it does outlasts the deadline, a monotonic time; None sets no limit.
+class StreamReader(Parser):
+    """Reads one response from a stream. Nothing it does outlasts the deadline, a monotonic time; None sets no limit.
 
-    `received` is what has been read from the socket before.
+    `received` is what has been read from the stream before.
     """
 
     def __init__(  # noqa: PLR0917  # likewise
         self,
-        sock: Socket,
+        stream: Stream,
         deadline: float | None,
         max_body: int,
         received: bytes = b"",
@@ -210,7 +205,7 @@ class SocketReader(Parser):
         must_echo: bool = False,  # noqa: FBT001, FBT002  # likewise
     ) -> None:
         super().__init__(max_body, received, method, key, must_echo)
-        self._sock = sock
+        self._stream = stream
         self._deadline = deadline
 
     def head(self) -> Head:
@@ -229,12 +224,7 @@ class SocketReader(Parser):
 
     def _fill(self) -> None:
         """Read what has arrived, waiting for it until the deadline."""
-        if self._deadline is not None:
-            left = self._deadline - monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._sock.settimeout(left)
-        self.feed(self._sock.recv(self._wanted))
+        self.feed(self._stream.receive(self._wanted, self._deadline))
 
 
 def _chunk_size(line: bytes) -> int | None:

@@ -1,19 +1,17 @@
-"""The default transport: urllib3's pools, TLS and proxies, with our own reading and writing of HTTP/1.1 between them.
+"""The default transport: urllib3's TLS and proxies, with our own pools, reading and writing of HTTP/1.1 on them.
 
-urllib3 lets a pool make connections of a class of our choice. Ours sends a request in one piece and reads the response
-with a deadline that holds for every byte, which urllib3's timeouts (one for each read) do not. It is also several times
-less work than http.client's parser.
+urllib3 makes the connections, of classes of our choice. What they lead to is read and written by us: a request goes out
+in one piece, and the response is read with a deadline that holds for every byte, which urllib3's timeouts (one for each
+read) do not. It is also a fraction of the work of its `urlopen`.
 """
 
 from __future__ import annotations
 
 import ssl
 import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import urllib3
 from msgspec import UNSET, UnsetType
-from urllib3.exceptions import ClosedPoolError, EmptyPoolError
 
 from ...errors import (
     AttemptTimeout,
@@ -22,32 +20,23 @@ from ...errors import (
     ConnectError,
     TransportError,
 )
-from ...http import (
-    Fields,
-    Headers,
-    Request,
-    Response,
-)
-from .._connection_queue import ConnectionQueue
+from ...http import Headers, Request, Response
+from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE, ConnectionAges
 from .._deadline import Deadline, InterruptibleDeadline
 from .._proxies import Proxies, Proxy, needs_tls
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
 from ..http11 import as_response
-from ._connections import HTTPPool, HTTPSPool
+from ._pool import ConnectionPool
+from ._routes import Route
 
 DEFAULT_POOL_SIZE = 32
 
 
-class _OriginPool(NamedTuple):
-    """Connections to one origin."""
+class _Origin(NamedTuple):
+    """An origin, and the connections to it."""
 
-    connections: urllib3.HTTPConnectionPool
-    queue: ConnectionQueue
-    host: str
+    pool: ConnectionPool
     forwarder: Proxy | None  # one that forwards plain http wants the whole URL, and may repeat its own headers
-
-
-_NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 
 class Urllib3Transport:
@@ -63,6 +52,9 @@ class Urllib3Transport:
         proxy: URL of an http or https proxy, user info included. By default the environment's HTTPS_PROXY, HTTP_PROXY,
             ALL_PROXY and NO_PROXY decide, of which only those count that are for the origin; None means no proxy. This
             machine itself is always reached directly.
+        max_connection_idle: Seconds after which an idle connection is closed instead of used; None keeps it.
+        max_connection_age: Seconds after which a connection is closed between two requests, so that changes of the DNS
+            and of deploys are followed; None keeps it.
     """
 
     def __init__(
@@ -72,6 +64,8 @@ class Urllib3Transport:
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | UnsetType | None = UNSET,
+        max_connection_idle: float | None = DEFAULT_MAX_CONNECTION_IDLE,
+        max_connection_age: float | None = DEFAULT_MAX_CONNECTION_AGE,
     ) -> None:
         self._closed = False
         self._pool_size = pool_size
@@ -82,6 +76,7 @@ class Urllib3Transport:
             del proxy  # a traceback that shows local variables must not show its password
         if pool_size < 1 or max_response_bytes < 1:
             raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
+        self._ages = ConnectionAges.of(max_connection_idle, max_connection_age)
         self._ssl_context = ssl_context
         self._reset()
         call_in_children(self, Urllib3Transport._reset)
@@ -93,7 +88,7 @@ class Urllib3Transport:
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._pools: dict[str, _OriginPool] = {}
+        self._origins: dict[str, _Origin] = {}
         self._long_polls: set[InterruptibleDeadline] = set()
 
     def prepare(self, origin: str) -> None:
@@ -102,7 +97,7 @@ class Urllib3Transport:
         Raises ConfigurationError if the proxy for the origin is of no use.
         """
         try:
-            self._pool(origin)
+            self._origin(origin)
         except ConnectError as failure:
             if isinstance(failure.__cause__, ConfigurationError):
                 raise failure.__cause__ from None
@@ -132,65 +127,49 @@ class Urllib3Transport:
 
     def send_by(self, request: Request, deadline: Deadline) -> Response:
         """Carry out one attempt before a deadline that the caller may go on to bring forward."""
-        pool = self._pools.get(request.origin) or self._pool(request.origin)
-        fields = Fields(request.headers.raw())
-        fields["host"] = pool.host
-        if pool.forwarder is not None:
-            request.add_credentials(Headers(pool.forwarder.headers))
+        origin = self._origins.get(request.origin) or self._origin(request.origin)
+        target, headers = request.target, request.headers
+        if origin.forwarder is not None:
+            added = Headers(origin.forwarder.headers)
+            target, headers = request.url, headers.merged(added.raw())
+            request.add_credentials(added)
+        if "host" in headers.raw():  # a middleware's
+            headers = Headers.of({name: value for name, value in headers.items() if name != "host"})
+        connection = origin.pool.take(deadline)
         try:
-            answer: Any = pool.connections.urlopen(
-                request.method,
-                request.target if pool.forwarder is None else request.url,
-                body=request.body,
-                headers=fields,
-                retries=_NO_RETRIES,
-                redirect=False,
-                assert_same_host=False,
-                timeout=deadline,
-                pool_timeout=deadline.left,  # type: ignore[arg-type]  # a fraction is fine
+            if connection is None:
+                connection = origin.pool.connect(deadline)
+            # What it returns is bound to no name, which a traceback could show.
+            return as_response(
+                *connection.carry(request.method, target, headers, request.body, deadline), self._max_response_bytes
             )
-        except EmptyPoolError:
-            raise ConnectError(f"all {self._pool_size} connections stayed busy until the time was up") from None
-        except ClosedPoolError:
-            raise ClientClosed("the transport has been closed") from None
-        return as_response(answer.head, answer.body, self._max_response_bytes)
+        finally:
+            origin.pool.give_back(connection)
 
-    def _pool(self, origin: str) -> _OriginPool:
+    def _origin(self, url: str) -> _Origin:
         with self._lock:
             if self._closed:
                 raise ClientClosed("the transport has been closed")
-            if origin not in self._pools:
+            if url not in self._origins:
                 try:
-                    self._pools[origin] = self._new_pool(origin)
+                    self._origins[url] = self._new_origin(url)
                 except ValueError as problem:
                     raise ConnectError(f"no connection: {problem}", transient=False) from problem
-            return self._pools[origin]
+            return self._origins[url]
 
-    def _new_pool(self, origin: str) -> _OriginPool:
-        scheme, _, host = origin.partition("://")
-        proxy = self._proxies.for_origin(origin)
-        if self._ssl_context is None and needs_tls(origin, proxy):
+    def _new_origin(self, url: str) -> _Origin:
+        scheme, _, host = url.partition("://")
+        proxy = self._proxies.for_origin(url)
+        if self._ssl_context is None and needs_tls(url, proxy):
             self._ssl_context = ssl.create_default_context()
-        manager = self._manager(proxy)
-        pools: dict[str, Any] = {"http": HTTPPool, "https": HTTPSPool}
-        manager.pool_classes_by_scheme = pools
-        connections = manager.connection_from_url(origin)
-        connections.conn_kw["max_response_bytes"] = self._max_response_bytes
-        queue: Any = connections.pool
-        return _OriginPool(connections, queue, host, forwarder=proxy if scheme == "http" else None)
-
-    def _manager(self, proxy: Proxy | None) -> urllib3.PoolManager:
-        options: dict[str, Any] = {"maxsize": self._pool_size, "block": True, "ssl_context": self._ssl_context}
-        if proxy is None:
-            return urllib3.PoolManager(**options)
-        return urllib3.ProxyManager(
-            proxy.url, proxy_headers=proxy.headers, proxy_ssl_context=self._ssl_context, **options
-        )
+        route = Route(url, proxy, self._ssl_context)
+        pool = ConnectionPool(route, host, self._pool_size, self._ages, self._max_response_bytes)
+        return _Origin(pool, forwarder=proxy if scheme == "http" else None)
 
     def close_idle(self, origin: str) -> None:
         """Close the idle connections to an origin."""
-        if (pool := self._pools.get(origin)) is not None:
-            pool.queue.close_idle()
+        if (found := self._origins.get(origin)) is not None:
+            found.pool.close_idle()
 
     def close(self) -> None:
         """Close all idle connections. Closing twice is fine.
@@ -199,12 +178,11 @@ class Urllib3Transport:
         """
         with self._lock:
             self._closed = True
-            pools, self._pools = self._pools, {}
+            origins, self._origins = self._origins, {}
         for deadline in list(self._long_polls):
             deadline.interrupt()
-        for pool in pools.values():
-            pool.connections.close()
-            pool.queue.close()
+        for origin in origins.values():
+            origin.pool.close()
 
     def __repr__(self) -> str:
         return f"Urllib3Transport(pool_size={self._pool_size}, closed={self._closed})"

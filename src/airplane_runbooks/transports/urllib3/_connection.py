@@ -1,0 +1,103 @@
+"""Connection that carries one request at a time."""
+
+from __future__ import annotations
+
+import ssl
+from time import monotonic
+from typing import Any, NoReturn
+
+from urllib3.util.ssltransport import SSLTransport
+
+from ...errors import AttemptTimeout, ConnectionLost, TransportError
+from ...http import IDEMPOTENCY_HEADER, Headers
+from .._deadline import Deadline
+from ..http11 import Head, StreamReader, is_reusable, render_head
+from ._streams import BlockingStream, EarlyAnswer, Stream
+
+_NOT_LISTENING = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
+
+
+class Connection:
+    """A connection to a server, or to a proxy that forwards requests to it.
+
+    Attributes:
+        opened: When it was made, as a reading of the monotonic clock in seconds.
+        used: When the last response on it came to its end.
+        is_open: Whether another request may follow.
+    """
+
+    __slots__ = ("_echoes", "_host", "_max_response_bytes", "_sock", "_stream", "is_open", "opened", "used")
+
+    def __init__(self, sock: Any, host: str, max_response_bytes: int) -> None:
+        self._sock = sock
+        self._host = host
+        self._stream = BlockingStream(sock) if isinstance(sock, SSLTransport) else Stream(sock)
+        self._max_response_bytes = max_response_bytes
+        self._echoes = False  # whether the server has repeated an idempotency key
+        self.is_open = True
+        self.opened = self.used = monotonic()
+
+    def is_quiet(self) -> bool:
+        """Return True if the server has neither closed the connection nor sent anything that was not asked for."""
+        return self._stream.is_quiet()
+
+    def carry(
+        self, method: str, target: str, headers: Headers, body: bytes | None, deadline: Deadline
+    ) -> tuple[Head, bytes]:
+        """Send a request, and read the whole response, its body still encoded.
+
+        Another request may follow only if it is certain that the connection is in step.
+        """
+        self.is_open = False
+        key = headers.raw().get(IDEMPOTENCY_HEADER)
+        early = self._send(method, target, headers, body, deadline)
+        received, is_whole = (b"", True) if early is None else early
+        reader = StreamReader(self._stream, deadline.at, self._max_response_bytes, received, method, key, self._echoes)
+        del received
+        head: Head | None = None
+        try:
+            head = reader.head()
+            body = reader.body(head)
+        except OSError as failure:
+            _raise_broken(failure, "waiting for the response", head)
+        deadline.release()
+        if not self._echoes and IDEMPOTENCY_HEADER in head.headers:
+            self._echoes = True
+        self.is_open = is_whole and reader.is_in_step and is_reusable(head, method)
+        self.used = monotonic()
+        return head, body
+
+    def _send(
+        self, method: str, target: str, headers: Headers, body: bytes | None, deadline: Deadline
+    ) -> EarlyAnswer | None:
+        try:
+            deadline.hold(self._sock)
+            if body is None:
+                return self._stream.send(render_head(method, target, headers.raw(), None, self._host), deadline.at)
+            return self._stream.send(
+                render_head(method, target, headers.raw(), len(body), self._host) + body, deadline.at
+            )
+        except _NOT_LISTENING:
+            return EarlyAnswer(b"", is_whole=False)  # the server may have answered before it stopped listening
+        except OSError as failure:
+            _raise_broken(failure, "sending the request")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.is_open = False
+        self._sock.close()
+
+
+def _raise_broken(failure: OSError, doing: str, head: Head | None = None) -> NoReturn:
+    error: TransportError
+    if head is not None:
+        doing = "reading the body of the response"
+    if isinstance(failure, TimeoutError) and failure.errno is None:  # the system's own timeouts have a number
+        error = AttemptTimeout(f"no time left while {doing}")
+    else:
+        error = ConnectionLost(f"the connection broke while {doing}: {failure.strerror or type(failure).__name__}")
+    error.status = None if head is None else head.status
+    try:
+        raise error from failure
+    finally:
+        del error  # its traceback holds this frame
