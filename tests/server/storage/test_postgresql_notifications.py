@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from airplane_runbooks.server.storage import postgresql_notifications
+from airplane_runbooks.server.storage import audience, postgresql_notifications
 from airplane_runbooks.server.storage.postgresql_notifications import CHANNEL, PostgresNotifications
 from airplane_runbooks.server.storage.url import parse
 from tests.support.postgres import cut_listeners, pgbouncer
@@ -64,6 +64,51 @@ def test_servers_hear_one_another(postgres_url):
         eventually(lambda: of_here[1].texts == ["c \0 é"])
         assert of_here[0].texts == ["a", "b"]  # once, and not again by way of the database
         assert (of_here[1].texts, of_there[1].texts) == (["c \0 é"], ["c \0 é"])
+
+
+@pytest.fixture
+def alone(postgres_url, monkeypatch):
+    """Notifications of a server that has heard no other for long, and the messages that it sends."""
+    sent, encode = [], postgresql_notifications.encode_messages
+
+    def encoding(name, channel, texts):
+        sent.extend([channel] if channel else [])  # no echoes
+        return encode(name, channel, texts)
+
+    with opened(postgres_url, "one") as (here, receiver):
+        listens(here)
+        monkeypatch.setattr(audience, "MEMORY", 3600.0)
+        here._audience._present_until = 0.0
+        monkeypatch.setattr(postgresql_notifications, "encode_messages", encoding)
+        yield here, receiver, sent
+
+
+def test_a_server_alone_sends_nothing(alone):
+    here, receiver, sent = alone
+    here.publish("one", ["a"])
+    here._outbox.wake()
+    assert receiver.texts == ["a"]
+    assert (here._outbox.take(), sent) == ({}, [])
+
+
+def test_a_newcomer_is_told_that_it_may_have_missed_some(alone, postgres_url):
+    here, _, sent = alone
+    here.publish("one", ["before"])
+    with opened(postgres_url, "one") as (there, newcomer):
+        listens(there)
+        eventually(lambda: newcomer.missed == 2)  # as it began to listen, and as it was heard
+        here.publish("one", ["after"])
+        eventually(lambda: newcomer.texts == ["after"])
+    assert sent == ["one", "one"]
+
+
+def test_a_server_that_hears_nothing_any_more_sends_again(alone, postgres, postgres_url):
+    here, receiver, sent = alone
+    here.publish("one", ["before"])
+    cut_listeners(postgres, postgres_url)
+    eventually(lambda: receiver.missed == 3 and sent == ["one"])
+    here.publish("one", ["after"])
+    eventually(lambda: sent == ["one", "one"])
 
 
 def test_thousands_of_texts_all_arrive(postgres_url):

@@ -3,6 +3,8 @@
 A thread sends what has been published, many texts at a time and after their transactions: a NOTIFY inside of a
 transaction would make all commits wait for one another. It receives on the same connection, which is its own.
 
+A server that has heard no other for long sends nothing (see `audience.py`).
+
 A server hears its own messages, too. From time to time it sends an echo over another connection, and it counts as
 listening while it hears that. So it finds out if a connection has broken without a sign, or leads to a pooler that lets
 no notifications through.
@@ -23,8 +25,9 @@ import sqlalchemy as sa
 
 from ..logs import describe
 from ..notifications import Notifications
+from .audience import Audience
 from .forking import keep_from_children
-from .outbox import Outbox, decode_message, encode_messages
+from .outbox import Outbox, Texts, decode_message, encode_messages
 from .postgresql import keep_connections
 
 logger = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class PostgresNotifications(Notifications):
         keep_connections(self._engine)
         self._name = secrets.token_hex(8)
         self._outbox: Outbox | None = None
+        self._audience = Audience(self._send)
         self._is_listening = False
         self._changing = threading.Lock()
         self._closing = threading.Event()
@@ -96,11 +100,15 @@ class PostgresNotifications(Notifications):
         """Send and receive nothing in a child, where the thread is missing."""
         self._closing.set()
         self._thread = self._outbox = None
+        self._audience = Audience(self._send)
         self._is_listening = False
 
     def publish(self, channel: str, texts: Collection[str]) -> None:
         """Tell the receivers here at once, and those of other servers soon."""
         super().publish(channel, texts)
+        self._audience.tell(channel, texts)
+
+    def _send(self, channel: str, texts: Texts) -> None:
         if (outbox := self._outbox) is not None:
             outbox.add(channel, texts)
 
@@ -109,7 +117,14 @@ class PostgresNotifications(Notifications):
         while not self._closing.is_set():
             try:
                 with closing(self._engine.raw_connection()) as raw:
-                    link = _Link(raw.driver_connection, self._name, outbox, self._hear, self._send_echo)
+                    link = _Link(
+                        raw.driver_connection,
+                        self._name,
+                        outbox,
+                        hear=self._hear,
+                        send_echo=self._send_echo,
+                        hear_echo=self._hear_echo,
+                    )
                     is_failing, delay = False, _CONNECT_AGAIN
                     link.exchange(self._closing)
             except Exception as problem:  # noqa: BLE001 - it must keep trying after any failure
@@ -128,28 +143,36 @@ class PostgresNotifications(Notifications):
             connection.execute(_NOTIFY, (CHANNEL, list(encode_messages(self._name, ECHOES, [text]))))
             connection.commit()
 
-    def _hear(self, channel: str, texts: Collection[str] | None) -> None:
-        if channel == ECHOES:
-            self._set_listening(listening=True)
-        else:
+    def _hear(self, channel: str, texts: Texts) -> None:
+        self._audience.heard()
+        if channel != ECHOES:
             self.deliver(channel, texts)
+
+    def _hear_echo(self) -> None:
+        self._set_listening(listening=True)
 
     def _set_listening(self, *, listening: bool) -> None:
         if self._is_listening is not listening:
             self._is_listening = listening
+            self._audience.set_listening(listening=listening)
             self.deliver_missed()  # what others published before, or publish from now on
 
 
 class _Link:
-    """One connection on which a server sends and receives. It calls `hear` for the messages of others, and echoes."""
+    """One connection on which a server sends and receives.
+
+    It calls `hear` for the messages of others, their echoes included, and `hear_echo` for its own echo.
+    """
 
     def __init__(
         self,
         connection: Any,
         name: str,
         outbox: Outbox,
-        hear: Callable[[str, Collection[str] | None], None],
+        *,
+        hear: Callable[[str, Texts], None],
         send_echo: Callable[[str], None],
+        hear_echo: Callable[[], None],
     ) -> None:
         connection.rollback()
         connection.autocommit = True
@@ -160,6 +183,7 @@ class _Link:
         self._outbox = outbox
         self._hear = hear
         self._send_echo = send_echo
+        self._hear_echo = hear_echo
         self._is_listening = False
         self._echo: str | None = None  # the one that is awaited
         self._echo_at = time.monotonic()  # when it must have been heard, or when to send the next one
@@ -204,12 +228,11 @@ class _Link:
             return
         sender, channel, texts = decoded
         if sender != self._name:
-            if channel != ECHOES:
-                self._hear(channel, texts)
+            self._hear(channel, texts)
         elif channel == ECHOES and self._echo in (texts or ()):
             self._is_listening, self._echo, self._again = True, None, _ECHO_AGAIN
             self._echo_at = time.monotonic() + _ECHO_EVERY
-            self._hear(channel, texts)
+            self._hear_echo()
 
     def _look_after_echo(self) -> float:
         """Send an echo if it is time for one; return the seconds until the next look. Raises TimeoutError."""
