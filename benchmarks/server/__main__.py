@@ -24,7 +24,8 @@ SIZES = {
     "rounds": "rounds of bursts",
     "burst": "sessions of a burst",
     "singles": "sessions of each contender, one at a time",
-    "waiting": "sessions, and then long polls, that wait",
+    "waiting": "sessions that wait",
+    "polls": "long polls that wait",
 }
 # The tests' cluster writes without waiting for the disk. This one waits, and says whose statements it logs.
 DURABLE = {"fsync": "on", "shared_buffers": "128MB", "log_line_prefix": "%p %d "}
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace, found: Results, output: Path) -> None:
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.server", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to run, of {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="about a minute, with fewer sessions")
+    parser.add_argument("--quick", action="store_true", help="a few minutes, with fewer sessions")
     for name, help_of_size in SIZES.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=help_of_size)
     parser.add_argument("--against", type=Path, help="checkout of an earlier commit, which runs in the same rounds")

@@ -12,6 +12,7 @@ import msgspec
 from .processes import KEY, PATIENCE
 
 WAIT = 20  # seconds for which each request asks to wait
+STARTING = 200  # polls that are started at a time: until it waits, each counts as a connection of which there are fewer
 
 
 class NotApplied(Exception):
@@ -34,17 +35,26 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sessio
     return Answer(int(first.split()[1]), headers)
 
 
-async def poll(port: int, session: str, waiting: asyncio.Queue[str | None]) -> None:
-    """Poll a session again and again. Say that it waits, or that the server does not let it, in the queue."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
+async def start(port: int, session: str, starting: asyncio.Semaphore) -> asyncio.Task[None]:
+    """Let a poll wait for a session, and return the task that goes on with it. Raises NotApplied."""
+    async with starting:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         answer = await ask(reader, writer, session, None)
-        waits = asyncio.create_task(ask(reader, writer, session, answer.headers.get("etag")))
-        done, _ = await asyncio.wait([waits], timeout=1)
-        waiting.put_nowait(f"was answered {waits.result().status} at once" if done else None)
+        asked = asyncio.create_task(ask(reader, writer, session, answer.headers.get("etag")))
+        done, _ = await asyncio.wait([asked], timeout=1)
+    if done:
+        raise NotApplied(f"a poll was answered {asked.result().status} at once")
+    return asyncio.create_task(go_on(reader, writer, session, asked))
+
+
+async def go_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: str, asked: asyncio.Task[Answer]
+) -> None:
+    """Poll again as soon as there is an answer."""
+    try:
         while True:
-            answer = await waits
-            waits = asyncio.create_task(ask(reader, writer, session, answer.headers.get("etag")))
+            answer = await asked
+            asked = asyncio.create_task(ask(reader, writer, session, answer.headers.get("etag")))
     finally:
         writer.close()
 
@@ -57,7 +67,7 @@ def polling(port: int, sessions: Sequence[str], count: int) -> Iterator[None]:
     thread.start()
     polls = asyncio.run_coroutine_threadsafe(_start(port, sessions, count), loop)
     try:
-        tasks = polls.result(PATIENCE)
+        tasks = polls.result(10 * PATIENCE)
         yield
     finally:
         asyncio.run_coroutine_threadsafe(_stop(loop), loop).result(PATIENCE)
@@ -69,16 +79,8 @@ def polling(port: int, sessions: Sequence[str], count: int) -> Iterator[None]:
 
 
 async def _start(port: int, sessions: Sequence[str], count: int) -> list[asyncio.Task[None]]:
-    waiting: asyncio.Queue[str | None] = asyncio.Queue()
-    tasks = []
-    for number in range(count):
-        tasks.append(asyncio.create_task(poll(port, sessions[number % len(sessions)], waiting)))
-        if number % 50 == 49:
-            await asyncio.sleep(0.05)  # so that not all of them connect in one moment
-    for _ in tasks:
-        if problem := await asyncio.wait_for(waiting.get(), PATIENCE):
-            raise NotApplied(f"a poll {problem}")
-    return tasks
+    starting = asyncio.Semaphore(STARTING)
+    return await asyncio.gather(*(start(port, sessions[number % len(sessions)], starting) for number in range(count)))
 
 
 async def _stop(loop: asyncio.AbstractEventLoop) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .budgets import verdicts
+from .budgets import KB, verdicts
 from .figures import median, percentile, ratio
 from .results import Alone, Latency, Load, Results
 from .stage import DBOS
@@ -59,9 +59,10 @@ def _latencies(results: Results) -> Iterator[str]:
     if results.latencies:
         yield ""
         names = ("acknowledged", "start -> end", "answer -> end", "execute_and_wait")
-        yield f"{'one at a time, p50 / p99 ms':<30}" + "".join(f"{name:>19}" for name in names)
+        count = len(next(iter(results.latencies.values())).start_to_end)
+        yield f"{f'one at a time, {count} times, p50 / p99 ms':<45}" + "".join(f"{name:>19}" for name in names)
     for name, found in results.latencies.items():
-        yield f"{name:<30}" + "".join(f"{_pair(times):>19}" for times in _times(found))
+        yield f"{name:<45}" + "".join(f"{_pair(times):>19}" for times in _times(found))
 
 
 def _times(found: Latency) -> tuple[list[float], ...]:
@@ -97,7 +98,7 @@ def _waiting(results: Results) -> Iterator[str]:
         yield ""
     for name, found in results.waiting.items():
         yield (
-            f"{name:<{WIDTH}}{found.sessions} waiting: {found.bytes_each / 1024:.1f} KiB each, "
+            f"{name:<{WIDTH}}{found.sessions} waiting: {found.bytes_each / KB:.1f} KB each, "
             f"{100 * found.cpu:.1f} % of a core, {found.threads} threads"
         )
 
@@ -105,8 +106,9 @@ def _waiting(results: Results) -> Iterator[str]:
 def _polls(results: Results) -> Iterator[str]:
     for name, found in results.polls.items():
         yield (
-            f"{name:<{WIDTH}}{found.polls} long polls: {found.bytes / 2**20:.0f} MiB, "
-            f"{found.statements:.1f} statements/s, {100 * found.cpu:.1f} % of a core"
+            f"{name:<{WIDTH}}{found.polls} long polls: {found.bytes_each / KB:.1f} KB each, "
+            f"{found.statements:.1f} statements/s beyond one for each of {found.calls:.0f} calls/s, "
+            f"{100 * found.cpu:.1f} % of a core"
         )
 
 
@@ -121,6 +123,9 @@ def _servers(results: Results) -> Iterator[str]:
 
 
 def _budgets(results: Results) -> Iterator[str]:
+    slowed = f", which slowed it {median(results.slowdown):.1f} times in the bursts" if results.slowdown else ""
+    yield ""
+    yield f"in x: ratios within the same rounds; in ms by the clock: with all other work on the machine{slowed}"
     for database, found in verdicts(results).items():
         yield ""
         yield f"{'budgets, ' + database:<40}{'bound':>9}{'measured':>11}"

@@ -57,7 +57,7 @@ class Alone(msgspec.Struct):
 
 
 class Waiting(msgspec.Struct):
-    """Sessions that all wait: bytes for each, and the share of a core that the server takes while they do."""
+    """Sessions that all wait: bytes for each further one, and the share of a core that the server takes meanwhile."""
 
     sessions: int
     bytes_each: float
@@ -66,10 +66,19 @@ class Waiting(msgspec.Struct):
 
 
 class Polls(msgspec.Struct):
-    """Long polls that all wait: bytes for all of them, and statements a second and share of a core beyond idle."""
+    """Long polls that all wait, each asked again as soon as it is answered. Figures but the first two are per second.
+
+    Attributes:
+        polls: Number of them.
+        bytes_each: Memory for each further one.
+        calls: Polls that were answered and asked again.
+        statements: Statements beyond those of an idle server and one for each call.
+        cpu: Share of a core.
+    """
 
     polls: int
-    bytes: float
+    bytes_each: float
+    calls: float
     statements: float
     cpu: float
 

@@ -28,7 +28,8 @@ class Sizes(NamedTuple):
         singles: Sessions one at a time, of each contender.
         longest: Seconds after which a part begins no further round.
         idle: Seconds for which an idle server is looked at.
-        waiting: Sessions, and then long polls, that wait at a time.
+        waiting: Sessions that wait at a time.
+        polls: Long polls that wait at a time.
     """
 
     rounds: int
@@ -37,6 +38,7 @@ class Sizes(NamedTuple):
     longest: float
     idle: float
     waiting: int
+    polls: int
 
     def turns(self, rounds: int) -> Iterator[int]:
         """Yield the numbers of rounds, the first two and the further ones that begin in time."""
@@ -46,8 +48,8 @@ class Sizes(NamedTuple):
                 yield turn
 
 
-QUICK = Sizes(rounds=2, burst=20, singles=5, longest=10, idle=2, waiting=100)
-FULL = Sizes(rounds=4, burst=40, singles=100, longest=50, idle=8, waiting=5000)
+QUICK = Sizes(rounds=2, burst=20, singles=5, longest=10, idle=2, waiting=2500, polls=2500)
+FULL = Sizes(rounds=4, burst=40, singles=100, longest=50, idle=8, waiting=5000, polls=10_000)
 
 
 class Cost(NamedTuple):

@@ -15,6 +15,7 @@ from .stage import POSTGRESQL, SETTLED, SQLITE, Sizes, Stage
 from .statements import Counts
 
 WATCHED = 100  # sessions that the long polls wait for
+FIFTH = 5  # part of what waits that is there before the memory is looked at, with all that does not grow further
 
 
 def waiting(stage: Stage, sizes: Sizes, results: Results) -> None:
@@ -26,16 +27,16 @@ def waiting(stage: Stage, sizes: Sizes, results: Results) -> None:
 
 
 def measure_waiting(stage: Stage, contender: Ours, sizes: Sizes) -> Waiting:
-    """Measure what the sessions add to a server that has been used before."""
-    contender.burst("W2", WATCHED)
+    """Measure what further sessions add to a server in which some wait already."""
+    pid, first = contender.pids[0], sizes.waiting // FIFTH
+    let_wait(contender, first)
     time.sleep(SETTLED)
-    pid = contender.pids[0]
     before = processes.memory(pid)
-    let_wait(contender, sizes.waiting)
+    let_wait(contender, sizes.waiting - first)
     time.sleep(SETTLED)
-    taken = processes.memory(pid) - before
+    each = (processes.memory(pid) - before) / (sizes.waiting - first)
     _, cost = stage.measured(contender, lambda: time.sleep(sizes.idle))
-    return Waiting(sizes.waiting, taken / sizes.waiting, sum(cost) / sizes.idle, processes.threads(pid))
+    return Waiting(sizes.waiting, each, sum(cost) / sizes.idle, processes.threads(pid))
 
 
 def let_wait(contender: Ours, count: int) -> list[str]:
@@ -50,7 +51,7 @@ def let_wait(contender: Ours, count: int) -> list[str]:
 def polls(stage: Stage, sizes: Sizes, results: Results) -> None:
     """Let many clients wait for sessions by long polls."""
     results.polls = {}
-    processes.allow_descriptors(2 * sizes.waiting)
+    processes.allow_descriptors(sizes.polls)
     for database in (SQLITE, POSTGRESQL):
         contender = stage.ours(database, traced=True)
         counter = stage.counter(contender)
@@ -62,19 +63,21 @@ def polls(stage: Stage, sizes: Sizes, results: Results) -> None:
 
 
 def measure_polls(stage: Stage, contender: Ours, counter: Callable[[], Counts], sizes: Sizes) -> Polls:
-    """Measure what the polls add to an idle server, while none of the sessions changes."""
+    """Measure what further polls add to a server with some of them, while none of the sessions changes."""
     sessions = let_wait(contender, WATCHED)
-    pid = contender.pids[0]
-    with polling(contender.ports[0], sessions[:1], 1):  # the server keeps from here on what the first poll has made
-        time.sleep(SETTLED)
+    pid, port, first = contender.pids[0], contender.ports[0], sizes.polls // FIFTH
+    time.sleep(SETTLED)
     counter()
     time.sleep(sizes.idle)
     idle = counter().statements
-    before = processes.memory(pid)
-    with polling(contender.ports[0], sessions, sizes.waiting):
+    with polling(port, sessions, first):
         time.sleep(SETTLED)
-        counter()
-        _, cost = stage.measured(contender, lambda: time.sleep(sizes.idle))
-        counts = counter()
-        taken = processes.memory(pid) - before
-    return Polls(sizes.waiting, taken, (counts.statements - idle) / sizes.idle, sum(cost) / sizes.idle)
+        before = processes.memory(pid)
+        with polling(port, sessions, sizes.polls - first):
+            time.sleep(SETTLED)
+            each = (processes.memory(pid) - before) / (sizes.polls - first)
+            counter()
+            _, cost = stage.measured(contender, lambda: time.sleep(sizes.idle))
+            counts = counter()
+    further = max(0.0, counts.statements - idle - counts.calls)
+    return Polls(sizes.polls, each, counts.calls / sizes.idle, further / sizes.idle, sum(cost) / sizes.idle)
