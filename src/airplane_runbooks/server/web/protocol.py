@@ -19,6 +19,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ..errors import Overloaded
@@ -35,6 +36,8 @@ _SAME_ATTEMPT = 0.5  # seconds; the loop tries again after one second, and then 
 _CLOSED = "Invalid file descriptor: -1"  # what it raises when it tries again after the listener was closed
 _EPISODE = 10.0  # seconds without a failure, after which the next one is logged again
 _UNUSED = asyncio.Event()  # in place of one in each request whose body has been read
+_WRITABLE = asyncio.Event()
+_WRITABLE.set()
 _CODES = {431: ("headers_too_large", "the request's line and headers are too large")}
 
 
@@ -97,6 +100,23 @@ class OutOfDescriptors:
             self._protocol.drop_anonymous(max(len(self._protocol.anonymous) // 2, 1))
 
 
+class _Flow(FlowControl):
+    """Flow control with an event of its own only while writing is paused: each takes 800 bytes."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._is_writable_event = _WRITABLE
+
+    def pause_writing(self) -> None:
+        if not self.write_paused:
+            self._is_writable_event = asyncio.Event()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_writable_event = _WRITABLE
+
+
 class _Timer:
     """A call that is made after a delay unless it is cleared before."""
 
@@ -136,6 +156,7 @@ class _Protocol(H11Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=0)  # so that every reply not taken at once is watched
         super().connection_made(transport)
+        self.flow = _Flow(transport)
         most, now = self.limits.max_connections, self._count()
         if now <= most or self.drop_anonymous(1):
             self.anonymous[self] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 LONGEST_WAIT = 30  # seconds; proxies often give up after a minute
@@ -34,7 +34,7 @@ def _bounded(seconds: str) -> int:
 class EntityTags(NamedTuple):
     """The entity tags of If-None-Match; `any` stands for all of them."""
 
-    opaque: frozenset[str]
+    opaque: Collection[str]
     any: bool = False
 
     def match(self, etag: str) -> bool:
@@ -46,6 +46,6 @@ def known_tags(if_none_match: Iterable[str]) -> EntityTags | None:
     """Return the entity tags among the values of If-None-Match; None if there is none."""
     text = ",".join(if_none_match)
     if text.strip() == "*":
-        return EntityTags(frozenset(), any=True)
-    tags = frozenset(_ENTITY_TAG.findall(text))
+        return EntityTags((), any=True)
+    tags = tuple(_ENTITY_TAG.findall(text))  # of one tag, as is usual, it takes less memory than a set
     return EntityTags(tags) if tags else None
