@@ -213,7 +213,7 @@ class TestAnswering:
             return Approval(approve=True) if schema.parameters else None
 
         with pytest.raises(WaitTimeout):
-            make(self.model)(lambda airplane: airplane.sessions.wait("ses1", timeout=60, on_prompt=handler))
+            make(self.model)(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=handler))
         assert self.posted() == [("/prompts/submit", {"id": "pmt1", "values": {"approve": True}})]
 
     def test_a_prompt_that_the_handler_rejects_is_cancelled(self, make: Make) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec import UNSET
 
 from .._call.runner import AsyncRunner, BlockingRunner
+from ..errors import ConfigurationError
+from ..models import ExecuteRunbook, RunbookCall
+from ..models.typed_calls import request_of
 from ..options import CallOptions
 
 
@@ -32,3 +38,16 @@ def in_env(options: CallOptions | None, env_slug: str | None, env_id: str | None
         return options
     named = CallOptions(env_slug=env_slug or UNSET, env_id=env_id or UNSET)
     return named if options is None else named.over(options)
+
+
+def execution(
+    runbook: str | RunbookCall[Any] | None, param_values: Mapping[str, Any] | None, id: str | None
+) -> ExecuteRunbook:
+    """Return the request for an execution of a runbook, given by its slug, its ID or a typed call."""
+    if runbook is None or isinstance(runbook, str):
+        return ExecuteRunbook(id=id, slug=runbook, param_values={} if param_values is None else param_values)
+    if not isinstance(runbook, RunbookCall):
+        raise ConfigurationError(f"slug must be a runbook's slug or a RunbookCall, not {type(runbook).__name__}")
+    if param_values is not None or id is not None:
+        raise ConfigurationError("a RunbookCall brings its runbook and values along: pass no param_values and no id")
+    return request_of(runbook)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from ..models import AnsweredPrompt, CancelPrompt, GetPrompt, ListPrompts, Prompt, SubmitPrompt
+from ..models.typed_calls import values_of
 from ..operations import CANCEL_PROMPT, GET_PROMPT, LIST_PROMPTS, SUBMIT_PROMPT
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
@@ -40,12 +42,12 @@ class Prompts(Resource):
     def submit(
         self,
         id: str,
-        values: Mapping[str, Any] | None = None,
+        values: Mapping[str, Any] | msgspec.Struct | None = None,
         *,
         timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> AnsweredPrompt:
-        """Answer a prompt. `values` are keyed by the slugs of its schema.
+        """Answer a prompt. `values` are keyed by the slugs of its schema, or the fields of a struct.
 
         Raises:
             BadRequest: The values do not fit the schema.
@@ -53,9 +55,7 @@ class Prompts(Resource):
             NotFound: There is no such prompt.
             ParamValueError: A value cannot be sent as it is; the message names its path.
         """
-        return self._runner.call(
-            SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options, timeout
-        ).data
+        return self._runner.call(SUBMIT_PROMPT, SubmitPrompt(id=id, values=_answer(values)), options, timeout).data
 
     def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> AnsweredPrompt:
         """Reject a prompt.
@@ -122,12 +122,12 @@ class AsyncPrompts(AsyncResource):
     async def submit(
         self,
         id: str,
-        values: Mapping[str, Any] | None = None,
+        values: Mapping[str, Any] | msgspec.Struct | None = None,
         *,
         timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> AnsweredPrompt:
-        """Answer a prompt. `values` are keyed by the slugs of its schema.
+        """Answer a prompt. `values` are keyed by the slugs of its schema, or the fields of a struct.
 
         Raises:
             BadRequest: The values do not fit the schema.
@@ -136,9 +136,7 @@ class AsyncPrompts(AsyncResource):
             ParamValueError: A value cannot be sent as it is; the message names its path.
         """
         return (
-            await self._runner.call(
-                SUBMIT_PROMPT, SubmitPrompt(id=id, values={} if values is None else values), options, timeout
-            )
+            await self._runner.call(SUBMIT_PROMPT, SubmitPrompt(id=id, values=_answer(values)), options, timeout)
         ).data
 
     async def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> AnsweredPrompt:
@@ -178,3 +176,9 @@ class AsyncPrompts(AsyncResource):
         """
         steps = partial(wait_for_prompt, prompt_id=id, wait_timeout=wait_timeout, poll=poll, on_progress=on_progress)
         return await self._runner.run_operation("prompts.wait", steps, options, timeout)
+
+
+def _answer(values: Mapping[str, Any] | msgspec.Struct | None) -> Mapping[str, Any]:
+    if isinstance(values, msgspec.Struct):
+        return values_of(values)
+    return {} if values is None else values

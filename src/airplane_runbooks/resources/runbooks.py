@@ -8,12 +8,12 @@ from typing import Any
 
 from msgspec import UNSET
 
-from ..models import ExecuteRunbook, Session, StartedSession
+from ..models import ExecuteRunbook, RunbookCall, Session, StartedSession
 from ..operations import EXECUTE_RUNBOOK
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import AsyncPromptHandler, PromptHandler, execute_and_wait
-from ._base import AsyncResource, Resource, in_env
+from ._base import AsyncResource, Resource, execution, in_env
 
 
 class Runbooks(Resource):
@@ -23,7 +23,7 @@ class Runbooks(Resource):
 
     def execute(
         self,
-        slug: str | None = None,
+        slug: str | RunbookCall[Any] | None = None,
         param_values: Mapping[str, Any] | None = None,
         *,
         id: str | None = None,
@@ -37,7 +37,7 @@ class Runbooks(Resource):
         Safe to repeat: all attempts carry one idempotency key, by which the server starts one session only.
 
         Args:
-            slug: The runbook's slug.
+            slug: The runbook's slug, or a typed call in place of slug and values; see `RunbookCall`.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             id: The runbook's ID (`rbk...`), instead of the slug.
             env_slug: Environment to execute in, instead of the client's.
@@ -46,16 +46,19 @@ class Runbooks(Resource):
             options: Options of this call.
 
         Raises:
-            ConfigurationError: Neither `id` nor `slug` is given.
+            ConfigurationError: No runbook is given, or a typed call together with an ID or values.
             ParamValueError: A value cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
-        request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
+        if slug is None or isinstance(slug, str):  # as `execution` does, without the cost of a call
+            request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
+        else:
+            request = execution(slug, param_values, id)
         return self._runner.call(EXECUTE_RUNBOOK, request, in_env(options, env_slug, env_id), timeout).data
 
     def execute_and_wait(
         self,
-        slug: str | None = None,
+        slug: str | RunbookCall[Any] | None = None,
         param_values: Mapping[str, Any] | None = None,
         *,
         wait_timeout: float | None,
@@ -75,7 +78,7 @@ class Runbooks(Resource):
         that key leads to the same session.
 
         Args:
-            slug: The runbook's slug.
+            slug: The runbook's slug, or a typed call in place of slug and values; see `RunbookCall`.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             wait_timeout: Seconds for the start and the wait; None waits for ever.
             id: The runbook's ID (`rbk...`), instead of the slug.
@@ -91,13 +94,14 @@ class Runbooks(Resource):
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
             WaitTimeout: The session has not ended in time.
-            ConfigurationError: Neither `id` nor `slug` is given, or `wait_timeout` cannot work.
+            ConfigurationError: No runbook is given, or a typed call together with an ID or values; or `wait_timeout`
+                cannot work.
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
         steps = partial(
             execute_and_wait,
-            request=ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values),
+            request=execution(slug, param_values, id),
             wait_timeout=wait_timeout,
             poll=poll,
             on_progress=on_progress,
@@ -116,7 +120,7 @@ class AsyncRunbooks(AsyncResource):
 
     async def execute(
         self,
-        slug: str | None = None,
+        slug: str | RunbookCall[Any] | None = None,
         param_values: Mapping[str, Any] | None = None,
         *,
         id: str | None = None,
@@ -130,7 +134,7 @@ class AsyncRunbooks(AsyncResource):
         Safe to repeat: all attempts carry one idempotency key, by which the server starts one session only.
 
         Args:
-            slug: The runbook's slug.
+            slug: The runbook's slug, or a typed call in place of slug and values; see `RunbookCall`.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             id: The runbook's ID (`rbk...`), instead of the slug.
             env_slug: Environment to execute in, instead of the client's.
@@ -139,16 +143,19 @@ class AsyncRunbooks(AsyncResource):
             options: Options of this call.
 
         Raises:
-            ConfigurationError: Neither `id` nor `slug` is given.
+            ConfigurationError: No runbook is given, or a typed call together with an ID or values.
             ParamValueError: A value cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
-        request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
+        if slug is None or isinstance(slug, str):  # as `execution` does, without the cost of a call
+            request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
+        else:
+            request = execution(slug, param_values, id)
         return (await self._runner.call(EXECUTE_RUNBOOK, request, in_env(options, env_slug, env_id), timeout)).data
 
     async def execute_and_wait(
         self,
-        slug: str | None = None,
+        slug: str | RunbookCall[Any] | None = None,
         param_values: Mapping[str, Any] | None = None,
         *,
         wait_timeout: float | None,
@@ -168,7 +175,7 @@ class AsyncRunbooks(AsyncResource):
         that key leads to the same session.
 
         Args:
-            slug: The runbook's slug.
+            slug: The runbook's slug, or a typed call in place of slug and values; see `RunbookCall`.
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             wait_timeout: Seconds for the start and the wait; None waits for ever.
             id: The runbook's ID (`rbk...`), instead of the slug.
@@ -184,13 +191,14 @@ class AsyncRunbooks(AsyncResource):
         Raises:
             SessionFailed: The session has failed or been cancelled; the error carries it.
             WaitTimeout: The session has not ended in time.
-            ConfigurationError: Neither `id` nor `slug` is given, or `wait_timeout` cannot work.
+            ConfigurationError: No runbook is given, or a typed call together with an ID or values; or `wait_timeout`
+                cannot work.
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
         steps = partial(
             execute_and_wait,
-            request=ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values),
+            request=execution(slug, param_values, id),
             wait_timeout=wait_timeout,
             poll=poll,
             on_progress=on_progress,

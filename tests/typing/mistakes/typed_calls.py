@@ -14,8 +14,19 @@ from typing import Any, assert_type
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from airplane_runbooks import ParameterSchema, Prompt, PromptHandler, RunbookCall
+from airplane_runbooks import (
+    Airplane,
+    AsyncAirplane,
+    ParameterSchema,
+    Prompt,
+    PromptHandler,
+    RunbookCall,
+    Session,
+    StartedSession,
+)
 from airplane_runbooks.server import AsyncContext, Context, runbook
+
+DAY = date(2026, 1, 31)
 
 
 class Invoice(msgspec.Struct):
@@ -53,7 +64,7 @@ class Bill(RunbookCall[list[Invoice]], slug="bill", rename={"on": "day"}):
 def calls_by_code(context: Context) -> None:
     assert_type(refund.call("c1"), RunbookCall[str])
     assert_type(refund.call(customer="c1", limit=5), RunbookCall[str])
-    assert_type(bill.call(date(2026, 1, 31), customers=[]), RunbookCall[list[Invoice]])
+    assert_type(bill.call(DAY, customers=[]), RunbookCall[list[Invoice]])
 
     refund.call(custmer="c1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     refund.call()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -61,7 +72,7 @@ def calls_by_code(context: Context) -> None:
     refund.call("c1", limit="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     refund.call("c1", 5, True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     refund.call(context, "c1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    bill.call(date(2026, 1, 31), [])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    bill.call(DAY, [])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     bill.call("2026-01-31", customers=[])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
@@ -69,7 +80,7 @@ def calls_without_code() -> None:
     call = Refund(customer="c1", limit=5, dry_run=True)
     assert_type(call, Refund)
     assert_type(call.limit, int)
-    assert_type(Bill(on=date(2026, 1, 31)).on, date)
+    assert_type(Bill(on=DAY).on, date)
 
     Refund(custmer="c1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Refund(limit=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -116,3 +127,25 @@ async def answers_in_runbooks(context: Context, other: AsyncContext) -> None:
     answer.aproved  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     answer.note.upper()  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
     context.prompt("Refund?", agree)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+def executions(airplane: Airplane, context: Context) -> None:
+    assert_type(airplane.runbooks.execute(Refund(customer="c1"), env_slug="prod"), StartedSession)
+    assert_type(airplane.runbooks.execute(refund.call("c1")), StartedSession)
+    assert_type(airplane.runbooks.execute_and_wait(bill.call(DAY, customers=[]), wait_timeout=60), Session)
+    airplane.runbooks.execute_and_wait(Refund(customer="c1"), wait_timeout=60, on_prompt=agree)
+    airplane.prompts.submit("pmt1", Approval(approve=True))
+
+    airplane.runbooks.execute(Refund)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    airplane.runbooks.execute(refund)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    airplane.runbooks.execute(refund(context, "c1"), 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    airplane.runbooks.execute_and_wait(Approval(approve=True), wait_timeout=60)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    airplane.prompts.submit("pmt1", agree)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def async_executions(airplane: AsyncAirplane) -> None:
+    assert_type(await airplane.runbooks.execute(refund.call("c1")), StartedSession)
+    assert_type(await airplane.runbooks.execute_and_wait(Bill(on=DAY), wait_timeout=60), Session)
+
+    await airplane.runbooks.execute(Refund)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    airplane.runbooks.execute(Refund(customer="c1")).session_id  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

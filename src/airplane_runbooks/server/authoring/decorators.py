@@ -125,7 +125,7 @@ class Runbook(Runnable[P, R_co]):
         **kwargs: WithoutContext.kwargs,
     ) -> RunbookCall[Result]: ...
     def call(self, /, *args: Any, **kwargs: Any) -> RunbookCall[Any]:
-        """Return an execution of the runbook with these arguments, for a client's `runbooks.run` and its kin.
+        """Return an execution of the runbook with these arguments, for a client's `runbooks.execute` and its kin.
 
         Takes the function's arguments without its context. Those left out get the defaults of the server.
 
