@@ -310,14 +310,16 @@ class ResultUnavailable(AirplaneError):
 
 
 class RunFailed(AirplaneError):
-    """A run that was waited for has failed or been cancelled.
+    """A run that was waited for has failed or been cancelled. The text says why, as far as the server tells it.
 
     Attributes:
         run: The run in its final state.
     """
 
     def __init__(self, run: Run) -> None:
-        super().__init__(f"run {run.id} has ended: {run.status}")
+        verb = "was cancelled" if run.status == "Cancelled" else "failed"
+        why = f"has ended: {run.status}" if run.error is None else f"{verb}: {_reason(run.error)}"
+        super().__init__(f"run {run.id} {why}")
         self.run = run
 
 

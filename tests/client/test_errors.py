@@ -129,6 +129,18 @@ def test_a_failed_session_says_which_step_failed_and_why(kind, reason, text):
     assert error.failure == reason
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "text"),
+    [
+        (RunStatus.FAILED, REASON, "run run1 failed: KeyError: 'id'"),
+        (RunStatus.CANCELLED, Failure(message="the prompt expired"), "run run1 was cancelled: the prompt expired"),
+        (RunStatus.FAILED, None, "run run1 has ended: Failed"),
+    ],
+)
+def test_a_failed_run_says_why(status, reason, text):
+    assert str(RunFailed(Run(id="run1", status=status, error=reason))) == text
+
+
 def test_the_text_of_a_failed_session_is_one_short_line():
     reason = Failure(kind="K" * 9000, message="a\n" + "m" * 9000, step="s" * 9000)
     text = str(SessionFailed(Session(id="ses1", status=SessionStatus.FAILED, error=reason)))

@@ -272,6 +272,18 @@ def test_a_session_tells_which_step_failed_and_why():
     assert read({"status": "Failed", "error": "no"}, Session).error is None
 
 
+def test_a_step_tells_the_failures_of_all_its_attempts():
+    earlier = [{"attempt": 1, "kind": "OSError", "message": "busy"}]
+    document = {**FLAT, "status": "Failed", "attempt": 2, "error": {"kind": "KeyError"}, "earlierFailures": earlier}
+    run = read(document, Run)
+    step = models.Step.of(run, None)
+
+    assert run.attempt == 2
+    assert step.failure == models.Failure(kind="KeyError")
+    assert step.earlier_failures == (models.AttemptFailure(attempt=1, kind="OSError", message="busy"),)
+    assert models.Step.of(read(FLAT, Run), 1).earlier_failures == ()
+
+
 def test_a_default_list_or_map_is_not_shared():
     one, other = Session(status="Active"), Session(status="Active")
     one.param_values["a"] = 1

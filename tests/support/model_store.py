@@ -261,13 +261,13 @@ class ModelStore:
         return root.fencing_token == fencing_token and not root.is_due
 
     def attempt(self, run: Run, fencing_token: int) -> bool:
-        """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
+        """Note which attempt of a step begins, with what, and how those before it failed."""
         with self._lock:
             kept = self._runs.get(run.id)
             if kept is None or kept.status.is_terminal or not self._is_executed(self._root_of(kept), fencing_token):
                 return False
             begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
-            self._put(replace(kept, **begun, updated_at=now()))
+            self._put(replace(kept, **begun, earlier_failures=run.earlier_failures, updated_at=now()))
             return True
 
     def answer(

@@ -3,7 +3,7 @@
 from ..schema.enums import Component, OpenEnum, ParameterType
 from ..schema.timestamps import parse_timestamp
 from .base import Model, Stamped
-from .common import Constraints, Failure, Parameter, ParameterSchema, Permission
+from .common import AttemptFailure, Constraints, Failure, Parameter, ParameterSchema, Permission
 from .decoding import decode
 from .enums import Role, RunStatus, Runtime, SessionStatus
 from .prompts import (
@@ -36,6 +36,7 @@ from .typed_calls import RunbookCall
 
 __all__ = [
     "AnsweredPrompt",
+    "AttemptFailure",
     "CancelPrompt",
     "CancelRun",
     "CancelledRun",

@@ -84,6 +84,20 @@ class Failure(Model, frozen=True, kw_only=True, omit_defaults=True):
     step_run_id: str | None = msgspec.field(default=None, name="stepRunID")
 
 
+class AttemptFailure(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Failure of an attempt of a step that was tried again.
+
+    Attributes:
+        attempt: Number of the attempt, from 1.
+        kind: Name of the exception's class.
+        message: Its message, in which the server has masked secrets.
+    """
+
+    attempt: int = 1
+    kind: str = ""
+    message: str = ""
+
+
 class Permission(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Permission of a user or group to act on a private object."""
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from .base import Model, Stamped
-from .common import Parameter, ParameterSchema, Permission
+from .common import AttemptFailure, Failure, Parameter, ParameterSchema, Permission
 from .enums import RunStatus, Runtime
 
 
@@ -28,7 +28,8 @@ class RunConstraints(Model, frozen=True, kw_only=True, omit_defaults=True):
 class Run(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     """One execution of a function. `session_id` is set when it is a step of a session; `timeout` is in seconds.
 
-    `is_waiting_for_user` is true while a prompt of the run is open, and None if the server does not say.
+    `is_waiting_for_user` is true while a prompt of the run is open, and None if the server does not say. Only servers
+    of this package tell the `attempt`, the `error`, and the failures of up to 20 attempts before the last one.
 
     Both shapes of the API decode into it: the flat one, and the older `{"run": {"runID": ..., ...}}`.
     """
@@ -63,6 +64,9 @@ class Run(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     cancelled_by: str | None = None
     zone_id: str | None = msgspec.field(default=None, name="zoneID")
     is_waiting_for_user: bool | None = None
+    attempt: int | None = None
+    error: Failure | None = None
+    earlier_failures: tuple[AttemptFailure, ...] = ()
 
     @property
     def parameter_schema(self) -> ParameterSchema:

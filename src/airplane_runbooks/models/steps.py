@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from .common import AttemptFailure, Failure
 from .enums import RunStatus
 from .runs import Run
 
@@ -20,6 +21,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         status: State of the step.
         output: Result of the step, any JSON value; None before its end. A failed step's output is an object
             whose `error` holds the message, an answered prompt's the answer by parameter slug.
+        failure: Reason for which it has failed; None from servers that do not tell it.
+        earlier_failures: Failures of its attempts before the last one, likewise.
         created_at: Time at which the runbook took the step.
         started_at: Time at which its execution began.
         ended_at: Time of its end; None before.
@@ -32,6 +35,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    failure: Failure | None = None
+    earlier_failures: tuple[AttemptFailure, ...] = ()
 
     @classmethod
     def of(cls, run: Run, output: object) -> Step:
@@ -44,6 +49,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
             created_at=run.created_at,
             started_at=run.active_at,
             ended_at=run.succeeded_at or run.failed_at or run.cancelled_at,
+            failure=run.error,
+            earlier_failures=run.earlier_failures,
         )
 
     @property

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
+import msgspec
 import pytest
 
-from airplane_runbooks.server import AsyncContext, Context, Field, StepFailed, runbook
+from airplane_runbooks.server import AsyncContext, Context, Field, RunbookServer, StepFailed, runbook
+from airplane_runbooks.server.storage.records import Failure, Run, RunKind
 from airplane_runbooks.server.storage.rows import LONGEST_LISTED
-from tests.support.servers import served
+from tests.support.servers import eventually, served, started
 
 GENERATED = "speakeasy-sdk/go 3.2.3 2.291.0 0.0.1 github.com/speakeasy-sdks/airplane-go-sdk"
 Secret = Annotated[str, Field(secret=True)]
@@ -34,6 +36,20 @@ def orders(context: Context, item: Secret) -> None:
     """Fail in a step."""
     context.step(len, [], name="count")
     context.step(refuse, item, name=f"order {item}")
+
+
+@runbook
+def orders_again(context: Context, item: Secret, last: int) -> str:
+    """Order until it is there, and say which attempt succeeded."""
+    attempts = iter(range(1, 100))
+
+    def order() -> int:
+        number = next(attempts)
+        if number < last:
+            raise OutOfStock(f"no {item} left for attempt {number}" + "!" * 2000)
+        return number
+
+    return context.step(order, retries=2)
 
 
 @runbook
@@ -77,13 +93,29 @@ def forges(context: Context) -> None:
     raise forged
 
 
+STOPPING: list[RunbookServer] = []
+
+
+def stop_once() -> str:
+    if STOPPING:
+        STOPPING.pop()._lifecycle.stop()
+        raise OutOfStock("not yet")
+    return "done"
+
+
+@runbook
+def stops_once(context: Context) -> str:
+    """Fail while the server is stopping, and then no more."""
+    return context.step(stop_once, retries=1)
+
+
 @runbook
 def asks(context: Context) -> None:
     """Wait for a human."""
     context.prompt("Go on?", go=bool)
 
 
-ALL = (gives, orders, orders_after_a_pause, orders_many, gives_up, translates, forges, asks)
+ALL = (gives, orders, orders_again, orders_after_a_pause, orders_many, gives_up, translates, forges, asks)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +171,42 @@ def test_a_failed_session_names_the_step_that_failed(api):
     assert "gunpowder" not in str(session)
     output = api.get("/runs/getOutputs", id=session["runID"]).json["output"]
     assert output == {"error": f"step {step['taskName']!r} failed: OutOfStock: {session['error']['message']}"}
+
+
+@pytest.mark.parametrize(("last", "status", "earlier"), [(1, "Succeeded", 0), (2, "Succeeded", 1), (9, "Failed", 2)])
+def test_a_step_keeps_the_failures_of_its_earlier_attempts(api, last, status, earlier):
+    session = ended(api, "orders_again", {"item": "gunpowder tea", "last": last}, status)
+    shown = session["paramValues"]["item"]
+    step = api.get("/runs/get", id=api.runs(session["id"])[-1]["id"]).json
+    assert (step["attempt"], len(step["earlierFailures"])) == (earlier + 1, earlier)
+    for number, failure in enumerate(step["earlierFailures"], start=1):
+        text = f"no {shown} left for attempt {number}" + "!" * 2000
+        assert failure == {"attempt": number, "kind": "OutOfStock", "message": text[:1000]}
+    if status == "Failed":
+        assert step["error"]["kind"] == "OutOfStock"
+        assert step["error"]["message"].startswith(f"no {shown} left for attempt 3")
+    else:
+        assert step["error"] is None
+
+
+def test_a_run_keeps_its_latest_failures():
+    run = Run(id="x", kind=RunKind.STEP, task_id="t", slug="s", name="n", env_slug="prod")
+    for attempt in range(1, 31):
+        run = msgspec.structs.replace(run, attempt=attempt).with_earlier(Failure("KeyError", str(attempt)))
+    assert [failure.attempt for failure in run.earlier_failures] == list(range(11, 31))
+
+
+def test_a_step_left_to_the_next_start_keeps_its_failures(tmp_path):
+    options = {"database": f"sqlite:///{tmp_path / 'runbooks.db'}"}
+    with started(stops_once, **options) as (server, api):
+        STOPPING.append(server)
+        session_id = api.execute("stops_once")
+        eventually(lambda: not STOPPING)
+    with served(stops_once, **options) as api:
+        api.reaches(session_id, "Succeeded")
+        (step,) = [run for run in api.runs(session_id) if run["taskName"] == "stop_once"]
+    assert step["attempt"] == 2
+    assert step["earlierFailures"] == [{"attempt": 1, "kind": "OutOfStock", "message": "not yet"}]
 
 
 def test_a_step_that_failed_before_a_pause_is_named_too(api):

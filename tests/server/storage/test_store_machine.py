@@ -27,6 +27,7 @@ from airplane_runbooks.server.storage.changes import CHANGES
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.interface import RunQuery, SessionQuery
 from airplane_runbooks.server.storage.records import (
+    AttemptFailure,
     Failure,
     Outcome,
     Prompt,
@@ -55,6 +56,7 @@ OUTCOMES = (
 )
 seeds = st.sampled_from(["", "s1", "s2"])
 attempts = st.integers(1, 3)
+EARLIER = (AttemptFailure(1, "KeyError", "no such key"),)
 moments = st.integers(0, 12).map(lambda seconds: START + seconds * SECOND)
 windows = st.fixed_dictionaries(
     {"limit": st.integers(1, 4), "page": st.integers(0, 2)}, optional={"since": moments, "until": moments}
@@ -235,7 +237,7 @@ class Stores(RuleBasedStateMachine):
     def get_on_with_a_step(self, data: st.DataObject, outcome: Outcome | None) -> None:
         run_id = self.pick(data, self.steps)
         if outcome is None:
-            again = msgspec.structs.replace(BLANK, id=run_id, attempt=data.draw(attempts))
+            again = msgspec.structs.replace(BLANK, id=run_id, attempt=data.draw(attempts), earlier_failures=EARLIER)
             self.both("attempt", again, self.fencing_token(data, run_id))
         else:
             self.both("finish", run_id, outcome, self.fencing_token(data, run_id))

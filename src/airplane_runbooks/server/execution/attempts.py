@@ -65,8 +65,10 @@ class Attempts:
         for number in range(run.attempt, last):
             try:
                 return await self._attempt(run, number, call)
-            except Exception:  # noqa: BLE001 - the runbook asked for another attempt after any exception
+            except Exception as problem:  # noqa: BLE001 - the runbook asked for another attempt after any exception
+                run = run.with_earlier(self._values.failure(problem))
                 if await wait(delay):
+                    self._recorder.keep_failures(run)
                     raise self._first_signal.record(ServerStopping()) from None
                 run = msgspec.structs.replace(run, attempt=number + 1)
                 await self._recorder.begin_again(run, wait)

@@ -89,6 +89,10 @@ class Recorder:
         self._add_attempt(run)
         await self._flush(wait)
 
+    def keep_failures(self, run: Run) -> None:
+        """Record how the attempts of a step have failed that is left to another server."""
+        self._add_attempt(run)
+
     def add_prompt(self, position: str, description: str, question: Question, digests: bytes) -> Run:
         """Record a new prompt, and return its run."""
         run = self._child(RunKind.PROMPT, description, position, EMPTY, digests)

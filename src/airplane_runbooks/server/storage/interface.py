@@ -208,7 +208,10 @@ class Store(Protocol):
         ...
 
     def attempt(self, run: Run, fencing_token: int) -> bool:
-        """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
+        """Note which attempt of a step begins, with what, and how those before it failed.
+
+        False if the step has ended or the fencing token is stale.
+        """
         ...
 
     def answer(

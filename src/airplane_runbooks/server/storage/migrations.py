@@ -60,6 +60,7 @@ def _set_leases(connection: sa.Connection) -> None:
     if shared:
         _refuse_older_servers(connection)
     connection.exec_driver_sql("ALTER TABLE runbook_runs ADD COLUMN leased BOOLEAN DEFAULT false NOT NULL")
+    connection.exec_driver_sql(f"ALTER TABLE runbook_runs ADD COLUMN earlier_failures {'BYTEA' if shared else 'BLOB'}")
     if shared:
         connection.exec_driver_sql("ALTER TABLE runbook_runs ALTER COLUMN epoch TYPE BIGINT")
         connection.exec_driver_sql("DROP SCHEMA IF EXISTS runbook_dbos CASCADE")

@@ -55,6 +55,18 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
         return said if self.step is None else f"step {self.step!r} failed: {said}"
 
 
+class AttemptFailure(msgspec.Struct, frozen=True):
+    """Failure of an attempt of a step that was tried again."""
+
+    attempt: int
+    kind: str
+    message: str
+
+
+MOST_EARLIER_FAILURES = 20  # kept of a step, the latest ones
+_LONGEST_EARLIER_MESSAGE = 1000  # characters
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a runbook. `run_id` is the run of the runbook itself; `param_values` is JSON."""
 
@@ -80,6 +92,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             schedule.
         position: Of a child: its place in the runbook, unique within the root run. Replay finds it by this.
         attempt: Of a step: number of its attempts, retries and repetitions after a crash included.
+        earlier_failures: Of a step: failures of attempts before the last one; None if there were none.
         segment: Of a root run: number of the segment that is due or being executed, from 1.
         answered_meanwhile: Of a root run: True if a prompt has been answered since the segment began.
         due_at: Of a root run: time since which its segment is due or, if it is `leased`, from which it is due for other
@@ -122,6 +135,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     sealed_output: bytes | None = None
     position: str = ""
     attempt: int = 1
+    earlier_failures: tuple[AttemptFailure, ...] | None = None
     segment: int = 1
     answered_meanwhile: bool = False
     due_at: datetime | None = None
@@ -135,6 +149,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     spent: int = 0
     held: str | None = None
+
+    def with_earlier(self, failure: Failure) -> Run:
+        """Return the run with the failure of its present attempt among the earlier ones."""
+        text = failure.message[:_LONGEST_EARLIER_MESSAGE]
+        failures = (*(self.earlier_failures or ()), AttemptFailure(self.attempt, failure.kind, text))
+        return msgspec.structs.replace(self, earlier_failures=failures[-MOST_EARLIER_FAILURES:])
 
     @property
     def job_id(self) -> str:

@@ -16,6 +16,7 @@ from ...models import (
     SessionStatus,
 )
 from .records import (
+    AttemptFailure,
     Failure,
     Prompt,
     Run,
@@ -50,7 +51,8 @@ def _json(kind: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     return msgspec.json.encode, msgspec.json.Decoder(kind).decode
 
 
-PAYLOAD = frozenset({"param_values", "params", "resources", "output", "failure", "sealed_values", "sealed_output"})
+_RESULT = {"output", "failure", "earlier_failures", "sealed_output"}
+PAYLOAD = frozenset({"param_values", "params", "resources", "sealed_values"} | _RESULT)
 LONGEST_LISTED = 32 * 1024  # bytes of each of them in a list
 LEFT_OUT = b" null"  # a null in a spelling of its own, in place of a longer value
 
@@ -65,6 +67,7 @@ _FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "parameters": _AS_PARAMETERS,
     "resources": _json(dict[str, str]),
     "reviewers": _json(Reviewers),
+    "earlier_failures": _json(tuple[AttemptFailure, ...]),
     "failure": (_failure, msgspec.json.Decoder(Failure).decode),
     "kind": (str.__str__, RunKind),
     "answered_meanwhile": _AS_BOOL,

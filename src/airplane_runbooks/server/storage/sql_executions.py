@@ -89,13 +89,13 @@ class SqlExecutions:
 
     @_executing
     def attempt(self, roots: LockedRoots, run: Run, fencing_token: int) -> bool:
-        """Note which attempt of a step begins, and with what; False if it has ended or the fencing token is stale."""
+        """Note which attempt of a step begins, with what, and how those before it failed."""
         root = roots.lock_root_of(run.id)
         if root is None or not is_executed(root, fencing_token):
             return False
         note_change(roots.connection, run.id)
         begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
-        changes = RUN_ROWS.write({**begun, "updated_at": now()})
+        changes = RUN_ROWS.write({**begun, "earlier_failures": run.earlier_failures, "updated_at": now()})
         return bool(change(roots.connection, sql.CHANGE_UNENDED_RUN, {"key": run.id, **changes}))
 
     @_executing

@@ -135,6 +135,7 @@ RUNS = sa.Table(
     _column("spent", sa.BigInteger, server_default="0"),
     _optional("held", _TEXT),
     _column("leased", sa.Boolean, server_default=sa.false()),
+    _optional("earlier_failures", _JSON),
 )
 
 SESSIONS = sa.Table(

@@ -202,7 +202,8 @@ def test_the_failure_of_a_step_is_shown_with_its_attempts(api, ada):
     api.reaches(session_id, "Failed")
     page = ada.get(f"/sessions/{session_id}").text
     assert "attempt 2" in page
-    assert page.count("ValueError: no luck") == 2
+    assert page.count("ValueError: no luck") == 3
+    assert "attempt 1: ValueError: no luck" in page
     assert "step &#39;explode&#39; failed: ValueError: no luck" in page
 
 

@@ -10,8 +10,10 @@ import msgspec
 from ....models import RunStatus, SessionStatus
 from ..ids import now
 from ..interface import Store
-from ..records import Failure, Outcome, Run, RunKind, Session, Suspect
+from ..records import AttemptFailure, Failure, Outcome, Run, RunKind, Session, Suspect
 from ._support import DONE, Case, answering, begin, load_run, new_prompt, new_run, status, token
+
+EARLIER = (AttemptFailure(1, "KeyError", "\U0001f600"),)
 
 
 class Jobs(Case):
@@ -33,7 +35,7 @@ class Jobs(Case):
     def test_writes_with_a_stale_fencing_token_are_refused(self, store: Store) -> None:
         stale = token(store)
         assert store.add_child(new_run("x", RunKind.STEP, "r"), stale)
-        again = new_run("x", attempt=2, param_values=b'{"a":2}', digests=b"2")
+        again = new_run("x", attempt=2, param_values=b'{"a":2}', digests=b"2", earlier_failures=EARLIER)
         fencing_token = begin(store, "r", 1).fencing_token
         assert fencing_token > stale
         assert not store.add_child(new_run("y", RunKind.STEP, "r"), stale)
@@ -47,6 +49,7 @@ class Jobs(Case):
         assert store.attempt(again, fencing_token)
         begun = load_run(store, "x")
         assert (begun.attempt, begun.param_values, begun.digests) == (2, b'{"a":2}', b"2")
+        assert begun.earlier_failures == EARLIER
         assert store.finish("x", DONE, fencing_token)
         assert not store.attempt(again, fencing_token)
         assert store.finish("r", DONE, fencing_token)

@@ -108,6 +108,9 @@ def run_json(run: Run, *, waiting: bool) -> Json:
         **_ends(run),
         "cancelledBy": run.cancelled_by,
         "zoneID": None,
+        "attempt": run.attempt,
+        "error": failure_json(run.failure),
+        "earlierFailures": [msgspec.structs.asdict(failure) for failure in run.earlier_failures or ()],
     }
 
 

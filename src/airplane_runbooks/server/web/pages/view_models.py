@@ -55,6 +55,7 @@ class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
     status: RunStatus
     depth: int
     attempt: int
+    earlier_failures: Sequence[str]
     started_at: datetime
     ended_at: datetime | None
     duration: timedelta
@@ -163,6 +164,9 @@ def _describe_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secre
         status=run.status,
         depth=len(_place(run.position)) - 1,
         attempt=run.attempt,
+        earlier_failures=[
+            secrets.mask(f"attempt {one.attempt}: {one.kind}: {one.message}") for one in run.earlier_failures or ()
+        ],
         started_at=run.active_at or run.created_at,
         ended_at=run.ended_at,
         duration=_duration(run.active_at or run.created_at, run.ended_at),
