@@ -8,8 +8,10 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from . import statements as sql
-from .records import Run
-from .transitions import change_run, select_lean
+from .prepared import later
+from .records import Outcome, Run
+from .rows import RUN_ROWS
+from .transitions import add_ended, change_run, select_lean
 
 
 class LockedRoots:
@@ -26,6 +28,7 @@ class LockedRoots:
         self._runs: dict[str, Run] = {}
         self._root_ids: dict[str, str] = {}  # by child
         self._progressed: set[str] = set()  # whose failed starts are still to be reset
+        self._new_step: Run | None = None  # that is still to be added
 
     def lock(self, run_id: str) -> Run | None:
         """Return a root run, locked."""
@@ -36,8 +39,24 @@ class LockedRoots:
         return self._runs.get(self._root_ids.get(run_id, run_id)) or self._lock(sql.LOCK_ROOT_OF_RUN, run_id)
 
     def add_child(self, root: Run, run: Run) -> None:
-        """Note that a step or prompt belongs to a root run."""
+        """Add the run of a step or prompt, at the latest before anything that depends on it."""
+        self.write_step()
+        self._new_step = run
         self._root_ids[run.id] = root.id
+
+    def write_step(self) -> None:
+        """Write a step that is still to be added."""
+        if (run := self._new_step) is not None:
+            self._new_step = None
+            later(self.connection, sql.ADD_RUN, RUN_ROWS.row(run))
+
+    def add_ended(self, run_id: str, outcome: Outcome) -> bool:
+        """Add a step that is still to be added as one that has ended; False if it has been added."""
+        run = self._new_step
+        if run is None or run.id != run_id:
+            return False
+        self._new_step = None
+        return add_ended(self.connection, run, outcome)
 
     def change(self, root: Run, **changes: Any) -> None:
         """Set columns of a root run."""
@@ -60,6 +79,7 @@ class LockedRoots:
 
     def settle(self) -> None:
         """Write what is left, and forget all: others may change them in the same transaction from here on."""
+        self.write_step()
         for run_id in list(self._progressed):
             self.change(self._runs[run_id])
         self._runs.clear()

@@ -14,13 +14,14 @@ from . import statements as sql
 from .changes import note_change
 from .ids import now
 from .locked_roots import LockedRoots
-from .prepared import change
+from .prepared import change, later
 from .records import Outcome, Prompt, Run
 from .rows import PROMPT_ROWS, RUN_ROWS
 from .transactions import Transactor
 from .transitions import (
     AT_REST,
     cancel_children,
+    end_locked,
     end_run,
     has_ended_so,
     is_executed,
@@ -79,11 +80,11 @@ class SqlExecutions:
         if root is None or root.status is not RunStatus.ACTIVE or not is_executed(root, fencing_token):
             return False
         active = replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)
-        change(roots.connection, sql.ADD_RUN, RUN_ROWS.row(active))
-        roots.add_child(root, run)
+        roots.add_child(root, active)
         if prompt is not None:  # a new step has no readers yet
             note_change(roots.connection, root.id)
-            change(roots.connection, sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
+            roots.write_step()
+            later(roots.connection, sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
             roots.note_progress(root)
         return True
 
@@ -93,6 +94,7 @@ class SqlExecutions:
         root = roots.lock_root_of(run.id)
         if root is None or not is_executed(root, fencing_token):
             return False
+        roots.write_step()
         note_change(roots.connection, run.id)
         begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
         changes = RUN_ROWS.write({**begun, "earlier_failures": run.earlier_failures, "updated_at": now()})
@@ -107,7 +109,7 @@ class SqlExecutions:
         note_change(roots.connection, run_id)  # if it is a step's, nothing else changes
         if root.id == run_id:
             return not root.is_due and _finish_root(roots, root, outcome)
-        if not end_run(roots.connection, run_id, outcome):
+        if not (roots.add_ended(run_id, outcome) or end_run(roots.connection, run_id, outcome)):
             return has_ended_so(roots.connection, run_id, outcome)
         roots.note_progress(root)
         return True
@@ -148,7 +150,8 @@ def _finish_root(roots: LockedRoots, root: Run, outcome: Outcome) -> bool:
     if root.status.is_terminal:
         leave_cancelling(roots.connection, root)
         return root.status is outcome.status and root.cancelled_by is None
-    end_run(roots.connection, root.id, outcome, **roots.with_progress(root, dict(AT_REST)))
+    roots.write_step()
+    end_locked(roots.connection, root.id, outcome, **roots.with_progress(root, dict(AT_REST)))
     move_session(roots.connection, root, _ENDS[outcome.status])
     cancel_children(roots.connection, root, None)
     roots.settle()

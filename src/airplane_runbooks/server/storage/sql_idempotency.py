@@ -20,7 +20,7 @@ from .idempotency import (
     other_request,
 )
 from .ids import new_seed
-from .prepared import change, first
+from .prepared import change, first, later
 from .tables import KEYS
 from .transactions import Transactor, writing
 
@@ -38,11 +38,13 @@ _LOCK = (
     .where(_IS_ANY)
     .with_for_update()
 )
+_NEW = [KEYS.c.key, KEYS.c.fingerprint, KEYS.c.seed, KEYS.c.since, KEYS.c.leased]
+_has_former = sa.exists().where(KEYS.c.key == bindparam("former_key", type_=KEYS.c.key.type))
 # on PostgreSQL, it waits for the end of another call's transaction that has added the key
 _ADD = (
     postgresql.insert(KEYS)
+    .from_select(_NEW, sa.select(*(bindparam(f"new_{one.name}", type_=one.type) for one in _NEW)).where(~_has_former))
     .on_conflict_do_nothing(index_elements=[KEYS.c.key])
-    .execution_options(preserve_rowcount=True)  # psycopg tells it of inserts only if asked to
 )
 _CHANGE = sa.update(KEYS).where(_IS_KEY)
 _RENAME = sa.update(KEYS).where(KEYS.c.key == bindparam("former_key")).values(key=_KEY)
@@ -105,22 +107,23 @@ class SqlKeys:
         moment = self._clock()
         self._cleaning.clean(connection, moment - LIFETIME)
         names = {"the_key": key, "former_key": former_key}
-        entry = _lock(connection, names, moment)
+        entry = None
         while entry is None:
             seed = new_seed()
             new = {"key": key, "fingerprint": fingerprint, "seed": seed, "since": moment, "leased": moment}
-            if change(connection, _ADD, new):
+            values = {f"new_{name}": value for name, value in new.items()}
+            if change(connection, _ADD, {"former_key": former_key, **values}):
                 return Claim(seed)
-            entry = _lock(connection, names, moment)  # another call has added it meanwhile
+            entry = _lock(connection, names, moment)
         if entry.fingerprint not in {fingerprint, *other_fingerprints}:
             raise other_request()
         if entry.key != key:
-            change(connection, _RENAME, names)
+            later(connection, _RENAME, names)
         if entry.status is not None:
             return Claim(entry.seed, StoredReply(entry.status, entry.body or b""))
         if abs(passed := moment - entry.leased) < LEASE:  # a clock may have been set back
             raise busy(LEASE - passed)
-        change(connection, _CHANGE, {"the_key": key, "leased": moment})
+        later(connection, _CHANGE, {"the_key": key, "leased": moment})
         return Claim(entry.seed)
 
     @writing
@@ -131,7 +134,7 @@ class SqlKeys:
     @writing
     def settle(self, connection: Connection, key: str, reply: StoredReply) -> None:
         """Keep the reply for the rest of the key's hour."""
-        change(connection, _CHANGE, {"the_key": key, "status": reply.status, "body": reply.body})
+        later(connection, _CHANGE, {"the_key": key, "status": reply.status, "body": reply.body})
 
 
 def _lock(connection: Connection, names: dict[str, str], moment: float) -> _Entry | None:

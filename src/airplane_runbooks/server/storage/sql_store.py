@@ -27,7 +27,7 @@ from .interface import (
     ended,
 )
 from .locked_roots import LockedRoots
-from .prepared import change, fetch, first, scalar
+from .prepared import change, fetch, first, later, scalar
 from .records import (
     Outcome,
     Run,
@@ -52,7 +52,7 @@ from .transitions import (
     beginning,
     cancel_children,
     change_run,
-    end_run,
+    end_locked,
     is_leased,
     leave_cancelling,
     lock_root,
@@ -94,7 +94,7 @@ class SqlStore(SqlReads, SqlExecutions):
             return False
         note_change(connection, run.id)  # another server may have to begin it
         if session is not None:
-            change(connection, sql.ADD_SESSION, SESSION_ROWS.row(session))
+            later(connection, sql.ADD_SESSION, SESSION_ROWS.row(session))
         return True
 
     @writing
@@ -104,7 +104,7 @@ class SqlStore(SqlReads, SqlExecutions):
         if not change(connection, sql.ADD_RUN, RUN_ROWS.row(begun)):
             return None
         if session is not None:
-            change(connection, sql.ADD_SESSION, SESSION_ROWS.row(replace(session, status=SessionStatus.ACTIVE)))
+            later(connection, sql.ADD_SESSION, SESSION_ROWS.row(replace(session, status=SessionStatus.ACTIVE)))
         return begun
 
     @writing
@@ -145,7 +145,7 @@ class SqlStore(SqlReads, SqlExecutions):
                 "counted": run.failed_starts,
                 "failed_starts": run.failed_starts - 1,
             }
-            change(connection, sql.EXCUSE, changes)
+            later(connection, sql.EXCUSE, changes)
 
     @writing
     def answer(
@@ -175,11 +175,11 @@ class SqlStore(SqlReads, SqlExecutions):
         changes: dict[str, Any] = {"answered_by": by, "answered_seed": seed}
         if answer.values is None:
             changes["cancelled_at"] = now()
-            end_run(connection, prompt.run_id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed)
+            end_locked(connection, prompt.run_id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed)
         else:
             changes |= {"submitted_at": now(), "values": answer.values}
-            end_run(connection, prompt.run_id, Outcome.succeeded(answer.values, answer.sealed))
-        change(connection, sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
+            end_locked(connection, prompt.run_id, Outcome.succeeded(answer.values, answer.sealed))
+        later(connection, sql.CHANGE_PROMPT, {"key": prompt_id, **PROMPT_ROWS.write(changes)})
         begins = status == SessionStatus.WAITING and begin(root)
         root = wake(connection, root, status, begins=begins)
         return Answered(replace(prompt, **changes), root, load_run(connection, root.id) if begins else None)
@@ -194,7 +194,7 @@ class SqlStore(SqlReads, SqlExecutions):
         if not run.status.is_terminal:
             executing = session_status(connection, root) is SessionStatus.ACTIVE
             left = {} if executing else AT_REST  # a lease that lapses lets another server make it Cancelled
-            end_run(connection, root.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, **left)
+            end_locked(connection, root.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, **left)
             cancel_children(connection, root, by, seed)
             move_session(connection, root, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
         elif not seed or seed != run.ended_seed:

@@ -85,12 +85,7 @@ OUTLINE = _lean.where(RUNS.c.root_id == KEY).order_by(RUNS.c.seq)
 GET_LEAN_RUN = _lean.where(RUNS.c.id == KEY)
 
 # PostgreSQL's construct, which SQLite's compiler writes as well; one that is there already was added by this very call
-ADD_RUN = (
-    postgresql.insert(RUNS)
-    .inline()
-    .on_conflict_do_nothing(index_elements=[RUNS.c.id])
-    .execution_options(preserve_rowcount=True)  # psycopg tells it of inserts only if asked to
-)
+ADD_RUN = postgresql.insert(RUNS).inline().on_conflict_do_nothing(index_elements=[RUNS.c.id])
 ADD_SESSION = sa.insert(SESSIONS).inline()
 ADD_PROMPT = postgresql.insert(PROMPTS).inline().on_conflict_do_nothing(index_elements=[PROMPTS.c.id])
 

@@ -14,7 +14,7 @@ from ...models import RunStatus, SessionStatus
 from . import statements as sql
 from .changes import note_change
 from .ids import now
-from .prepared import change, first, scalar
+from .prepared import change, first, later, scalar
 from .records import Outcome, Run
 from .rows import LEAN_ROWS, PROMPT_ROWS, RUN_ROWS, SESSION_ROWS
 
@@ -41,7 +41,7 @@ def lock_root(connection: Connection, select: Any, key: str) -> Run | None:
 
 def change_run(connection: Connection, run: Run, **changes: Any) -> None:
     """Set columns of a run."""
-    change(connection, sql.CHANGE_RUN, {"key": run.id, **RUN_ROWS.write(changes)})
+    later(connection, sql.CHANGE_RUN, {"key": run.id, **RUN_ROWS.write(changes)})
 
 
 def session_status(connection: Connection, run: Run) -> SessionStatus | None:
@@ -56,7 +56,7 @@ def move_session(connection: Connection, run: Run, status: SessionStatus) -> Non
     """Give the session of a root run another status."""
     if run.session_id is not None:
         changes = SESSION_ROWS.write({"status": status, "updated_at": now()})
-        change(connection, sql.MOVE_SESSION, {"key": run.session_id, "other": changes["status"], **changes})
+        later(connection, sql.MOVE_SESSION, {"key": run.session_id, "other": changes["status"], **changes})
 
 
 def wait_for_prompt(connection: Connection, run: Run) -> bool:
@@ -110,9 +110,19 @@ def _ending(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def end_run(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> bool:
+def end_locked(connection: Connection, run_id: str, outcome: Outcome, **more: Any) -> None:
+    """End a run that is known not to have ended."""
+    later(connection, sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)})
+
+
+def end_run(connection: Connection, run_id: str, outcome: Outcome) -> bool:
     """End a run; False if it had ended before."""
-    return bool(change(connection, sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, more)}))
+    return bool(change(connection, sql.CHANGE_UNENDED_RUN, {"key": run_id, **_ending(outcome, {})}))
+
+
+def add_ended(connection: Connection, run: Run, outcome: Outcome) -> bool:
+    """Add the run of a step that has ended; False if it is there already, as after a commit that seemed to fail."""
+    return bool(change(connection, sql.ADD_RUN, {**RUN_ROWS.row(run), **_ending(outcome, {})}))
 
 
 def beginning(run: Run) -> dict[str, Any]:
@@ -156,6 +166,6 @@ def cancel_children(connection: Connection, root: Run, by: str | None, seed: str
     if root.session_id is None:
         return
     ending = _ending(Outcome.cancelled(), {"cancelled_by": by, "ended_seed": seed})
-    if change(connection, sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending}):
-        changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
-        change(connection, sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})
+    later(connection, sql.CHANGE_UNENDED_CHILDREN, {"key": root.id, **ending})
+    changes = PROMPT_ROWS.write({"cancelled_at": now(), "answered_by": by, "answered_seed": seed})
+    later(connection, sql.CHANGE_OPEN_PROMPTS, {"key": root.id, **changes})

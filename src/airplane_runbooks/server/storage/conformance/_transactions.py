@@ -59,6 +59,19 @@ class Transactions(Case):
         assert [run.status for run in store.history("r")] == [RunStatus.ACTIVE, RunStatus.SUCCEEDED, RunStatus.ACTIVE]
         assert load_run(store, "r").failed_starts == 0
 
+    def test_a_step_whose_begin_was_written_before_ends_with_a_repetition(self, store: Store) -> None:
+        fencing_token = token(store)
+        assert store.add_child(new_run("x", RunKind.STEP, "r"), fencing_token)
+
+        def write(joined: Store) -> list[bool]:
+            return [
+                joined.add_child(new_run("x", RunKind.STEP, "r"), fencing_token),
+                joined.finish("x", DONE, fencing_token),
+            ]
+
+        assert store.transact(write) == [True, True]
+        assert load_run(store, "x").status is RunStatus.SUCCEEDED
+
     def test_the_end_of_a_session_is_written_with_its_last_step(self, store: Store) -> None:
         fencing_token = token(store)
 
