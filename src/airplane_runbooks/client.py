@@ -277,8 +277,8 @@ class Airplane(_Client[Transport, BlockingRunner]):
 class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
     """Client of the Airplane v0 API for asyncio. Tasks may share it; one client per process and key is enough.
 
-    It takes the arguments of `Airplane`, with an async transport: a `ThreadedTransport` by default, which is urllib3 on
-    a few threads of its own. `AiohttpTransport` carries more requests at a time. Methods behave as those of `Airplane`.
+    It takes the arguments of `Airplane`, with an async transport: an `AsyncioTransport` by default, on connections of
+    the event loop. Methods behave as those of `Airplane`.
 
     A cancelled call leaves nothing behind and is not tried again.
     """
@@ -298,9 +298,9 @@ class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
         return AsyncioClock()
 
     def _default_transport(self) -> AsyncTransport:
-        from .transports.threaded import ThreadedTransport
+        from .transports.asyncio import AsyncioTransport
 
-        return ThreadedTransport()
+        return AsyncioTransport()
 
     def _link(self, transport: AsyncTransport, clock: Clock) -> Next:
         from ._call.link import async_transport_link

@@ -12,7 +12,7 @@ import uvloop
 
 from airplane_runbooks import CANCEL, AsyncAirplane, AsyncTransport, NotFound, SessionCancelled
 from airplane_runbooks.models import ParameterSchema, Prompt
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.support.clients import left_open, served
 
@@ -47,8 +47,8 @@ Use = Callable[[AsyncAirplane], Coroutine[Any, Any, None]]
     params=[
         pytest.param((ThreadedTransport, asyncio.new_event_loop), id="threaded-asyncio"),
         pytest.param((ThreadedTransport, uvloop.new_event_loop), id="threaded-uvloop", marks=pytest.mark.nightly),
-        pytest.param((AiohttpTransport, asyncio.new_event_loop), id="aiohttp-asyncio", marks=pytest.mark.nightly),
-        pytest.param((AiohttpTransport, uvloop.new_event_loop), id="aiohttp-uvloop"),
+        pytest.param((AsyncioTransport, asyncio.new_event_loop), id="asyncio", marks=pytest.mark.nightly),
+        pytest.param((AsyncioTransport, uvloop.new_event_loop), id="uvloop"),
     ]
 )
 def run(request: pytest.FixtureRequest, server: tuple[str, str]) -> Callable[[Use], None]:

@@ -13,10 +13,10 @@ from blockbuster import BlockingError, blockbuster_ctx
 
 from airplane_runbooks import AsyncAirplane, AsyncTransport, CallOptions, DeadlineExceeded, PollPolicy, ServerError
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 
-TRANSPORTS = pytest.mark.parametrize("make", [ThreadedTransport, AiohttpTransport])
+TRANSPORTS = pytest.mark.parametrize("make", [ThreadedTransport, AsyncioTransport])
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from airplane_runbooks import (
     ServerError,
 )
 from airplane_runbooks.testing import FakeClock, FakeTransport, json_response
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 
 OK = json_response({"sessionID": "ses1"})
 
@@ -238,7 +238,7 @@ class TestPreparing:
         assert prepared == ["https://api.test"]
 
     def test_the_trust_store_is_read_before_there_is_a_loop(self) -> None:
-        transport = AiohttpTransport()
+        transport = AsyncioTransport()
         AsyncAirplane("tkn_test", transport=transport)
         assert transport._ssl_context is not None
 

@@ -11,7 +11,7 @@ import pytest
 from airplane_runbooks import Airplane, AsyncAirplane, AsyncTransport, ConnectionLost, DeadlineExceeded
 from airplane_runbooks.testing.conformance import finishes_within
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request, always, reply
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.support.timing import TIMED
 
@@ -41,7 +41,7 @@ def async_call(make: Callable[[], AsyncTransport]) -> Call:
     [
         pytest.param(sync_call, id="sync"),
         pytest.param(async_call(ThreadedTransport), id="threaded", marks=pytest.mark.once),
-        pytest.param(async_call(AiohttpTransport), id="aiohttp", marks=pytest.mark.once),
+        pytest.param(async_call(AsyncioTransport), id="asyncio", marks=pytest.mark.once),
     ],
 )
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from airplane_runbooks import AsyncAirplane, AsyncTransport, PollPolicy, WaitTimeout
 from airplane_runbooks.models import ParameterSchema, Prompt, Session
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.support.clients import left_open, served
 
@@ -80,7 +80,7 @@ class Crowd:
     "make",
     [
         pytest.param(ThreadedTransport, id="threaded"),
-        pytest.param(lambda: AiohttpTransport(pool_size=100), id="aiohttp", marks=pytest.mark.nightly),
+        pytest.param(lambda: AsyncioTransport(pool_size=100), id="asyncio", marks=pytest.mark.nightly),
     ],
 )
 @pytest.mark.parametrize(("size", "seconds"), [(100, 4), pytest.param(1000, 8, marks=pytest.mark.slow)])
@@ -112,7 +112,7 @@ def test_all_are_followed_to_their_end(
     "make",
     [
         pytest.param(ThreadedTransport, id="threaded", marks=pytest.mark.nightly),
-        pytest.param(AiohttpTransport, id="aiohttp"),
+        pytest.param(AsyncioTransport, id="asyncio"),
     ],
 )
 def test_following_takes_no_memory_that_it_does_not_give_back(

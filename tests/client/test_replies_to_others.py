@@ -23,7 +23,7 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.testing import FakeTransport, json_response
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.support.clients import Either
 
@@ -134,7 +134,7 @@ def test_no_call_gets_the_reply_of_the_one_before() -> None:
             assert is_right_or_refused(lambda get=get: get().id, f"ses{number}")  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("make", [ThreadedTransport, AiohttpTransport])
+@pytest.mark.parametrize("make", [ThreadedTransport, AsyncioTransport])
 def test_no_async_call_gets_the_reply_of_the_one_before(make: Callable[[], Any]) -> None:
     async def scenario(base_url: str) -> list[bool]:
         found = []

@@ -18,7 +18,7 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 PUBLIC = ("", ".middleware", ".models", ".operations", ".server", ".testing")
 CONFORMANCE = (".testing.conformance", ".server.storage.conformance")
-TRANSPORTS = (".transports.aiohttp", ".transports.asyncio", ".transports.threaded", ".transports.urllib3")
+TRANSPORTS = (".transports.asyncio", ".transports.threaded", ".transports.urllib3")
 
 
 @pytest.mark.parametrize("name", [*PUBLIC, *CONFORMANCE, *TRANSPORTS])

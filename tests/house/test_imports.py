@@ -18,7 +18,6 @@ from tests.house.layers import DEMOS, GRAPH, LAYERS, NAMES, PACKAGE, imports, la
 
 # None of these is needed until a client is built or a call is made, and some not even then.
 HEAVY = [
-    "aiohttp",
     "asyncio",
     "concurrent.futures",
     "email",
@@ -56,7 +55,7 @@ def test_the_server_is_not_loaded_with_the_client():
     loaded = loaded_by(building, after="import opentelemetry.trace, opentelemetry.metrics, opentelemetry.propagate")
 
     assert "urllib3" in loaded
-    assert sorted(loaded & {"starlette", "uvicorn", "aiohttp", "tenacity", "asyncio"}) == []
+    assert sorted(loaded & {"starlette", "uvicorn", "tenacity", "asyncio"}) == []
     assert [name for name in loaded if name.startswith(("airplane_runbooks.server", "airplane_runbooks.testing"))] == []
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from airplane_runbooks import Airplane, AsyncAirplane, RetryPolicy
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 
 KEY = "tkn_that_nobody_else_sees"
-KINDS = ["sync", "threaded", "aiohttp"]
-ASYNC_TRANSPORTS: dict[str, Callable[[], Any]] = {"threaded": ThreadedTransport, "aiohttp": AiohttpTransport}
+KINDS = ["sync", "threaded", "asyncio"]
+ASYNC_TRANSPORTS: dict[str, Callable[[], Any]] = {"threaded": ThreadedTransport, "asyncio": AsyncioTransport}
 
 OK = reply(b'{"sessionID":"ses1"}', headers=b"x-request-id: req1\r\n")
 UNAVAILABLE = reply(b'{"error":"try later"}', status="503 Service Unavailable")

@@ -235,7 +235,7 @@ def test_a_users_own_calls_are_still_traced(seen, kind, library, place):
     assert seen.counts(ATTEMPTS) == {OURS: len(attempts), **of_others}
 
 
-@pytest.mark.parametrize("kind", ["threaded", "aiohttp"])
+@pytest.mark.parametrize("kind", ["threaded", "asyncio"])
 def test_what_a_middleware_awaits_is_still_traced(seen, kind):
     with serving(TWO_RETRIES) as api, elsewhere() as url, seen.user():
 
@@ -248,7 +248,7 @@ def test_what_a_middleware_awaits_is_still_traced(seen, kind):
     assert seen.shape("contrib") == [("GET", "runbooks.execute")] * 3
 
 
-@pytest.mark.parametrize("kind", ["threaded", "aiohttp"])
+@pytest.mark.parametrize("kind", ["threaded", "asyncio"])
 def test_another_task_is_traced_during_an_attempt(seen, kind):
     asked, may_answer = threading.Event(), threading.Event()
 
@@ -313,17 +313,10 @@ class TestSuppressionSwitchedOff:
         assert api.parents == [f"{span.context.span_id:016x}" for span in nested]
         assert seen.counts(ATTEMPTS) == {OURS: 3, "contrib": 3}
 
-    @pytest.mark.parametrize("kind", ["sync", "threaded"])
-    def test_the_default_transports_use_nothing_that_is_traced(self, seen, kind):
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_our_own_transports_use_nothing_that_is_traced(self, seen, kind):
         with serving(TWO_RETRIES) as api, seen.user():
             call(kind, execute, api.base_url, suppress_http_instrumentation=False, **seen.providers)
-        assert seen.shape() == RETRIED
-        assert seen.shape("contrib") == []
-
-    def test_aiohttp_is_not_traced_below_its_sessions(self, seen):
-        # the instrumentation listens to aiohttp's sessions, and AiohttpTransport uses nothing but its connections
-        with serving(TWO_RETRIES) as api, seen.user():
-            call("aiohttp", execute, api.base_url, suppress_http_instrumentation=False, **seen.providers)
         assert seen.shape() == RETRIED
         assert seen.shape("contrib") == []
 

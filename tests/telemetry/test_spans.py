@@ -30,7 +30,7 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.testing import json_response
 from airplane_runbooks.testing.hostile import HostileServer, after_request
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 from tests.support.observed import (
@@ -105,7 +105,7 @@ def test_a_call_given_up_names_what_its_caller_caught(make: Make) -> None:
 TRANSPORTS: dict[str, tuple[str, Any]] = {
     "urllib3": ("sync", Urllib3Transport),
     "threaded": ("async", ThreadedTransport),
-    "aiohttp": ("async", AiohttpTransport),
+    "asyncio": ("async", AsyncioTransport),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from airplane_runbooks import ConfigurationError
 from airplane_runbooks.transports._ages import ConnectionAges
+from airplane_runbooks.transports.asyncio import AsyncioTransport
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
 
 
@@ -29,6 +30,7 @@ def test_no_age_means_that_connections_are_kept() -> None:
 
 @pytest.mark.parametrize("name", ["max_connection_idle", "max_connection_age"])
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), "55"])
-def test_ages_that_cannot_work_are_refused_by_name(name: str, value: Any) -> None:
+@pytest.mark.parametrize("make", [Urllib3Transport, AsyncioTransport])
+def test_ages_that_cannot_work_are_refused_by_name(make: Any, name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} must be a positive number of seconds or None"):
-        Urllib3Transport(**{name: value})
+        make(**{name: value})

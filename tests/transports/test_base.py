@@ -11,7 +11,7 @@ import pytest
 
 from airplane_runbooks.testing import FakeTransport
 from airplane_runbooks.transports import base
-from airplane_runbooks.transports.aiohttp import AiohttpTransport
+from airplane_runbooks.transports.asyncio import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
 
@@ -42,7 +42,7 @@ def test_living_transports_are_reset_and_others_forgotten(monkeypatch: pytest.Mo
         (ThreadedTransport(pool_size=6), 6),
         (ThreadedTransport(Urllib3Transport(pool_size=5), pool_size=6), 5),
         (ThreadedTransport(FakeTransport(), pool_size=100), 32),
-        (AiohttpTransport(pool_size=7), 7),
+        (AsyncioTransport(pool_size=7), 7),
         (FakeTransport(), 32),
     ],
 )

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from airplane_runbooks import NO_RETRY, Airplane, AirplaneError, AsyncAirplane, SessionFailed
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from tests.responses.test_redaction_properties import SPELLINGS, keys, shows
 from tests.support.examples import examples
@@ -122,7 +122,7 @@ class Observed:
         return None
 
     async def _failing(self, key: str, method: str, options: Any) -> None:
-        options["transport"] = ThreadedTransport(pool_size=1) if self.kind == "threads" else AiohttpTransport()
+        options["transport"] = ThreadedTransport(pool_size=1) if self.kind == "threads" else AsyncioTransport()
         async with AsyncAirplane(key, **options) as airplane:
             await ACTS[method](airplane)
 
@@ -133,7 +133,7 @@ ACTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.fixture(params=["urllib3", "threads", "aiohttp"])
+@pytest.fixture(params=["urllib3", "threads", "asyncio"])
 def observed(request: pytest.FixtureRequest) -> Iterator[Observed]:
     with Observed(request.param) as observed:
         yield observed

@@ -12,11 +12,11 @@ import pytest
 from airplane_runbooks import AsyncTransport, TransportError
 from airplane_runbooks.testing.conformance import request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 
 
-@pytest.mark.parametrize("make", [ThreadedTransport, AiohttpTransport])
+@pytest.mark.parametrize("make", [ThreadedTransport, AsyncioTransport])
 @pytest.mark.parametrize(
     "script", [after_request(Peer.reset), after_request(lambda peer: peer.send(b"garbage")), Peer.stay_silent]
 )

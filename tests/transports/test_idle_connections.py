@@ -11,7 +11,7 @@ from airplane_runbooks import ConfigurationError, ConnectError
 from airplane_runbooks.testing import FakeTransport
 from airplane_runbooks.testing.conformance import PLENTY, request_to
 from airplane_runbooks.testing.hostile import HostileServer, always, reply
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 
@@ -22,7 +22,7 @@ def test_preparing_a_malformed_origin_is_a_connect_error() -> None:
         transport.prepare("http://[::1")
 
 
-@pytest.mark.parametrize("make", [Urllib3Transport, AiohttpTransport, ThreadedTransport])
+@pytest.mark.parametrize("make", [Urllib3Transport, AsyncioTransport, ThreadedTransport])
 def test_closing_idle_connections_of_an_unused_origin_is_fine(make: Any) -> None:
     make().close_idle("http://api.test")
 
@@ -34,7 +34,7 @@ def test_a_given_transport_needs_one_thread_at_least() -> None:
 
 def test_other_origins_keep_their_idle_connections() -> None:
     async def scenario(origin: str) -> None:
-        transport = AiohttpTransport()
+        transport = AsyncioTransport()
         for other in ("http://api.test", origin):
             await transport.send(request_to(origin), PLENTY)
             transport.close_idle(other)

@@ -28,7 +28,7 @@ from airplane_runbooks.testing import FakeTransport
 from airplane_runbooks.testing.conformance import KEY, PLENTY, request_to, times_out
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports._proxies import GivenProxy, Proxies, parse_proxy
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 from tests.support.timing import TIMED
@@ -343,8 +343,8 @@ def async_client(base_url: str) -> None:
     AsyncAirplane("tkn_test", base_url=base_url)
 
 
-def aiohttp_client(base_url: str) -> None:
-    AsyncAirplane("tkn_test", base_url=base_url, transport=AiohttpTransport())
+def asyncio_client(base_url: str) -> None:
+    AsyncAirplane("tkn_test", base_url=base_url, transport=AsyncioTransport())
 
 
 class TestChoice:
@@ -384,7 +384,7 @@ class TestChoice:
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
         assert Proxies.of(None).for_origin("https://api.test") is None
 
-    @pytest.mark.parametrize("make", [Urllib3Transport, AiohttpTransport, ThreadedTransport])
+    @pytest.mark.parametrize("make", [Urllib3Transport, AsyncioTransport, ThreadedTransport])
     @pytest.mark.parametrize("url", USELESS)
     def test_a_proxy_of_no_use_is_refused_without_showing_it(self, make: Any, url: str) -> None:
         with pytest.raises(ConfigurationError, match=r"proxy: .* http or https URL") as caught:
@@ -395,7 +395,7 @@ class TestChoice:
         ("options", "make"),
         [
             ({"pool_size": 0}, Urllib3Transport),
-            ({"pool_size": 0}, AiohttpTransport),
+            ({"pool_size": 0}, AsyncioTransport),
             ({"transport": FakeTransport(), "pool_size": 0}, ThreadedTransport),
         ],
     )
@@ -404,7 +404,7 @@ class TestChoice:
             make(proxy="http://user:hunter2@proxy.test", **options)
         assert "hunter2" not in traceback_of(caught.value)
 
-    @pytest.mark.parametrize("make", [sync_client, async_client, aiohttp_client])
+    @pytest.mark.parametrize("make", [sync_client, async_client, asyncio_client])
     @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "All_Proxy"])
     @pytest.mark.parametrize("url", USELESS)
     def test_a_variable_of_no_use_is_named_when_the_client_is_built(
@@ -415,7 +415,7 @@ class TestChoice:
             make("https://api.test/v0")
         assert "hunter2" not in traceback_of(caught.value)
 
-    @pytest.mark.parametrize("make", [sync_client, async_client, aiohttp_client])
+    @pytest.mark.parametrize("make", [sync_client, async_client, asyncio_client])
     @pytest.mark.parametrize(
         ("variables", "base_url"),
         [

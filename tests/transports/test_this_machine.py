@@ -12,7 +12,7 @@ import pytest
 from airplane_runbooks import ConnectError, Response
 from airplane_runbooks.testing.conformance import request_to
 from airplane_runbooks.testing.hostile import HostileServer, always, reply
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 
@@ -39,7 +39,7 @@ def by_async(make: Callable[[], Any]) -> Send:
     return lambda origin: asyncio.run(send(origin))
 
 
-SENDERS = {"urllib3": by_urllib3, "threads": by_async(ThreadedTransport), "aiohttp": by_async(AiohttpTransport)}
+SENDERS = {"urllib3": by_urllib3, "threads": by_async(ThreadedTransport), "asyncio": by_async(AsyncioTransport)}
 
 
 @pytest.fixture(params=SENDERS)

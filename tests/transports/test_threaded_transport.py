@@ -1,4 +1,4 @@
-"""The default transport of the async client keeps the contract of transports, and what it promises beyond it."""
+"""The transport on threads keeps the contract of transports, and what it promises beyond it."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ pytestmark = TIMED
 
 
 class TestThreadedTransport(AsyncTransportConformance):
-    def make(self, **options: Any) -> ThreadedTransport:
-        return ThreadedTransport(**options)
+    def make(self, pool_size: int = 32, **options: Any) -> ThreadedTransport:
+        return ThreadedTransport(Urllib3Transport(pool_size=pool_size, **options), pool_size=pool_size)
 
 
 @pytest.mark.once

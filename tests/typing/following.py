@@ -41,7 +41,7 @@ from airplane_runbooks.models import (
 )
 from airplane_runbooks.operations import GET_SESSION
 from airplane_runbooks.testing import FakeTransport
-from airplane_runbooks.transports.aiohttp._transport import AiohttpTransport
+from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 
@@ -80,14 +80,14 @@ async def report_async(run: Run, elapsed: float) -> None:
 def async_clients(carry: Callable[[AsyncTransport], None], carry_sync: Callable[[Transport], None]) -> None:
     assert_type(AsyncAirplane("tkn_1", timeout=None, env_slug="prod"), AsyncAirplane)
     AsyncAirplane(transport=FakeTransport().as_async())
-    AsyncAirplane(transport=AiohttpTransport(pool_size=10))
+    AsyncAirplane(transport=AsyncioTransport(pool_size=10))
     AsyncAirplane(transport=ThreadedTransport(Urllib3Transport()))
-    carry(AiohttpTransport(proxy=None))
+    carry(AsyncioTransport(proxy=None))
     carry(ThreadedTransport(pool_size=3))
 
     AsyncAirplane(transport=Urllib3Transport())  # type: ignore[arg-type]
     Airplane(transport=ThreadedTransport())  # type: ignore[arg-type]
-    carry_sync(AiohttpTransport())  # type: ignore[arg-type]
+    carry_sync(AsyncioTransport())  # type: ignore[arg-type]
     carry(Urllib3Transport())  # type: ignore[arg-type]
 
 

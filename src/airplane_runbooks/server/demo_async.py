@@ -1,7 +1,7 @@
 """Two hundred refunds at once, followed by one async client: `python -m airplane_runbooks.server.demo_async`.
 
 Each session runs its steps and stops at its prompt; a handler answers all of them. `--sessions` says how many there
-are, `--aiohttp` takes that transport instead of the default one.
+are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from .. import AsyncAirplane, AsyncTransport
+from .. import AsyncAirplane
 from ..models import ParameterSchema, Prompt, Session
 from . import RunbookServer
 from .demo import answer_by_itself, refund
@@ -37,12 +37,12 @@ async def follow(airplane: AsyncAirplane, number: int, answered: Counter[str]) -
     )
 
 
-async def run(server: RunbookServer, count: int, transport: AsyncTransport | None) -> int:
+async def run(server: RunbookServer, count: int) -> int:
     """Run so many sessions at once, print their statuses, and return the exit status."""
     print(f"executing {count} runbooks", flush=True)
     answered: Counter[str] = Counter()
     started = time.perf_counter()
-    async with AsyncAirplane(server.api_key, base_url=server.base_url, transport=transport) as airplane:
+    async with AsyncAirplane(server.api_key, base_url=server.base_url) as airplane:
         sessions = await asyncio.gather(*(follow(airplane, number, answered) for number in range(count)))
         steps = await airplane.sessions.steps(sessions[0].id)
     elapsed = time.perf_counter() - started
@@ -57,15 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo and return the exit status: 0 if all sessions succeeded, each of them asked once."""
     parser = argparse.ArgumentParser(prog="python -m airplane_runbooks.server.demo_async", description=__doc__)
     parser.add_argument("--sessions", type=int, default=200, metavar="N")
-    parser.add_argument("--aiohttp", action="store_true")
     options = parser.parse_args(arguments)
-    transport: AsyncTransport | None = None
-    if options.aiohttp:
-        from ..transports.aiohttp import AiohttpTransport
-
-        transport = AiohttpTransport()
     with RunbookServer([refund]) as server:
-        return asyncio.run(run(server, options.sessions, transport))
+        return asyncio.run(run(server, options.sessions))
 
 
 if __name__ == "__main__":

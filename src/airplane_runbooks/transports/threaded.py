@@ -1,4 +1,4 @@
-"""The default transport of the async client: a sync one on threads of its own."""
+"""Transport that carries async requests over a sync one, on threads of its own."""
 
 from __future__ import annotations
 

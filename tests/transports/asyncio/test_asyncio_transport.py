@@ -1,4 +1,4 @@
-"""The transport on aiohttp keeps the contract of transports, and what it promises beyond it."""
+"""The transport on asyncio keeps the contract of transports, and what it promises beyond it."""
 
 from __future__ import annotations
 

@@ -42,5 +42,5 @@ class TransportConformance(Exchanges, Connections, Ages, Hostility):
     """Every promise of `airplane_runbooks.http.Transport`, tried on servers that keep none of theirs."""
 
 
-class AsyncTransportConformance(Cancellation, Concurrency, Exchanges, Connections, Hostility):
+class AsyncTransportConformance(Cancellation, Concurrency, Exchanges, Connections, Ages, Hostility):
     """Every promise of `airplane_runbooks.http.AsyncTransport`: the same, and that a cancelled send leaves nothing."""

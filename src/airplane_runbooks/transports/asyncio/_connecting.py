@@ -12,6 +12,7 @@ from ...errors import ConnectError, TransportError
 from ...http import Fields
 from .._addresses import ATTEMPT_DELAY, AddressInfo, race_order
 from .._proxies import Proxy, check_tunnel, tunnel_target
+from .._sockets import tune
 from ._connection import Connection
 from ._exchange import Opening
 
@@ -79,9 +80,19 @@ def _peer(url: str, context: ssl.SSLContext | None) -> _Peer:
 
 
 async def _open_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = _literal(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     first, *others = race_order(host, found)
     return await _race(loop, [first, *others]) if others else await _connected(loop, first)
+
+
+def _literal(host: str, port: int) -> list[AddressInfo]:
+    """Return the address that a host is written as, if it is one: no thread has to look it up."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host)
+    except (OSError, ValueError):
+        return []
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
 
 
 async def _race(loop: asyncio.AbstractEventLoop, addresses: list[AddressInfo]) -> socket.socket:
@@ -110,13 +121,12 @@ async def _race(loop: asyncio.AbstractEventLoop, addresses: list[AddressInfo]) -
 
 def _better(old: socket.socket | OSError | None, new: socket.socket | OSError) -> socket.socket | OSError:
     """Return the more useful of two outcomes, and close what is of no use."""
-    if old is None:
-        return new
+    if old is None or not isinstance(new, socket.socket):
+        return new if old is None else old
     if isinstance(old, socket.socket):
-        old, new = new, old
-    if isinstance(old, socket.socket):
-        old.close()
-    return new if isinstance(new, socket.socket) else old
+        new.close()
+        return old
+    return new
 
 
 def _close(attempt: asyncio.Task[socket.socket | OSError]) -> None:
@@ -137,6 +147,7 @@ async def _connected(loop: asyncio.AbstractEventLoop, info: AddressInfo) -> sock
     try:
         sock.settimeout(0)
         await loop.sock_connect(sock, address)
+        tune(sock)
     except BaseException:
         sock.close()
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
 import ssl
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from ...errors import ConnectionLost
+from .._sockets import await_acknowledgement
 from ..http11 import MAX_HEAD, render_head
 from ._exchange import Exchange
 
@@ -24,6 +26,8 @@ class Connection(asyncio.Protocol):
     Attributes:
         transport: What sends the bytes; None before the connection is made and after it has ended.
         lost: Is set once the loop has let go of the connection.
+        opened: The loop's time at which the connection was made.
+        used: The loop's time at which its last exchange ended.
         trust: How often its pool had been distrusted when the connection was made.
     """
 
@@ -39,7 +43,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
+        self._sock = sock
         self._is_readable = _readability_of(sock)
+        self.opened = self.used = loop.time()
         self.lost: asyncio.Future[None] = loop.create_future()
 
     @property
@@ -66,14 +72,25 @@ class Connection(asyncio.Protocol):
             if body is None or len(body) <= _JOINED_BODY:
                 transport.write(render_head(method, target, headers, length) + (body or b""))
                 exchange.is_sent = True
+                await exchange.done
             else:
                 transport.write(render_head(method, target, headers, length))
-                await self._write(transport, exchange, memoryview(body))
-            await exchange.done
+                await self._carry_large(transport, exchange, memoryview(body))
             exchange.is_sent = exchange.is_sent and not transport.get_write_buffer_size()
             self._echoes = self._echoes or exchange.is_echoed
         finally:
             self._exchange = None
+
+    async def _carry_large(self, transport: asyncio.WriteTransport, exchange: Exchange, body: memoryview) -> None:
+        """Send a large body, over which a server may take its time, and wait for the end of the exchange."""
+        self._await_acknowledgement(soon=False)
+        await self._write(transport, exchange, body)
+        await exchange.done
+        self._await_acknowledgement(soon=True)
+
+    def _await_acknowledgement(self, *, soon: bool) -> None:
+        with contextlib.suppress(OSError):  # the socket is closed before TLS says so
+            await_acknowledgement(self._sock, soon=soon)
 
     async def _write(self, transport: asyncio.WriteTransport, exchange: Exchange, rest: memoryview) -> None:
         """Send a large body, unless the exchange ends before it is through: then the server may never read the rest."""

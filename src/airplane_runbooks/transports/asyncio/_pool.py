@@ -6,30 +6,49 @@ import asyncio
 from collections import OrderedDict
 
 from ...errors import AttemptTimeout, ConnectError, TransportError
+from .._ages import ConnectionAges
 from ._connecting import Route
 from ._connection import Connection
 from ._exchange import Exchange
 
 
+class Places:
+    """Settings that the pools of an event loop have in common, and what has to end with the loop.
+
+    Attributes:
+        loop: The event loop.
+        size: Requests to one origin that are in flight at most.
+        ages: Ages at which connections are given up.
+        connections: All connections.
+        timers: Those of the requests that wait or connect. To bring one forward ends its request.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, size: int, ages: ConnectionAges) -> None:
+        self.loop = loop
+        self.size = size
+        self.ages = ages
+        self.connections: set[Connection] = set()
+        self.timers: set[asyncio.Timeout] = set()
+
+
 class OriginPool:
     """Connections to an origin, and the requests that wait for one, first come, first served.
-
-    `connections` are all of the event loop, and `timers` those of its requests that wait.
 
     Attributes:
         route: The way to the origin.
         distrusted: How many times the connections that were idle have been found to be out of step.
     """
 
-    def __init__(self, route: Route, size: int, connections: set[Connection], timers: set[asyncio.Timeout]) -> None:
+    def __init__(self, route: Route, places: Places) -> None:
         self.route = route
         self.distrusted = 0
-        self._loop = asyncio.get_running_loop()
-        self._size = self._free = size
+        self._loop = places.loop
+        self._ages = places.ages
+        self._size = self._free = places.size
         self._idle: list[Connection] = []
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        self._connections = connections
-        self._timers = timers
+        self._connections = places.connections
+        self._timers = places.timers
 
     def take(self) -> Connection | None:
         """Return an idle connection, if there is one and no request waits."""
@@ -66,6 +85,7 @@ class OriginPool:
     def give_back(self, connection: Connection, exchange: Exchange) -> None:
         """Take a connection back, and keep it if another exchange may follow."""
         if exchange.is_clean:
+            connection.used = self._loop.time()
             self._idle.append(connection)
         else:
             connection.abort()
@@ -74,7 +94,8 @@ class OriginPool:
     def _take_idle(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.trust == self.distrusted and not connection.is_stale:
+            is_old = self._ages.have_passed(connection.opened, connection.used, self._loop.time())
+            if not (is_old or connection.is_stale or connection.trust != self.distrusted):
                 return connection
             connection.abort()
         return None

@@ -11,12 +11,13 @@ from msgspec import UNSET, UnsetType
 
 from ...errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
 from ...http import IDEMPOTENCY_HEADER, Fields, Headers, Request, Response
+from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE, ConnectionAges
 from .._proxies import Proxies, needs_tls
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
 from ._connecting import Route
 from ._connection import Connection
 from ._exchange import Exchange
-from ._pool import OriginPool
+from ._pool import OriginPool, Places
 
 DEFAULT_POOL_SIZE = 256
 
@@ -36,6 +37,9 @@ class AsyncioTransport:
         proxy: URL of an http or https proxy, user info included. By default the environment's HTTPS_PROXY, HTTP_PROXY,
             ALL_PROXY and NO_PROXY decide, of which only those count that are for the origin; None means no proxy. This
             machine itself is always reached directly.
+        max_connection_idle: Seconds after which an idle connection is closed instead of used; None keeps it.
+        max_connection_age: Seconds after which a connection is closed between two requests, so that changes of the DNS
+            and of deploys are followed; None keeps it.
     """
 
     def __init__(
@@ -45,6 +49,8 @@ class AsyncioTransport:
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | UnsetType | None = UNSET,
+        max_connection_idle: float | None = DEFAULT_MAX_CONNECTION_IDLE,
+        max_connection_age: float | None = DEFAULT_MAX_CONNECTION_AGE,
     ) -> None:
         self._closed = False
         self._pool_size = pool_size
@@ -55,6 +61,7 @@ class AsyncioTransport:
             del proxy  # a traceback that shows local variables must not show its password
         if pool_size < 1 or max_response_bytes < 1:
             raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
+        self._ages = ConnectionAges.of(max_connection_idle, max_connection_age)
         self._ssl_context = ssl_context
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         call_in_children(self, AsyncioTransport._reset)
@@ -106,7 +113,7 @@ class AsyncioTransport:
         for other in list(self._sessions):
             if other.is_closed():
                 self._sessions.pop(other, None)
-        session = self._sessions[loop] = _Session(loop)
+        session = self._sessions[loop] = _Session(loop, self._pool_size, self._ages)
         await anext(session.lifetime)
         return session
 
@@ -117,7 +124,7 @@ class AsyncioTransport:
             route = Route(origin, proxy, self._ssl_context)
         except ValueError as problem:
             raise ConnectError(f"no connection: {problem}", transient=False) from problem
-        pool = session.pools[origin] = OriginPool(route, self._pool_size, session.connections, session.timers)
+        pool = session.pools[origin] = OriginPool(route, session.places)
         return pool
 
     def close_idle(self, origin: str) -> None:
@@ -157,21 +164,21 @@ class _Session:
     """Connections and requests of one event loop.
 
     Attributes:
-        timers: Those of the requests that wait or connect. To bring one forward ends its request.
+        pools: Connections by origin.
+        places: What its pools have in common.
         lifetime: A generator that has been started. A loop that shuts down finishes it, as does its loss.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool_size: int, ages: ConnectionAges) -> None:
         self._loop = loop
         self._closing: asyncio.Task[None] | None = None
         self.pools: dict[str, OriginPool] = {}
-        self.timers: set[asyncio.Timeout] = set()
-        self.connections: set[Connection] = set()
-        self.lifetime = _live(self.connections)
+        self.places = Places(loop, pool_size, ages)
+        self.lifetime = _live(self.places.connections)
 
     async def close(self) -> None:
         """End all requests and close all connections."""
-        for timer in self.timers:
+        for timer in self.places.timers:
             with contextlib.suppress(RuntimeError):  # it has expired by itself
                 timer.reschedule(self._loop.time())
         await self.lifetime.aclose()

@@ -1,7 +1,7 @@
 """HTTP/1.1 as a client needs it (RFC 9112): write a request in one piece, read a response within limits and a deadline.
 
 Strict where laxness lets messages be mixed up: a response of ambiguous length is refused, and its connection is not
-used again. It knows neither urllib3 nor aiohttp: `Parser` takes bytes from anywhere, and `StreamReader` feeds it from
+used again. It knows neither urllib3 nor asyncio: `Parser` takes bytes from anywhere, and `StreamReader` feeds it from
 any stream that keeps a deadline.
 
 A traceback may show local variables, and servers may repeat what they were sent, the API key included. So no bytes, of
