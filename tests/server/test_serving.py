@@ -18,7 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from airplane_runbooks.server import Context, RunbookServer, create_app, runbook
+from airplane_runbooks.server import Context, RunbookServer, create_app, runbook, serving
 from airplane_runbooks.server.serving import _is_loopback
 from airplane_runbooks.server.storage.errors import DatabaseInUse
 from tests.support.processes import running
@@ -154,6 +154,12 @@ def test_a_server_starts_only_once():
 
 def test_closing_a_server_that_never_started_does_nothing():
     RunbookServer([]).close()
+
+
+def test_the_end_of_a_server_waits_for_no_tick(monkeypatch):
+    monkeypatch.setattr(serving, "TICK", 3600.0)
+    with served(asks) as api:
+        assert api.get("/sessions/list").status == 200
 
 
 def test_a_forgotten_server_that_never_started_is_collected(tmp_path):

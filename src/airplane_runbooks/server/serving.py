@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any, Self, Unpack
@@ -30,6 +30,8 @@ from .web.descriptors import make_room
 from .web.edge import allowed_host_names
 from .web.protocol import OutOfDescriptors, configure
 from .web.proxies import ProxyHeaders
+
+TICK = 1.0  # seconds for which the date of replies may stay the same
 
 
 class RunbookServer:
@@ -134,7 +136,7 @@ class RunbookServer:
         """Stop listening, finish the requests being answered, stop every session at its next step. Idempotent."""
         if self._forked:
             return
-        self._server.should_exit = True
+        self._server.end()
         self._lifecycle.stop()  # at once, before the last request has been answered
         self.wait()
         if self._thread is None:
@@ -255,11 +257,20 @@ def _allowed_hosts(host: str, proxy_headers: ProxyHeaders, names: Sequence[str] 
 
 
 class _UvicornServer(uvicorn.Server):
-    """Server that tells another thread when its start has succeeded or failed."""
+    """Server that tells another thread when its start has succeeded or failed, and is told by another one to end."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.settled = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Let the server end. Thread-safe."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._ending.set)
 
     def descriptors(self) -> list[int]:
         """Return the file descriptors of the open connections."""
@@ -268,8 +279,15 @@ class _UvicornServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(OutOfDescriptors(self.config))
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets=sockets)
         self.settled.set()
+
+    async def main_loop(self) -> None:
+        """Do what is to be done once a second, until the end. Uvicorn itself would look for it ten times a second."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), TICK)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets=sockets)
