@@ -16,7 +16,7 @@ from airplane_runbooks.testing.conformance import PLENTY, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
 from airplane_runbooks.transports.urllib3 import _streams as streams
-from airplane_runbooks.transports.urllib3._streams import EarlyAnswer, Stream
+from airplane_runbooks.transports.urllib3._streams import AnswerStart, Stream
 from tests.support.timing import eventually
 
 
@@ -88,8 +88,8 @@ def test_systems_without_poll_select_instead(
         transport.close()
 
 
-def test_an_early_answer_shows_none_of_its_bytes() -> None:
-    assert repr(EarlyAnswer(b"tkn_secret", is_whole=True)) == "<EarlyAnswer of 10 bytes>"
+def test_the_start_of_an_answer_shows_none_of_its_bytes() -> None:
+    assert repr(AnswerStart(b"tkn_secret", is_whole=True)) == "<AnswerStart of 10 bytes>"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ either direction, are bound to a local name where something may be raised.
 
 from .bodies import as_response, decode_body
 from .heads import Head, body_length, is_reusable, parse_head, render_head
-from .parser import MAX_HEAD, Parser, Stream, StreamReader
+from .parser import FIRST_READ, MAX_HEAD, Parser, Stream, StreamReader, whole_response
 
 __all__ = [
+    "FIRST_READ",
     "MAX_HEAD",
     "Head",
     "Parser",
@@ -24,4 +25,5 @@ __all__ = [
     "is_reusable",
     "parse_head",
     "render_head",
+    "whole_response",
 ]

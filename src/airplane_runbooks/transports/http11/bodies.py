@@ -39,13 +39,12 @@ def decode_body(body: bytes, coding: str | None, max_size: int) -> bytes:
 
 def as_response(head: Head, body: bytes, max_size: int) -> Response:
     """Return the response that a head and a body, still encoded, make. Raises as `decode_body` does."""
-    try:
-        decoded = decode_body(body, head.headers.get("content-encoding"), max_size)
-    except InvalidResponse as failure:
-        failure.status = head.status
-        raise
-    finally:
-        del body
-    return Response(
-        status=head.status, headers=Headers.of(head.headers), body=decoded, http_version="1." + head.version
-    )
+    coding = head.headers.get("content-encoding")
+    if coding is not None:
+        try:
+            body = decode_body(body, coding, max_size)
+        except InvalidResponse as failure:
+            failure.status = head.status
+            del body, coding
+            raise
+    return Response(status=head.status, headers=Headers.of(head.headers), body=body, http_version="1." + head.version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ...errors import InvalidResponse, TransportError
@@ -12,8 +12,9 @@ from ...http import is_header_name
 
 _FRAMING = {"content-length", "transfer-encoding"}
 _VISIBLE = bytes([ord("\t"), *range(0x20, 0x7F)])
-_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n")
+_IN_LINES = _VISIBLE + bytes(range(0x80, 0x100))
+_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?\r\n")
+_FIELD = re.compile(r"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n]*)")
 
 
 class Head(NamedTuple):
@@ -35,14 +36,15 @@ def render_head(
     Raises TransportError, without showing the head, if a line of it could be read as anything but what it was meant to
     be: an attempt to smuggle in a header or a second request, or a mistake that amounts to it.
     """
-    lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
+    lines = [f"{method} {target} HTTP/1.1", *map(": ".join, headers.items()), "\r\n"]
     if host is not None:
-        lines.insert(1, f"host: {host}")
+        lines[0] += f"\r\nhost: {host}"
     if length is not None:
-        lines.append(f"content-length: {length}")
-    head = "\r\n".join([*lines, "\r\n"]).encode("utf-8", "surrogatepass")
+        lines[0] += f"\r\ncontent-length: {length}"
+    head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
     # With everything that may stand in a line taken away, the ends of our lines are left and nothing else.
-    is_sound = head.translate(None, _VISIBLE) == b"\r\n" * (len(lines) + 1)
+    count = len(lines) + (host is not None) + (length is not None)
+    is_sound = head.translate(None, _VISIBLE) == b"\r\n" * count
     if is_sound and " " not in target and _may_start_lines(method, *headers):
         return head
     del lines, head, headers
@@ -59,19 +61,28 @@ def parse_head(data: bytes) -> Head | None:
     """Read a head, its empty line included; None unless every byte of it is in order."""
     text = data.decode("latin-1")
     line = _STATUS_LINE.match(text)
-    if line is None:
+    fields = _FIELD.findall(text)
+    # Each line is a field, and there are the ends of lines and nothing else that may not stand in one.
+    if line is None or data.translate(None, _IN_LINES) != b"\r\n" * (len(fields) + 2):
         return None
-    headers: dict[str, str] = {}
-    position, end = line.end(), len(text) - 2
-    while position < end:
-        field = _FIELD.match(text, position)
-        if field is None:
-            return None
-        name, value = field.groups()
-        name, value = name.lower(), value.strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        position = field.end()
+    if not fields:
+        return Head(line[1], int(line[2]), {})
+    names, values = zip(*fields, strict=True)
+    if " \r" in text or "\t\r" in text:
+        values = tuple(value.rstrip(" \t") for value in values)
+    lowered = "\n".join(names).lower().split("\n")
+    headers = dict(zip(lowered, values, strict=True))
+    if len(headers) != len(lowered):
+        headers = _joined(lowered, values)
     return Head(line[1], int(line[2]), headers)
+
+
+def _joined(names: Iterable[str], values: Iterable[str]) -> dict[str, str]:
+    """Return headers of which some repeat."""
+    headers: dict[str, str] = {}
+    for name, value in zip(names, values, strict=True):
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def is_reusable(head: Head, method: str = "GET") -> bool:

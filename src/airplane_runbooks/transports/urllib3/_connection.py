@@ -11,8 +11,8 @@ from urllib3.util.ssltransport import SSLTransport
 from ...errors import AttemptTimeout, ConnectionLost, TransportError
 from ...http import IDEMPOTENCY_HEADER, Headers
 from .._deadline import Deadline
-from ..http11 import Head, StreamReader, is_reusable, render_head
-from ._streams import BlockingStream, EarlyAnswer, Stream
+from ..http11 import FIRST_READ, Head, StreamReader, is_reusable, render_head, whole_response
+from ._streams import AnswerStart, BlockingStream, Stream
 
 _NOT_LISTENING = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 
@@ -50,26 +50,35 @@ class Connection:
         """
         self.is_open = False
         key = headers.raw().get(IDEMPOTENCY_HEADER)
-        early = self._send(method, target, headers, body, deadline)
-        received, is_whole = (b"", True) if early is None else early
-        reader = StreamReader(self._stream, deadline.at, self._max_response_bytes, received, method, key, self._echoes)
-        del received
-        head: Head | None = None
-        try:
-            head = reader.head()
-            body = reader.body(head)
-        except OSError as failure:
-            _raise_broken(failure, "waiting for the response", head)
+        start = self._send(method, target, headers, body, deadline)
+        if start is None:
+            start = AnswerStart(self._receive(deadline), is_whole=True)
+        answer = whole_response(start.received, self._max_response_bytes, key, self._echoes)
+        is_in_step = start.is_whole
+        if answer is None:
+            reader = StreamReader(
+                self._stream, deadline.at, self._max_response_bytes, start.received, method, key, self._echoes
+            )
+            answer = _read(reader)
+            is_in_step = is_in_step and reader.is_in_step
         deadline.release()
+        head = answer[0]
         if not self._echoes and IDEMPOTENCY_HEADER in head.headers:
             self._echoes = True
-        self.is_open = is_whole and reader.is_in_step and is_reusable(head, method)
+        self.is_open = is_in_step and is_reusable(head, method)
         self.used = monotonic()
-        return head, body
+        return answer
+
+    def _receive(self, deadline: Deadline) -> bytes:
+        """Read the beginning of the response, which mostly is all of it."""
+        try:
+            return self._stream.receive(FIRST_READ, deadline.at)
+        except OSError as failure:
+            _raise_broken(failure, "waiting for the response")
 
     def _send(
         self, method: str, target: str, headers: Headers, body: bytes | None, deadline: Deadline
-    ) -> EarlyAnswer | None:
+    ) -> AnswerStart | None:
         try:
             deadline.hold(self._sock)
             if body is None:
@@ -78,7 +87,7 @@ class Connection:
                 render_head(method, target, headers.raw(), len(body), self._host) + body, deadline.at
             )
         except _NOT_LISTENING:
-            return EarlyAnswer(b"", is_whole=False)  # the server may have answered before it stopped listening
+            return AnswerStart(b"", is_whole=False)  # the server may have answered before it stopped listening
         except OSError as failure:
             _raise_broken(failure, "sending the request")
 
@@ -86,6 +95,15 @@ class Connection:
         """Close the connection."""
         self.is_open = False
         self._sock.close()
+
+
+def _read(reader: StreamReader) -> tuple[Head, bytes]:
+    head: Head | None = None
+    try:
+        head = reader.head()
+        return head, reader.body(head)
+    except OSError as failure:
+        _raise_broken(failure, "waiting for the response", head)
 
 
 def _raise_broken(failure: OSError, doing: str, head: Head | None = None) -> NoReturn:

@@ -22,14 +22,14 @@ _LONGEST_WAIT = 1_000_000.0  # milliseconds; much longer ones overflow
 _FINAL = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] [2-9]")
 
 
-class EarlyAnswer(NamedTuple):
-    """The bytes that a server has sent before it had the whole request, and whether it has the rest by now."""
+class AnswerStart(NamedTuple):
+    """The first bytes of an answer, and whether the server had the whole request by then."""
 
     received: bytes
     is_whole: bool
 
     def __repr__(self) -> str:
-        return f"<EarlyAnswer of {len(self.received)} bytes>"
+        return f"<AnswerStart of {len(self.received)} bytes>"
 
 
 class _Selected:
@@ -67,7 +67,7 @@ class BlockingStream:
         data: bytes = self.sock.recv(size)
         return data
 
-    def send(self, data: bytes, deadline: float | None) -> EarlyAnswer | None:
+    def send(self, data: bytes, deadline: float | None) -> AnswerStart | None:
         """Send all. TLS inside of TLS cannot be left halfway."""
         try:
             self.sock.settimeout(_left(deadline))
@@ -123,7 +123,7 @@ class Stream:
             if self._has_news(min(left * 1000, _LONGEST_WAIT)):
                 return
 
-    def send(self, data: bytes, deadline: float | None) -> EarlyAnswer | None:
+    def send(self, data: bytes, deadline: float | None) -> AnswerStart | None:
         """Send all, unless the server answers before that; then it may never read the rest."""
         try:
             if len(data) > LARGE:
@@ -138,7 +138,7 @@ class Stream:
         finally:
             del data  # a traceback that shows local variables must not show it
 
-    def _send_large(self, data: bytes, deadline: float | None) -> EarlyAnswer | None:
+    def _send_large(self, data: bytes, deadline: float | None) -> AnswerStart | None:
         try:
             await_acknowledgement(self.sock, soon=False)
             early = self._send_rest(memoryview(data), deadline)
@@ -147,17 +147,17 @@ class Stream:
         await_acknowledgement(self.sock, soon=True)
         return early
 
-    def _send_rest(self, rest: memoryview, deadline: float | None) -> EarlyAnswer | None:
+    def _send_rest(self, rest: memoryview, deadline: float | None) -> AnswerStart | None:
         self._early = b""
         while rest:
             if self._has_answer():  # looked for first: a write that fails takes with it what has not been read
-                return EarlyAnswer(self._early, is_whole=False)
+                return AnswerStart(self._early, is_whole=False)
             try:
                 rest = rest[self.sock.send(rest[:LARGE]) :]
             except _WOULD_BLOCK:
                 if not wait_for_socket(self.sock, read=True, write=True, timeout=_left(deadline)):
                     raise TimeoutError from None
-        return EarlyAnswer(self._early, is_whole=True) if self._early else None
+        return AnswerStart(self._early, is_whole=True) if self._early else None
 
     def _has_answer(self) -> bool:
         """Read what has arrived; True if it is more than the start of interim responses (1xx), or the end."""
