@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from airplane_runbooks import Airplane, BadRequest, CallOptions, Conflict, NotFound, Unauthorized
+from airplane_runbooks import Airplane, BadRequest, CallOptions, Conflict, NotFound, SessionFailed, Unauthorized
 from airplane_runbooks.models import ParameterType, RunStatus, SessionStatus
 from airplane_runbooks.server import Context, RunbookServer, runbook, task
 from tests.support.timing import PATIENCE
@@ -40,6 +40,22 @@ def dated(context: Context, day: date, moment: datetime, extra: Any = None) -> s
     return "done"
 
 
+@runbook
+def padded(context: Context, size: int) -> dict[str, str]:
+    """Return a result of any size."""
+    return {"padding": "x" * size}
+
+
+def break_down(number: int) -> None:
+    raise LookupError(f"no {number}")
+
+
+@runbook
+def breaking(context: Context) -> None:
+    """Fail in a step."""
+    context.step(break_down, 7)
+
+
 @task
 def doubling(number: int) -> int:
     return number * 2
@@ -47,7 +63,7 @@ def doubling(number: int) -> int:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunbookServer]:
-    with RunbookServer([approval, dated], [doubling]) as running:
+    with RunbookServer([approval, dated, padded, breaking], [doubling]) as running:
         yield running
 
 
@@ -95,6 +111,27 @@ def test_a_session_runs_asks_a_human_and_succeeds(airplane: Airplane) -> None:
     outputs = [airplane.runs.get_outputs(run.id).output for run in runs]
     assert 42 in outputs
     assert {"doubled": 42, "note": "ünï"} in outputs
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_runbook_is_run_for_its_result(airplane: Airplane, size: int) -> None:
+    assert airplane.runbooks.run("padded", {"size": size}, wait_timeout=PATIENCE) == {"padding": "x" * size}
+
+
+def test_the_result_of_a_session_is_waited_for(airplane: Airplane) -> None:
+    session_id = airplane.runbooks.execute("approval", {"number": 1}).session_id
+    result = airplane.sessions.result(session_id, wait_timeout=PATIENCE, on_prompt=lambda *_: {"approve": True})
+    assert result == airplane.sessions.get(session_id).output == "kept"
+
+
+def test_a_failed_session_names_its_step(airplane: Airplane) -> None:
+    with pytest.raises(SessionFailed, match="failed in step 'break_down': LookupError: no 7") as caught:
+        airplane.runbooks.run("breaking", wait_timeout=PATIENCE)
+    (step,) = airplane.sessions.steps(caught.value.session.id)
+    assert caught.value.failure is not None
+    assert caught.value.failure.step_run_id == step.run_id
+    assert step.failure is not None
+    assert (step.failure.kind, step.failure.message) == ("LookupError", step.error)
 
 
 def test_a_rejected_prompt_cancels_the_session(airplane: Airplane) -> None:

@@ -19,7 +19,7 @@ RUN = {"id": "run1", "status": "Succeeded", "sessionID": "ses1"}
 REPLIES = {
     "runbooks.execute": {"sessionID": "ses1"},
     "tasks.execute": {"runID": "run1"},
-    "sessions.get": {"id": "ses1", "status": "Succeeded"},
+    "sessions.get": {"id": "ses1", "status": "Succeeded", "output": 1},
     "sessions.list": {"sessions": [{"id": "ses1", "status": "Succeeded"}]},
     "runs.get": RUN,
     "runs.get_outputs": {"output": 1},

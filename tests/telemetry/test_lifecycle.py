@@ -153,11 +153,17 @@ def test_a_call_in_a_callback_is_an_operation_of_its_own(make: Make) -> None:
 
 
 def test_a_wait_that_fails_says_so(make: Make) -> None:
-    seen = make([json_response({"id": "ses1", "status": "Failed"})])
-    with pytest.raises(SessionFailed):
-        seen(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
-    assert attributes(seen.call)["error.type"] == "airplane_runbooks.errors.SessionFailed"
-    assert attributes(seen.call)["airplane.session.id"] == "ses1"
+    error = {"kind": "KeyError", "message": "no tkn_test", "step": "find"}
+    for status in ("Failed", "Cancelled"):
+        seen = make([json_response({"id": "ses1", "status": status, "error": error})])
+        with pytest.raises(SessionFailed) as caught:
+            seen(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60))
+        kind = {"Failed": "SessionFailed", "Cancelled": "SessionCancelled"}[status]
+        assert attributes(seen.call)["error.type"] == f"airplane_runbooks.errors.{kind}"
+        assert attributes(seen.call)["airplane.session.id"] == "ses1"
+        assert seen.call.status.status_code is trace.StatusCode.ERROR
+        assert seen.call.status.description == str(caught.value)
+        assert "KeyError: no [api key]" in str(caught.value)
 
 
 def test_the_steps_of_a_session_are_one_operation(make: Make) -> None:

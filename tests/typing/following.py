@@ -18,6 +18,7 @@ from airplane_runbooks import (
     AsyncPromptHandler,
     AsyncTransport,
     Cancel,
+    Failure,
     PollPolicy,
     PromptAnswer,
     PromptHandler,
@@ -120,9 +121,13 @@ def waiting(airplane: Airplane) -> None:
     assert_type(airplane.runs.wait("run1", wait_timeout=60, on_progress=report_async), Run)
     assert_type(airplane.prompts.wait("pmt1", wait_timeout=60), Prompt)
     assert_type(airplane.runbooks.execute_and_wait("x", wait_timeout=60, on_prompt=choose), Session)
+    assert_type(airplane.sessions.result("ses1", wait_timeout=60, on_prompt=agree), Any)
+    assert_type(airplane.runbooks.run("x", {"a": 1}, wait_timeout=60, on_progress=report), Any)
     assert_type(airplane.runbooks.execute_and_wait("x", {"a": 1}, wait_timeout=60, timeout=5), Session)
 
     airplane.sessions.wait("ses1")  # type: ignore[call-arg]
+    airplane.sessions.result("ses1")  # type: ignore[call-arg]
+    airplane.runbooks.run("x", {})  # type: ignore[call-arg]
     airplane.sessions.wait("ses1", 60)  # type: ignore[call-arg]
     airplane.sessions.wait("ses1", wait_timeout="60")  # type: ignore[arg-type]
     airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=agree_async)  # type: ignore[arg-type]
@@ -136,6 +141,8 @@ def waiting(airplane: Airplane) -> None:
 async def waiting_async(airplane: AsyncAirplane) -> None:
     assert_type(await airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=agree), Session)
     assert_type(await airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=agree_async), Session)
+    assert_type(await airplane.sessions.result("ses1", wait_timeout=60, on_prompt=agree_async), Any)
+    assert_type(await airplane.runbooks.run("x", wait_timeout=60), Any)
     assert_type(await airplane.runbooks.execute_and_wait(id="rbk1", wait_timeout=None, on_prompt=choose), Session)
     assert_type(await airplane.runs.wait("run1", wait_timeout=60, on_progress=report_async), Run)
 
@@ -178,6 +185,8 @@ def failures(airplane: Airplane) -> None:
         airplane.sessions.wait("ses1", wait_timeout=60)
     except SessionFailed as failure:
         assert_type(failure.session, Session)
+        assert_type(failure.failure, Failure | None)
+        assert_type(failure.session.output, Any)
     except RunFailed as failure:
         assert_type(failure.run, Run)
     except WaitTimeout as failure:

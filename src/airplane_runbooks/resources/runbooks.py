@@ -9,10 +9,12 @@ from typing import Any
 from msgspec import UNSET
 
 from ..models import ExecuteRunbook, RunbookCall, Session, StartedSession
+from ..models.decoding import decode_any
 from ..operations import EXECUTE_RUNBOOK
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import AsyncPromptHandler, PromptHandler, execute_and_wait
+from ..waiters.results import result_of
 from ._base import AsyncResource, Resource, execution, in_env
 
 
@@ -112,6 +114,62 @@ class Runbooks(Resource):
             "runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id), timeout
         )
 
+    def run(
+        self,
+        slug: str | RunbookCall[Any] | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        *,
+        wait_timeout: float | None,
+        id: str | None = None,
+        env_slug: str | None = None,
+        env_id: str | None = None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Session, float], object] | None = None,
+        on_prompt: PromptHandler | None = None,
+        timeout: Timeout = UNSET,
+        options: CallOptions | None = None,
+    ) -> Any:
+        """Execute a runbook, wait for its session to end, and return its result as JSON has it.
+
+        Only servers of this package tell results. Once the session has started, every error has its ID (`session_id`)
+        and the idempotency key. A repetition with that key leads to the same session.
+
+        Args:
+            slug: The runbook's slug, or a typed call in place of slug and values; see `RunbookCall`.
+            param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            wait_timeout: Seconds for the start and the wait; None waits for ever.
+            id: The runbook's ID (`rbk...`), instead of the slug.
+            env_slug: Environment to execute in, instead of the client's.
+            env_id: Environment to execute in, by ID.
+            poll: See `sessions.wait`.
+            on_progress: See `sessions.wait`.
+            on_prompt: See `sessions.wait`.
+            timeout: Seconds for the start, and for each poll.
+            options: Options of each call; `idempotency_key` is for the start.
+
+        Raises:
+            SessionFailed: The session has failed; the error says which step, and why. SessionCancelled if it has been
+                cancelled.
+            ResultUnavailable: The session has succeeded, and the server does not tell its result.
+            DecodeError: The result cannot be read.
+            WaitTimeout: The session has not ended in time.
+            ConfigurationError: No runbook is given, or a typed call together with an ID or values; or `wait_timeout`
+                cannot work.
+            ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
+            NotFound: There is no such runbook.
+        """
+        ended = partial(
+            execute_and_wait,
+            request=execution(slug, param_values, id),
+            wait_timeout=wait_timeout,
+            poll=poll,
+            on_progress=on_progress,
+            on_prompt=on_prompt,
+            raise_on_failure=True,
+        )
+        steps = partial(result_of, ended=ended, read=decode_any)
+        return self._runner.run_operation("runbooks.run", steps, in_env(options, env_slug, env_id), timeout)
+
 
 class AsyncRunbooks(AsyncResource):
     """Executes runbooks, and waits for their sessions."""
@@ -208,3 +266,59 @@ class AsyncRunbooks(AsyncResource):
         return await self._runner.run_operation(
             "runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id), timeout
         )
+
+    async def run(
+        self,
+        slug: str | RunbookCall[Any] | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        *,
+        wait_timeout: float | None,
+        id: str | None = None,
+        env_slug: str | None = None,
+        env_id: str | None = None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Session, float], object] | None = None,
+        on_prompt: AsyncPromptHandler | None = None,
+        timeout: Timeout = UNSET,
+        options: CallOptions | None = None,
+    ) -> Any:
+        """Execute a runbook, wait for its session to end, and return its result as JSON has it.
+
+        Only servers of this package tell results. Once the session has started, every error has its ID (`session_id`)
+        and the idempotency key. A repetition with that key leads to the same session.
+
+        Args:
+            slug: The runbook's slug, or a typed call in place of slug and values; see `RunbookCall`.
+            param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
+            wait_timeout: Seconds for the start and the wait; None waits for ever.
+            id: The runbook's ID (`rbk...`), instead of the slug.
+            env_slug: Environment to execute in, instead of the client's.
+            env_id: Environment to execute in, by ID.
+            poll: See `sessions.wait`.
+            on_progress: See `sessions.wait`.
+            on_prompt: See `sessions.wait`.
+            timeout: Seconds for the start, and for each poll.
+            options: Options of each call; `idempotency_key` is for the start.
+
+        Raises:
+            SessionFailed: The session has failed; the error says which step, and why. SessionCancelled if it has been
+                cancelled.
+            ResultUnavailable: The session has succeeded, and the server does not tell its result.
+            DecodeError: The result cannot be read.
+            WaitTimeout: The session has not ended in time.
+            ConfigurationError: No runbook is given, or a typed call together with an ID or values; or `wait_timeout`
+                cannot work.
+            ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
+            NotFound: There is no such runbook.
+        """
+        ended = partial(
+            execute_and_wait,
+            request=execution(slug, param_values, id),
+            wait_timeout=wait_timeout,
+            poll=poll,
+            on_progress=on_progress,
+            on_prompt=on_prompt,
+            raise_on_failure=True,
+        )
+        steps = partial(result_of, ended=ended, read=decode_any)
+        return await self._runner.run_operation("runbooks.run", steps, in_env(options, env_slug, env_id), timeout)

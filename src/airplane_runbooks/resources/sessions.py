@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from msgspec import UNSET
 
 from ..models import GetSession, ListSessions, Prompt, Run, Session, Step
+from ..models.decoding import decode_any
 from ..operations import GET_SESSION, LIST_SESSIONS
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
@@ -21,6 +23,7 @@ from ..waiters.follow import (
     wait_for_session,
 )
 from ..waiters.paging import all_pages, all_pages_async
+from ..waiters.results import result_of
 from ._base import AsyncResource, Resource
 
 
@@ -170,6 +173,53 @@ class Sessions(Resource):
             raise_on_failure=raise_on_failure,
         )
         return self._runner.run_operation("sessions.wait", steps, options, timeout)
+
+    def result(
+        self,
+        id: str,
+        *,
+        wait_timeout: float | None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Session, float], object] | None = None,
+        on_prompt: PromptHandler | None = None,
+        timeout: Timeout = UNSET,
+        options: CallOptions | None = None,
+    ) -> Any:
+        """Wait for a session to end, and return the result of its runbook as JSON has it.
+
+        Only servers of this package tell results. A long one costs one more call.
+
+        Args:
+            id: The session's ID.
+            wait_timeout: Seconds to wait at most; None waits for ever.
+            poll: See `wait`.
+            on_progress: See `wait`.
+            on_prompt: See `wait`.
+            timeout: Seconds for one poll with its attempts.
+            options: Options of each call.
+
+        Raises:
+            SessionFailed: The session has failed; the error says which step, and why. SessionCancelled if it has been
+                cancelled.
+            ResultUnavailable: The session has succeeded, and the server does not tell its result.
+            DecodeError: The result cannot be read.
+            WaitTimeout: The session has not ended in time.
+            ParamValueError: An answer does not fit the prompt's schema; the message names the field.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
+            NotFound: There is no such session.
+        """
+        ended = partial(
+            wait_for_session,
+            session_id=id,
+            wait_timeout=wait_timeout,
+            poll=poll,
+            on_progress=on_progress,
+            on_prompt=on_prompt,
+            raise_on_failure=True,
+        )
+        return self._runner.run_operation(
+            "sessions.result", partial(result_of, ended=ended, read=decode_any), options, timeout
+        )
 
 
 class AsyncSessions(AsyncResource):
@@ -324,3 +374,50 @@ class AsyncSessions(AsyncResource):
             raise_on_failure=raise_on_failure,
         )
         return await self._runner.run_operation("sessions.wait", steps, options, timeout)
+
+    async def result(
+        self,
+        id: str,
+        *,
+        wait_timeout: float | None,
+        poll: PollPolicy | None = None,
+        on_progress: Callable[[Session, float], object] | None = None,
+        on_prompt: AsyncPromptHandler | None = None,
+        timeout: Timeout = UNSET,
+        options: CallOptions | None = None,
+    ) -> Any:
+        """Wait for a session to end, and return the result of its runbook as JSON has it.
+
+        Only servers of this package tell results. A long one costs one more call.
+
+        Args:
+            id: The session's ID.
+            wait_timeout: Seconds to wait at most; None waits for ever.
+            poll: See `wait`.
+            on_progress: See `wait`.
+            on_prompt: See `wait`.
+            timeout: Seconds for one poll with its attempts.
+            options: Options of each call.
+
+        Raises:
+            SessionFailed: The session has failed; the error says which step, and why. SessionCancelled if it has been
+                cancelled.
+            ResultUnavailable: The session has succeeded, and the server does not tell its result.
+            DecodeError: The result cannot be read.
+            WaitTimeout: The session has not ended in time.
+            ParamValueError: An answer does not fit the prompt's schema; the message names the field.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
+            NotFound: There is no such session.
+        """
+        ended = partial(
+            wait_for_session,
+            session_id=id,
+            wait_timeout=wait_timeout,
+            poll=poll,
+            on_progress=on_progress,
+            on_prompt=on_prompt,
+            raise_on_failure=True,
+        )
+        return await self._runner.run_operation(
+            "sessions.result", partial(result_of, ended=ended, read=decode_any), options, timeout
+        )
