@@ -11,8 +11,11 @@ import msgspec
 
 from .processes import KEY, PATIENCE
 
-WAIT = 20  # seconds for which each request asks to wait
-STARTING = 200  # polls that are started at a time: until it waits, each counts as a connection of which there are fewer
+WAIT = 30  # seconds for which each request asks to wait: as long as the server allows
+STARTING = 100  # polls that are started at a time: until it waits, each counts as a connection of which there are fewer
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class NotApplied(Exception):
@@ -40,21 +43,28 @@ async def start(port: int, session: str, starting: asyncio.Semaphore) -> asyncio
     async with starting:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         answer = await ask(reader, writer, session, None)
-        asked = asyncio.create_task(ask(reader, writer, session, answer.headers.get("etag")))
+        etag = answer.headers.get("etag")
+        asked = asyncio.create_task(ask(reader, writer, session, etag))
         done, _ = await asyncio.wait([asked], timeout=1)
     if done:
         raise NotApplied(f"a poll was answered {asked.result().status} at once")
-    return asyncio.create_task(go_on(reader, writer, session, asked))
+    return asyncio.create_task(go_on(port, (reader, writer), session, etag, asked))
 
 
-async def go_on(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: str, asked: asyncio.Task[Answer]
-) -> None:
-    """Poll again as soon as there is an answer."""
+async def go_on(port: int, connection: Connection, session: str, etag: str | None, asked: asyncio.Task[Answer]) -> None:
+    """Poll again as soon as there is an answer; a bit later, on a new connection, if the server hangs up instead."""
+    reader, writer = connection
     try:
         while True:
-            answer = await asked
-            asked = asyncio.create_task(ask(reader, writer, session, answer.headers.get("etag")))
+            try:
+                answer = await asked
+            except (asyncio.IncompleteReadError, ConnectionError):  # it lets few stay that do not wait
+                answer = None
+            if answer is None or answer.headers.get("connection") == "close":
+                writer.close()
+                await asyncio.sleep(0.5)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            asked = asyncio.create_task(ask(reader, writer, session, etag))
     finally:
         writer.close()
 

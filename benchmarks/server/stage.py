@@ -48,8 +48,8 @@ class Sizes(NamedTuple):
                 yield turn
 
 
-QUICK = Sizes(rounds=2, burst=20, singles=5, longest=10, idle=2, waiting=2500, polls=2500)
-FULL = Sizes(rounds=4, burst=40, singles=100, longest=50, idle=8, waiting=5000, polls=10_000)
+QUICK = Sizes(rounds=2, burst=20, singles=5, longest=10, idle=2, waiting=2500, polls=1000)
+FULL = Sizes(rounds=4, burst=40, singles=100, longest=50, idle=8, waiting=5000, polls=4000)
 
 
 class Cost(NamedTuple):
