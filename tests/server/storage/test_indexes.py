@@ -76,7 +76,7 @@ USED = {
     "statements.PROMPTS_OF_RUNS": "runbook_prompts_by_run_id",
     "statements.END_LEASES": "runbook_runs_by_due_at",
     "statements.DUE": "runbook_runs_by_due_at",
-    "statements.HAS_CHORES": "runbook_runs_by_due_at",
+    "statements.NEXT_CHORES": "runbook_runs_by_due_at",
     "statements.OVERDUE": "runbook_prompts_by_expires_at",
     "statements.NEWEST_TO_DROP": "runbook_runs_by_ended_at",
     "statements.FIRST_ENDED": "runbook_runs_by_ended_at",

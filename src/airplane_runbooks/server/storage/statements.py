@@ -126,7 +126,12 @@ OVERDUE = (
     .order_by(PROMPTS.c.expires_at, PROMPTS.c.seq)
     .limit(LIMIT)
 )
-_first_due = sa.select(RUNS.c.due_at).where(RUNS.c.due_at.is_not(None)).order_by(RUNS.c.due_at, RUNS.c.seq).limit(1)
+_first_due = (
+    sa.select(RUNS.c.due_at)
+    .where(RUNS.c.root_id.is_(None), RUNS.c.due_at.is_not(None))
+    .order_by(RUNS.c.due_at, RUNS.c.seq)
+    .limit(1)
+)
 _first_to_expire = (
     sa.select(PROMPTS.c.expires_at)
     .join(RUNS, RUNS.c.id == PROMPTS.c.root_id)
