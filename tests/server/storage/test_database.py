@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -561,6 +562,13 @@ def test_statements_keep_their_order_however_they_go(opened, any_url):
         later(connection, CHANGE_RUN, {"key": "r", "name": "last"})
     kept = SqlStore(database).run("r")
     assert (kept.attempt, kept.name) == (7, "last")
+
+
+def test_values_larger_than_what_a_socket_takes_at_once(opened, any_url):
+    store, output = SqlStore(opened(any_url)), b'"' + b"x" * (8 * 1024 * 1024) + b'"'
+    large = msgspec.structs.replace(run("r"), output=output, param_values=output)
+    assert store.transact(lambda joined: [joined.add(large), joined.add(run("s"))]) == [True, True]
+    assert (store.run("r").output, store.run("r").param_values) == (output, output)
 
 
 @POSTGRES

@@ -30,6 +30,18 @@ def _write_number(value: int) -> bytes:
     return b"%d" % value
 
 
+def _write_text(value: str) -> bytes:
+    return on_postgres(value).encode()
+
+
+def _write_bool(value: object) -> bytes:
+    return b"t" if value else b"f"
+
+
+def _write_float(value: float) -> bytes:
+    return repr(float(value)).encode()
+
+
 def _read_number(value: bytes) -> int:
     return int.from_bytes(value, "big", signed=True)
 
@@ -45,12 +57,12 @@ def _read_float(value: bytes) -> float:
 
 # a type comes before those that it is derived from
 _FORMS: Sequence[tuple[type[sa.types.TypeEngine[Any]], _Form]] = (
-    (sa.String, _Form(25, pq.Format.TEXT, lambda value: on_postgres(value).encode())),
+    (sa.String, _Form(25, pq.Format.TEXT, _write_text)),
     (sa.BigInteger, _Form(20, pq.Format.TEXT, _write_number)),
     (sa.Integer, _Form(23, pq.Format.TEXT, _write_number)),
     (sa.LargeBinary, _Form(17, pq.Format.BINARY, bytes)),
-    (sa.Boolean, _Form(16, pq.Format.TEXT, lambda value: b"t" if value else b"f")),
-    (sa.Float, _Form(701, pq.Format.TEXT, lambda value: repr(float(value)).encode())),
+    (sa.Boolean, _Form(16, pq.Format.TEXT, _write_bool)),
+    (sa.Float, _Form(701, pq.Format.TEXT, _write_float)),
 )
 _READERS: Mapping[int, Callable[[bytes], Any]] = {  # by OID, from the binary format
     16: lambda value: value == b"\1",
