@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from airplane_runbooks.models import Reviewers
 from airplane_runbooks.server import AsyncContext, Context, Field, runbook
 from airplane_runbooks.server.authoring.calls import StepCall
-from airplane_runbooks.server.engine import local
+from airplane_runbooks.server.engine import store_engine
 from airplane_runbooks.server.execution import guard
 from airplane_runbooks.server.execution.digests import Digests, canonical
 from airplane_runbooks.server.secrets.vault import Vault
@@ -264,7 +264,7 @@ def dies_in_it(context: Context) -> list[str]:
 def test_a_step_that_has_not_ended_takes_new_arguments(monkeypatch):
     real, first_token = SqlStore.finish, []
     monkeypatch.setattr(guard, "PATIENCE", 0.0)
-    monkeypatch.setattr(local, "RETRY", 0.1)
+    monkeypatch.setattr(store_engine, "RETRY", 0.1)
     fixed = iter([1, 2, 2])
     monkeypatch.setitem(globals(), "never_the_same", lambda: next(fixed))
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from airplane_runbooks.server import AsyncContext, Context, runbook
-from airplane_runbooks.server.engine import local
+from airplane_runbooks.server.engine import store_engine
 from airplane_runbooks.server.execution import guard
 from airplane_runbooks.server.storage import transitions
 from airplane_runbooks.server.storage.errors import DatabaseUnavailable
@@ -149,7 +149,7 @@ def database(request, tmp_path):
 def soon(monkeypatch):
     """Start segments that were given back at once, not after seconds."""
     CALLS.clear()
-    monkeypatch.setattr(local, "RETRY", 0.2)
+    monkeypatch.setattr(store_engine, "RETRY", 0.2)
     monkeypatch.setattr(transitions, "LEASE", timedelta(seconds=1))
 
 
@@ -248,7 +248,7 @@ def test_an_outage_does_not_count_as_a_failed_start(monkeypatch):
     outage = Outage()
     outage.patch(monkeypatch)
     monkeypatch.setattr(guard, "PATIENCE", 0.0)
-    monkeypatch.setattr(local, "RETRY", 0.0)
+    monkeypatch.setattr(store_engine, "RETRY", 0.0)
     with served(*RUNBOOKS) as api:
         tag = f"3-before-{IN_PLACE * 12}"
         session_id = start(api, "careless", tag)
