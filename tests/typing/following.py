@@ -126,8 +126,8 @@ def waiting(airplane: Airplane) -> None:
     assert_type(airplane.runbooks.execute_and_wait("x", {"a": 1}, wait_timeout=60, timeout=5), Session)
 
     airplane.sessions.wait("ses1")  # type: ignore[call-arg]
-    airplane.sessions.result("ses1")  # type: ignore[call-arg]
-    airplane.runbooks.run("x", {})  # type: ignore[call-arg]
+    airplane.sessions.result("ses1")  # type: ignore[call-overload]
+    airplane.runbooks.run("x", {})  # type: ignore[call-overload]
     airplane.sessions.wait("ses1", 60)  # type: ignore[call-arg]
     airplane.sessions.wait("ses1", wait_timeout="60")  # type: ignore[arg-type]
     airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=agree_async)  # type: ignore[arg-type]

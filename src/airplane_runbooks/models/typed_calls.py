@@ -53,7 +53,7 @@ class RunbookCall(msgspec.Struct, Generic[R_co], metaclass=_CallMeta, frozen=Tru
             customer: str
             limit: int = 100
 
-        started = airplane.runbooks.execute(Refund(customer="c1"))
+        outcome = airplane.runbooks.run(Refund(customer="c1"), wait_timeout=60)  # a str
 
     Its objects are immutable, and their arguments are given by keyword. Each field is a parameter of that slug; name
     one whose slug is not an identifier by `msgspec.field(name="...")`, or all by `rename=`, as for a msgspec struct. A

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -10,7 +10,8 @@ from msgspec import UNSET
 from .._call.runner import AsyncRunner, BlockingRunner
 from ..errors import ConfigurationError
 from ..models import ExecuteRunbook, RunbookCall
-from ..models.typed_calls import request_of
+from ..models.outputs import output_reader
+from ..models.typed_calls import request_of, result_type_of
 from ..options import CallOptions
 
 
@@ -51,3 +52,10 @@ def execution(
     if param_values is not None or id is not None:
         raise ConfigurationError("a RunbookCall brings its runbook and values along: pass no param_values and no id")
     return request_of(runbook)
+
+
+def result_reader(runbook: str | RunbookCall[Any] | None, kind: Any) -> Callable[[bytes], Any]:
+    """Return the function that reads a result as the type that is asked for, or that a typed call brings along."""
+    if kind is None:
+        kind = result_type_of(runbook) if isinstance(runbook, RunbookCall) else Any
+    return output_reader(kind)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, Unpack, overload
 
 from msgspec import UNSET
 
 from ..models import ExecuteRunbook, RunbookCall, Session, StartedSession
-from ..models.decoding import decode_any
 from ..operations import EXECUTE_RUNBOOK
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import AsyncPromptHandler, PromptHandler, execute_and_wait
 from ..waiters.results import result_of
-from ._base import AsyncResource, Resource, execution, in_env
+from ._base import AsyncResource, Resource, execution, in_env, result_reader
+from ._keywords import AsyncRunKeywords, RunKeywords
+
+T = TypeVar("T")
 
 
 class Runbooks(Resource):
@@ -114,6 +117,28 @@ class Runbooks(Resource):
             "runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id), timeout
         )
 
+    @overload
+    def run(self, slug: RunbookCall[T], **keywords: Unpack[RunKeywords]) -> T: ...
+    @overload
+    def run(
+        self,
+        slug: str | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        type: type[T],
+        **keywords: Unpack[RunKeywords],
+    ) -> T: ...
+    @overload
+    def run(
+        self,
+        slug: str | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        type: UnionType | None = None,
+        **keywords: Unpack[RunKeywords],
+    ) -> Any: ...
     def run(
         self,
         slug: str | RunbookCall[Any] | None = None,
@@ -121,6 +146,7 @@ class Runbooks(Resource):
         *,
         wait_timeout: float | None,
         id: str | None = None,
+        type: Any = None,
         env_slug: str | None = None,
         env_id: str | None = None,
         poll: PollPolicy | None = None,
@@ -129,7 +155,7 @@ class Runbooks(Resource):
         timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Any:
-        """Execute a runbook, wait for its session to end, and return its result as JSON has it.
+        """Execute a runbook, wait for its session to end, and return its result.
 
         Only servers of this package tell results. Once the session has started, every error has its ID (`session_id`)
         and the idempotency key. A repetition with that key leads to the same session.
@@ -139,6 +165,8 @@ class Runbooks(Resource):
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             wait_timeout: Seconds for the start and the wait; None waits for ever.
             id: The runbook's ID (`rbk...`), instead of the slug.
+            type: Type of the result, such as a msgspec struct, a data class, a TypedDict, or `list[str] | None`; any
+                JSON if there is none. A typed call brings it along.
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
             poll: See `sessions.wait`.
@@ -151,10 +179,10 @@ class Runbooks(Resource):
             SessionFailed: The session has failed; the error says which step, and why. SessionCancelled if it has been
                 cancelled.
             ResultUnavailable: The session has succeeded, and the server does not tell its result.
-            DecodeError: The result cannot be read.
+            DecodeError: The result cannot be read, or is not of its type; the message names the path.
             WaitTimeout: The session has not ended in time.
             ConfigurationError: No runbook is given, or a typed call together with an ID or values; or `wait_timeout`
-                cannot work.
+                cannot work, or the type cannot be read from JSON.
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
@@ -167,7 +195,7 @@ class Runbooks(Resource):
             on_prompt=on_prompt,
             raise_on_failure=True,
         )
-        steps = partial(result_of, ended=ended, read=decode_any)
+        steps = partial(result_of, ended=ended, read=result_reader(slug, type))
         return self._runner.run_operation("runbooks.run", steps, in_env(options, env_slug, env_id), timeout)
 
 
@@ -267,6 +295,28 @@ class AsyncRunbooks(AsyncResource):
             "runbooks.execute_and_wait", steps, in_env(options, env_slug, env_id), timeout
         )
 
+    @overload
+    async def run(self, slug: RunbookCall[T], **keywords: Unpack[AsyncRunKeywords]) -> T: ...
+    @overload
+    async def run(
+        self,
+        slug: str | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        type: type[T],
+        **keywords: Unpack[AsyncRunKeywords],
+    ) -> T: ...
+    @overload
+    async def run(
+        self,
+        slug: str | None = None,
+        param_values: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        type: UnionType | None = None,
+        **keywords: Unpack[AsyncRunKeywords],
+    ) -> Any: ...
     async def run(
         self,
         slug: str | RunbookCall[Any] | None = None,
@@ -274,6 +324,7 @@ class AsyncRunbooks(AsyncResource):
         *,
         wait_timeout: float | None,
         id: str | None = None,
+        type: Any = None,
         env_slug: str | None = None,
         env_id: str | None = None,
         poll: PollPolicy | None = None,
@@ -282,7 +333,7 @@ class AsyncRunbooks(AsyncResource):
         timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Any:
-        """Execute a runbook, wait for its session to end, and return its result as JSON has it.
+        """Execute a runbook, wait for its session to end, and return its result.
 
         Only servers of this package tell results. Once the session has started, every error has its ID (`session_id`)
         and the idempotency key. A repetition with that key leads to the same session.
@@ -292,6 +343,8 @@ class AsyncRunbooks(AsyncResource):
             param_values: Values of the runbook's parameters by slug; see `airplane_runbooks.ParamValue`.
             wait_timeout: Seconds for the start and the wait; None waits for ever.
             id: The runbook's ID (`rbk...`), instead of the slug.
+            type: Type of the result, such as a msgspec struct, a data class, a TypedDict, or `list[str] | None`; any
+                JSON if there is none. A typed call brings it along.
             env_slug: Environment to execute in, instead of the client's.
             env_id: Environment to execute in, by ID.
             poll: See `sessions.wait`.
@@ -304,10 +357,10 @@ class AsyncRunbooks(AsyncResource):
             SessionFailed: The session has failed; the error says which step, and why. SessionCancelled if it has been
                 cancelled.
             ResultUnavailable: The session has succeeded, and the server does not tell its result.
-            DecodeError: The result cannot be read.
+            DecodeError: The result cannot be read, or is not of its type; the message names the path.
             WaitTimeout: The session has not ended in time.
             ConfigurationError: No runbook is given, or a typed call together with an ID or values; or `wait_timeout`
-                cannot work.
+                cannot work, or the type cannot be read from JSON.
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
@@ -320,5 +373,5 @@ class AsyncRunbooks(AsyncResource):
             on_prompt=on_prompt,
             raise_on_failure=True,
         )
-        steps = partial(result_of, ended=ended, read=decode_any)
+        steps = partial(result_of, ended=ended, read=result_reader(slug, type))
         return await self._runner.run_operation("runbooks.run", steps, in_env(options, env_slug, env_id), timeout)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, Unpack, overload
 
 from msgspec import UNSET
 
 from ..models import GetSession, ListSessions, Prompt, Run, Session, Step
-from ..models.decoding import decode_any
 from ..operations import GET_SESSION, LIST_SESSIONS
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
@@ -24,7 +24,10 @@ from ..waiters.follow import (
 )
 from ..waiters.paging import all_pages, all_pages_async
 from ..waiters.results import result_of
-from ._base import AsyncResource, Resource
+from ._base import AsyncResource, Resource, result_reader
+from ._keywords import AsyncWaitKeywords, WaitKeywords
+
+T = TypeVar("T")
 
 
 class Sessions(Resource):
@@ -174,24 +177,31 @@ class Sessions(Resource):
         )
         return self._runner.run_operation("sessions.wait", steps, options, timeout)
 
+    @overload
+    def result(self, id: str, *, type: type[T], **keywords: Unpack[WaitKeywords]) -> T: ...
+    @overload
+    def result(self, id: str, *, type: UnionType | None = None, **keywords: Unpack[WaitKeywords]) -> Any: ...
     def result(
         self,
         id: str,
         *,
         wait_timeout: float | None,
+        type: Any = None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Session, float], object] | None = None,
         on_prompt: PromptHandler | None = None,
         timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Any:
-        """Wait for a session to end, and return the result of its runbook as JSON has it.
+        """Wait for a session to end, and return the result of its runbook.
 
         Only servers of this package tell results. A long one costs one more call.
 
         Args:
             id: The session's ID.
             wait_timeout: Seconds to wait at most; None waits for ever.
+            type: Type of the result, such as a msgspec struct, a data class, a TypedDict, or `list[str] | None`; any
+                JSON if there is none.
             poll: See `wait`.
             on_progress: See `wait`.
             on_prompt: See `wait`.
@@ -202,10 +212,11 @@ class Sessions(Resource):
             SessionFailed: The session has failed; the error says which step, and why. SessionCancelled if it has been
                 cancelled.
             ResultUnavailable: The session has succeeded, and the server does not tell its result.
-            DecodeError: The result cannot be read.
+            DecodeError: The result cannot be read, or is not of its type; the message names the path.
             WaitTimeout: The session has not ended in time.
             ParamValueError: An answer does not fit the prompt's schema; the message names the field.
-            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None, or the type cannot be read from
+                JSON.
             NotFound: There is no such session.
         """
         ended = partial(
@@ -218,7 +229,7 @@ class Sessions(Resource):
             raise_on_failure=True,
         )
         return self._runner.run_operation(
-            "sessions.result", partial(result_of, ended=ended, read=decode_any), options, timeout
+            "sessions.result", partial(result_of, ended=ended, read=result_reader(None, type)), options, timeout
         )
 
 
@@ -375,24 +386,31 @@ class AsyncSessions(AsyncResource):
         )
         return await self._runner.run_operation("sessions.wait", steps, options, timeout)
 
+    @overload
+    async def result(self, id: str, *, type: type[T], **keywords: Unpack[AsyncWaitKeywords]) -> T: ...
+    @overload
+    async def result(self, id: str, *, type: UnionType | None = None, **keywords: Unpack[AsyncWaitKeywords]) -> Any: ...
     async def result(
         self,
         id: str,
         *,
         wait_timeout: float | None,
+        type: Any = None,
         poll: PollPolicy | None = None,
         on_progress: Callable[[Session, float], object] | None = None,
         on_prompt: AsyncPromptHandler | None = None,
         timeout: Timeout = UNSET,
         options: CallOptions | None = None,
     ) -> Any:
-        """Wait for a session to end, and return the result of its runbook as JSON has it.
+        """Wait for a session to end, and return the result of its runbook.
 
         Only servers of this package tell results. A long one costs one more call.
 
         Args:
             id: The session's ID.
             wait_timeout: Seconds to wait at most; None waits for ever.
+            type: Type of the result, such as a msgspec struct, a data class, a TypedDict, or `list[str] | None`; any
+                JSON if there is none.
             poll: See `wait`.
             on_progress: See `wait`.
             on_prompt: See `wait`.
@@ -403,10 +421,11 @@ class AsyncSessions(AsyncResource):
             SessionFailed: The session has failed; the error says which step, and why. SessionCancelled if it has been
                 cancelled.
             ResultUnavailable: The session has succeeded, and the server does not tell its result.
-            DecodeError: The result cannot be read.
+            DecodeError: The result cannot be read, or is not of its type; the message names the path.
             WaitTimeout: The session has not ended in time.
             ParamValueError: An answer does not fit the prompt's schema; the message names the field.
-            ConfigurationError: `wait_timeout` is neither positive and finite nor None.
+            ConfigurationError: `wait_timeout` is neither positive and finite nor None, or the type cannot be read from
+                JSON.
             NotFound: There is no such session.
         """
         ended = partial(
@@ -419,5 +438,5 @@ class AsyncSessions(AsyncResource):
             raise_on_failure=True,
         )
         return await self._runner.run_operation(
-            "sessions.result", partial(result_of, ended=ended, read=decode_any), options, timeout
+            "sessions.result", partial(result_of, ended=ended, read=result_reader(None, type)), options, timeout
         )

@@ -85,8 +85,8 @@ def test_the_return_annotation_is_the_type_of_the_result(call, result):
     ("args", "kwargs", "problem"),
     [
         ((), {}, "pay_back: missing a required argument: 'customer'"),
-        (("c1",), {"limt": 5}, "pay_back: got an unexpected keyword argument 'limt'"),
-        (("c1",), {"context": None}, "pay_back: got an unexpected keyword argument 'context'"),
+        ((), {"custmer": "c1"}, "pay_back has no parameter 'custmer': its parameters are customer, limit, note"),
+        (("c1",), {"context": None}, "pay_back has no parameter 'context': its parameters are customer, limit, note"),
         (("c1", 5, "note"), {}, "pay_back: too many positional arguments"),
         (("c1",), {"customer": "c2"}, "pay_back: multiple values for argument 'customer'"),
     ],

@@ -149,3 +149,35 @@ async def async_executions(airplane: AsyncAirplane) -> None:
 
     await airplane.runbooks.execute(Refund)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     airplane.runbooks.execute(Refund(customer="c1")).session_id  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+def results(airplane: Airplane) -> None:
+    assert_type(airplane.runbooks.run(Refund(customer="c1"), wait_timeout=60, env_slug="prod", on_prompt=agree), str)
+    assert_type(airplane.runbooks.run(bill.call(DAY, customers=[]), wait_timeout=60), list[Invoice])
+    assert_type(airplane.runbooks.run("bill", {"on": DAY}, wait_timeout=60, type=Invoice), Invoice)
+    assert_type(airplane.runbooks.run(id="rbk1", wait_timeout=None, type=list[Invoice]), list[Invoice])
+    assert_type(airplane.runbooks.run("bill", wait_timeout=60), Any)
+    airplane.runbooks.run("bill", wait_timeout=60, type=Invoice | None)
+    assert_type(airplane.sessions.result("ses1", wait_timeout=60, type=Invoice), Invoice)
+    assert_type(airplane.sessions.result("ses1", wait_timeout=60), Any)
+
+    airplane.runbooks.run(Refund(customer="c1"), wait_timeout=60) + 1  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]
+    airplane.runbooks.run(refund.call("c1"), wait_timeout=60).cents  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    airplane.runbooks.run(bill.call(DAY, customers=[]), wait_timeout=60)[0].cent  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    airplane.runbooks.run(Refund(customer="c1"))  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    airplane.runbooks.run(Refund(customer="c1"), {"limit": 5}, wait_timeout=60)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    airplane.runbooks.run(Refund, wait_timeout=60)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    airplane.runbooks.run("bill", wait_timeout=60, type="Invoice")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    airplane.runbooks.run("bill", wait_timeout=60, type=Invoice).cent  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    airplane.runbooks.run("bill", wait_timeout=60, on_prompt=answers_text)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    airplane.sessions.result("ses1", wait_timeout=60, type=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    airplane.sessions.result("ses1", type=Invoice)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+async def async_results(airplane: AsyncAirplane) -> None:
+    assert_type(await airplane.runbooks.run(Bill(on=DAY), wait_timeout=60), list[Invoice])
+    assert_type(await airplane.runbooks.run("bill", wait_timeout=60, type=int), int)
+    assert_type(await airplane.sessions.result("ses1", wait_timeout=60, type=Invoice), Invoice)
+
+    (await airplane.runbooks.run(Refund(customer="c1"), wait_timeout=60)).cents  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    airplane.runbooks.run(Refund(customer="c1"), wait_timeout=60).upper()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

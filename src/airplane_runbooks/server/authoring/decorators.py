@@ -125,7 +125,7 @@ class Runbook(Runnable[P, R_co]):
         **kwargs: WithoutContext.kwargs,
     ) -> RunbookCall[Result]: ...
     def call(self, /, *args: Any, **kwargs: Any) -> RunbookCall[Any]:
-        """Return an execution of the runbook with these arguments, for a client's `runbooks.execute` and its kin.
+        """Return an execution of the runbook with these arguments, for a client's `runbooks.run` and its kin.
 
         Takes the function's arguments without its context. Those left out get the defaults of the server.
 
@@ -133,6 +133,12 @@ class Runbook(Runnable[P, R_co]):
             TypeError: An argument is missing, unknown or given twice.
             ParamValueError: A value does not fit its parameter; the message names its path.
         """
+        known = self._signature.parameters
+        for name in kwargs:
+            if name not in known:
+                raise TypeError(
+                    f"{self.slug} has no parameter {name!r}: its parameters are {', '.join(known) or 'none'}"
+                )
         try:
             given = self._signature.bind(*args, **kwargs).arguments
         except TypeError as problem:
