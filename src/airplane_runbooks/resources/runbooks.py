@@ -55,7 +55,7 @@ class Runbooks(Resource):
             ParamValueError: A value cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
-        if slug is None or isinstance(slug, str):  # as `execution` does, without the cost of a call
+        if isinstance(slug, str) or slug is None:  # as `execution` does, without the cost of a call
             request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
         else:
             request = execution(slug, param_values, id)
@@ -233,7 +233,7 @@ class AsyncRunbooks(AsyncResource):
             ParamValueError: A value cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
-        if slug is None or isinstance(slug, str):  # as `execution` does, without the cost of a call
+        if isinstance(slug, str) or slug is None:  # as `execution` does, without the cost of a call
             request = ExecuteRunbook(id=id, slug=slug, param_values={} if param_values is None else param_values)
         else:
             request = execution(slug, param_values, id)
