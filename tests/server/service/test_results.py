@@ -70,6 +70,24 @@ async def orders_many(context: AsyncContext) -> None:
         group.create_task(context.step(refuse, "milk"))
 
 
+class Shy(ExceptionGroup[Exception]):
+    @property
+    def exceptions(self) -> tuple[Exception, ...]:
+        raise OutOfStock("not here")
+
+
+@runbook
+def orders_in_groups(context: Context) -> None:
+    """Fail in two steps, and raise both failures in a group that hides them."""
+    failures: list[Exception] = [LookupError("nowhere")]
+    for item in ("tea", "milk"):
+        try:
+            context.step(refuse, item)
+        except StepFailed as problem:
+            failures.append(problem)
+    raise Shy("outer", [ExceptionGroup("inner", failures)])
+
+
 @runbook
 def gives_up(context: Context, item: Secret) -> None:
     """Raise an exception of its own."""
@@ -115,7 +133,18 @@ def asks(context: Context) -> None:
     context.prompt("Go on?", go=bool)
 
 
-ALL = (gives, orders, orders_again, orders_after_a_pause, orders_many, gives_up, translates, forges, asks)
+ALL = (
+    orders_in_groups,
+    gives,
+    orders,
+    orders_again,
+    orders_after_a_pause,
+    orders_many,
+    gives_up,
+    translates,
+    forges,
+    asks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +255,11 @@ def test_a_step_that_failed_before_a_pause_is_named_too(api):
 def test_the_step_that_failed_in_a_task_group_is_named(api):
     error = ended(api, "orders_many")["error"]
     assert (error["kind"], error["message"], error["step"]) == ("OutOfStock", "no milk left", "refuse")
+
+
+def test_the_first_step_that_failed_in_a_group_is_named(api):
+    error = ended(api, "orders_in_groups")["error"]
+    assert (error["kind"], error["message"], error["step"]) == ("OutOfStock", "no tea left", "refuse")
 
 
 def test_an_exception_of_the_runbook_keeps_its_kind(api):

@@ -70,7 +70,8 @@ def _step_failure(problem: BaseException) -> StepFailed | None:
     while waiting:
         current = waiting.pop()
         if issubclass(type(current), BaseExceptionGroup):
-            waiting += reversed(BaseExceptionGroup.exceptions.__get__(current))
+            inner: tuple[BaseException, ...] = BaseExceptionGroup.__dict__["exceptions"].__get__(current)
+            waiting += reversed(inner)
         elif type(current) is StepFailed:
             texts = (current.step, current.kind, current.message, current.run_id)
             if all(type(text) is str for text in texts):
