@@ -18,6 +18,7 @@ from .errors import (
     Locked,
     MiddlewareSuspended,
     NotFound,
+    NotSupported,
     ParamValueError,
     RateLimited,
     ResultUnavailable,
@@ -37,6 +38,7 @@ from .models import (
     ParameterSchema,
     Prompt,
     Run,
+    Runbook,
     RunbookCall,
     RunOutputs,
     RunStatus,
@@ -45,6 +47,7 @@ from .models import (
     StartedRun,
     StartedSession,
     Step,
+    Task,
 )
 from .options import CallOptions, Secret, Settings
 from .policy import NO_RETRY, PollPolicy, RetryBudget, RetryPolicy
@@ -90,6 +93,7 @@ __all__ = [
     "MiddlewareSuspended",
     "Next",
     "NotFound",
+    "NotSupported",
     "ParamValue",
     "ParamValueError",
     "ParameterSchema",
@@ -108,6 +112,7 @@ __all__ = [
     "RunFailed",
     "RunOutputs",
     "RunStatus",
+    "Runbook",
     "RunbookCall",
     "Secret",
     "ServerError",
@@ -119,6 +124,7 @@ __all__ = [
     "StartedRun",
     "StartedSession",
     "Step",
+    "Task",
     "Transport",
     "TransportError",
     "Unauthorized",

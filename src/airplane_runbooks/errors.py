@@ -12,7 +12,8 @@
     ├─ APIError                the server answered with an error status
     │  ├─ BadRequest 400       Unauthorized 401   Forbidden 403   NotFound 404
     │  ├─ Conflict 409         Locked 423         RateLimited 429
-    │  └─ ServerError 5xx
+    │  ├─ ServerError 5xx
+    │  └─ NotSupported         this server does not have the operation
     ├─ DecodeError             the call succeeded, its reply could not be read; keeps the response
     ├─ WaitTimeout             also a TimeoutError: the session, run or prompt has not ended in time
     ├─ SessionFailed           the session that was waited for has failed; says which step, and why
@@ -178,6 +179,7 @@ class APIError(AirplaneError):
         headers: Response headers.
         body: Response body without the credentials that were sent. JSON that repeats them is encoded again without
             them. A body that cannot be searched, since it is compressed or has megabytes, is left out.
+        advice: What the caller can do about it, if the client knows more than the server says; part of the text.
     """
 
     def __init__(
@@ -190,8 +192,9 @@ class APIError(AirplaneError):
         retry_after: float | None = None,
         headers: Headers | None = None,
         body: bytes = b"",
+        advice: str | None = None,
     ) -> None:
-        super().__init__(f"{status}: {message}" + (f" [{code}]" if code else ""))
+        super().__init__(f"{status}: {message}" + (f" [{code}]" if code else "") + (f"; {advice}" if advice else ""))
         self.status = status
         self.message = message
         self.code = code
@@ -199,6 +202,7 @@ class APIError(AirplaneError):
         self.retry_after = retry_after
         self.headers = Headers() if headers is None else headers
         self.body = body
+        self.advice = advice
         self.maybe_processed = status >= 500
 
 
@@ -232,6 +236,13 @@ class RateLimited(APIError):
 
 class ServerError(APIError):
     """5xx: the server failed."""
+
+
+class NotSupported(APIError):
+    """The server does not have the operation, which the API's documentation does not name. See `status` for its reply.
+
+    An object that does not exist is NotFound instead, as far as the server tells the two apart.
+    """
 
 
 class DecodeError(AirplaneError):

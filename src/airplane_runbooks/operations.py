@@ -37,6 +37,8 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
         values: Fields that hold JSON values, which are encoded by the rules for parameter values.
         env_in_query: Whether the environment is also sent as `?envSlug=`, for older servers.
         is_by_id: Whether it reads one object by its ID, so that the reply must be about that ID.
+        is_optional: Whether servers may lack it, since the API's documentation does not name it.
+        is_extension: Whether its path is below `/ext/v0`, which stands beside the `/v0` of the base URL.
         acknowledge: Makes the reply from the request if a status of 2xx says everything; no body is read then.
     """
 
@@ -49,6 +51,8 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
     values: tuple[str, ...] = ()
     env_in_query: bool = False
     is_by_id: bool = False
+    is_optional: bool = False
+    is_extension: bool = False
     acknowledge: Callable[[RequestT], ReplyT] | None = None
 
     def check(self, request: RequestT) -> None:
@@ -126,6 +130,15 @@ EXECUTE_RUNBOOK = Operation(
     values=("param_values",),
     env_in_query=True,
 )
+LIST_RUNBOOKS = Operation(
+    name="runbooks.list",
+    method="GET",
+    path="/runbooks/list",
+    request=models.ListRunbooks,
+    reply=models.RunbookPage,
+    is_optional=True,
+    is_extension=True,
+)
 GET_SESSION = Operation(
     name="sessions.get",
     method="GET",
@@ -142,6 +155,17 @@ LIST_SESSIONS = Operation(
     request=models.ListSessions,
     reply=models.SessionPage,
 )
+CANCEL_SESSION = Operation(
+    name="sessions.cancel",
+    method="POST",
+    path="/sessions/cancel",
+    request=models.CancelSession,
+    reply=models.CancelledSession,
+    needs=("id",),
+    is_optional=True,
+    is_extension=True,
+    acknowledge=lambda _: models.CancelledSession(),
+)
 EXECUTE_TASK = Operation(
     name="tasks.execute",
     method="POST",
@@ -151,6 +175,15 @@ EXECUTE_TASK = Operation(
     needs=("id", "slug"),
     values=("param_values", "resources"),
     env_in_query=True,
+)
+LIST_TASKS = Operation(
+    name="tasks.list",
+    method="GET",
+    path="/tasks/list",
+    request=models.ListTasks,
+    reply=models.TaskPage,
+    env_in_query=True,
+    is_optional=True,
 )
 GET_RUN = Operation(
     name="runs.get",

@@ -225,6 +225,7 @@ def _is_loopback_address(address: str) -> bool:
 
 _VISIBLE = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[\w.:-]+")
+_VERSION = re.compile(r"/[vV][0-9]+$")
 
 
 class BaseURL(msgspec.Struct, frozen=True):
@@ -239,6 +240,17 @@ class BaseURL(msgspec.Struct, frozen=True):
     def url(self) -> str:
         """The URL itself."""
         return self.origin + self.path
+
+    @property
+    def has_version(self) -> bool:
+        """True if the path ends in a version, such as `/v0`."""
+        return _VERSION.search(self.path) is not None
+
+    @property
+    def extensions_path(self) -> str | None:
+        """The path of extensions, `/ext/v0` beside `/v0`; None if the path does not end in `/v0`."""
+        prefix, version, rest = self.path.rpartition("/v0")
+        return f"{prefix}/ext/v0" if version and not rest else None
 
 
 def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:

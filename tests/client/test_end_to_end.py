@@ -221,3 +221,21 @@ def test_a_repeated_key_starts_nothing_twice(airplane: Airplane) -> None:
         airplane.runbooks.execute("approval", param_values={"number": 3}, options=options) for _ in range(2)
     )
     assert first == second
+
+
+def test_the_served_runbooks_and_tasks_are_listed(airplane: Airplane) -> None:
+    listed = {one.slug: one for one in airplane.runbooks.list()}
+    assert listed["approval"].parameters.validate({"number": 1})["number"] == 1
+    session = airplane.sessions.get(airplane.runbooks.execute("approval", {"number": 1}).session_id)
+    assert listed["approval"].id == session.runbook_id
+    assert "doubling" in {one.slug for one in airplane.tasks.list() if one.id}
+
+
+def test_a_waiting_session_is_cancelled_once(airplane: Airplane) -> None:
+    session_id = airplane.runbooks.execute("approval", {"number": 1}).session_id
+    airplane.sessions.cancel(session_id)
+    assert airplane.sessions.wait(session_id, wait_timeout=120, raise_on_failure=False).status == "Cancelled"
+    with pytest.raises(Conflict):
+        airplane.sessions.cancel(session_id)
+    with pytest.raises(NotFound):
+        airplane.sessions.cancel("ses0")

@@ -32,6 +32,8 @@ READS: list[tuple[Call, str, dict[str, Any]]] = [
     (lambda a: a.runs.get_outputs("run1"), "/v0/runs/getOutputs?id=run1", {"output": 1}),
     (lambda a: a.runs.list_page(task_slug="t"), "/v0/runs/list?taskSlug=t", {"runs": [RUN]}),
     (lambda a: a.prompts.get("pmt1"), "/v0/prompts/get?id=pmt1", {"prompt": PROMPT}),
+    (lambda a: a.runbooks.list(), "/ext/v0/runbooks/list", {"runbooks": [{"id": "rbk1", "slug": "refund"}]}),
+    (lambda a: a.tasks.list(), "/v0/tasks/list", {"tasks": [{"taskID": "tsk1", "slug": "clean"}]}),
     (lambda a: a.prompts.list("run1"), "/v0/prompts/list?runID=run1", {"prompts": [PROMPT]}),
 ]
 
@@ -55,6 +57,7 @@ WRITES: list[tuple[Call, str, dict[str, Any], dict[str, Any]]] = [
         {"runID": "run1"},
     ),
     (lambda a: a.runs.cancel("run1"), "/v0/runs/cancel", {"runID": "run1"}, {}),
+    (lambda a: a.sessions.cancel("ses1"), "/ext/v0/sessions/cancel", {"id": "ses1"}, {}),
     (
         lambda a: a.prompts.submit("pmt1", values={"ok": True}),
         "/v0/prompts/submit",
@@ -175,6 +178,7 @@ class TestRefusals:
             (lambda a: a.runbooks.execute(id="", slug=""), "id or slug"),
             (lambda a: a.tasks.execute(), "id or slug"),
             (lambda a: a.sessions.get(""), "id"),
+            (lambda a: a.sessions.cancel(""), "id"),
             (lambda a: a.runs.cancel(""), "run_id"),
             (lambda a: a.prompts.list(""), "run_id"),
             (lambda a: a.sessions.list_page(limit=51), "limit"),

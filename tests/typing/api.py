@@ -34,6 +34,7 @@ from airplane_runbooks import (
     RetryBudget,
     RetryPolicy,
     Run,
+    Runbook,
     RunOutputs,
     RunStatus,
     Secret,
@@ -42,6 +43,7 @@ from airplane_runbooks import (
     Settings,
     StartedRun,
     StartedSession,
+    Task,
     Transport,
     TransportError,
     Upload,
@@ -218,6 +220,10 @@ def runbooks(airplane: Airplane, options: CallOptions, values: Mapping[str, Para
 
     assert_type(airplane.runbooks.execute("hello", {"limit": 20}, timeout=5), StartedSession)
     assert_type(airplane.runbooks.execute("hello", timeout=None), StartedSession)
+
+    assert_type(airplane.runbooks.list(), tuple[Runbook, ...])
+    assert_type(airplane.tasks.list(), tuple[Task, ...])
+    assert_type(airplane.sessions.cancel("ses1"), None)
 
     airplane.runbooks.execute("hello", "prod")  # type: ignore[arg-type]
     airplane.runbooks.execute("hello", {}, "prod")  # type: ignore[call-arg]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, Protocol, TypeVar
 
-from .._responses.reading import request_id, status_error
+from .._responses.reading import request_id, status_error, version_advice
 from .._responses.redaction import empty_frames, redactor_of
 from ..clock import Clock
 from ..errors import (
     AirplaneError,
+    ConfigurationError,
     DeadlineExceeded,
     DecodeError,
     InvalidResponse,
@@ -122,12 +123,13 @@ class Core:
         """
         try:
             operation.check(request)
+            path = self._extensions_path(operation.name) if operation.is_extension else self._base.path
             body = operation.body(request)
             response = await self._chain(
                 ClientRequest(
                     method=operation.method,
                     origin=self._base.origin,
-                    target=self._base.path + operation.target(request, options.env_slug),
+                    target=path + operation.target(request, options.env_slug),
                     headers=options.get_headers if body is None else options.post_headers,
                     body=body,
                     operation=operation.name,
@@ -137,7 +139,7 @@ class Core:
             if response.is_success:
                 data = await self._decode(operation, request, response, call)
             else:
-                data = _unless_changed(response, known)
+                data = self._unless_changed(operation, response, known)
             if operation.is_by_id and not operation.answers(request, data):
                 _raise_wrong_reply(operation.name)
             return Reply(
@@ -170,11 +172,28 @@ class Core:
             error: AirplaneError = DeadlineExceeded(f"{operation.name} succeeded, but its reply took too long to read")
             error.maybe_processed = True
         except UNREADABLE as problem:
-            error = DecodeError(f"{operation.name} succeeded, but its reply cannot be read: {problem}", response)
+            advice = "" if self._base.has_version else f"; {version_advice(self._base)}"
+            error = DecodeError(
+                f"{operation.name} succeeded, but its reply cannot be read: {problem}{advice}", response
+            )
         try:
             raise error  # outside of the handlers, for the original exception may hold all of the reply
         finally:
             del error  # its traceback holds this frame
+
+    def _extensions_path(self, name: str) -> str:
+        if (path := self._base.extensions_path) is None:
+            raise ConfigurationError(
+                f"{name} is an extension of the API, below /ext/v0 beside /v0, and base_url does not end in /v0: "
+                f"{self._base.url}"
+            )
+        return path
+
+    def _unless_changed(self, operation: Operation[RequestT, ReplyT], response: Response, known: T | None) -> T:
+        """Return what is known if the response says that it has not changed; raise the error that the response is."""
+        if known is None or response.status != 304:
+            raise status_error(response, operation, self._base)
+        return known
 
     async def _decode_large(
         self, operation: Operation[RequestT, ReplyT], body: bytes, deadline: float | None
@@ -187,13 +206,6 @@ class Core:
 
 def _raise_wrong_reply(name: str) -> NoReturn:
     raise InvalidResponse(f"{name}: the reply is about another object than the requested one", transient=True)
-
-
-def _unless_changed(response: Response, known: T | None) -> T:
-    """Return what is known if the response says that it has not changed; raise the error that the response is."""
-    if known is None or response.status != 304:
-        raise status_error(response)
-    return known
 
 
 def _annotate(error: AirplaneError, operation: str, call: CallState) -> None:

@@ -10,19 +10,35 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from ..errors import APIError, error_class
+from ..errors import APIError, NotSupported, error_class
 from ..http import Request, Response
 from ..models.decoding import UNREADABLE, decode_any
+from ..operations import Operation
+from ..options import BaseURL
 
 _MAX_MESSAGE = 2000
 _MAX_EXCERPT = 200
 _MAX_PAGE = 64 * 1024  # bytes of a page that are searched for text
 
 
-def status_error(response: Response) -> APIError:
-    """Build the typed error of a response that is not 2xx, from as much of its body as can be read."""
+def status_error(
+    response: Response, operation: Operation[Any, Any] | None = None, base: BaseURL | None = None
+) -> APIError:
+    """Build the typed error of a response that is not 2xx, from as much of its body as can be read.
+
+    With the operation and the base URL, the error also says what may be wrong with these.
+    """
     message, code = read_error(response.body)
-    return error_class(response.status)(
+    build, advice = error_class(response.status), None
+    if operation is not None and base is not None and code in _CODES_OF_ROUTES:
+        if not base.has_version and (response.status == 404 or _is_page(response)):
+            advice = version_advice(base)
+        elif operation.is_optional and response.status in _WITHOUT_ROUTE:
+            build, advice = (
+                NotSupported,
+                f"this server does not have {operation.name}, which the API does not document",
+            )
+    return build(
         response.status,
         message or _generic_message(response),
         code=code,
@@ -30,7 +46,22 @@ def status_error(response: Response) -> APIError:
         retry_after=retry_after(response.headers, wall=None),
         headers=response.headers,
         body=response.body,
+        advice=advice,
     )
+
+
+_WITHOUT_ROUTE = (404, 405, 501)
+_CODES_OF_ROUTES = (None, "route_not_found")  # any other code is about an object, or about its state
+
+
+def version_advice(base: BaseURL) -> str:
+    """Return the advice about a base URL without a version path."""
+    return f"the base URL {base.url} has no version path; try {base.url}/v0"
+
+
+def _is_page(response: Response) -> bool:
+    """Tell whether a server that is up has answered with something else than the API's JSON."""
+    return response.status < 500 and "json" not in response.headers.get("content-type", "").lower()
 
 
 def read_error(body: bytes) -> tuple[str | None, str | None]:

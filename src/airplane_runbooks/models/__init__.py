@@ -17,7 +17,7 @@ from .prompts import (
     Reviewers,
     SubmitPrompt,
 )
-from .runbooks import ExecuteRunbook, StartedSession
+from .runbooks import ExecuteRunbook, ListRunbooks, Runbook, RunbookPage, StartedSession
 from .runs import (
     CancelledRun,
     CancelRun,
@@ -29,9 +29,9 @@ from .runs import (
     RunOutputs,
     RunPage,
 )
-from .sessions import GetSession, ListSessions, Session, SessionPage
+from .sessions import CancelledSession, CancelSession, GetSession, ListSessions, Session, SessionPage
 from .steps import Step
-from .tasks import ExecuteTask, StartedRun
+from .tasks import ExecuteTask, ListTasks, StartedRun, Task, TaskPage
 from .typed_calls import RunbookCall
 
 __all__ = [
@@ -39,7 +39,9 @@ __all__ = [
     "AttemptFailure",
     "CancelPrompt",
     "CancelRun",
+    "CancelSession",
     "CancelledRun",
+    "CancelledSession",
     "Component",
     "Constraints",
     "ExecuteRunbook",
@@ -50,8 +52,10 @@ __all__ = [
     "GetSession",
     "Label",
     "ListPrompts",
+    "ListRunbooks",
     "ListRuns",
     "ListSessions",
+    "ListTasks",
     "Model",
     "OpenEnum",
     "Parameter",
@@ -68,7 +72,9 @@ __all__ = [
     "RunOutputs",
     "RunPage",
     "RunStatus",
+    "Runbook",
     "RunbookCall",
+    "RunbookPage",
     "Runtime",
     "Session",
     "SessionPage",
@@ -78,6 +84,8 @@ __all__ = [
     "StartedSession",
     "Step",
     "SubmitPrompt",
+    "Task",
+    "TaskPage",
     "decode",
     "parse_timestamp",
 ]

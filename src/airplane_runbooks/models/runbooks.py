@@ -8,6 +8,27 @@ from typing import Any
 import msgspec
 
 from .base import Identifier, Model
+from .common import ParameterSchema
+
+
+class Runbook(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """A runbook that the server can execute, with the schema of its parameters."""
+
+    id: str = ""
+    slug: str = ""
+    name: str = ""
+    description: str = ""
+    parameters: ParameterSchema = ParameterSchema()
+
+
+class ListRunbooks(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Query of `runbooks.list`, which has no parameters."""
+
+
+class RunbookPage(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """All runbooks of a server."""
+
+    runbooks: tuple[Runbook, ...] = ()
 
 
 class ExecuteRunbook(Model, frozen=True, kw_only=True, omit_defaults=True):

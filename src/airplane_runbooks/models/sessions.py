@@ -67,6 +67,16 @@ class GetSession(Model, frozen=True, kw_only=True, omit_defaults=True):
     id: str
 
 
+class CancelSession(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of `sessions.cancel`."""
+
+    id: str
+
+
+class CancelledSession(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Reply of `sessions.cancel`, which says nothing but that it worked."""
+
+
 class ListSessions(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Query of `sessions.list`. The two times bound the last update; `limit` is 1 to 50 items per page."""
 

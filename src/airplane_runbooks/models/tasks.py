@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
 
 import msgspec
 
-from .base import Identifier, Model
+from .base import Identifier, Model, Stamped
+from .common import ParameterSchema
+
+
+class Task(Stamped, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that the server can execute, with the schema of its parameters. `timeout` is in seconds."""
+
+    __wire_aliases__: ClassVar[dict[str, str]] = {"id": "taskID"}
+
+    id: str = msgspec.field(name="taskID")
+    slug: str = ""
+    name: str = ""
+    description: str = ""
+    parameters: ParameterSchema = ParameterSchema()
+    timeout: int | None = None
+    is_archived: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class ListTasks(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Query of `tasks.list`, which has no parameters of its own."""
+
+
+class TaskPage(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """All tasks of an environment."""
+
+    tasks: tuple[Task, ...] = ()
 
 
 class ExecuteTask(Model, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,8 +9,8 @@ from typing import Any, TypeVar, Unpack, overload
 
 from msgspec import UNSET
 
-from ..models import ExecuteRunbook, RunbookCall, Session, StartedSession
-from ..operations import EXECUTE_RUNBOOK
+from ..models import ExecuteRunbook, ListRunbooks, Runbook, RunbookCall, Session, StartedSession
+from ..operations import EXECUTE_RUNBOOK, LIST_RUNBOOKS
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import AsyncPromptHandler, PromptHandler, execute_and_wait
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Runbooks(Resource):
-    """Executes runbooks, and waits for their sessions."""
+    """Lists and executes runbooks, and waits for their sessions."""
 
     __slots__ = ()
 
@@ -198,9 +198,20 @@ class Runbooks(Resource):
         steps = partial(result_of, ended=ended, read=result_reader(slug, type))
         return self._runner.run_operation("runbooks.run", steps, in_env(options, env_slug, env_id), timeout)
 
+    def list(self, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Runbook, ...]:
+        """Return the runbooks that the server can execute, with the schemas of their parameters.
+
+        The documented API lacks this operation; servers of this package have it.
+
+        Raises:
+            NotSupported: The server does not have this operation.
+            ConfigurationError: The base URL does not end in `/v0`, so that extensions cannot be found beside it.
+        """
+        return self._runner.call(LIST_RUNBOOKS, ListRunbooks(), options, timeout).data.runbooks
+
 
 class AsyncRunbooks(AsyncResource):
-    """Executes runbooks, and waits for their sessions."""
+    """Lists and executes runbooks, and waits for their sessions."""
 
     __slots__ = ()
 
@@ -375,3 +386,14 @@ class AsyncRunbooks(AsyncResource):
         )
         steps = partial(result_of, ended=ended, read=result_reader(slug, type))
         return await self._runner.run_operation("runbooks.run", steps, in_env(options, env_slug, env_id), timeout)
+
+    async def list(self, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Runbook, ...]:
+        """Return the runbooks that the server can execute, with the schemas of their parameters.
+
+        The documented API lacks this operation; servers of this package have it.
+
+        Raises:
+            NotSupported: The server does not have this operation.
+            ConfigurationError: The base URL does not end in `/v0`, so that extensions cannot be found beside it.
+        """
+        return (await self._runner.call(LIST_RUNBOOKS, ListRunbooks(), options, timeout)).data.runbooks

@@ -10,8 +10,8 @@ from typing import Any, TypeVar, Unpack, overload
 
 from msgspec import UNSET
 
-from ..models import GetSession, ListSessions, Prompt, Run, Session, Step
-from ..operations import GET_SESSION, LIST_SESSIONS
+from ..models import CancelSession, GetSession, ListSessions, Prompt, Run, Session, Step
+from ..operations import CANCEL_SESSION, GET_SESSION, LIST_SESSIONS
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import (
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Sessions(Resource):
-    """Reads and follows sessions."""
+    """Reads, follows and cancels sessions."""
 
     __slots__ = ()
 
@@ -100,6 +100,20 @@ class Sessions(Resource):
             runbook_id=runbook_id, updated_after=updated_after, updated_before=updated_before, limit=limit, page=page
         )
         return self._runner.call(LIST_SESSIONS, request, options, timeout).data.sessions
+
+    def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
+        """Cancel a session that has not ended, with its runs and prompts.
+
+        A session that waits is cancelled at once, one that is being executed before its next step. The documented API
+        lacks this operation; servers of this package have it.
+
+        Raises:
+            NotFound: There is no such session.
+            Conflict: The session has ended.
+            NotSupported: The server does not have this operation.
+            ConfigurationError: The base URL does not end in `/v0`, so that extensions cannot be found beside it.
+        """
+        self._runner.call(CANCEL_SESSION, CancelSession(id=id), options, timeout)
 
     def runs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
@@ -234,7 +248,7 @@ class Sessions(Resource):
 
 
 class AsyncSessions(AsyncResource):
-    """Reads and follows sessions."""
+    """Reads, follows and cancels sessions."""
 
     __slots__ = ()
 
@@ -303,6 +317,20 @@ class AsyncSessions(AsyncResource):
             runbook_id=runbook_id, updated_after=updated_after, updated_before=updated_before, limit=limit, page=page
         )
         return (await self._runner.call(LIST_SESSIONS, request, options, timeout)).data.sessions
+
+    async def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
+        """Cancel a session that has not ended, with its runs and prompts.
+
+        A session that waits is cancelled at once, one that is being executed before its next step. The documented API
+        lacks this operation; servers of this package have it.
+
+        Raises:
+            NotFound: There is no such session.
+            Conflict: The session has ended.
+            NotSupported: The server does not have this operation.
+            ConfigurationError: The base URL does not end in `/v0`, so that extensions cannot be found beside it.
+        """
+        await self._runner.call(CANCEL_SESSION, CancelSession(id=id), options, timeout)
 
     async def runs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.

@@ -7,14 +7,14 @@ from typing import Any
 
 from msgspec import UNSET
 
-from ..models import ExecuteTask, StartedRun
-from ..operations import EXECUTE_TASK
+from ..models import ExecuteTask, ListTasks, StartedRun, Task
+from ..operations import EXECUTE_TASK, LIST_TASKS
 from ..options import CallOptions, Timeout
 from ._base import AsyncResource, Resource, in_env
 
 
 class Tasks(Resource):
-    """Executes tasks."""
+    """Lists and executes tasks."""
 
     __slots__ = ()
 
@@ -58,9 +58,19 @@ class Tasks(Resource):
         )
         return self._runner.call(EXECUTE_TASK, request, in_env(options, env_slug, env_id), timeout).data
 
+    def list(self, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Task, ...]:
+        """Return the tasks that the server can execute, with the schemas of their parameters.
+
+        The documented API lacks this operation; servers of this package have it.
+
+        Raises:
+            NotSupported: The server does not have this operation.
+        """
+        return self._runner.call(LIST_TASKS, ListTasks(), options, timeout).data.tasks
+
 
 class AsyncTasks(AsyncResource):
-    """Executes tasks."""
+    """Lists and executes tasks."""
 
     __slots__ = ()
 
@@ -104,3 +114,13 @@ class AsyncTasks(AsyncResource):
         )
         reply = await self._runner.call(EXECUTE_TASK, request, in_env(options, env_slug, env_id), timeout)
         return reply.data
+
+    async def list(self, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Task, ...]:
+        """Return the tasks that the server can execute, with the schemas of their parameters.
+
+        The documented API lacks this operation; servers of this package have it.
+
+        Raises:
+            NotSupported: The server does not have this operation.
+        """
+        return (await self._runner.call(LIST_TASKS, ListTasks(), options, timeout)).data.tasks
