@@ -126,6 +126,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
             extra_attributes=extra,
         )
         self._base = base
+        self._origin = base.origin
         self._clock = clock
         self._transport = transport
         self._use(core, options)
@@ -259,6 +260,21 @@ class Airplane(_Client[Transport, BlockingRunner]):
             DecodeError: The call succeeded, but its reply cannot be read.
         """
         return self._runner.call(operation, request, options, timeout)
+
+    def warm_up(self, connections: int = 1, *, timeout: float | None = 30.0) -> None:
+        """Open connections, TLS included, so that the first calls need not.
+
+        A transport of your own opens none unless it has a method `warm_up`.
+
+        Args:
+            connections: Number of connections that are open afterwards, at most as many as the transport keeps.
+            timeout: Seconds for all of them; None sets no limit.
+
+        Raises:
+            TransportError: A connection could not be opened.
+        """
+        if (warm_up := getattr(self._transport, "warm_up", None)) is not None:
+            warm_up(self._origin, connections, timeout)
 
     def close(self) -> None:
         """Close the transport, and cut waits between attempts short. Closing twice is fine."""

@@ -278,9 +278,10 @@ class Transport(Protocol):
 
     A transport that sends credentials of its own, such as a proxy's, reports them by `request.add_credentials`.
 
-    Two more methods are optional. A client calls `prepare(origin)` once, when it is built, for work that would slow the
+    Further methods are optional. A client calls `prepare(origin)` once, when it is built, for work that would slow the
     first request down, such as reading the trust store. It calls `close_idle(origin)` after a reply to another request:
-    more of these may follow on the connections that are idle.
+    more of these may follow on the connections that are idle. It calls `warm_up(origin, connections, timeout)`, which
+    opens so many connections, when its user wants that.
 
     An attribute `pool_size`, also optional, tells the number of requests that are in flight at most. Half of them may
     be long polls, which servers answer late. Without it, 32 are assumed.

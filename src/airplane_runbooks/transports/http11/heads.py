@@ -71,7 +71,7 @@ def parse_head(data: bytes) -> Head | None:
     if " \r" in text or "\t\r" in text:
         values = tuple(value.rstrip(" \t") for value in values)
     lowered = "\n".join(names).lower().split("\n")
-    headers = dict(zip(lowered, values, strict=True))
+    headers: dict[str, str] = dict(zip(lowered, values, strict=True))
     if len(headers) != len(lowered):
         headers = _joined(lowered, values)
     return Head(line[1], int(line[2]), headers)

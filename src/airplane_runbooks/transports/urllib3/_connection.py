@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, NoReturn
 
@@ -26,13 +27,24 @@ class Connection:
         is_open: Whether another request may follow.
     """
 
-    __slots__ = ("_echoes", "_host", "_max_response_bytes", "_sock", "_stream", "is_open", "opened", "used")
+    __slots__ = (
+        "_echoes",
+        "_host",
+        "_max_response_bytes",
+        "_on_close",
+        "_sock",
+        "_stream",
+        "is_open",
+        "opened",
+        "used",
+    )
 
-    def __init__(self, sock: Any, host: str, max_response_bytes: int) -> None:
+    def __init__(self, sock: Any, host: str, max_response_bytes: int, on_close: Callable[[Any], object]) -> None:
         self._sock = sock
         self._host = host
         self._stream = BlockingStream(sock) if isinstance(sock, SSLTransport) else Stream(sock)
         self._max_response_bytes = max_response_bytes
+        self._on_close = on_close
         self._echoes = False  # whether the server has repeated an idempotency key
         self.is_open = True
         self.opened = self.used = monotonic()
@@ -94,6 +106,7 @@ class Connection:
     def close(self) -> None:
         """Close the connection."""
         self.is_open = False
+        self._on_close(self._sock)
         self._sock.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import weakref
+from contextlib import suppress
 from time import monotonic
 
 from ...errors import ConnectError
@@ -32,6 +33,10 @@ class ConnectionPool:
             connection = self._queue.get(deadline.left)
         except queue.Empty:
             raise ConnectError(f"all {self._size} connections stayed busy until the time was up") from None
+        return self._usable(connection)
+
+    def _usable(self, connection: Connection | None) -> Connection | None:
+        """Return a connection that can be used; None, with the connection closed, if it must not be."""
         if connection is None:
             return None
         if not self._ages.have_passed(connection.opened, connection.used, monotonic()) and connection.is_quiet():
@@ -41,7 +46,20 @@ class ConnectionPool:
 
     def connect(self, deadline: Deadline) -> Connection:
         """Make a connection. Raises TransportError, which says that nothing was sent."""
-        return Connection(self._route.connect(deadline), self._host, self._max_response_bytes)
+        sock = self._route.connect(deadline)
+        return Connection(sock, self._host, self._max_response_bytes, self._route.remember_session)
+
+    def warm_up(self, connections: int, deadline: Deadline) -> None:
+        """Open so many connections, counting those that are idle or in use. Raises TransportError if one fails."""
+        taken: list[Connection | None] = []
+        try:
+            with suppress(queue.Empty):  # all others are in use
+                for place in range(min(connections, self._size)):
+                    taken.append(self._queue.get(0.0))
+                    taken[place] = self._usable(taken[place]) or self.connect(deadline)
+        finally:
+            for connection in taken:
+                self.give_back(connection)
 
     def give_back(self, connection: Connection | None) -> None:
         """Give a place back, with its connection if that can be used again."""

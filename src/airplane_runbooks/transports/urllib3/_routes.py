@@ -35,13 +35,17 @@ class Route:
                 proxy.url, proxy_headers=proxy.headers, ssl_context=ssl_context, proxy_ssl_context=ssl_context
             )
         )
-        manager.pool_classes_by_scheme = {"http": _Connections, "https": _SecureConnections}
+        classes: dict[str, Any] = {"http": _Connections, "https": _SecureConnections}
+        manager.pool_classes_by_scheme = classes
         self._connections: Any = manager.connection_from_url(origin)
+        self._session: ssl.SSLSession | None = None
 
     def connect(self, deadline: Deadline) -> Any:
         """Return a connected socket, under TLS where the route has it. An error means that no request was sent."""
         made = self._connections._new_conn()  # noqa: SLF001  # what urllib3 connects is not used through its pool
         made.timeout = deadline
+        if self._session is not None:
+            made.ssl_context = _ResumingContext(made.ssl_context, self._session)
         try:
             if self._has_tunnel:
                 self._connections._prepare_proxy(made)  # noqa: SLF001
@@ -53,6 +57,25 @@ class Route:
                 raise _not_connected(failure) from failure
             raise
         return made.sock
+
+    def remember_session(self, sock: Any) -> None:
+        """Keep the TLS session of a connection that is about to be closed, so that the next one resumes it."""
+        if isinstance(sock, ssl.SSLSocket):
+            self._session = sock.session or self._session
+
+
+class _ResumingContext:
+    """TLS settings with which a session is resumed. urllib3 has no argument for one."""
+
+    def __init__(self, context: ssl.SSLContext, session: ssl.SSLSession) -> None:
+        self._context = context
+        self._session = session
+
+    def wrap_socket(self, sock: socket.socket, **options: Any) -> ssl.SSLSocket:
+        return self._context.wrap_socket(sock, session=self._session, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
 
 
 def _not_connected(failure: Exception) -> TransportError:

@@ -58,8 +58,8 @@ class BlockingStream:
 
     def is_quiet(self) -> bool:
         """Return True if the stream is open, and nothing has arrived on it."""
-        pending = isinstance(self.sock, SSLTransport) and self.sock.incoming.pending
-        return not pending and not wait_for_read(self.sock, 0.0)
+        sock = self.sock
+        return not (isinstance(sock, SSLTransport) and sock.incoming.pending) and not wait_for_read(self.sock, 0.0)
 
     def receive(self, size: int, deadline: float | None, /) -> bytes:
         """Read what is there, waiting for it; nothing at the end of the stream."""

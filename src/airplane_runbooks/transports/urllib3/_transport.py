@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
@@ -89,7 +91,7 @@ class Urllib3Transport:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._origins: dict[str, _Origin] = {}
-        self._long_polls: set[InterruptibleDeadline] = set()
+        self._interruptibles: set[InterruptibleDeadline] = set()
 
     def prepare(self, origin: str) -> None:
         """Build the pool of an origin, TLS settings included, so that the first request need not.
@@ -113,17 +115,31 @@ class Urllib3Transport:
 
     def _send_long_poll(self, request: Request, timeout: float | None) -> Response:
         """Carry out an attempt that `close` ends: nothing is lost, and the server may not answer for long."""
-        deadline = InterruptibleDeadline(timeout)
-        self._long_polls.add(deadline)
-        try:
+        with self._interruptible(timeout) as deadline:
             return self.send_by(request, deadline)
+
+    @contextmanager
+    def _interruptible(self, timeout: float | None) -> Generator[InterruptibleDeadline]:
+        """Yield a deadline that `close` brings forward."""
+        deadline = InterruptibleDeadline(timeout)
+        self._interruptibles.add(deadline)
+        try:
+            yield deadline
         except TransportError:
             if self._closed:
                 raise ClientClosed("the transport has been closed") from None
             raise
         finally:
-            self._long_polls.discard(deadline)
+            self._interruptibles.discard(deadline)
             deadline.release()
+
+    def warm_up(self, origin: str, connections: int = 1, timeout: float | None = None) -> None:
+        """Open connections to an origin, TLS included, until there are so many.
+
+        Raises TransportError if one cannot be opened within `timeout` seconds for all of them.
+        """
+        with self._interruptible(timeout) as deadline:
+            self._origin(origin).pool.warm_up(connections, deadline)
 
     def send_by(self, request: Request, deadline: Deadline) -> Response:
         """Carry out one attempt before a deadline that the caller may go on to bring forward."""
@@ -179,7 +195,7 @@ class Urllib3Transport:
         with self._lock:
             self._closed = True
             origins, self._origins = self._origins, {}
-        for deadline in list(self._long_polls):
+        for deadline in list(self._interruptibles):
             deadline.interrupt()
         for origin in origins.values():
             origin.pool.close()
