@@ -274,7 +274,12 @@ def test_a_step_of_an_async_runbook_times_out_the_same_way(api, which, name):
 
 
 def test_a_coroutine_that_blocks_its_loop_fails_the_session(api):
-    assert "blocks its event loop" in api.finishes("blocks", status="Failed")["error"]
+    session_id = api.execute("blocks")
+    api.reaches(session_id, "Failed")
+    error = api.session(session_id)["error"]
+    (_, step) = api.runs(session_id)
+    assert (error["kind"], error["step"], error["stepRunID"]) == ("Timeout", "block", step["id"])
+    assert error["message"] == "it did not return within its timeout and blocks its event loop"
     assert api.finishes("quick") == "done"
 
 

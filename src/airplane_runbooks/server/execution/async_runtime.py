@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from ..authoring.calls import StepCall
 from ..authoring.questions import Question
+from ..storage.records import Run
 from .call_results import CallResult
 from .replay import Replay
 from .runtime import BaseRuntime
@@ -44,7 +45,7 @@ class AsyncioRuntime(BaseRuntime):
             run = self._find_step(asyncio.current_task(), call)
             if run.status.is_terminal:
                 return self._replay.result(run)
-            performing = self._replay.attempts.perform(run, self._attempt(call), call.retries, self._wait)
+            performing = self._replay.attempts.perform(run, self._attempt(run, call), call.retries, self._wait)
             task = asyncio.create_task(performing)
             self._steps.add(task)
             task.add_done_callback(self._step_ended)
@@ -90,10 +91,10 @@ class AsyncioRuntime(BaseRuntime):
             await asyncio.sleep(min(left, _SLICE))
         return self._stopping.is_set()
 
-    def _attempt(self, call: StepCall) -> Callable[[], Awaitable[Any]]:
+    def _attempt(self, run: Run, call: StepCall) -> Callable[[], Awaitable[Any]]:
         """Return the function that makes one attempt of a step."""
         if call.is_async:
-            return call.function if call.timeout is None else self._timed_task(call.timeout, call.function)
+            return call.function if call.timeout is None else self._timed_task(run, call.timeout, call.function)
         timed = self._timed_thread(call, _wait_for_thread)
 
         async def attempt() -> Any:
@@ -103,12 +104,14 @@ class AsyncioRuntime(BaseRuntime):
                 result = await (self._on_thread(call.function) if timed is None else timed())
             if not inspect.isawaitable(result):
                 return result
-            return await (result if call.timeout is None else self._timed_task(call.timeout, partial(_await, result))())
+            return await (
+                result if call.timeout is None else self._timed_task(run, call.timeout, partial(_await, result))()
+            )
 
         return attempt
 
-    def _timed_task(self, timeout: float, call: Callable[[], Coroutine[Any, Any, Any]]) -> TimedTask:
-        return TimedTask(timeout, call, self._execution.limited_to, self.abandoned)
+    def _timed_task(self, run: Run, timeout: float, call: Callable[[], Coroutine[Any, Any, Any]]) -> TimedTask:
+        return TimedTask(timeout, call, partial(self._execution.limited_to, run), self.abandoned)
 
     async def _on_thread(self, function: Callable[[], Any]) -> Any:
         thread = self._start_thread(function)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
+from operator import itemgetter
 
-from ..storage.records import Run
+from ..storage.records import Failure, Run
 from .call_results import CallResult
 from .threads import Workers, start_thread
 from .timeouts import has_timed_out
@@ -38,7 +39,7 @@ class Execution:
         self._begun = time.monotonic()
         left = None if run.timeout is None else run.timeout - run.spent / 1_000_000
         self._end = None if left is None else self._begun + left
-        self._limits: dict[object, float] = {}
+        self._limits: dict[str, tuple[float, Run]] = {}  # by the IDs of steps
         self._interrupted: float | None = None
         self._hooks: list[Callable[[], None]] = []
         self._threads: list[Future[CallResult]] = []
@@ -53,15 +54,19 @@ class Execution:
     @property
     def deadline(self) -> float | None:
         """End of its time, by the monotonic clock; None if it has no timeout."""
-        moments = [self._end, *self._limits.values()]
+        moments = [self._end, *(end for end, _ in list(self._limits.values()))]  # a copy: the loop's thread changes it
         return min((one for one in moments if one is not None), default=None)
 
     @property
-    def timeout_message(self) -> str:
-        """Name of the limit that has passed."""
+    def timeout_failure(self) -> Failure:
+        """The reason, once its time is up: it is that of a step if a step has taken up its own."""
         if self._end is not None and time.monotonic() >= self._end:
-            return f"it ran for more than {self.run.timeout:g} seconds"
-        return "a step did not return within its timeout and blocks its event loop"
+            return Failure("Timeout", f"it ran for more than {self.run.timeout:g} seconds")
+        late = "did not return within its timeout and blocks its event loop"
+        first = min(list(self._limits.values()), key=itemgetter(0), default=None)
+        if first is None:  # it has returned meanwhile
+            return Failure("Timeout", f"a step {late}")
+        return Failure("Timeout", f"it {late}", first[1].name, first[1].id)
 
     @property
     def spent(self) -> int | None:
@@ -101,14 +106,13 @@ class Execution:
         self._workers.abandon([thread])
 
     @contextmanager
-    def limited_to(self, seconds: float) -> Generator[None]:
-        """Bound the work inside: the execution times out if it takes longer."""
-        key = object()
-        self._limits[key] = time.monotonic() + seconds
+    def limited_to(self, step: Run, seconds: float) -> Generator[None]:
+        """Bound an attempt of a step inside: the execution times out if it takes longer."""
+        self._limits[step.id] = time.monotonic() + seconds, step
         try:
             yield
         finally:
-            del self._limits[key]
+            del self._limits[step.id]
 
     def release(self) -> None:
         """Leave the root run to others, with all that this execution has done. Raises ServerFailure."""

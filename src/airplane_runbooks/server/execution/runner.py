@@ -214,7 +214,7 @@ class Runner:
         return bool(main.done() and main.result().unwrap())
 
     def _time_out(self, execution: Execution) -> None:
-        run, outcome = execution.run, Outcome.failed(Failure("Timeout", execution.timeout_message))
+        run, outcome = execution.run, Outcome.failed(execution.timeout_failure)
         if execution.writes.flush_with(lambda store: store.finish(run.id, outcome, run.fencing_token)):
             self._emitter.ended(run, outcome)
 
