@@ -1,5 +1,6 @@
 """Typed client of the Airplane v0 API: execute runbooks, follow their sessions, answer their prompts."""
 
+from .bundles import Bundle
 from .client import Airplane, AsyncAirplane
 from .errors import (
     AirplaneError,
@@ -74,6 +75,7 @@ __all__ = [
     "AsyncTransport",
     "AttemptTimeout",
     "BadRequest",
+    "Bundle",
     "CallOptions",
     "Cancel",
     "ClientClosed",

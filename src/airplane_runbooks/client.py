@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from msgspec import UNSET, UnsetType
 
 from ._call.runner import AsyncRunner, BlockingRunner, call_inline
+from .bundles import Bundle, combine
 from .clock import AsyncioClock, BlockingClock, Clock
 from .errors import ConfigurationError
 from .http import AsyncTransport, Fields, Reply, Transport
@@ -75,6 +76,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         transport: TransportT | None = None,
         middleware: Sequence[Middleware] = (),
         attempt_middleware: Sequence[Middleware] = (),
+        bundles: Sequence[Bundle] = (),
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
         propagator: TextMapPropagator | None = None,
@@ -91,16 +93,24 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         base = parse_base_url(
             base_url or settings.base_url or DEFAULT_BASE_URL, allow_insecure_http=allow_insecure_http
         )
-        if env_slug is None and env_id is None:
-            env_slug, env_id = settings.env_slug, settings.env_id
-        options = CallOptions(
+        own = CallOptions(
             timeout=timeout,
             attempt_timeout=attempt_timeout,
             retry=retry,
             headers=headers,
-            env_slug=env_slug,
-            env_id=env_id,
+            env_slug=UNSET if env_slug is None else env_slug,
+            env_id=UNSET if env_id is None else env_id,
         )
+        combined = combine(
+            Bundle(
+                middleware=tuple(middleware),
+                attempt_middleware=tuple(attempt_middleware),
+                options=own,
+                user_agent=USER_AGENT,
+            ),
+            bundles,
+        )
+        from_environment = CallOptions(env_slug=settings.env_slug, env_id=settings.env_id)
         extra = ExtraAttributes.parse(opt_in_attributes)
         from ._call.build import build_core  # late: services that import this without a client need none of it
 
@@ -117,8 +127,9 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
             close_idle=getattr(transport, "close_idle", None),
             pool_size=pool_size_of(transport),
             retry_budget=RetryBudget() if retry_budget is UNSET else retry_budget,
-            middleware=middleware,
-            attempt_middleware=attempt_middleware,
+            middleware=combined.middleware,
+            attempt_middleware=combined.attempt_middleware,
+            attributes=combined.attributes,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
             propagator=propagator,
@@ -129,7 +140,8 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         self._origin = base.origin
         self._clock = clock
         self._transport = transport
-        self._use(core, options)
+        self._user_agent = combined.user_agent
+        self._use(core, combined.options.over(from_environment))
 
     @abstractmethod
     def _use(self, core: Core, options: CallOptions) -> None:
@@ -203,6 +215,7 @@ class Airplane(_Client[Transport, BlockingRunner]):
         transport: Carries the requests; the client closes it. `Urllib3Transport()` by default.
         middleware: Layers around each call, the first one outermost.
         attempt_middleware: Layers around each attempt, inside of the retries.
+        bundles: What wrapping SDKs add; see `Bundle` for their order.
         tracer_provider: Receives spans; the global provider by default.
         meter_provider: Receives metrics; the global provider by default.
         propagator: Writes trace headers; the global propagator by default.
@@ -219,7 +232,7 @@ class Airplane(_Client[Transport, BlockingRunner]):
     """
 
     def _use(self, core: Core, options: CallOptions) -> None:
-        self._runner = runner = BlockingRunner(core, options, USER_AGENT)
+        self._runner = runner = BlockingRunner(core, options, self._user_agent)
         self.runbooks = Runbooks(runner)
         self.sessions = Sessions(runner)
         self.runs = Runs(runner)
@@ -303,7 +316,7 @@ class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
         from .middleware.retry import preload
 
         preload()
-        self._runner = runner = AsyncRunner(core, options, USER_AGENT)
+        self._runner = runner = AsyncRunner(core, options, self._user_agent)
         self.runbooks = AsyncRunbooks(runner)
         self.sessions = AsyncSessions(runner)
         self.runs = AsyncRuns(runner)

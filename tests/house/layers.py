@@ -25,6 +25,7 @@ LAYERS = [
     "_responses",
     "telemetry",
     "middleware",
+    "bundles",
     "transports",
     "waiters",
     "_call",

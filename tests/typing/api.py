@@ -17,7 +17,9 @@ from airplane_runbooks import (
     AirplaneError,
     AnsweredPrompt,
     APIError,
+    AsyncAirplane,
     AsyncTransport,
+    Bundle,
     CallOptions,
     ConfigVar,
     DeadlineExceeded,
@@ -210,6 +212,16 @@ def derived_clients(airplane: Airplane, own: OwnClient) -> None:
 
     airplane.with_options(api_key="tkn_2")  # type: ignore[call-arg]
     airplane.with_options(timeout="1")  # type: ignore[arg-type]
+
+
+def bundles(layer: Middleware) -> None:
+    bundle = Bundle(middleware=(layer,), options=CallOptions(timeout=1), attributes={"team": "a"}, user_agent="acme/1")
+    assert_type(Airplane(bundles=[bundle]), Airplane)
+    assert_type(AsyncAirplane(bundles=(bundle,)), AsyncAirplane)
+
+    Airplane(bundles=bundle)  # type: ignore[arg-type]
+    Bundle(middleware=[layer])  # type: ignore[arg-type]
+    Bundle(headers={"a": "b"})  # type: ignore[call-arg]
 
 
 def runbooks(airplane: Airplane, options: CallOptions, values: Mapping[str, ParamValue]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.propagators.textmap import TextMapPropagator
@@ -34,6 +34,7 @@ def build_core(
     retry_budget: RetryBudget | None,
     middleware: Sequence[Middleware],
     attempt_middleware: Sequence[Middleware],
+    attributes: Mapping[str, str | int],
     tracer_provider: TracerProvider | None,
     meter_provider: MeterProvider | None,
     propagator: TextMapPropagator | None,
@@ -48,6 +49,7 @@ def build_core(
         meter_provider=meter_provider,
         propagator=propagator,
         extra=extra_attributes,
+        attributes=attributes,
     )
     chain = layers(
         secret_source,

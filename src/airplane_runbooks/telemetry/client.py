@@ -21,7 +21,7 @@ from .guard import Guard, type_name
 from .log import logger
 from .metrics import PROVIDER_MODULE, Durations
 from .spans import Tracer
-from .values import Value
+from .values import Attributes, Value
 
 SCOPE = "airplane_runbooks"
 
@@ -53,6 +53,7 @@ class ClientTelemetry:
         meter_provider: metrics.MeterProvider | None = None,
         propagator: TextMapPropagator | None = None,
         extra: ExtraAttributes | None = None,
+        attributes: Attributes | None = None,
     ) -> None:
         guard = Guard(logger)
         self.origin = base.origin
@@ -60,7 +61,7 @@ class ClientTelemetry:
         self.tracer = Tracer(SCOPE, version, guard, tracer_provider=tracer_provider, propagator=propagator)
         self.durations = Durations(SCOPE, version, guard, meter_provider)
         self.server = ServerAttributes(base)
-        self.calls = CallAttributes(self.server.of(base.origin))
+        self.calls = CallAttributes({**(attributes or {}), **self.server.of(base.origin)})
         self.attempts = AttemptAttributes(self.server.of)
         self._may_be_idle = self.tracer.is_proxy and meter_provider is None
 

@@ -1,0 +1,68 @@
+"""Bundles: all that a wrapping SDK adds to a client, in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET
+
+from .errors import ConfigurationError
+from .middleware import Middleware
+from .options import CallOptions
+
+
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """Additions of a wrapping SDK to a client, which its users pass as `bundles=`.
+
+    A client's own arguments come first, then its bundles in their order. The layers of the first one are outermost, and
+    its options take precedence; environment variables come last.
+
+    Attributes:
+        middleware: Layers around each call, the first one outermost.
+        attempt_middleware: Layers around each attempt, inside of the retries.
+        options: Options of all calls, such as timeouts and headers. Headers are merged.
+        attributes: Further attributes of the spans and metrics of calls. Those of the client itself cannot be replaced.
+        user_agent: Product that is added to the `User-Agent`, such as `acme-tools/1.4`.
+    """
+
+    middleware: tuple[Middleware, ...] = ()
+    attempt_middleware: tuple[Middleware, ...] = ()
+    options: CallOptions = CallOptions()
+    attributes: Mapping[str, str | int] = {}
+    user_agent: str = ""
+
+    def __post_init__(self) -> None:
+        if self.options.idempotency_key is not UNSET:
+            raise ConfigurationError("the options of a bundle are those of all calls: they cannot set idempotency_key")
+        for name, value in self.attributes.items():
+            if not isinstance(name, str) or not name or not isinstance(value, str | int):
+                raise ConfigurationError(f"attribute {name!r} of a bundle must be a string, an integer or a bool")
+
+
+class Combined(NamedTuple):
+    """A client's own arguments with those of its bundles."""
+
+    middleware: tuple[Middleware, ...]
+    attempt_middleware: tuple[Middleware, ...]
+    options: CallOptions
+    attributes: Mapping[str, str | int]
+    user_agent: str
+
+
+def combine(own: Bundle, bundles: Sequence[Bundle]) -> Combined:
+    """Combine a client's own arguments with its bundles, by the order that `Bundle` describes."""
+    ordered = (own, *bundles)
+    options = CallOptions()
+    attributes: dict[str, str | int] = {}
+    for bundle in reversed(ordered):
+        options = bundle.options.over(options)
+        attributes |= bundle.attributes
+    return Combined(
+        tuple(layer for bundle in ordered for layer in bundle.middleware),
+        tuple(layer for bundle in ordered for layer in bundle.attempt_middleware),
+        options,
+        attributes,
+        " ".join(bundle.user_agent for bundle in ordered if bundle.user_agent),
+    )
