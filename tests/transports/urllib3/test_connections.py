@@ -22,6 +22,7 @@ from airplane_runbooks import (
 from airplane_runbooks.testing.conformance import KEY, ONE_WILL_DO, PLENTY, request_to, times_out
 from airplane_runbooks.testing.hostile import HostileServer, Peer, Script, after_request, always, reply
 from airplane_runbooks.transports._deadline import Deadline
+from airplane_runbooks.transports.urllib3 import _routes as routes
 from airplane_runbooks.transports.urllib3._routes import _Relay as Relay
 from airplane_runbooks.transports.urllib3._transport import Urllib3Transport
 from tests.support.timing import TIMED
@@ -249,3 +250,29 @@ def test_a_traceback_shows_no_key_that_the_server_repeats(transport: Urllib3Tran
         transport.send(request_to(server.origin), PLENTY)
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert KEY not in shown
+
+
+def test_a_host_among_the_headers_gives_way_to_the_origins(transport: Urllib3Transport) -> None:
+    with HostileServer(lambda peer: peer.send(reply(peer.read_request()))) as server:
+        seen = transport.send(request_to(server.origin, headers={"Host": "elsewhere.test"}), PLENTY).body.lower()
+    assert seen.count(b"\r\nhost: ") == 1
+    assert b"elsewhere" not in seen
+
+
+def test_a_body_may_say_that_it_is_not_coded(transport: Urllib3Transport) -> None:
+    with HostileServer(always(reply(b"1", headers=b"content-encoding: identity\r\n"))) as server:
+        assert transport.send(request_to(server.origin), PLENTY).body == b"1"
+
+
+def test_an_interrupt_while_connecting_frees_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    transport = Urllib3Transport(pool_size=1)
+    with HostileServer(always(reply(b"1"))) as server:
+        monkeypatch.setattr(routes, "tune", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            transport.send(request_to(server.origin), PLENTY)
+        monkeypatch.undo()
+        assert transport.send(request_to(server.origin), PLENTY).body == b"1"
+    transport.close()
