@@ -360,6 +360,21 @@ class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
         """
         return await self._runner.call(operation, request, options, timeout)
 
+    async def warm_up(self, connections: int = 1, *, timeout: float | None = 30.0) -> None:
+        """Open connections, TLS included, so that the first calls need not.
+
+        A transport of your own opens none unless it has a method `warm_up`.
+
+        Args:
+            connections: Number of connections that are open afterwards, at most as many as the transport keeps.
+            timeout: Seconds for all of them; None sets no limit.
+
+        Raises:
+            TransportError: A connection could not be opened.
+        """
+        if (warm_up := getattr(self._transport, "warm_up", None)) is not None:
+            await warm_up(self._origin, connections, timeout)
+
     async def aclose(self) -> None:
         """Close the transport, and cut waits between attempts short. Closing twice is fine."""
         self._clock.close()

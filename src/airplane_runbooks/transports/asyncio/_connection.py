@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
     trust = 0
     _exchange: Exchange | None = None
     _was_used = False
+    _may_hold_tickets = False  # whether what waits to be read may be TLS's own, which is sent before any response
     _echoes = False  # whether the server has repeated an idempotency key
     _early = b""  # what the server said before it was asked: an overloaded one may do that
     _timer: asyncio.TimerHandle | None = None
@@ -51,12 +52,14 @@ class Connection(asyncio.Protocol):
     @property
     def is_stale(self) -> bool:
         """True if the connection has ended, or unrequested bytes have arrived on it."""
-        return self.transport is None or (self._was_used and self._is_readable())
+        return self.transport is None or (self._was_used and not self._may_hold_tickets and self._is_readable())
 
     async def carry(
         self, exchange: Exchange, method: str, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> None:
         """Send a request and wait for the end of the exchange."""
+        if self._may_hold_tickets:
+            await self._read_tickets()
         transport, length = self.transport, None if body is None else len(body)
         if transport is None:
             raise ConnectionLost("the server closed the connection at once", sent=False)
@@ -126,6 +129,22 @@ class Connection(asyncio.Protocol):
             self._exchange.expire()
         else:
             self._set_timer(self._exchange.deadline)
+
+    def rest(self) -> None:
+        """Be idle from now on: what arrives in the meantime costs the connection."""
+        if not self._was_used and self.transport is not None:
+            self._may_hold_tickets = self.transport.get_extra_info("ssl_object") is not None
+        self.used = self._loop.time()
+        self._was_used = True
+        if self._early:
+            self.abort()
+
+    async def _read_tickets(self) -> None:
+        """Let the loop read what has arrived on an idle connection: anything but TLS's own messages ends it."""
+        self._may_hold_tickets = False
+        for _ in range(3):
+            if self.transport is not None and self._is_readable():
+                await asyncio.sleep(0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Learn what sends the bytes."""

@@ -82,10 +82,33 @@ class OriginPool:
             del timer  # which holds the task, which holds the error, which holds this frame
         raise self._timed_out(is_admitted=is_admitted)
 
+    async def warm_up(self, connections: int, deadline: float | None) -> None:
+        """Open so many connections, counting those that are idle or in use. Raises TransportError if one fails."""
+        ready: list[Connection] = []
+
+        async def open_one() -> None:
+            ready.append(await self.obtain(deadline))
+
+        missing = min(connections, self._size) - (self._size - self._free)
+        try:
+            outcomes = await asyncio.gather(*(open_one() for _ in range(missing)), return_exceptions=True)
+        finally:
+            for connection in ready:
+                connection.rest()
+                self._idle.append(connection)
+                self._release()
+        failure = next((outcome for outcome in outcomes if outcome is not None), None)
+        del outcomes
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback leads back here
+
     def give_back(self, connection: Connection, exchange: Exchange) -> None:
         """Take a connection back, and keep it if another exchange may follow."""
         if exchange.is_clean:
-            connection.used = self._loop.time()
+            connection.rest()
             self._idle.append(connection)
         else:
             connection.abort()

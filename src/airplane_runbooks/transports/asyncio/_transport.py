@@ -107,6 +107,21 @@ class AsyncioTransport:
                 raise ClientClosed("the transport has been closed") from None
             raise
 
+    async def warm_up(self, origin: str, connections: int = 1, timeout: float | None = None) -> None:
+        """Open connections to an origin, TLS included, until there are so many on this event loop.
+
+        Raises TransportError if one cannot be opened within `timeout` seconds for all of them.
+        """
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop) or await self._open(loop)
+        pool = session.pools.get(origin) or self._new_pool(session, origin)
+        try:
+            await pool.warm_up(connections, None if timeout is None else loop.time() + timeout)
+        except TransportError:
+            if self._closed:
+                raise ClientClosed("the transport has been closed") from None
+            raise
+
     async def _open(self, loop: asyncio.AbstractEventLoop) -> _Session:
         if self._closed:
             raise ClientClosed("the transport has been closed")
