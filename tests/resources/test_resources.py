@@ -70,5 +70,4 @@ def test_the_clients_themselves_take_and_say_the_same() -> None:
         "__aenter__",
         "__aexit__",
         "aclose",
-        "warm_up",  # an event loop opens connections beside its calls
     }

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ...errors import AttemptTimeout, ConnectionLost, TransportError
 from ...http import IDEMPOTENCY_HEADER, Response
-from ..http11 import Head, Parser, as_response, is_reusable
+from ..http11 import Head, Parser, as_response, is_reusable, whole_response
 
 ErrorT = TypeVar("ErrorT", bound=TransportError)
 
@@ -24,6 +24,9 @@ class Exchange:
     """
 
     is_sent = False
+    _may_be_whole = True
+    _must_echo = False
+    _parser: Parser | None = None
     _head: Head | None = None
     _body: bytes | None = None
     _failure: TransportError
@@ -38,21 +41,21 @@ class Exchange:
     ) -> None:
         self.deadline = deadline
         self.done: asyncio.Future[None] = loop.create_future()
-        self._parser = Parser(max_body, b"", method, key)
         self._max_body = max_body
         self._method = method
+        self._key = key
 
     @property
     def is_in_step(self) -> bool:
         """True if the stream stands right behind the response."""
-        return self._parser.is_in_step
+        return self._parser is None or self._parser.is_in_step
 
     @property
     def is_clean(self) -> bool:
         """True if another exchange may follow on the same connection."""
         if self._head is None or self._body is None:
             return False
-        return self.is_sent and self._parser.is_in_step and is_reusable(self._head, self._method)
+        return self.is_sent and self.is_in_step and is_reusable(self._head, self._method)
 
     @property
     def is_echoed(self) -> bool:
@@ -61,7 +64,7 @@ class Exchange:
 
     def demand_echo(self) -> None:
         """Take no success that does not repeat the idempotency key."""
-        self._parser.must_echo = True
+        self._must_echo = True
 
     def result(self) -> Response:
         """Return the response, or raise what came instead, once."""
@@ -76,23 +79,35 @@ class Exchange:
 
     def receive(self, data: bytes) -> None:
         """Take what has arrived; nothing is the end of the stream."""
+        if self._parser is None:
+            if self._may_be_whole and not self.done.done() and self._takes_whole(data):
+                self.done.set_result(None)
+                return
+            self._parser = Parser(self._max_body, b"", self._method, self._key, self._must_echo)
         self._parser.feed(data)
         if not self.done.done():
-            self._advance()
+            self._advance(self._parser)
 
-    def _advance(self) -> None:
+    def _takes_whole(self, data: bytes) -> bool:
+        whole = whole_response(data, self._max_body, self._key, self._must_echo)
+        if whole is None:
+            return False
+        self._head, self._body = whole
+        return True
+
+    def _advance(self, parser: Parser) -> None:
         try:
             if self._head is None:
-                self._head = self._parser.head()
+                self._head = parser.head()
             if self._head is not None:
-                self._body = self._read_body(self._head)
+                self._body = self._read_body(parser, self._head)
         except TransportError as failure:
             self._fail(failure)
         if self._body is not None:
             self.done.set_result(None)
 
-    def _read_body(self, head: Head) -> bytes | None:
-        return self._parser.body(head)
+    def _read_body(self, parser: Parser, head: Head) -> bytes | None:
+        return parser.body(head)
 
     def lose(self, problem: BaseException) -> None:
         """End because the connection has, unless the exchange has ended before."""
@@ -123,5 +138,7 @@ class Exchange:
 class Opening(Exchange):
     """Exchange with a proxy that opens a tunnel. The bytes after the head of its answer belong to the server."""
 
-    def _read_body(self, head: Head) -> bytes:  # noqa: ARG002  # it has no body
+    _may_be_whole = False
+
+    def _read_body(self, parser: Parser, head: Head) -> bytes:  # noqa: ARG002  # it has no body
         return b""
