@@ -158,11 +158,30 @@ def test_the_client_alone_traces_and_counts_its_requests(seen, kind):
     assert api.parents == [f"{span.context.span_id:016x}" for span in seen.spans(OURS)[1:]]
 
 
-@pytest.mark.parametrize("kind", ["sync", "threaded"])
+class OnUrllib3:
+    """A transport of a user's own, on what is instrumented of urllib3."""
+
+    def __init__(self) -> None:
+        self._pool = urllib3.PoolManager(retries=False)
+
+    def send(self, request: Request, timeout: float | None, /) -> Response:
+        answer = self._pool.request(
+            request.method, request.url, body=request.body, headers=dict(request.headers), timeout=timeout
+        )
+        return Response(status=answer.status, headers=Headers(answer.headers), body=answer.data)
+
+    def close(self) -> None:
+        self._pool.clear()
+
+
+OWN = {"sync": OnUrllib3, "threaded": lambda: ThreadedTransport(OnUrllib3())}
+
+
+@pytest.mark.parametrize("kind", OWN)
 def test_a_quiet_client_leaves_its_requests_to_others(seen, kind):
     quiet = {"tracer_provider": NoOpTracerProvider(), "meter_provider": NoOpMeterProvider()}
     with serving(TWO_RETRIES) as api, seen.user():
-        assert call(kind, execute, api.base_url, **quiet).session_id == "ses1"
+        assert call(kind, execute, api.base_url, transport=OWN[kind](), **quiet).session_id == "ses1"
     assert seen.shape("contrib") == [("POST", "user")] * 3
     assert seen.counts(ATTEMPTS) == {"contrib": 3}
     assert api.parents == [f"{span.context.span_id:016x}" for span in seen.spans("contrib")]
@@ -269,25 +288,6 @@ def test_another_task_is_traced_during_an_attempt(seen, kind):
         call(kind, at_once, f"{server.origin}/v0", **seen.providers)
     assert seen.shape() == [("runbooks.execute", "user"), ("POST", "runbooks.execute")]
     assert seen.shape("contrib") == [("GET", "user")]
-
-
-class OnUrllib3:
-    """A transport of a user's own, on what is instrumented of urllib3."""
-
-    def __init__(self) -> None:
-        self._pool = urllib3.PoolManager(retries=False)
-
-    def send(self, request: Request, timeout: float | None, /) -> Response:
-        answer = self._pool.request(
-            request.method, request.url, body=request.body, headers=dict(request.headers), timeout=timeout
-        )
-        return Response(status=answer.status, headers=Headers(answer.headers), body=answer.data)
-
-    def close(self) -> None:
-        self._pool.clear()
-
-
-OWN = {"sync": OnUrllib3, "threaded": lambda: ThreadedTransport(OnUrllib3())}
 
 
 @pytest.mark.parametrize("kind", OWN)
