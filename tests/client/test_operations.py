@@ -14,6 +14,7 @@ from airplane_runbooks import ConfigurationError, ParamValueError, models, opera
 from airplane_runbooks.operations import (
     CANCEL_PROMPT,
     CANCEL_RUN,
+    CANCEL_SESSION,
     EXECUTE_RUNBOOK,
     EXECUTE_TASK,
     GET_PROMPT,
@@ -21,8 +22,10 @@ from airplane_runbooks.operations import (
     GET_RUN_OUTPUTS,
     GET_SESSION,
     LIST_PROMPTS,
+    LIST_RUNBOOKS,
     LIST_RUNS,
     LIST_SESSIONS,
+    LIST_TASKS,
     SUBMIT_PROMPT,
     Operation,
 )
@@ -59,6 +62,9 @@ SENT = [
     (GET_PROMPT, models.GetPrompt(id="pmt1"), "/prompts/get?id=pmt1", None),
     (LIST_PROMPTS, models.ListPrompts(run_id="run1"), "/prompts/list?runID=run1", None),
     (LIST_RUNS, models.ListRuns(), "/runs/list", None),
+    (LIST_RUNBOOKS, models.ListRunbooks(), "/runbooks/list", None),
+    (LIST_TASKS, models.ListTasks(), "/tasks/list", None),
+    (CANCEL_SESSION, models.CancelSession(id="ses1"), "/sessions/cancel", {"id": "ses1"}),
     (
         LIST_RUNS,
         models.ListRuns(task_id="tsk1", task_slug="t", since=AT, until=AT, limit=50, page=0),
@@ -90,7 +96,7 @@ def test_a_request_goes_out_as_the_api_describes_it(operation, request_, target,
 
 def test_every_operation_is_covered_here():
     assert {operation.name for operation, *_ in SENT} == {operation.name for operation in ALL.values()}
-    assert len(ALL) == 12
+    assert len(ALL) == 15
 
 
 @pytest.mark.parametrize("operation", ALL.values(), ids=ALL)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from airplane_runbooks import NO_RETRY, Airplane, AsyncAirplane, ClientClosed, WaitTimeout
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
+from airplane_runbooks.transports.urllib3._streams import Stream
 from tests.support.long_polls import Telling, telling
 from tests.support.spans import ASYNC_TRANSPORTS, KINDS, call
 
@@ -161,18 +161,15 @@ def test_a_cancelled_wait_leaves_its_place_to_others(served: Served, transport: 
 def test_ctrl_c_ends_a_long_poll(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     told, server = served
 
-    def press(sock: socket.socket, *arguments: Any) -> Any:
-        if threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt
-        return receive(sock, *arguments)
+    def press(*_: object) -> NoReturn:
+        told.wait_for_polls(is_waiting)
+        raise KeyboardInterrupt
 
-    receive = socket.socket.recv
     with client(server, transport=Urllib3Transport(pool_size=2)) as airplane:
-        monkeypatch.setattr(socket.socket, "recv", press)
+        monkeypatch.setattr(Stream, "receive", press)
         with pytest.raises(KeyboardInterrupt):
             wait(airplane, timeout=60)
         monkeypatch.undo()
-        told.wait_for_polls(is_waiting)
         assert told.statuses == []
         told.become(b"Succeeded")
         assert wait(airplane, timeout=60).status == "Succeeded"

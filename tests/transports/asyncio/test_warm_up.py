@@ -15,6 +15,7 @@ from airplane_runbooks.testing.conformance import PLENTY, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, always, reply
 from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
 from airplane_runbooks.transports.threaded import ThreadedTransport
+from tests.support.timing import eventually
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -54,7 +55,7 @@ def test_a_client_opens_connections_if_its_transport_can(run: Callable[..., Any]
 
     with HostileServer(always(reply())) as server:
         run(main())
-        assert server.connections == 3
+        eventually(lambda: server.connections == 3)  # it may accept them later
 
 
 def test_connections_in_use_are_counted(run: Callable[..., Any]) -> None:

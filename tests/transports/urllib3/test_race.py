@@ -122,3 +122,16 @@ def test_an_interrupt_ends_a_race(dead: AddressInfo) -> None:
         connect_first([dead, dead], deadline)
     thread.join()
     deadline.release()
+
+
+def test_an_interrupt_at_the_finish_leaves_no_connection(alive: AddressInfo) -> None:
+    class Interrupted(Deadline):
+        holds = 0
+
+        def hold(self, *_: object) -> None:
+            self.holds += 1
+            if self.holds == 2:  # that of the winner
+                raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        connect_first([alive], Interrupted(PLENTY))

@@ -88,8 +88,8 @@ class _Race:
             sock: socket.socket = key.fileobj  # type: ignore[assignment]  # only sockets are registered
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not error:
+                self._deadline.hold(sock)  # raises if interrupted: until then it is closed with the others
                 self._running.remove(sock)
-                self._deadline.hold(sock)
                 return sock
             self._selector.unregister(sock)
             self._fail(sock, error)
