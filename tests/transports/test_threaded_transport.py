@@ -121,6 +121,7 @@ def test_any_sync_transport_will_do() -> None:
     async def scenario() -> None:
         transport = ThreadedTransport(fake, pool_size=1)
         transport.prepare("https://api.test")
+        transport.close_idle("https://api.test")
         assert (await transport.send(request_to("https://api.test"), PLENTY)).body == b"1"
         await transport.aclose()
 

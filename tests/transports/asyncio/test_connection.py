@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +16,8 @@ from airplane_runbooks import AttemptTimeout, ConnectionLost
 from airplane_runbooks.testing.conformance import PLENTY, finishes_within, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
 from airplane_runbooks.transports.asyncio._connecting import Route
+from airplane_runbooks.transports.asyncio._connecting import _Peer as Peered
+from airplane_runbooks.transports.asyncio._connecting import _start_tls as start_tls
 from airplane_runbooks.transports.asyncio._connection import Connection
 from airplane_runbooks.transports.asyncio._exchange import Exchange
 from airplane_runbooks.transports.asyncio._transport import AsyncioTransport
@@ -188,3 +194,72 @@ def test_a_connection_that_the_server_ended_is_stale(monkeypatch: pytest.MonkeyP
 
     with HostileServer(script) as server:
         asyncio.run(scenario())
+
+
+class Sender:
+    """Transport of the loop's that notes whether it was aborted."""
+
+    is_aborted = False
+
+    def get_extra_info(self, _: str) -> None:
+        """Return nothing: it is not under TLS."""
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def test_what_a_server_says_unasked_costs_a_connection_at_rest(ends: tuple[socket.socket, socket.socket]) -> None:
+    async def scenario() -> None:
+        connection, sender = Connection(asyncio.get_running_loop(), ends[0]), Sender()
+        connection.connection_made(cast(Any, sender))
+        connection.data_received(b"HTTP/1.1 503 Service Unavailable\r\n")
+        connection.rest()
+        assert (sender.is_aborted, connection.is_stale) == (True, True)
+
+    asyncio.run(scenario())
+
+
+def test_what_the_loop_tells_twice_or_late_changes_nothing(ends: tuple[socket.socket, socket.socket]) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        connection, exchange = Connection(loop, ends[0]), Exchange(loop, 0)
+        connection.resume_writing()
+        connection.connection_lost(None)
+        connection.connection_lost(None)
+        assert connection.lost.done()
+        exchange.lose(EOFError())
+        exchange.expire()
+        with pytest.raises(ConnectionLost):
+            exchange.result()
+
+    asyncio.run(scenario())
+
+
+def test_a_warmed_connection_lets_the_loop_read_what_waits(ends: tuple[socket.socket, socket.socket]) -> None:
+    async def scenario() -> None:
+        connection = Connection(asyncio.get_running_loop(), ends[0])
+        connection.connection_made(cast(Any, Sender()))
+        ends[1].send(b"a ticket")
+        turns: list[int] = []
+        asyncio.get_running_loop().call_soon(turns.append, 1)
+        await connection._read_tickets()
+        assert turns == [1]
+
+    asyncio.run(scenario())
+
+
+def test_a_tunnel_that_is_gone_before_its_tls_is_an_error(ends: tuple[socket.socket, socket.socket]) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        server = Peered("localhost", 443, ssl.create_default_context())
+        with pytest.raises(ConnectionResetError, match="closed the tunnel"):
+            await start_tls(loop, Connection(loop, ends[0]), server)
+
+    asyncio.run(scenario())

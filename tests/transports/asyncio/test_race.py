@@ -134,3 +134,9 @@ def test_a_connection_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPa
 
     asyncio.run(main())
     assert [sock.fileno() for sock in made] == [-1]
+
+
+@ON_BOTH
+def test_the_last_address_is_waited_for_when_others_have_failed(loop_kind: Any, silent: int, refusing: int) -> None:
+    with pytest.raises(TimeoutError):
+        run(loop_kind, [info(silent), info(refusing)], patience=1.0)
