@@ -9,7 +9,7 @@ import traceback
 import pytest
 
 from airplane_runbooks import Airplane, CallOptions, ConfigurationError, Headers, Response, RetryPolicy
-from airplane_runbooks.http import CallState, ClientRequest, Reply
+from airplane_runbooks.http import CallState, ClientRequest, Fields, Reply
 from airplane_runbooks.models import GetRun
 from airplane_runbooks.operations import GET_RUN
 from airplane_runbooks.options import render
@@ -105,6 +105,12 @@ def test_headers_pickle_and_copy(protocol):
     headers = Headers({"X-A": "1"})
 
     assert pickle.loads(pickle.dumps(headers, protocol)) == copy.copy(headers) == copy.deepcopy(headers) == headers
+
+
+def test_a_copy_of_fields_hides_its_values_too():
+    copied = Fields({"authorization": "Bearer secret"}).copy()
+    assert repr(copied) == "<headers authorization>"
+    assert copied == {"authorization": "Bearer secret"}
 
 
 def test_the_repr_shows_harmless_values_only():

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 import pytest
@@ -111,7 +112,9 @@ class AsyncCase(Case):
         """Return what gives an async transport its sync face."""
         return lambda transport: SyncFace(transport, run)
 
-    def interrupt_next(self, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002  # of others
-        """Let the next request be cancelled in the middle."""
+    @contextmanager
+    def interrupting(self, transport: Transport) -> Iterator[Callable[[], object]]:
+        """Yield what would interrupt the next request, which is cancelled in the middle by itself."""
         assert isinstance(transport, SyncFace)
         transport.cancel_after = 0.1
+        yield int

@@ -166,9 +166,9 @@ class Connections(Case):
             assert caught.value.sent is False
         holder.join()  # the server has closed its connection
 
-    @pytest.mark.parametrize("misfortune", ["reset", "timeout", "garbage", "interrupt"])
+    @pytest.mark.parametrize("misfortune", ["reset", "timeout", "garbage"])
     def test_a_connection_is_given_back_after_any_misfortune(
-        self, opened: Callable[..., Transport], misfortune: str, monkeypatch: pytest.MonkeyPatch
+        self, opened: Callable[..., Transport], misfortune: str
     ) -> None:
         transport = opened(pool_size=1)
         over = threading.Event()
@@ -186,11 +186,26 @@ class Connections(Case):
                     peer.stay_silent()
 
         with HostileServer(script) as server:
-            if misfortune == "interrupt":
-                self.interrupt_next(transport, monkeypatch)
-            with pytest.raises((TransportError, KeyboardInterrupt)):
+            with pytest.raises(TransportError):
                 transport.send(request_to(server.origin), 0.3)
-            monkeypatch.undo()
+            over.set()
+            assert transport.send(request_to(server.origin), PLENTY).status == 200
+
+    def test_a_connection_is_given_back_after_an_interrupt(self, opened: Callable[..., Transport]) -> None:
+        transport = opened(pool_size=1)
+        over = threading.Event()
+
+        def script(peer: Peer) -> None:
+            while peer.read_request():
+                if over.is_set():
+                    peer.send(reply())
+                else:
+                    interrupt()
+                    peer.stay_silent()
+
+        with self.interrupting(transport) as interrupt, HostileServer(script) as server:
+            with pytest.raises(KeyboardInterrupt):
+                transport.send(request_to(server.origin), PLENTY)
             over.set()
             assert transport.send(request_to(server.origin), PLENTY).status == 200
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
+import signal
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import trustme
@@ -42,10 +42,15 @@ class Case:
         """Return a new transport; the tests close it."""
         raise NotImplementedError
 
-    def interrupt_next(self, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002  # of others
-        """Let the next request end in the middle, with a KeyboardInterrupt."""
-        for name in ("recv", "recv_into"):
-            monkeypatch.setattr(socket.socket, name, _interrupted(getattr(socket.socket, name)))
+    @contextlib.contextmanager
+    def interrupting(self, transport: Transport) -> Iterator[Callable[[], object]]:  # noqa: ARG002  # of others
+        """Yield what interrupts the request that is in progress, from any thread: here a Ctrl-C."""
+        former = signal.signal(signal.SIGINT, signal.default_int_handler)
+        main = threading.main_thread().ident or 0
+        try:
+            yield lambda: signal.pthread_kill(main, signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, former)
 
     @pytest.fixture
     def adapted(self) -> Callable[[Any], Transport]:
@@ -107,18 +112,6 @@ def send_and_forget(transport: Transport, request: Request, timeout: float) -> N
     """Send a request whose failure is of no interest."""
     with contextlib.suppress(TransportError):
         transport.send(request, timeout)
-
-
-def _interrupted(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method during which the user presses Ctrl-C, which only the main thread feels."""
-
-    def press(*_: Any) -> NoReturn:
-        raise KeyboardInterrupt
-
-    def stand_in(*arguments: Any) -> Any:
-        return (press if threading.current_thread() is threading.main_thread() else method)(*arguments)
-
-    return stand_in
 
 
 def tls(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
