@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
@@ -113,7 +113,7 @@ class AsyncCase(Case):
         return lambda transport: SyncFace(transport, run)
 
     @contextmanager
-    def interrupting(self, transport: Transport) -> Iterator[Callable[[], object]]:
+    def interrupting(self, transport: Transport) -> Generator[Callable[[], object]]:
         """Yield what would interrupt the next request, which is cancelled in the middle by itself."""
         assert isinstance(transport, SyncFace)
         transport.cancel_after = 0.1

@@ -7,7 +7,7 @@ import signal
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -43,7 +43,7 @@ class Case:
         raise NotImplementedError
 
     @contextlib.contextmanager
-    def interrupting(self, transport: Transport) -> Iterator[Callable[[], object]]:  # noqa: ARG002  # of others
+    def interrupting(self, transport: Transport) -> Generator[Callable[[], object]]:  # noqa: ARG002  # of others
         """Yield what interrupts the request that is in progress, from any thread: here a Ctrl-C."""
         former = signal.signal(signal.SIGINT, signal.default_int_handler)
         main = threading.main_thread().ident or 0
