@@ -72,8 +72,9 @@ RUNBOOKS = (plain, coroutine, careless)
 class Outage:
     """Makes the executor's calls of the store raise: for each session those that its tag tells, and counts all.
 
-    A tag is `NUMBER WHEN TIMES`: from the call of this number on, so many calls raise, before or after they do their
-    work. A transaction is a call of its own, and always raises after its commit.
+    A tag is `CALL-WHEN-TIMES`: from this call on, so many calls raise, before or after they do their work. A call is
+    a number among all calls, `3`, or among those of a name, `finish.3`: how many calls are one transaction depends on
+    the time, so the number among all does not tell the name. A transaction always raises after its commit.
     """
 
     def __init__(self, problem=DatabaseUnavailable):
@@ -124,9 +125,11 @@ class Outage:
 
     def _fails(self, tag, name):
         with self._lock:
-            self.counts[tag] += 1
-            number, when, times = tag.split("-")
-            if int(number) <= self.counts[tag] < int(number) + int(times):
+            self.counts[tag, name] += 1
+            self.counts[tag, ""] += 1
+            call, when, times = tag.split("-")
+            wanted, _, number = call.rpartition(".")
+            if wanted in {"", name} and 0 <= self.counts[tag, wanted] - int(number) < int(times):
                 self.raised[tag, name] += 1
                 return when
             return ""
@@ -185,16 +188,17 @@ def test_no_failing_call_of_the_store_changes_a_session(monkeypatch, database, s
     outage = Outage()
     outage.patch(monkeypatch)
     with served(*RUNBOOKS, database=database) as api:
-        follow(api, start(api, slug, "999-before-1"))
-        calls = outage.counts["999-before-1"]
-        assert calls >= 14
-        tags = [f"{number}-{when}-{times}" for number in range(1, calls + 1)]
+        follow(api, start(api, slug, unharmed := "999-before-1"))
+        tags = [
+            f"{name}.{number}-{when}-{times}"
+            for name in (*EXECUTOR, "transact")
+            for number in range(1, outage.counts[unharmed, name] + 1)
+        ]
         sessions = {tag: start(api, slug, tag) for tag in tags}
         ends = {tag: follow(api, session_id) for tag, session_id in sessions.items()}
     assert ends == dict.fromkeys(tags, ("Succeeded", ["one", "two", "three", "four"]))
     assert {call: count for call, count in CALLS.items() if count != 1} == {}
-    # how many calls are one transaction depends on the time
-    assert {name for _, name in outage.raised} >= {"history", "add_child", "finish", "transact"}
+    assert {name for _, name in outage.raised} >= {"history", "add_child", "finish", "pause", "transact"}
     assert len({tag for tag, _ in outage.raised}) >= 14
 
 
@@ -203,13 +207,14 @@ def test_a_server_failure_that_a_runbook_swallows_has_no_effect(monkeypatch, whe
     outage = Outage()
     outage.patch(monkeypatch)
     with served(*RUNBOOKS) as api:
-        tags = [f"{number}-{when}-{IN_PLACE}" for number in range(1, 8)]
+        calls = ("add_child.1", "finish.1", "transact.1", "add_child.2", "finish.2", "finish.3", "1", "2")
+        tags = [f"{call}-{when}-{IN_PLACE}" for call in calls]
         sessions = {tag: start(api, "careless", tag) for tag in tags}
         assert {tag: follow(api, one) for tag, one in sessions.items()} == dict.fromkeys(
             tags, ("Succeeded", ["one", "two"])
         )
     assert set(CALLS.values()) == {1}
-    assert len({tag for tag, _ in outage.raised}) == 7
+    assert {tag for tag, _ in outage.raised} == set(tags)
 
 
 @pytest.mark.parametrize("slug", [pytest.param("plain", marks=pytest.mark.nightly), "coroutine"])
