@@ -63,7 +63,7 @@ BETWEEN = ("tests/client", "tests/testing", *SMOKE)  # for a Python between two 
 
 # The client is to be covered by its own tests. The others take longer while they are measured, and add nothing.
 UNMEASURED = (
-    *("tests/server", "tests/benchmarks", "tests/chaos", "tests/docs", "tests/house"),
+    *("tests/cli", "tests/server", "tests/benchmarks", "tests/chaos", "tests/docs", "tests/house"),
     *("tests/client/test_demos.py", "tests/client/test_exactly_once.py", "tests/client/test_many_sessions.py"),
 )
 
@@ -208,7 +208,7 @@ def suite(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, requires=["build"])
 def server(session: nox.Session) -> None:
-    """Run the tests of the server, which `suite` leaves out on the oldest Python; arguments go to pytest."""
+    """Run the tests of the server and the command line, which the oldest `suite` leaves out; arguments go to pytest."""
     install(session, "test")
     run_tests(session, "-m", WHOLE, *(session.posargs or UNMEASURED))
 

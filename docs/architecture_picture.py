@@ -15,12 +15,12 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from docs.svg import HEAD
-from tests.house.layers import DEMOS, GRAPH, LAYERS, layer
+from tests.house.layers import DEMOS, FRONT, GRAPH, LAYERS, layer
 
 IMAGES = Path(__file__).parent / "images"
 
 # Everything may import the version, and the others import everything.
-LEFT_OUT = {"version", "_extras", "", "server", "server.trace_tree", *DEMOS}
+LEFT_OUT = {"version", "_extras", "", "server", "server.trace_tree", *DEMOS, *FRONT}
 
 BOX, BEND, HEIGHT = 124, 20, 30  # widths of a box and of an arrow on its way past a row; height of a box
 GAP, ROW, MARGIN = 18, 64, 28

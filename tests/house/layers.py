@@ -52,9 +52,13 @@ LAYERS = [
     "server.trace_tree",
     "server.demo",
     "server.demo_async",
+    "cli",
+    "__main__",
 ]
 # Programs of their own, which talk to the server as any user of the client does.
 DEMOS = {"server.demo", "server.demo_async"}
+# The command line, which is above the client and the server.
+FRONT = {"cli", "__main__"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

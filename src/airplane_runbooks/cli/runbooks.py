@@ -1,0 +1,133 @@
+"""Commands about runbooks: `list` and `execute`."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+import click
+from msgspec import UNSET
+
+from .. import Airplane, CallOptions, NotFound, NotSupported, ParameterSchema, Runbook
+from ..models import Parameter
+from ..schema.types import type_of
+from .connection import connected
+from .output import json_option, notes, write_json, write_rows
+from .values import read_file, read_values
+from .watching import follow
+
+wait_timeout_option = click.option(
+    "--wait-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Longest wait; none by default.",
+)
+answers_option = click.option(
+    "--answer/--no-answer", "answers", default=True, help="Answer prompts here if this is a terminal; the default."
+)
+
+
+@click.command("list")
+@click.argument("slug", required=False)
+@json_option
+@connected
+def list_runbooks(airplane: Airplane, slug: str | None, *, as_json: bool) -> None:
+    """List the runbooks, or the parameters of the one with this SLUG."""
+    if slug is not None:
+        _show_parameters(find_runbook(airplane, slug), as_json=as_json)
+        return
+    found = airplane.runbooks.list()
+    if as_json:
+        for runbook in found:
+            write_json(runbook)
+    else:
+        write_rows(
+            ("SLUG", "NAME", "DESCRIPTION"), [(one.slug, one.name, _first_line(one.description)) for one in found]
+        )
+
+
+@click.command()
+@click.argument("slug")
+@click.option(
+    "--param",
+    "-p",
+    "pairs",
+    multiple=True,
+    metavar="PARAMETER=VALUE",
+    help="Value of a parameter, typed by the schema: a text, a number, `true`, a date, else JSON. Repeatable.",
+)
+@click.option("--params-file", type=click.File(), metavar="FILE", help="JSON object of values, - for standard input.")
+@click.option("--wait", is_flag=True, help="Wait for the end, show the progress, and write the result.")
+@wait_timeout_option
+@answers_option
+@click.option("--idempotency-key", metavar="KEY", help="Key by which a repeated command starts nothing twice.")
+@json_option
+@connected
+def execute(
+    airplane: Airplane,
+    slug: str,
+    *,
+    pairs: tuple[str, ...],
+    params_file: TextIO | None,
+    wait: bool,
+    wait_timeout: float | None,
+    answers: bool,
+    idempotency_key: str | None,
+    as_json: bool,
+) -> None:
+    """Execute the runbook with this SLUG.
+
+    The ID of its session is written at once, unless --wait is given. Ctrl-C leaves the session running.
+    """
+    if wait_timeout is not None and not wait:
+        raise click.UsageError("--wait-timeout needs --wait.")
+    given = {} if params_file is None else read_file(params_file.read(), "--params-file")
+    values = read_values(_schema(airplane, slug), pairs, given, "params")
+    options = CallOptions(idempotency_key=idempotency_key or UNSET)
+    started = airplane.runbooks.execute(slug, values, options=options)
+    if wait:
+        notes().print(f"Session {started.session_id} has started.", soft_wrap=True)
+        follow(airplane, started.session_id, wait_timeout=wait_timeout, as_json=as_json, answers=answers)
+    elif as_json:
+        write_json(started)
+    else:
+        click.echo(started.session_id)
+        notes().print(f"Follow it: airplane-runbooks watch {started.session_id}", soft_wrap=True)
+
+
+def _schema(airplane: Airplane, slug: str) -> ParameterSchema | None:
+    try:
+        return find_runbook(airplane, slug).parameters
+    except NotSupported:
+        return None
+
+
+def find_runbook(airplane: Airplane, slug: str) -> Runbook:
+    """Return the runbook with a slug. Raises NotFound that names those there are."""
+    runbooks = airplane.runbooks.list()
+    for runbook in runbooks:
+        if runbook.slug == slug:
+            return runbook
+    raise NotFound(404, f"there is no runbook {slug!r}; there are: {', '.join(one.slug for one in runbooks) or 'none'}")
+
+
+def _show_parameters(runbook: Runbook, *, as_json: bool) -> None:
+    if as_json:
+        write_json(runbook)
+        return
+    rows = [(one.slug, _type(one), _presence(one), _first_line(one.desc)) for one in runbook.parameters.parameters]
+    write_rows(("PARAMETER", "TYPE", "DEFAULT", "DESCRIPTION"), rows)
+
+
+def _type(parameter: Parameter) -> str:
+    return f"list of {parameter.type}" if parameter.multi else str(parameter.type)
+
+
+def _presence(parameter: Parameter) -> str:
+    if parameter.default is not None:
+        default: Any = "***" if parameter.secret else parameter.default
+        return type_of(parameter.type).label(default) if not parameter.multi else str(default)
+    return "optional" if parameter.constraints.optional else "required"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

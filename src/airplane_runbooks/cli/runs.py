@@ -1,0 +1,34 @@
+"""Command `runs`."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import click
+
+from .. import Airplane
+from .connection import connected
+from .output import format_time, json_option, write_json, write_rows
+from .sessions import limit_option
+
+
+@click.command("runs")
+@click.option("--session", metavar="ID", help="Only the runs of this session, the oldest first.")
+@click.option("--task", metavar="SLUG", help="Only runs of this task.")
+@limit_option
+@json_option
+@connected
+def list_runs(airplane: Airplane, *, session: str | None, task: str | None, limit: int, as_json: bool) -> None:
+    """List runs, the newest first: of tasks, and of the steps and prompts of sessions."""
+    if session is not None and task is not None:
+        raise click.UsageError("--session and --task exclude each other.")
+    every = airplane.runs.list(task_slug=task) if session is None else airplane.sessions.runs(session)
+    found = islice(every, limit)
+    if as_json:
+        for run in found:
+            write_json(run)
+        return
+    rows = (
+        (one.id, one.status, one.task_name or "", format_time(one.created_at), one.session_id or "") for one in found
+    )
+    write_rows(("RUN", "STATUS", "NAME", "STARTED", "SESSION"), rows)

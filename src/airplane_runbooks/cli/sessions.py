@@ -1,0 +1,59 @@
+"""Commands about sessions: `sessions`, `watch` and `cancel`."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import click
+
+from .. import Airplane
+from .connection import connected
+from .output import format_time, json_option, write_json, write_rows
+from .runbooks import answers_option, find_runbook, wait_timeout_option
+from .watching import follow
+
+limit_option = click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most to list.")
+
+
+@click.command("sessions")
+@click.option("--runbook", metavar="SLUG", help="Only sessions of this runbook.")
+@click.option("--status", metavar="STATUS", help="Only sessions in this state, such as Waiting.")
+@limit_option
+@json_option
+@connected
+def list_sessions(airplane: Airplane, *, runbook: str | None, status: str | None, limit: int, as_json: bool) -> None:
+    """List sessions, the newest first."""
+    runbook_id = None if runbook is None else find_runbook(airplane, runbook).id
+    every = airplane.sessions.list(runbook_id=runbook_id)
+    found = islice((one for one in every if status is None or one.status.lower() == status.lower()), limit)
+    if as_json:
+        for session in found:
+            write_json(session)
+        return
+    rows = ((one.id, one.status, one.name, format_time(one.created_at), one.created_by or "") for one in found)
+    write_rows(("SESSION", "STATUS", "NAME", "STARTED", "BY"), rows)
+
+
+@click.command()
+@click.argument("session")
+@wait_timeout_option
+@answers_option
+@json_option
+@connected
+def watch(airplane: Airplane, session: str, *, wait_timeout: float | None, answers: bool, as_json: bool) -> None:
+    """Follow a SESSION to its end, answer its prompts on a terminal, and write its result.
+
+    Ctrl-C leaves the session running.
+    """
+    follow(airplane, session, wait_timeout=wait_timeout, as_json=as_json, answers=answers)
+
+
+@click.command()
+@click.argument("id")
+@connected
+def cancel(airplane: Airplane, id: str) -> None:
+    """Cancel a session, or a run, by its ID."""
+    if id.startswith("run"):
+        airplane.runs.cancel(id)
+    else:
+        airplane.sessions.cancel(id)

@@ -1,0 +1,181 @@
+"""Following a session to its end: progress on a terminal, prompts, and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+
+from .. import (
+    Airplane,
+    AirplaneError,
+    ParameterSchema,
+    PollPolicy,
+    Prompt,
+    PromptAnswer,
+    ResultUnavailable,
+    Session,
+    SessionCancelled,
+    SessionFailed,
+    SessionStatus,
+    Step,
+)
+from .asking import ask
+from .exits import Exit, exit_of_end
+from .output import coloured, format_duration, is_interactive, notes, write_json, write_result
+
+_LIVE = PollPolicy(max_delay=1.0)  # what a person looks at is a second old at most
+_FOR_THE_RESULT = 60.0
+
+
+def follow(airplane: Airplane, session_id: str, *, wait_timeout: float | None, as_json: bool, answers: bool) -> None:
+    """Wait for a session, show its progress, and write its result. Raises Exit if it has not succeeded.
+
+    Args:
+        airplane: The client.
+        session_id: The session.
+        wait_timeout: Seconds to wait at most; None waits for ever.
+        as_json: Whether to write the session as JSON in place of its result.
+        answers: Whether a person at a terminal may answer its prompts.
+    """
+    console = notes()
+    try:
+        session = _wait(airplane, session_id, wait_timeout, console, answers=answers and is_interactive())
+    except (KeyboardInterrupt, EOFError, click.Abort):
+        console.print(
+            f"\nSession {session_id} goes on. Return to it: airplane-runbooks watch {session_id}", soft_wrap=True
+        )
+        raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+    session = _with_result(airplane, session)
+    if as_json:
+        write_json(session)
+    if session.status != SessionStatus.SUCCEEDED:
+        failure = SessionCancelled if session.status == SessionStatus.CANCELLED else SessionFailed
+        click.echo(f"Error: {failure(session)}", err=True)
+    elif not as_json:
+        _show_result(session, console)
+    raise click.exceptions.Exit(exit_of_end(session))
+
+
+def _wait(
+    airplane: Airplane, session_id: str, wait_timeout: float | None, console: Console, *, answers: bool
+) -> Session:
+    display = _Display(airplane, session_id, console)
+
+    def on_prompt(prompt: Prompt, schema: ParameterSchema) -> PromptAnswer:
+        if not answers:
+            hint = f"airplane-runbooks prompts answer {prompt.id}"
+            console.print(f"Session {session_id} waits for an answer: {hint}", soft_wrap=True)
+            return None
+        with display.paused():
+            return ask(prompt, schema, console)
+
+    is_live = console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
+    with display.shown() if is_live else nullcontext():
+        return airplane.sessions.wait(
+            session_id,
+            wait_timeout=wait_timeout,
+            poll=_LIVE if is_live else None,
+            on_progress=display.update if is_live else None,
+            on_prompt=on_prompt,
+            raise_on_failure=False,
+        )
+
+
+class _Display:
+    """The session and its steps on a terminal, drawn anew at each change."""
+
+    def __init__(self, airplane: Airplane, session_id: str, console: Console) -> None:
+        self._airplane = airplane
+        self._session_id = session_id
+        self._steps: Sequence[Step] = ()
+        self._spinner = Spinner("dots" if console.encoding.startswith("utf") else "line")
+        self._console = console
+        self._live: Live | None = None
+        self._last: RenderableType = ""
+
+    @contextmanager
+    def shown(self) -> Generator[None]:
+        """Show the display until the end of a `with` statement."""
+        self._start()
+        try:
+            yield
+        finally:
+            self._stop()
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Leave the terminal to a question, if the display is shown at all."""
+        if self._live is None:
+            yield
+            return
+        self._stop()
+        yield
+        self._start()
+
+    def _start(self) -> None:
+        # A new one each time: one that is started again overwrites what was written meanwhile.
+        self._live = Live(self._last, console=self._console, refresh_per_second=8)
+        self._live.start()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def update(self, session: Session, elapsed: float) -> None:
+        """Draw what is known now. Steps that cannot be read just now stay as they were."""
+        del elapsed
+        with suppress(AirplaneError):
+            runs = self._airplane.sessions.runs(session.id or self._session_id)
+            self._steps = [Step.of(run, None) for run in runs if run.task_id != session.runbook_id]
+        self._last = self._draw(session)
+        if self._live is not None:
+            self._live.update(self._last, refresh=True)
+
+    def _draw(self, session: Session) -> RenderableType:
+        now = datetime.now(UTC)
+        table = Table.grid(padding=(0, 2))
+        for step in self._steps:
+            ends = (step.started_at or step.created_at, step.ended_at or now)
+            table.add_row(coloured(step.status), coloured(step.name), _between(*ends))
+        ended = session.updated_at if session.status.is_terminal else now
+        heading = Table.grid(padding=(0, 2))
+        name = session.name or self._session_id
+        heading.add_row(coloured(session.status), coloured(name), _between(session.created_at, ended or now))
+        return Group(table, heading if session.status.is_terminal else _beside(self._spinner, heading))
+
+
+def _beside(*parts: RenderableType) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(*parts)
+    return grid
+
+
+def _between(start: datetime | None, end: datetime) -> str:
+    """Return the time between two moments; the clocks that told them may differ."""
+    return "" if start is None else format_duration((end - start).total_seconds())
+
+
+def _with_result(airplane: Airplane, session: Session) -> Session:
+    """Return the session with its result, for which servers may want one more call."""
+    if session.status != SessionStatus.SUCCEEDED or session.raw_output is not msgspec.UNSET:
+        return session
+    with suppress(ResultUnavailable):
+        result = airplane.sessions.result(session.id, wait_timeout=_FOR_THE_RESULT)
+        return msgspec.structs.replace(session, raw_output=msgspec.Raw(msgspec.json.encode(result)))
+    return session
+
+
+def _show_result(session: Session, console: Console) -> None:
+    if session.raw_output is msgspec.UNSET:
+        console.print("The session has succeeded. This server does not tell results.")
+    else:
+        write_result(session.output)

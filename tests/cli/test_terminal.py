@@ -1,0 +1,104 @@
+"""Commands on a real terminal: progress, questions, Ctrl-C and colours."""
+
+from __future__ import annotations
+
+import pytest
+
+from airplane_runbooks import Airplane
+from tests.support.terminals import on_terminal
+
+
+@pytest.fixture
+def terminal(environment):
+    return lambda *arguments, **env: on_terminal(*arguments, env={**environment, **env})
+
+
+def test_a_session_is_followed_and_its_prompt_answered(terminal):
+    with terminal("execute", "ask_first", "--wait") as screen:
+        screen.expect(r"Refund the \x1b[31minvoice?")
+        screen.expect("Approve")
+        screen.type("perhaps\n")
+        screen.expect("Enter yes or no.")
+        screen.expect("Approve")
+        screen.type("yes\n")
+        screen.expect("Note")
+        screen.type("fine\n")
+        screen.expect("Copies (optional)")
+        screen.type("\n")
+        screen.expect("Your choice")
+        screen.type("y\n")
+        screen.expect("Succeeded")
+        screen.expect("True fine")
+
+        assert screen.ends() == 0
+        assert "look_up" in screen.text
+
+
+def test_a_prompt_is_cancelled_at_the_terminal(terminal, server):
+    with Airplane(server.api_key, base_url=server.base_url) as airplane:
+        session_id = airplane.runbooks.execute("ask_first").session_id
+    with terminal("watch", session_id) as screen:
+        for question, answer in [("Approve", "no"), ("Note", "n"), ("Copies", "2"), ("Your choice", "c")]:
+            screen.expect(question)
+            screen.type(f"{answer}\n")
+
+        screen.expect(f"session {session_id} was cancelled")
+        assert screen.ends() == 4
+
+
+def test_a_prompt_is_left_open_and_answered_later(terminal, server):
+    with Airplane(server.api_key, base_url=server.base_url) as airplane:
+        session_id = airplane.runbooks.execute("ask_first").session_id
+        prompt_id = ""
+        while not prompt_id:
+            prompt_id = next((prompt.id for prompt in airplane.sessions.prompts(session_id)), "")
+        for ending in ("l", "y"):
+            with terminal("prompts", "answer", prompt_id) as screen:
+                for question, answer in [("Approve", "no"), ("Note", "n"), ("Copies", "2"), ("Your choice", ending)]:
+                    screen.expect(question)
+                    screen.type(f"{answer}\n")
+                assert screen.ends() == 0
+
+        assert airplane.sessions.result(session_id, wait_timeout=60) == "False n"
+
+
+def test_ctrl_c_leaves_the_session_running(terminal, server):
+    with terminal("execute", "ask_first", "--wait") as screen:
+        screen.expect("Session ")
+        screen.expect("Approve")
+        screen.type("\x03")
+        screen.expect("goes on. Return to it: airplane-runbooks watch ses")
+
+        assert screen.ends() == 130
+    session_id = screen.text.split()[1]
+    with Airplane(server.api_key, base_url=server.base_url) as airplane:
+        assert not airplane.sessions.get(session_id).status.is_terminal
+        airplane.sessions.cancel(session_id)
+
+
+def test_ctrl_c_ends_the_wait_for_others_to_answer(terminal, server):
+    with terminal("execute", "ask_first", "--wait", "--no-answer") as screen:
+        screen.expect("waits for an answer")
+        screen.type("\x03")
+        screen.expect("goes on. Return to it: airplane-runbooks watch ses")
+
+        assert screen.ends() == 130
+    with Airplane(server.api_key, base_url=server.base_url) as airplane:
+        airplane.sessions.cancel(screen.text.split()[1])
+
+
+def test_lists_are_tables_with_headings_on_a_terminal(terminal):
+    with terminal("list") as screen:
+        screen.expect("SLUG")
+        screen.expect("refund")
+
+        assert screen.ends() == 0
+
+
+@pytest.mark.parametrize(("no_color", "colours"), [("", True), ("1", False)], ids=["by-default", "no-color"])
+def test_results_have_colours_unless_they_are_unwanted(terminal, no_color, colours):
+    with terminal("execute", "refund", "-p", "customer=ada", "--wait", NO_COLOR=no_color) as screen:
+        screen.expect('"customer"')
+
+        assert screen.ends() == 0
+        assert ("\x1b[32m" in screen.raw) is colours
