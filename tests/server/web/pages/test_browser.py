@@ -91,6 +91,12 @@ def fails(context: Context) -> None:
 
 
 @runbook
+def reports(context: Context) -> list[dict[str, Any]]:
+    """Return a table that is wider than a phone."""
+    return [{f"column {number}": "word" * number for number in range(12)}] * 3
+
+
+@runbook
 def for_others(context: Context) -> None:
     """Ask another user."""
     context.prompt("Others only", reviewers=Reviewers(users=("nobody@example.com",)), sure=bool)
@@ -98,7 +104,7 @@ def for_others(context: Context) -> None:
 
 @pytest.fixture(scope="module")
 def server():
-    with RunbookServer([refund, everything, fails, for_others], api_key="tkn_own_1", users=[EVE]) as server:
+    with RunbookServer([refund, everything, fails, reports, for_others], api_key="tkn_own_1", users=[EVE]) as server:
         yield server
 
 
@@ -205,6 +211,22 @@ def test_the_page_of_a_session_updates_until_it_is_paused(api, chromium, root):
         page.locator(".head .badge:has-text('Succeeded')").wait_for()
         assert page.get_by_role("link", name="Pause").count() == 0
         assert paused.locator(".head .badge").inner_text() == "Waiting"
+
+
+def test_a_session_is_cancelled_by_keyboard_after_a_question(api, chromium, root):
+    session_id, _ = asked(api, values={"customer": "c"})
+    with window(chromium, root, PHONE) as context:
+        page = context.new_page()
+        sign_in(page, root)
+        page.goto(f"{root}/sessions/{session_id}?live=off")
+        page.get_by_role("link", name="Cancel…").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Cancel this session?").wait_for()
+        page.get_by_role("button", name="Cancel the session").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{root}/sessions/{session_id}")
+        page.get_by_text("Cancelled by eve@example.com").first.wait_for()
+    api.reaches(session_id, "Cancelled")
 
 
 def test_a_form_in_a_second_tab_is_too_late(api, chromium, root):
@@ -358,6 +380,8 @@ def visited(api, root):
     )
     failed, (done, answered) = api.execute("fails"), asked(api, values={"customer": "d"})
     api.reaches(failed, "Failed")
+    table = api.execute("reports")
+    api.reaches(table, "Succeeded")
     api.answer(done, approve=True, cents=1, note="n" * 200)
     api.reaches(done, "Succeeded")
     paths = [
@@ -366,6 +390,8 @@ def visited(api, root):
         f"/sessions/{waiting}",
         f"/sessions/{failed}",
         f"/sessions/{done}",
+        f"/sessions/{table}",
+        f"/sessions/{waiting}/cancel",
         *(f"/prompts/{one}" for one in (prompt, full, others, answered)),
         "/sessions/ses_nope",
     ]

@@ -189,7 +189,7 @@ def test_a_session_shows_its_parameters_steps_and_result(api, ada):
     page = ada.get(f"/sessions/{session_id}").text
     assert re.search(r"Thing</dt>.*?that", page, re.DOTALL)
     assert re.search(r"Count</dt>.*?2", page, re.DOTALL)
-    assert page.index("look at that") < page.index("What of that?") < page.index("Result")
+    assert page.index("Result") < page.index("look at that") < page.index("What of that?")
     assert "<summary>45 lines</summary>" in page
     assert re.search(r"Answered by <strong>ada@example.com</strong> at <time[^>]*>[^<]* UTC</time>", page)
     assert re.search(r"Sure</dt>.*?Yes", page, re.DOTALL)
@@ -203,6 +203,10 @@ def test_the_failure_of_a_step_is_shown_with_its_attempts(api, ada):
     page = ada.get(f"/sessions/{session_id}").text
     assert "attempt 2" in page
     assert page.count("ValueError: no luck") == 3
+    link, step = re.search(r'<a href="\?page=1#(step-(\w+))">See the step that failed</a>', page).groups()
+    assert f'<li id="{link}"' in page
+    assert step == api.session(session_id)["error"]["stepRunID"]
+    assert page.index("It failed") < page.index(">Steps</h2>")
     assert "attempt 1: ValueError: no luck" in page
     assert "step &#39;explode&#39; failed: ValueError: no luck" in page
 

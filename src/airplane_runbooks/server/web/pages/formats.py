@@ -13,19 +13,26 @@ from ....models import Parameter
 from ....schema.types import type_of
 from ...storage.encoding import decode
 from ...storage.rows import LEFT_OUT
+from .tables import Table, table_of
 
 _LONGEST = 32 * 1024  # bytes of JSON on a page; what is longer is left to the API
+_BEGINNING = 2_000  # bytes that are shown of a longer output
 _BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _FOLD_LINES = 12
 _FOLD_CHARACTERS = 600
 
 
 class DisplayValue(msgspec.Struct, frozen=True):
-    """Value on a page: its text, whether it is code, and the summary to show if it is folded."""
+    """Value on a page: its text, whether it is code, and the summary to show if it is folded.
+
+    `table` takes the place of the text if there is one. `is_cut` is True if not all of the value is shown.
+    """
 
     text: str
     is_code: bool = False
     summary: str = ""
+    table: Table | None = None
+    is_cut: bool = False
 
 
 def format_time(moment: datetime) -> str:
@@ -78,6 +85,20 @@ def describe_json(document: bytes) -> DisplayValue:
     if len(document) > _LONGEST:
         return DisplayValue(f"{len(document):,} bytes of JSON: too long for this page; the API returns it.")
     return describe_value(decode(document))
+
+
+def describe_output(document: bytes) -> DisplayValue:
+    """Describe the JSON of an output: a list of flat objects as a table, and of a long one only the beginning."""
+    if document == LEFT_OUT:
+        return DisplayValue("Too long for this page.", is_cut=True)
+    value = decode(document)
+    table = table_of(value)
+    if table is not None:
+        return DisplayValue("", table=table, is_cut=table.is_cut)
+    if len(document) > _LONGEST:
+        beginning = document[:_BEGINNING].decode(errors="ignore")
+        return DisplayValue(f"{beginning}… ({len(document):,} bytes in all)", is_code=True, is_cut=True)
+    return describe_value(value)
 
 
 def describe_members(document: bytes) -> Mapping[str, DisplayValue]:

@@ -77,4 +77,12 @@ class Redirect(NamedTuple):
     cookie: str | None = None
 
 
-View = Callable[[PageContext, PageRequest], PageResponse | Redirect]
+class Download(NamedTuple):
+    """File that the browser saves instead of showing it."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
+View = Callable[[PageContext, PageRequest], PageResponse | Redirect | Download]

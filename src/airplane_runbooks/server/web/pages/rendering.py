@@ -15,7 +15,7 @@ from ...service.identity import User
 from ..scope import BASE_PATH
 from . import signing
 from .formats import format_duration, format_time, plain
-from .interface import PageResponse, Redirect
+from .interface import Download, PageResponse, Redirect
 
 _FOLDER = Path(__file__).parent
 _MEDIA_TYPES = {"runbooks.css": "text/css; charset=utf-8", "runbooks.svg": "image/svg+xml"}
@@ -56,10 +56,13 @@ class PageRenderer:
         """Return the attributes of the cookie, by the scheme and the path under which the browser sees the server."""
         return signing.cookie_for(self._server_id, request.scope["scheme"], request.scope[BASE_PATH])
 
-    def render(self, request: Request, user: User | None, answer: PageResponse | Redirect) -> Response:
+    def render(self, request: Request, user: User | None, answer: PageResponse | Redirect | Download) -> Response:
         """Return the HTTP response for a user, None if no one is signed in."""
         base = request.scope[BASE_PATH]
         response: Response
+        if isinstance(answer, Download):
+            shown = {"Content-Disposition": f'attachment; filename="{answer.name}"'}
+            return Response(answer.content, 200, {**_HEADERS, **shown}, answer.media_type)
         if isinstance(answer, Redirect):
             response = RedirectResponse(base + answer.to, 303)
         else:

@@ -25,8 +25,8 @@ from ...storage.records import (
 from .formats import (
     DisplayValue,
     describe_answer,
-    describe_json,
     describe_members,
+    describe_output,
 )
 
 STEPS_ON_A_PAGE = 100
@@ -51,6 +51,7 @@ class PromptViewModel(msgspec.Struct, frozen=True, kw_only=True):
 class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
     """A step or a prompt of a session; `depth` counts the branches around it."""
 
+    run_id: str
     name: str
     status: RunStatus
     depth: int
@@ -66,9 +67,17 @@ class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionViewModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A session with one page of its steps and with all of its open prompts."""
+    """A session with one page of its steps and with all of its open prompts.
+
+    Attributes:
+        run_id: ID of its root run, whose output is its result.
+        cancelled_by: Name of the user who has cancelled it; empty if it was not cancelled by one.
+        failed_step: ID of the run of the step whose failure ended it, if it was one.
+        failed_page: The page of the steps that has that step.
+    """
 
     id: str
+    run_id: str
     name: str
     status: SessionStatus
     environment: str
@@ -85,6 +94,9 @@ class SessionViewModel(msgspec.Struct, frozen=True, kw_only=True):
     pages: int
     output: DisplayValue | None
     failure: str
+    cancelled_by: str
+    failed_step: str
+    failed_page: int
     held: str
 
 
@@ -136,8 +148,11 @@ def describe_session(services: Services, users: Users, session: Session, page: i
     asking = dict.fromkeys(one.id for one in chosen + open_runs if one.kind is RunKind.PROMPT)
     prompts = {prompt.run_id: prompt for prompt in services.store.prompts(*asking)}
     secrets = session_secrets(session, prompts.values())
+    failed_step = "" if run.failure is None else run.failure.step_run_id or ""
+    failed_place = next((place for place, step in enumerate(steps) if step.id == failed_step), 0)
     return SessionViewModel(
         id=session.id,
+        run_id=run.id,
         name=session.name,
         status=session.status,
         environment=run.env_slug,
@@ -154,12 +169,16 @@ def describe_session(services: Services, users: Users, session: Session, page: i
         pages=pages,
         output=_output(run, secrets),
         failure=_failure(run, secrets),
+        cancelled_by="" if run.cancelled_by is None else users.name(run.cancelled_by),
+        failed_step=failed_step,
+        failed_page=failed_place // STEPS_ON_A_PAGE + 1,
         held=secrets.mask(why_held(run) or ""),
     )
 
 
 def _describe_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) -> StepViewModel:
     return StepViewModel(
+        run_id=run.id,
         name=secrets.mask(run.name),
         status=run.status,
         depth=len(_place(run.position)) - 1,
@@ -178,7 +197,7 @@ def _describe_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secre
 
 
 def _output(run: Run, secrets: Secrets) -> DisplayValue | None:
-    return describe_json(secrets.mask_json(run.output)) if run.status is RunStatus.SUCCEEDED else None
+    return describe_output(secrets.mask_json(run.output)) if run.status is RunStatus.SUCCEEDED else None
 
 
 def _failure(run: Run, secrets: Secrets) -> str:

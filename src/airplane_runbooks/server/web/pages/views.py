@@ -7,22 +7,25 @@ import time
 from collections.abc import Sequence
 
 from ....models import SessionStatus
-from ...errors import Conflict, Forbidden, Invalid
+from ...errors import Conflict, Forbidden, Invalid, NotFound
 from ...service import prompts, runs
 from ...service import sessions as session_service
 from ...service.catalog import runbooks
 from ...service.services import Caller
+from ...storage.encoding import decode
 from ...storage.holds import why_held
 from ...storage.ids import API_USER, new_seed
 from ...storage.interface import SessionQuery
 from ...storage.records import Prompt
 from . import forms, signing
 from .interface import (
+    Download,
     PageContext,
     PageRequest,
     PageResponse,
     Redirect,
 )
+from .tables import csv_of
 from .view_models import (
     describe_parameters,
     describe_prompt,
@@ -34,7 +37,7 @@ _SESSIONS_ON_A_PAGE = 25
 _FAILED = "an operator has failed the session while it was held"
 _LIST_REFRESH = 10  # seconds
 _SESSION_REFRESH = 5
-_ADDRESS = re.compile(r"/((sessions|prompts)/[A-Za-z0-9]{1,60})?", re.ASCII)
+_ADDRESS = re.compile(r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions/[A-Za-z0-9]{1,60}/cancel)?", re.ASCII)
 
 
 def sessions(context: PageContext, request: PageRequest) -> PageResponse:
@@ -75,20 +78,44 @@ def session(context: PageContext, request: PageRequest) -> PageResponse:
     return PageResponse("session.html", values)
 
 
+def confirm_cancel(context: PageContext, request: PageRequest) -> PageResponse | Redirect:
+    """Ask whether a session is to be cancelled; one that has ended is shown instead."""
+    record = session_service.find(context.services, request.path["id"])
+    if record.status.is_terminal:
+        return Redirect(f"/sessions/{record.id}")
+    values = {"session": record, "token": signing.form_token(request.signed_in_user, record.id)}
+    return PageResponse("cancel.html", values)
+
+
 def end_session(context: PageContext, request: PageRequest) -> Redirect:
-    """Cancel or fail a session that is held, and go back to its page."""
+    """Cancel a session, or fail one that is held, and go back to its page."""
     record = session_service.find(context.services, request.path["id"])
     if not signing.has_form_token(request.signed_in_user, record.id, request.field("token")):
         raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
     caller = Caller(request.signed_in_user, new_seed())
     match request.field("action"):
         case "cancel":
-            runs.cancel(context.services, record.run_id, caller)
+            session_service.cancel(context.services, record.id, caller)
         case "fail":
             session_service.fail(context.services, record.id, _FAILED, caller)
         case _:
             raise Invalid("invalid_form", "The form does not say what to do.")
     return Redirect(f"/sessions/{record.id}")
+
+
+def download_json(context: PageContext, request: PageRequest) -> Download:
+    """Return the output of a run as a file of JSON."""
+    run = runs.find(context.services, request.path["id"])
+    return Download(f"{run.id}.json", run.output, "application/json")
+
+
+def download_csv(context: PageContext, request: PageRequest) -> Download:
+    """Return the output of a run as a file of CSV."""
+    run = runs.find(context.services, request.path["id"])
+    text = csv_of(decode(run.output))
+    if text is None:
+        raise NotFound("not_a_table", "this output is not a list of flat objects, so it has no form in CSV")
+    return Download(f"{run.id}.csv", text.encode(errors="replace"), "text/csv; charset=utf-8")
 
 
 def prompt(context: PageContext, request: PageRequest) -> PageResponse:
