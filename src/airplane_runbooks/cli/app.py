@@ -11,6 +11,7 @@ from .group import CommandGroup
 from .prompts import prompts
 from .runbooks import execute, list_runbooks
 from .runs import list_runs
+from .serving import serve
 from .sessions import cancel, list_sessions, watch
 
 NAME = "airplane-runbooks"
@@ -19,7 +20,7 @@ NAME = "airplane-runbooks"
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=NAME)
 def commands() -> None:
-    """Execute runbooks, follow their sessions and answer their prompts.
+    """Execute runbooks, follow their sessions, answer their prompts, and serve runbooks of your own.
 
     The key is read from AIRPLANE_API_KEY or from --api-key-file, the server from AIRPLANE_API_HOST or --base-url, and
     the environment of sessions from AIRPLANE_ENV_SLUG or --env.
@@ -30,7 +31,7 @@ def commands() -> None:
     """
 
 
-for _command in (execute, list_runbooks, watch, list_sessions, list_runs, cancel, prompts):
+for _command in (execute, list_runbooks, watch, list_sessions, list_runs, cancel, prompts, serve):
     commands.add_command(_command)
 
 

@@ -1,0 +1,150 @@
+"""The command `serve`, as a process of its own, with and without reloading."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+from airplane_runbooks import NO_RETRY, Airplane, AirplaneError
+from airplane_runbooks.cli.reloading import snapshot
+from airplane_runbooks.cli.serving import LIMITS
+from airplane_runbooks.server import Limits
+from tests.support.processes import running
+from tests.support.timing import PATIENCE, eventually
+
+KEY = "tkn_of_the_command_line"
+MODULE = """
+from airplane_runbooks.server import Context, runbook
+
+@runbook
+def {name}(context: Context) -> None: ...
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def serving(folder, *arguments, **env):
+    program = [sys.executable, "-m", "airplane_runbooks", "serve", *arguments]
+    environment = {**os.environ, "AIRPLANE_API_KEY": KEY, **env}
+    with running(program, cwd=folder, env=environment, stderr=subprocess.PIPE) as process:
+        yield process
+
+
+def slugs(url, key=KEY):
+    try:
+        with Airplane(key, base_url=url, retry=NO_RETRY) as airplane:
+            return [runbook.slug for runbook in airplane.runbooks.list(timeout=5)]
+    except AirplaneError:
+        return []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "books.py").write_text(MODULE.format(name="first"))
+    return tmp_path
+
+
+def test_a_module_is_served_until_a_signal(folder):
+    with serving(folder, "books", "--port", "0") as process:
+        url = process.stderr.readline().split()[2]
+        found = slugs(url)
+        process.send_signal(signal.SIGTERM)
+
+        assert found == ["first"]
+        assert process.wait(PATIENCE) == 0
+        assert (folder / "runbooks.db").exists()
+
+
+def test_settings_come_from_options_and_the_environment(folder):
+    users = [{"email": "ada@example.com", "apiKey": "tkn_ada_has_a_long_key", "groups": ["ops"]}]
+    (folder / "users.json").write_text(json.dumps(users))
+    (folder / "keys").write_text("tkn_first_of_two_keys\ntkn_second_of_two_keys\n")
+    files = ("--users-file", "users.json", "--api-key-file", "keys", "--database", "sqlite://", "--keep-days", "2.5")
+    env = {"AIRPLANE_SERVE_PORT": "0", "AIRPLANE_SERVE_ENVIRONMENT": "prod dev", "AIRPLANE_SERVE_MAX_BODY": "4096"}
+    with serving(folder, "books.py", *files, **env) as process:
+        url = process.stderr.readline().split()[2]
+        found = [slugs(url, key) for key in ("tkn_ada_has_a_long_key", "tkn_second_of_two_keys", KEY)]
+
+        assert found == [["first"], ["first"], []]
+        assert not (folder / "runbooks.db").exists()
+        with Airplane("tkn_first_of_two_keys", base_url=url, env_slug="dev") as airplane:
+            assert airplane.runbooks.execute("first").session_id
+            with pytest.raises(AirplaneError, match="413"):
+                airplane.runbooks.execute("first", {"text": "x" * 5000})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("books", "--workers", "0"), "The server cannot start: keep_ended and grace must not be negative"),
+        (("books", "--host", "192.0.2.1", "--port", "0"), "The server cannot start: "),
+        (("books", "--users-file", "books.py"), "The server cannot start: "),
+        (("nowhere",), "There is no module nowhere."),
+    ],
+    ids=["worker", "host", "users", "module"],
+)
+def test_settings_that_cannot_work_end_with_status_2(command, folder, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    ended = command("serve", *arguments)
+    sys.modules.pop("books", None)
+
+    assert ended.status == 2
+    assert message in " ".join(ended.err.split())
+
+
+def test_every_limit_of_a_server_has_an_option():
+    assert {name: kind for name, (kind, _) in LIMITS.items()} == {
+        field.name: field.type for field in msgspec.structs.fields(Limits)
+    }
+
+
+@pytest.mark.nightly
+def test_a_change_starts_the_server_again_with_the_same_keys(folder):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v0"
+    with serving(folder, "books", "--port", str(port), "--reload") as process:
+        assert eventually(lambda: slugs(url)) == ["first"]
+        (folder / "books.py").write_text("this is not Python")
+        while "waiting for a change" not in process.stderr.readline():
+            pass
+        (folder / "books.py").write_text(MODULE.format(name="second"))
+        assert eventually(lambda: slugs(url)) == ["second"]
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(PATIENCE) == 0
+        assert slugs(url) == []
+
+
+def test_a_killed_supervisor_leaves_no_server_behind(folder):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v0"
+    with serving(folder, "books", "--port", str(port), "--reload", AIRPLANE_API_KEY="") as process:
+        key = process.stderr.readline().split()[-1]
+        assert eventually(lambda: slugs(url, key)) == ["first"]
+        process.kill()
+        process.wait(PATIENCE)
+
+        assert eventually(lambda: not slugs(url, key))
+
+
+def test_a_snapshot_leaves_out_what_is_not_the_authors_own(tmp_path):
+    for name in ("one.py", "sub/two.py", ".git/three.py", "__pycache__/four.py", "env/five.py", "six.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    (tmp_path / "env" / "pyvenv.cfg").write_text("")
+
+    assert sorted(path.name for path in snapshot(tmp_path)) == ["one.py", "two.py"]
