@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from .. import __version__
+from .doctor import doctor
 from .group import CommandGroup
 from .prompts import prompts
 from .runbooks import execute, list_runbooks
@@ -31,7 +32,7 @@ def commands() -> None:
     """
 
 
-for _command in (execute, list_runbooks, watch, list_sessions, list_runs, cancel, prompts, serve):
+for _command in (execute, list_runbooks, watch, list_sessions, list_runs, cancel, prompts, serve, doctor):
     commands.add_command(_command)
 
 

@@ -6,6 +6,7 @@ import urllib3
 from airplane_runbooks.server import Context, runbook, task
 from airplane_runbooks.server.web.api.command_line import COMMAND_LINE
 from airplane_runbooks.server.web.api.extensions import EXTENSIONS
+from airplane_runbooks.version import __version__
 from tests.support.servers import Client, eventually, served
 
 
@@ -101,3 +102,7 @@ def test_every_extension_needs_the_key_and_its_method(ext, method, path):
 def test_extensions_are_not_below_the_prefix_of_the_api(ext):
     for _, path in EXTENSIONS.keys() - COMMAND_LINE.keys():
         assert ext.api.get(path).status == 404
+
+
+def test_the_server_tells_its_version(ext):
+    assert ext.get("/version").json == {"version": __version__}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ....version import __version__
 from ...authoring.decorators import Runnable
 from ...service import sessions
 from ...service.catalog import runbooks, tasks
@@ -54,11 +55,17 @@ def list_tasks(services: Services, call: Call) -> Json:  # noqa: ARG001 - a hand
     return {"tasks": [_runnable(task) for task in tasks(services)]}
 
 
+def get_version(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
+    """Show the version of the server."""
+    return {"version": __version__}
+
+
 EXTENSIONS: dict[tuple[str, str], Handler] = {
     ("POST", "/sessions/cancel"): cancel_session,
     ("POST", "/sessions/fail"): fail_session,
     ("GET", "/runbooks/list"): list_runbooks,
     ("GET", "/tasks/list"): list_tasks,
+    ("GET", "/version"): get_version,
 }
 
 

@@ -1,0 +1,200 @@
+"""Command `doctor`: the connection to a server, one check after the other, and what to do about each problem."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
+
+import click
+import msgspec
+from rich.text import Text
+
+from .. import (
+    NO_RETRY,
+    Airplane,
+    AirplaneError,
+    APIError,
+    CallOptions,
+    ConfigurationError,
+    ConnectError,
+    Forbidden,
+    Headers,
+    NotSupported,
+    Settings,
+    TransportError,
+    Unauthorized,
+    __version__,
+)
+from ..errors import escape_controls
+from ..models import ListSessions, Model
+from ..operations import LIST_SESSIONS, Operation
+from ..options import DEFAULT_BASE_URL, is_loopback
+from .connection import connected
+from .exits import Exit
+from .output import json_option, notes, write_json
+
+_TIMEOUT = 15.0
+_MOST_SKEW = 30.0  # seconds by which clocks may differ without harm
+
+
+class GetVersion(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Query of `server.version`, which has no parameters."""
+
+
+class ServerVersion(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Reply of `server.version`."""
+
+    version: str = ""
+
+
+GET_VERSION = Operation(
+    name="server.version",
+    method="GET",
+    path="/version",
+    request=GetVersion,
+    reply=ServerVersion,
+    is_optional=True,
+    is_extension=True,
+)
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One check.
+
+    Attributes:
+        check: Its name.
+        ok: Whether all is well.
+        found: A description of the state.
+        advice: What to do about it, empty if all is well.
+    """
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+@click.command()
+@json_option
+@connected
+def doctor(airplane: Airplane, *, as_json: bool) -> None:
+    """Check the connection: address, proxy, TLS, key, clock and version, and say what to do about each problem.
+
+    The exit status is 3 if anything is wrong.
+    """
+    url = click.get_current_context().params["base_url"] or Settings.from_env().base_url or DEFAULT_BASE_URL
+    failed = False
+    for check in _checks(airplane, url):
+        failed = failed or not check.ok
+        if as_json:
+            write_json(check)
+        else:
+            _show(check)
+    if failed:
+        raise click.exceptions.Exit(Exit.UNREACHABLE)
+
+
+def _checks(airplane: Airplane, url: str) -> Iterator[Check]:
+    yield Check("address", ok=True, found=url)
+    yield proxy_check(url, getproxies_environment())
+    options = CallOptions(retry=NO_RETRY, timeout=_TIMEOUT)
+    before = time.time()
+    try:
+        headers = airplane.call(LIST_SESSIONS, ListSessions(limit=1), options=options).response.headers
+    except APIError as error:
+        headers = error.headers
+        yield from answer_checks(url, error)
+    except AirplaneError as error:
+        yield connection_check(url, error)
+        return
+    else:
+        yield from answer_checks(url, None)
+    yield clock_check(headers, before, time.time())
+    yield _version(airplane, options)
+
+
+def proxy_check(url: str, proxies: dict[str, str]) -> Check:
+    """Tell which proxy leads to a server. Its user info is not shown."""
+    parts = urlsplit(url)
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if proxy is None or is_loopback(parts.hostname or ""):
+        return Check("proxy", ok=True, found="none")
+    if proxy_bypass_environment(parts.netloc, {"no": proxies.get("no", "")}):
+        return Check("proxy", ok=True, found="none for this host, by no_proxy")
+    return Check("proxy", ok=True, found=proxy.rpartition("@")[2])
+
+
+def connection_check(url: str, error: AirplaneError) -> Check:
+    """Tell why no answer has come, and what to do about that."""
+    text = str(error).lower()
+    if isinstance(error, ConfigurationError):
+        advice = "Mend the setting that the message names."
+    elif "certificate" in text:
+        advice = (
+            "Check the host name and the certificate's dates. If an authority of your own has signed it, "
+            "name its file in SSL_CERT_FILE."
+        )
+    elif isinstance(error, ConnectError):
+        advice = f"Check that the server runs, and that {urlsplit(url).netloc} is its address. A proxy is named above."
+    elif isinstance(error, TransportError):
+        advice = "Check that an API of runbooks answers there, and no other service or proxy."
+    else:
+        advice = "Try again. If the server stays slow, look at its log."
+    return Check("connection", ok=False, found=str(error), advice=advice)
+
+
+def answer_checks(url: str, error: APIError | None) -> Iterator[Check]:
+    """Tell how the server has answered: None means well."""
+    tls = "with TLS; the certificate is valid" if url.startswith("https:") else "without TLS"
+    yield Check("connection", ok=True, found=tls)
+    if error is None:
+        yield Check("key", ok=True, found="accepted")
+    elif isinstance(error, Unauthorized):
+        advice = "Set AIRPLANE_API_KEY, or --api-key-file, to a key of this server."
+        yield Check("key", ok=False, found=str(error), advice=advice)
+    elif isinstance(error, Forbidden):
+        yield Check("key", ok=False, found=str(error), advice="Ask for permission, or use the key of another user.")
+    else:
+        advice = "Check that the address ends in /v0, and that the server is well: its /readyz says so."
+        yield Check("answer", ok=False, found=str(error), advice=advice)
+
+
+def clock_check(headers: Headers, before: float, after: float) -> Check:
+    """Compare this machine's clock with the server's, which has told its time between two moments."""
+    try:
+        told = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except ValueError:
+        return Check("clock", ok=True, found="the server does not tell its time")
+    ahead = max(before - told - 1, 0.0) + min(after - told, 0.0)  # whole seconds are told, cut off
+    if abs(ahead) <= _MOST_SKEW:
+        return Check("clock", ok=True, found="agrees with the server's")
+    found = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's"
+    return Check("clock", ok=False, found=found, advice="Set the clock of this machine or of the server, by NTP.")
+
+
+def _version(airplane: Airplane, options: CallOptions) -> Check:
+    try:
+        server = airplane.call(GET_VERSION, GetVersion(), options=options).data.version
+    except (NotSupported, ConfigurationError):
+        return Check("version", ok=True, found=f"client {__version__}; the server does not tell its own")
+    except AirplaneError as error:
+        return Check("version", ok=False, found=str(error), advice="See the checks above.")
+    return version_check(server, __version__)
+
+
+def version_check(server: str, client: str) -> Check:
+    """Compare the versions. Servers and clients of one minor version go together."""
+    same = server.split(".")[:2] == client.split(".")[:2]
+    advice = "" if same else "Update the older one: they may lack what the other one has."
+    return Check("version", ok=same, found=f"server {server}, client {client}", advice=advice)
+
+
+def _show(check: Check) -> None:
+    console = notes()
+    mark = Text("ok   " if check.ok else "wrong", style="green" if check.ok else "red")
+    console.print(mark, f" {check.check}: {escape_controls(check.found)}", soft_wrap=True, sep="")
+    if check.advice:
+        console.print(f"       {check.advice}", soft_wrap=True)
