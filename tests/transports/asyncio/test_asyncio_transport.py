@@ -116,10 +116,10 @@ def test_a_request_has_the_headers_it_was_given_and_no_others() -> None:
         asyncio.run(scenario(server.origin))
     lines = [
         "POST /v0/a%2Fb/../c?q=%20+%C3%BC%zz HTTP/1.1",
+        f"host: localhost:{server.port}",
         "content-length: 2",
         "content-type: application/json",
         f"x-airplane-api-key: {KEY}",
-        f"host: localhost:{server.port}",
     ]
     assert seen == ["\r\n".join([*lines, "", "{}"]).encode()] * 2
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ...errors import ConnectError, TransportError
-from ...http import Fields
+from ...http import Fields, Headers, Request
 from .._addresses import ATTEMPT_DELAY, AddressInfo, race_order
 from .._proxies import Proxy, check_tunnel, tunnel_target
 from .._sockets import tune
@@ -156,9 +156,11 @@ async def _connected(loop: asyncio.AbstractEventLoop, info: AddressInfo) -> sock
 
 async def _open_tunnel(loop: asyncio.AbstractEventLoop, connection: Connection, server: _Peer, headers: Fields) -> None:
     target = tunnel_target(server.host, server.port)
+    request = Request(method="CONNECT", origin="", target=target, headers=Headers(headers), body=None)
     exchange = Opening(loop, 0)
     try:
-        await connection.carry(exchange, "CONNECT", target, Fields(host=target, **headers), None)
+        await connection.carry(exchange, request, target)
+        connection.end(exchange)
         check_tunnel(exchange.result().status, is_in_step=exchange.is_in_step)
     except TransportError as failure:
         problem = f"the proxy did not open a tunnel: {failure}"

@@ -7,10 +7,12 @@ import contextlib
 import select
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import cast
 
 from ...errors import ConnectionLost
+from ...http import Request
 from .._sockets import await_acknowledgement
 from ..http11 import MAX_HEAD, render_head
 from ._exchange import Exchange
@@ -26,8 +28,8 @@ class Connection(asyncio.Protocol):
     Attributes:
         transport: What sends the bytes; None before the connection is made and after it has ended.
         lost: Is set once the loop has let go of the connection.
-        opened: The loop's time at which the connection was made.
-        used: The loop's time at which its last exchange ended.
+        opened: When the connection was made, as a reading of the monotonic clock in seconds.
+        used: When its last exchange ended.
         trust: How often its pool had been distrusted when the connection was made.
     """
 
@@ -46,7 +48,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._sock = sock
         self._is_readable = _readability_of(sock)
-        self.opened = self.used = loop.time()
+        self.opened = self.used = monotonic()
         self.lost: asyncio.Future[None] = loop.create_future()
 
     @property
@@ -54,13 +56,14 @@ class Connection(asyncio.Protocol):
         """True if the connection has ended, or unrequested bytes have arrived on it."""
         return self.transport is None or (self._was_used and not self._may_hold_tickets and self._is_readable())
 
-    async def carry(
-        self, exchange: Exchange, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> None:
-        """Send a request and wait for the end of the exchange."""
+    def carry(self, exchange: Exchange, request: Request, host: str) -> Awaitable[None]:
+        """Send a request whose headers name no host. What this returns lasts until the end of the exchange.
+
+        The caller then calls `end`. There is no coroutine of ours for what is sent in one piece, since that costs.
+        """
         if self._may_hold_tickets:
-            await self._read_tickets()
-        transport, length = self.transport, None if body is None else len(body)
+            return self._carry_later(exchange, request, host)
+        transport, body = self.transport, request.body
         if transport is None:
             raise ConnectionLost("the server closed the connection at once", sent=False)
         self._exchange, self._was_used = exchange, True
@@ -71,18 +74,29 @@ class Connection(asyncio.Protocol):
         if self._early:
             exchange.receive(self._early)
             self._early = b""
-        try:
-            if body is None or len(body) <= _JOINED_BODY:
-                transport.write(render_head(method, target, headers, length) + (body or b""))
-                exchange.is_sent = True
-                await exchange.done
-            else:
-                transport.write(render_head(method, target, headers, length))
-                await self._carry_large(transport, exchange, memoryview(body))
-            exchange.is_sent = exchange.is_sent and not transport.get_write_buffer_size()
-            self._echoes = self._echoes or exchange.is_echoed
-        finally:
-            self._exchange = None
+        # The bytes that are sent are bound to no name, which a traceback could show.
+        if body is None:
+            transport.write(render_head(request.method, request.target, request.headers.raw(), None, host))
+        elif len(body) <= _JOINED_BODY:
+            transport.write(render_head(request.method, request.target, request.headers.raw(), len(body), host) + body)
+        else:
+            transport.write(render_head(request.method, request.target, request.headers.raw(), len(body), host))
+            return self._carry_large(transport, exchange, memoryview(body))
+        exchange.is_sent = True
+        return exchange.done
+
+    async def _carry_later(self, exchange: Exchange, request: Request, host: str) -> None:
+        await self._read_tickets()
+        await self.carry(exchange, request, host)
+
+    def end(self, exchange: Exchange) -> bool:
+        """Let go of an exchange, however it ended. Return True if another one may follow."""
+        self._exchange = None
+        if self.transport is None or not exchange.is_clean or self.transport.get_write_buffer_size():
+            return False
+        self._echoes = self._echoes or exchange.is_echoed
+        self.used = monotonic()
+        return True
 
     async def _carry_large(self, transport: asyncio.WriteTransport, exchange: Exchange, body: memoryview) -> None:
         """Send a large body, over which a server may take its time, and wait for the end of the exchange."""
@@ -119,7 +133,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._rings_at = at
-        self._timer = self._loop.call_at(at, self._look_at_time)
+        self._timer = self._loop.call_later(at - monotonic(), self._look_at_time)
 
     def _look_at_time(self) -> None:
         self._timer = None
@@ -131,10 +145,9 @@ class Connection(asyncio.Protocol):
             self._set_timer(self._exchange.deadline)
 
     def rest(self) -> None:
-        """Be idle from now on: what arrives in the meantime costs the connection."""
-        if not self._was_used and self.transport is not None:
+        """Be idle before the first request: what arrives in the meantime costs the connection, TLS's own excepted."""
+        if self.transport is not None:
             self._may_hold_tickets = self.transport.get_extra_info("ssl_object") is not None
-        self.used = self._loop.time()
         self._was_used = True
         if self._early:
             self.abort()

@@ -15,7 +15,8 @@ ErrorT = TypeVar("ErrorT", bound=TransportError)
 class Exchange:
     """One request and its response, carried over a connection.
 
-    `deadline` is the event loop's time at which it must have ended, `key` the idempotency key of the request.
+    `deadline` is a reading of the monotonic clock at which it must have ended, `key` the idempotency key of the
+    request.
 
     Attributes:
         deadline: The deadline; None sets no limit.
@@ -53,9 +54,9 @@ class Exchange:
     @property
     def is_clean(self) -> bool:
         """True if another exchange may follow on the same connection."""
-        if self._head is None or self._body is None:
+        if self._head is None or self._body is None or not self.is_sent:
             return False
-        return self.is_sent and self.is_in_step and is_reusable(self._head, self._method)
+        return (self._parser is None or self._parser.is_in_step) and is_reusable(self._head, self._method)
 
     @property
     def is_echoed(self) -> bool:
@@ -80,20 +81,16 @@ class Exchange:
     def receive(self, data: bytes) -> None:
         """Take what has arrived; nothing is the end of the stream."""
         if self._parser is None:
-            if self._may_be_whole and not self.done.done() and self._takes_whole(data):
-                self.done.set_result(None)
-                return
+            if self._may_be_whole and not self.done.done():
+                whole = whole_response(data, self._max_body, self._key, self._must_echo)
+                if whole is not None:
+                    self._head, self._body = whole
+                    self.done.set_result(None)
+                    return
             self._parser = Parser(self._max_body, b"", self._method, self._key, self._must_echo)
         self._parser.feed(data)
         if not self.done.done():
             self._advance(self._parser)
-
-    def _takes_whole(self, data: bytes) -> bool:
-        whole = whole_response(data, self._max_body, self._key, self._must_echo)
-        if whole is None:
-            return False
-        self._head, self._body = whole
-        return True
 
     def _advance(self, parser: Parser) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from time import monotonic
 
 from ...errors import AttemptTimeout, ConnectError, TransportError
 from .._ages import ConnectionAges
@@ -52,7 +53,7 @@ class OriginPool:
 
     def take(self) -> Connection | None:
         """Return an idle connection, if there is one and no request waits."""
-        if not self._free:
+        if not (self._free and self._idle):
             return None
         connection = self._take_idle()
         if connection is not None:
@@ -62,9 +63,9 @@ class OriginPool:
     async def obtain(self, deadline: float | None) -> Connection:
         """Wait for a place among the requests in flight, and connect unless a connection is idle by then.
 
-        Raises TransportError: no byte of the request was sent.
+        The deadline is a reading of the monotonic clock. Raises TransportError: no byte of the request was sent.
         """
-        timer = asyncio.timeout_at(deadline)
+        timer = asyncio.timeout(None if deadline is None else deadline - monotonic())
         self._timers.add(timer)
         is_admitted = False
         try:
@@ -107,8 +108,7 @@ class OriginPool:
 
     def give_back(self, connection: Connection, exchange: Exchange) -> None:
         """Take a connection back, and keep it if another exchange may follow."""
-        if exchange.is_clean:
-            connection.rest()
+        if connection.end(exchange):
             self._idle.append(connection)
         else:
             connection.abort()
@@ -117,8 +117,8 @@ class OriginPool:
     def _take_idle(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            is_old = self._ages.have_passed(connection.opened, connection.used, self._loop.time())
-            if not (is_old or connection.is_stale or connection.trust != self.distrusted):
+            is_old = self._ages.have_passed(connection.opened, connection.used, monotonic())
+            if not (is_old or connection.trust != self.distrusted or connection.is_stale):
                 return connection
             connection.abort()
         return None

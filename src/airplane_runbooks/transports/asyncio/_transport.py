@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncGenerator
+from time import monotonic
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from ...errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
-from ...http import IDEMPOTENCY_HEADER, Fields, Headers, Request, Response
+from ...http import IDEMPOTENCY_HEADER, Headers, Request, Response
 from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE, ConnectionAges
 from .._proxies import Proxies, needs_tls
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
@@ -90,7 +92,7 @@ class AsyncioTransport:
         if timeout is not None and timeout <= 0:
             raise AttemptTimeout("no time to send the request in", sent=False)
         loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
+        deadline = None if timeout is None else monotonic() + timeout
         session = self._sessions.get(loop) or await self._open(loop)
         pool = session.pools.get(request.origin) or self._new_pool(session, request.origin)
         try:
@@ -98,7 +100,9 @@ class AsyncioTransport:
             key = request.headers.raw().get(IDEMPOTENCY_HEADER)
             exchange = Exchange(loop, self._max_response_bytes, deadline, request.method, key)
             try:
-                await _exchange_over(connection, exchange, pool.route, request)
+                if pool.route.forwarder is not None or "host" in request.headers.raw():
+                    request = _addressed(request, pool.route)
+                await connection.carry(exchange, request, pool.route.host)
             finally:
                 pool.give_back(connection, exchange)
             return exchange.result()
@@ -116,7 +120,7 @@ class AsyncioTransport:
         session = self._sessions.get(loop) or await self._open(loop)
         pool = session.pools.get(origin) or self._new_pool(session, origin)
         try:
-            await pool.warm_up(connections, None if timeout is None else loop.time() + timeout)
+            await pool.warm_up(connections, None if timeout is None else monotonic() + timeout)
         except TransportError:
             if self._closed:
                 raise ClientClosed("the transport has been closed") from None
@@ -165,14 +169,14 @@ class AsyncioTransport:
 _of_parents: list[object] = []
 
 
-async def _exchange_over(connection: Connection, exchange: Exchange, route: Route, request: Request) -> None:
-    target, fields = request.target, Fields(request.headers.raw())
-    fields["host"] = route.host
-    if route.forwarder is not None:
-        target = request.url
-        fields.update(route.forwarder.headers)
-        request.add_credentials(Headers(route.forwarder.headers))
-    await connection.carry(exchange, request.method, target, fields, request.body)
+def _addressed(request: Request, route: Route) -> Request:
+    """Return a request as it goes over a route: without the host that a middleware gave, and as a proxy wants it."""
+    headers = {name: value for name, value in request.headers.items() if name != "host"}
+    if route.forwarder is None:
+        return request.with_headers(Headers.of(headers))
+    added = Headers(route.forwarder.headers)
+    request.add_credentials(added)
+    return msgspec.structs.replace(request, target=request.url, headers=Headers.of(headers).merged(added.raw()))
 
 
 class _Session:
