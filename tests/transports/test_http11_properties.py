@@ -152,7 +152,7 @@ def test_a_head_that_we_write_is_read_back(headers: dict[str, str]) -> None:
     raw = render_head("POST", "/v0/x", headers, None)
     line, _, rest = raw.partition(b"\r\n")
     assert line == b"POST /v0/x HTTP/1.1"
-    head = parse_head(b"HTTP/1.1 200 OK\r\n" + rest)
+    head = parse_head((b"HTTP/1.1 200 OK\r\n" + rest).removesuffix(b"\r\n\r\n"))
     assert head is not None
     assert head.headers == headers
     assert is_reusable(head) is ("close" not in headers.get("connection", "").lower().split(","))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ...errors import InvalidResponse, TransportError
-from ...http import is_header_name
+from .lines import FRAMING, BadLine, RequestFields, RequestLines, ResponseFields, StatusLines
 
-_FRAMING = {"content-length", "transfer-encoding"}
-_VISIBLE = bytes([ord("\t"), *range(0x20, 0x7F)])
-_IN_LINES = _VISIBLE + bytes(range(0x80, 0x100))
-_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?\r\n")
-_FIELD = re.compile(r"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n]*)")
+_request_line = RequestLines().__getitem__
+_request_field = RequestFields().__getitem__
+_status_line = StatusLines().__getitem__
+_response_field = ResponseFields().__getitem__
 
 
 class Head(NamedTuple):
@@ -36,51 +33,39 @@ def render_head(
     Raises TransportError, without showing the head, if a line of it could be read as anything but what it was meant to
     be: an attempt to smuggle in a header or a second request, or a mistake that amounts to it.
     """
-    lines = [f"{method} {target} HTTP/1.1", *map(": ".join, headers.items()), "\r\n"]
-    if host is not None:
-        lines[0] += f"\r\nhost: {host}"
-    if length is not None:
-        lines[0] += f"\r\ncontent-length: {length}"
-    head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
-    # With everything that may stand in a line taken away, the ends of our lines are left and nothing else.
-    count = len(lines) + (host is not None) + (length is not None)
-    is_sound = head.translate(None, _VISIBLE) == b"\r\n" * count
-    if is_sound and " " not in target and _may_start_lines(method, *headers):
-        return head
-    del lines, head, headers
+    try:
+        return b"".join(
+            [
+                _request_line((method, target, host)),
+                b"" if length is None else b"content-length: %d\r\n" % length,
+                *map(_request_field, headers.items()),
+                b"\r\n",
+            ]
+        )
+    except BadLine:
+        pass  # what its traceback holds is gone before the error is raised
+    del headers
     raise TransportError("the request has a line that could be read as something else", sent=False, transient=False)
 
 
-@functools.lru_cache(maxsize=256)
-def _may_start_lines(*names: str) -> bool:
-    """Return True if these may start lines of a request. Cached, since a client always sends the same few names."""
-    return all(map(is_header_name, names)) and not {name.lower() for name in names} & _FRAMING
-
-
 def parse_head(data: bytes) -> Head | None:
-    """Read a head, its empty line included; None unless every byte of it is in order."""
-    text = data.decode("latin-1")
-    line = _STATUS_LINE.match(text)
-    fields = _FIELD.findall(text)
-    # Each line is a field, and there are the ends of lines and nothing else that may not stand in one.
-    if line is None or data.translate(None, _IN_LINES) != b"\r\n" * (len(fields) + 2):
+    """Read a head, given without its empty line; None unless every byte of it is in order."""
+    lines = data.split(b"\r\n")
+    try:
+        version, status = _status_line(lines[0])
+        del lines[0]
+        headers = dict(map(_response_field, lines))
+        if len(headers) != len(lines):
+            headers = _joined(map(_response_field, lines))
+    except BadLine:
         return None
-    if not fields:
-        return Head(line[1], int(line[2]), {})
-    names, values = zip(*fields, strict=True)
-    if " \r" in text or "\t\r" in text:
-        values = tuple(value.rstrip(" \t") for value in values)
-    lowered = "\n".join(names).lower().split("\n")
-    headers: dict[str, str] = dict(zip(lowered, values, strict=True))
-    if len(headers) != len(lowered):
-        headers = _joined(lowered, values)
-    return Head(line[1], int(line[2]), headers)
+    return Head(version, status, headers)
 
 
-def _joined(names: Iterable[str], values: Iterable[str]) -> dict[str, str]:
+def _joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return headers of which some repeat."""
     headers: dict[str, str] = {}
-    for name, value in zip(names, values, strict=True):
+    for name, value in fields:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
@@ -97,7 +82,7 @@ def is_reusable(head: Head, method: str = "GET") -> bool:
         if "close" in words or (head.version == "0" and "keep-alive" not in words):
             return False
     # A body where none may be: its bytes, if they follow, must not be taken for the next response.
-    return head.status not in (204, 304) or _FRAMING.isdisjoint(head.headers)
+    return head.status not in (204, 304) or FRAMING.isdisjoint(head.headers)
 
 
 def body_length(head: Head) -> int | None:

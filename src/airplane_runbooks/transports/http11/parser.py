@@ -71,7 +71,7 @@ class Parser:
         """Return the head of the final response, skipping interim ones (1xx); None if more has to arrive."""
         while end := self._find(b"\r\n\r\n", self._budget, "the head of the response", start=b"HTTP/1."):
             self._budget -= end
-            head = parse_head(self._take(end))
+            head = parse_head(self._take(end)[:-4])
             if head is None:
                 raise InvalidResponse("the server's answer does not start with a well-formed HTTP/1.1 head")
             if head.status == 101:
@@ -194,7 +194,7 @@ def whole_response(data: bytes, max_body: int, key: str | None, must_echo: bool)
     It is what most responses are, and a fraction of the work of a `Parser`, which has to read all others.
     """
     start, mark, body = data.partition(b"\r\n\r\n")
-    head = parse_head(start + mark) if len(start) <= MAX_HEAD else None
+    head = parse_head(start) if mark and len(start) <= MAX_HEAD else None
     if head is None or head.status < 200 or head.status in (204, 304):
         return None
     headers = head.headers
