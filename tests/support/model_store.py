@@ -35,6 +35,7 @@ from airplane_runbooks.server.storage.interface import (
     answered,
     ended,
 )
+from airplane_runbooks.server.storage.log_lines import LogChunk
 from airplane_runbooks.server.storage.records import (
     Outcome,
     Prompt,
@@ -64,11 +65,20 @@ class ModelStore:
         self._prompts: dict[str, Prompt] = {}
         self._children: dict[str, list[str]] = {}  # by root run
         self._raised: dict[str, list[str]] = {}  # prompts by run
+        self._logs: dict[str, dict[int, LogChunk]] = {}  # by run and time
 
     def transact(self, work: Callable[[ModelStore], T]) -> T:
         """Make one transaction of all that `work` does with the store it is called with, its keys included."""
         with self._lock:
-            tables = (self._sessions, self._runs, self._prompts, self._children, self._raised, self.keys.entries)
+            tables = (
+                self._sessions,
+                self._runs,
+                self._prompts,
+                self._children,
+                self._raised,
+                self._logs,
+                self.keys.entries,
+            )
             before = [copy.deepcopy(table) for table in tables]
             try:
                 return work(self)
@@ -270,6 +280,28 @@ class ModelStore:
             self._put(replace(kept, **begun, earlier_failures=run.earlier_failures, updated_at=now()))
             return True
 
+    def add_lines(self, chunk: LogChunk, fencing_token: int) -> bool:
+        """Keep lines of the log of a step or task."""
+        with self._lock:
+            run = self._runs.get(chunk.run_id)
+            root = run and self._root_of(run)
+            if root is None or root.fencing_token != fencing_token:
+                return False
+            self._logs.setdefault(chunk.run_id, {}).setdefault(chunk.at, chunk)
+            return root.status is RunStatus.ACTIVE and not root.is_due
+
+    def log_chunks(self, run_id: str, since: int, limit: int) -> Sequence[LogChunk]:
+        """Return the log of a run from the chunk of this time on, the oldest first."""
+        with self._lock:
+            found = [chunk for at, chunk in self._logs.get(run_id, {}).items() if at >= since]
+            return sorted(found, key=lambda chunk: chunk.at)[:limit]
+
+    def latest_log_chunks(self, root_id: str, limit: int) -> Sequence[LogChunk]:
+        """Return the latest chunks of the logs of all steps of a root run, the oldest first."""
+        with self._lock:
+            found = [chunk for child in self._children.get(root_id, ()) for chunk in self._logs.get(child, {}).values()]
+            return sorted(found, key=lambda chunk: chunk.at)[-limit:]
+
     def answer(
         self,
         prompt_id: str,
@@ -368,6 +400,7 @@ class ModelStore:
                 for run_id in (*self._children.pop(root.id), root.id):
                     run = self._runs.pop(run_id)
                     self._sessions.pop(run.session_id or "", None)
+                    self._logs.pop(run_id, None)
                     for prompt_id in self._raised.pop(run_id, ()):
                         del self._prompts[prompt_id]
             return [_lean(run) for run in dropped]

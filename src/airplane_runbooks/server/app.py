@@ -15,6 +15,7 @@ from .authoring.catalog import Catalog
 from .authoring.decorators import Registry, Runbook, Task
 from .engine.interface import BACKLOG, Engine
 from .engine.store_engine import StoreEngine
+from .execution.capture import Capture
 from .execution.runner import Runner
 from .execution.watchdog import CANCELLED
 from .notifications import Notifications
@@ -120,7 +121,14 @@ def _create_lifecycle(
     engine = _create_engine(database, settings.workers, catalog, notifications)
     holding = Holding(Holds(database), engine, catalog, emitter)
     runner = Runner(
-        store, runbooks, tasks, emitter, vault=vault, workers=settings.workers, leave_or_hold=holding.leave_or_hold
+        store,
+        runbooks,
+        tasks,
+        emitter,
+        vault=vault,
+        workers=settings.workers,
+        captures=settings.capture_logs,
+        leave_or_hold=holding.leave_or_hold,
     )
     services = Services(
         runbooks=runbooks,
@@ -148,7 +156,8 @@ def _create_lifecycle(
     )
     notifications.subscribe(CANCELLED, lambda run_ids: runner.interrupt(run_ids or ()))
     notifications.subscribe(BACKLOG, lambda _: reconciler.hurry() if engine.has_room else None)
-    return Lifecycle(services, runner=runner, reconciler=reconciler, database=database)
+    capture = Capture() if settings.capture_logs else None
+    return Lifecycle(services, runner=runner, reconciler=reconciler, database=database, capture=capture)
 
 
 def _create_vault(

@@ -191,6 +191,7 @@ def serve(
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("serve waits for signals, which only the main thread receives: use RunbookServer here")
     options.setdefault("database", FILE)
+    options.setdefault("capture_logs", True)
     key = api_key or os.environ.get("AIRPLANE_API_KEY") or None
     stops: SimpleQueue[int] = SimpleQueue()
     with (

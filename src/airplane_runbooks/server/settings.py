@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     trusted_proxies: Sequence[str]
     tracer_provider: TracerProvider | None
     observers: Sequence[Observer]
+    capture_logs: bool
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             or `Forwarded`, are trusted.
         tracer_provider: Provider of the tracer for spans; by default the global one.
         observers: Observers of the server's events, see `airplane_runbooks.server.events`.
+        capture_logs: Whether what steps and tasks write is kept with them: what they print, and their records of
+            `logging`. It goes where it went before as well. `sys.stdout` and `sys.stderr` are replaced while the
+            server runs. `serve` does it by default.
     """
 
     database: str = MEMORY
@@ -81,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Sequence[str] = ()
     tracer_provider: TracerProvider | None = None
     observers: Sequence[Observer] = ()
+    capture_logs: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.environments, str):

@@ -139,6 +139,7 @@ class Life:
             self.emitter,
             vault=VAULT,
             workers=2,
+            captures=False,
             leave_or_hold=lambda store, run: pytest.fail("the code is here"),
         )
         self.database.on_loss = self.runner.stop  # so that nothing is tried for long

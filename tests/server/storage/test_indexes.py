@@ -30,6 +30,7 @@ START = now() - timedelta(days=30)
 # Values of the statements' parameters, most of them those of one session.
 VALUES = {
     "key": "run7",
+    "since": 0,
     "ids": ["run7"],
     "tokens": [("run7", 1)],
     "limit": 25,
@@ -73,6 +74,7 @@ USED = {
     "statements.CHANGE_UNENDED_CHILDREN": "runbook_runs_by_parent_id",
     "statements.CHANGE_OPEN_PROMPTS": "runbook_prompts_by_parent_id",
     "statements.WAIT_FOR_PROMPT": "runbook_prompts_by_parent_id",
+    "statements.LATEST_LOG_CHUNKS": "runbook_runs_by_parent_id",
     "statements.PROMPTS_OF_RUNS": "runbook_prompts_by_run_id",
     "statements.END_LEASES": "runbook_runs_by_due_at",
     "statements.DUE": "runbook_runs_by_due_at",

@@ -26,6 +26,7 @@ from airplane_runbooks.server.storage import sql_executions, sql_store, transiti
 from airplane_runbooks.server.storage.changes import CHANGES
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.interface import RunQuery, SessionQuery
+from airplane_runbooks.server.storage.log_lines import LogChunk, LogLine, Severity, Stream
 from airplane_runbooks.server.storage.records import (
     AttemptFailure,
     Failure,
@@ -56,6 +57,7 @@ OUTCOMES = (
 )
 seeds = st.sampled_from(["", "s1", "s2"])
 attempts = st.integers(1, 3)
+LINES = (LogLine(5, 1, Stream.STDOUT, Severity.INFO, "\0 \U0001f600"),)
 EARLIER = (AttemptFailure(1, "KeyError", "no such key"),)
 moments = st.integers(0, 12).map(lambda seconds: START + seconds * SECOND)
 windows = st.fixed_dictionaries(
@@ -242,6 +244,14 @@ class Stores(RuleBasedStateMachine):
         else:
             self.both("finish", run_id, outcome, self.fencing_token(data, run_id))
 
+    @precondition(lambda self: self.steps)
+    @rule(data=st.data(), at=st.integers(1, 3))
+    def log(self, data: st.DataObject, at: int) -> None:
+        run_id = self.pick(data, self.steps)
+        at = 4 * self.steps.index(run_id) + at  # no two steps at one time, whose order is not defined
+        self.both("add_lines", LogChunk(run_id, at, LINES), self.fencing_token(data, run_id))
+        self.both("log_chunks", run_id, at, 2)
+
     @precondition(lambda self: self.roots)
     @rule(data=st.data())
     def hold(self, data: st.DataObject) -> None:
@@ -259,6 +269,7 @@ class Stores(RuleBasedStateMachine):
         again = msgspec.structs.replace(BLANK, id=step, attempt=data.draw(attempts))
         writes: list[tuple[Any, ...]] = [
             ("attempt", again, token),
+            ("add_lines", LogChunk(step, 4 * self.steps.index(step) + 1, LINES), token),
             ("finish", step, outcome, token),
             ("pause", root_id, token, spent),
             ("release", root_id, token, spent),
@@ -343,6 +354,7 @@ class Stores(RuleBasedStateMachine):
             self.both("session", f"s{run_id}")
             self.both("session_with_root", f"s{run_id}")
             self.both("run", run_id)
+            self.both("latest_log_chunks", run_id, 3)
         for prompt_id in self.prompts:
             self.both("prompt", prompt_id)
             self.both("prompts", prompt_id[1:])

@@ -12,6 +12,7 @@ from operator import itemgetter
 
 from ..storage.records import Failure, Run
 from .call_results import CallResult
+from .step_logs import StepLogs
 from .threads import Workers, start_thread
 from .timeouts import has_timed_out
 from .writes import DeferredWrites
@@ -27,14 +28,18 @@ class Execution:
     Attributes:
         run: The root run.
         writes: What it has not written yet.
+        logs: The logs of its steps.
         is_new: True if nothing of the root run can have been executed before.
         done: Set once the execution has ended or been abandoned.
     """
 
-    def __init__(self, run: Run, workers: Workers, writes: DeferredWrites, *, is_new: bool = False) -> None:
+    def __init__(
+        self, run: Run, workers: Workers, writes: DeferredWrites, *, is_new: bool = False, captures: bool = False
+    ) -> None:
         self.run = run
         self.is_new = is_new
         self.writes = writes
+        self.logs = StepLogs(run.fencing_token, writes, captures=captures)
         self._workers = workers
         self._begun = time.monotonic()
         left = None if run.timeout is None else run.timeout - run.spent / 1_000_000
@@ -116,6 +121,7 @@ class Execution:
 
     def release(self) -> None:
         """Leave the root run to others, with all that this execution has done. Raises ServerFailure."""
+        self.logs.queue()
         self.writes.flush_with(lambda store: store.release(self.run.id, self.run.fencing_token))
 
     def on_interrupt(self, hook: Callable[[], None]) -> None:

@@ -22,6 +22,7 @@ from .history import History
 from .prompt_details import PromptDetails
 from .sealing import SealedValues
 from .signals import FirstSignal, ServerFailure, SessionCancelled
+from .step_logs import StepLog, StepLogs
 from .writes import DeferredWrites, Write
 
 
@@ -37,6 +38,7 @@ class Recorder:
         root: Run,
         store: Store,
         writes: DeferredWrites,
+        logs: StepLogs,
         *,
         vault: Vault,
         secrets: Secrets,
@@ -48,6 +50,7 @@ class Recorder:
         self._root = root
         self._store = guarded_store(store, first_signal.record)
         self._writes = writes
+        self._logs = logs
         self._vault = vault
         self._secrets = secrets
         self._values = values
@@ -86,6 +89,7 @@ class Recorder:
 
     async def begin_again(self, run: Run, wait: Callable[[float], Awaitable[bool]]) -> None:
         """Record that one more attempt of a step begins, and wait until that is durable."""
+        self._logs.queue()
         self._add_attempt(run)
         await self._flush(wait)
 
@@ -114,10 +118,20 @@ class Recorder:
         self._writes.add(Write.of_result(lambda store: store.add_child(run, self._root.fencing_token, prompt), opened))
         return run
 
-    def finish(self, run: Run, outcome: Outcome) -> None:
-        """Record the end of a step. Raises SessionCancelled, so that the runbook does not go on after it."""
-        ended = partial(self._step_ended, run, outcome)
-        self._writes.add(Write.of_result(lambda store: store.finish(run.id, outcome, self._root.fencing_token), ended))
+    def finish(self, run: Run, outcome: Outcome, log: StepLog | None) -> None:
+        """Record the end of a step, with the rest of its log.
+
+        Raises SessionCancelled, so that the runbook does not go on after it.
+        """
+
+        def end(store: Store) -> bool:
+            accepted = store.finish(run.id, outcome, self._root.fencing_token)
+            if log is not None:
+                log.write(store)
+            return accepted
+
+        self._writes.add(Write.of_result(end, partial(self._step_ended, run, outcome, log)))
+        self._logs.end(run.id)
         if isinstance(signal := self._first_signal.signal, SessionCancelled):
             raise signal
 
@@ -146,7 +160,9 @@ class Recorder:
             self._emitter.child_added(self._root, run, prompt)
             self._on_progress()
 
-    def _step_ended(self, run: Run, outcome: Outcome, accepted: bool) -> None:  # noqa: FBT001 - likewise
+    def _step_ended(self, run: Run, outcome: Outcome, log: StepLog | None, accepted: bool) -> None:  # noqa: FBT001 - likewise
+        if log is not None:
+            log.written()
         self._check(accepted)
         if accepted:
             self._emitter.step_ended(self._root, run, outcome)

@@ -33,6 +33,7 @@ from .history import History, describe_difference
 from .recorder import Recorder
 from .sealing import SealedValues
 from .signals import AwaitingPrompt, FirstSignal, ReplayMismatch, ServerStopping, SessionCancelled, Signal
+from .step_logs import StepLog
 
 _BRIEF = 60  # characters of a value in a message
 
@@ -73,6 +74,7 @@ class Replay:
             root,
             store,
             execution.writes,
+            execution.logs,
             vault=vault,
             secrets=secrets,
             values=self.values,
@@ -80,7 +82,7 @@ class Replay:
             emitter=emitter,
             on_progress=on_progress,
         )
-        self.attempts = Attempts(root, self._recorder, self.values, self._first_signal, emitter)
+        self.attempts = Attempts(root, self._recorder, self.values, self._first_signal, emitter, open_log=self.open_log)
         self.branches = Branches()
         self.history = History(()) if execution.is_new else self._recorder.history()
         self.is_idle = False
@@ -97,6 +99,10 @@ class Replay:
         """Refuse further steps: the runbook has ended, or is about to be ended because it is `idle`."""
         self.is_idle = idle
         self._ended = AwaitingPrompt()
+
+    def open_log(self, run: Run) -> StepLog | None:
+        """Begin the log of a step, or of a task; None if nothing is captured."""
+        return self.execution.logs.open(run.id, self._secrets.mask)
 
     def interrupt(self) -> None:
         """End the execution at its next step."""

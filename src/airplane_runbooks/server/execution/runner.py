@@ -31,7 +31,7 @@ MOST_FAILED_STARTS = 10  # in a row at one place, and alone, before a session is
 
 
 class Runner:
-    """Executes runbooks and tasks on the threads of this server."""
+    """Executes runbooks and tasks on the threads of this server; `captures` says if what they write is kept."""
 
     def __init__(
         self,
@@ -42,11 +42,13 @@ class Runner:
         *,
         vault: Vault,
         workers: int,
+        captures: bool,
         leave_or_hold: Callable[[Store, Run], None],
     ) -> None:
         self._unguarded = store
         self._store = guarded_store(store)
         self._emitter = emitter
+        self._captures = captures
         self._stopping = threading.Event()
         self._admission = Admission()
         self._in_progress: dict[str, Execution] = {}
@@ -143,7 +145,8 @@ class Runner:
             run = begin()
             if run is None:
                 return False
-            execution = Execution(run, self._workers, DeferredWrites(self._store, self._flusher), is_new=is_new)
+            writes = DeferredWrites(self._store, self._flusher)
+            execution = Execution(run, self._workers, writes, is_new=is_new, captures=self._captures)
             self._in_progress[run_id] = execution
             with self._emitter.segment(run):
                 return self._execute_until_over(execution)
@@ -215,6 +218,7 @@ class Runner:
 
     def _time_out(self, execution: Execution) -> None:
         run, outcome = execution.run, Outcome.failed(execution.timeout_failure)
+        execution.logs.queue()
         if execution.writes.flush_with(lambda store: store.finish(run.id, outcome, run.fencing_token)):
             self._emitter.ended(run, outcome)
 

@@ -7,7 +7,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -98,6 +98,7 @@ class SegmentExecutor:
 
     def _write_last(self, execution: Execution, last: Callable[[Store], T]) -> T:
         """Write how a segment ends, with what is waiting, and try for long: otherwise it would be executed again."""
+        execution.logs.queue()
 
         async def wait(seconds: float) -> bool:
             return self._stopping.wait(seconds)
@@ -118,8 +119,10 @@ class SegmentExecutor:
         return replay
 
     def _execute_task(self, replay: Replay, task: Task[..., Any], values: dict[str, Any]) -> Outcome:
+        log = replay.open_log(replay.root)
+
         def call() -> Any:
-            with self._emitter.attempt(replay.root, replay.root, 1):
+            with self._emitter.attempt(replay.root, replay.root, 1), nullcontext() if log is None else log.attempt(1):
                 result = task.function(**task.arguments(values))
                 return run_async_task(replay, result) if inspect.isawaitable(result) else result
 

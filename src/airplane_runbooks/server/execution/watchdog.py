@@ -111,6 +111,8 @@ class Watchdog:
     def _check(self, executions: list[Execution]) -> None:
         if (moment := time.monotonic()) >= self._next_poll:
             self._next_poll = moment + POLL
+            for one in executions:
+                one.logs.queue()
             self._renew_leases(executions, moment)
             self._interrupt_cancelled(executions)
         for one in executions:

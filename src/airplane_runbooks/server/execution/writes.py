@@ -57,6 +57,11 @@ class Write(NamedTuple):
         """Return the write of a result: the end of a step, or a prompt."""
         return cls(apply, written, True, time.monotonic() + RESULT_DELAY, copy_context())  # noqa: FBT003 - is_result
 
+    @classmethod
+    def of_lines(cls, apply: Callable[[Store], bool], written: Callable[[], None]) -> Write:
+        """Return the write of lines of a log, which is due at once."""
+        return cls(apply, lambda _: written(), False, time.monotonic(), copy_context())  # noqa: FBT003 - is_result
+
 
 class DeferredWrites:
     """The writes of one execution, in their order. Safe for threads.

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ..engine.reconciler import Reconciler
 from ..errors import Closing
+from ..execution.capture import Capture
 from ..execution.runner import Runner
 from ..logs import describe
 from ..storage.errors import DatabaseUnavailable
@@ -39,12 +40,21 @@ class Lifecycle:
         stopping: Whether `stop` or `close` has been called.
     """
 
-    def __init__(self, services: Services, *, runner: Runner, reconciler: Reconciler, database: Closable) -> None:
+    def __init__(
+        self,
+        services: Services,
+        *,
+        runner: Runner,
+        reconciler: Reconciler,
+        database: Closable,
+        capture: Capture | None,
+    ) -> None:
         self.services = services
         self.stopping = False
         self._runner = runner
         self._reconciler = reconciler
         self._database = database
+        self._capture = capture
         self._at_stop: list[Callable[[], None]] = []
         self._opening = threading.Lock()
         self._open = False
@@ -57,6 +67,8 @@ class Lifecycle:
             if self.stopping:
                 raise Closing("closing", "the server is closing")
             if not self._open:
+                if self._capture is not None:
+                    self._capture.open()
                 self.services.notifications.open()
                 self.services.engine.open(self._work, self._reconciler.hurry)
                 self._reconciler.start()
@@ -97,6 +109,8 @@ class Lifecycle:
             self._runner.close()
             self._database.close()
             self.services.emitter.close(_LAST_EVENTS)
+            if self._capture is not None:
+                self._capture.close()
 
     def _work(self, job_id: str) -> bool:
         run_id, _, segment = job_id.rpartition(".")

@@ -32,6 +32,13 @@ def find(services: Services, run_id: str) -> Run:
     return run
 
 
+def find_brief(services: Services, run_id: str) -> Run:
+    """Return a run without what is too long for a list. Raises NotFound."""
+    for run in services.store.brief([run_id]):
+        return run
+    raise missing("run", run_id)
+
+
 def cancel(services: Services, run_id: str, caller: Caller) -> None:
     """Cancel a run that has not ended, and with it the session it belongs to. Raises NotFound, Conflict."""
 

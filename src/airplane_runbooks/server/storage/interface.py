@@ -15,6 +15,7 @@ import msgspec
 from ...models import SessionStatus
 from ..errors import Conflict
 from .idempotency import Keys
+from .log_lines import LogChunk
 from .records import (
     Outcome,
     Prompt,
@@ -214,6 +215,13 @@ class Store(Protocol):
         """
         ...
 
+    def add_lines(self, chunk: LogChunk, fencing_token: int) -> bool:
+        """Keep lines of the log of a step or task.
+
+        False if the session was cancelled, in which case they are kept, or if the fencing token is stale.
+        """
+        ...
+
     def answer(
         self,
         prompt_id: str,
@@ -300,4 +308,12 @@ class Store(Protocol):
 
     def prompts(self, *run_ids: str) -> Sequence[Prompt]:
         """Return the prompts of these runs, the newest of each run first."""
+        ...
+
+    def log_chunks(self, run_id: str, since: int, limit: int) -> Sequence[LogChunk]:
+        """Return the log of a run from the chunk of this time on, the oldest first."""
+        ...
+
+    def latest_log_chunks(self, root_id: str, limit: int) -> Sequence[LogChunk]:
+        """Return the latest chunks of the logs of all steps of a root run, the oldest first."""
         ...

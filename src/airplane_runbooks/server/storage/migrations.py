@@ -102,9 +102,17 @@ def _refuse_older_servers(connection: sa.Connection) -> None:
         )
 
 
+def _keep_logs(connection: sa.Connection) -> None:
+    binary = "BYTEA" if connection.dialect.name == "postgresql" else "BLOB"
+    connection.exec_driver_sql(
+        f"CREATE TABLE runbook_logs (run_id TEXT NOT NULL, at BIGINT NOT NULL, lines {binary} NOT NULL,"
+        " PRIMARY KEY (run_id, at), FOREIGN KEY(run_id) REFERENCES runbook_runs (id) ON DELETE CASCADE)"
+    )
+
+
 # From version 1 to 2, from 2 to 3, and so on. A released one is never changed or removed; `tables` always
 # has the last version.
-UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts, _set_leases)
+UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts, _set_leases, _keep_logs)
 
 _LOCK = 7261_4401  # an advisory lock of PostgreSQL's
 

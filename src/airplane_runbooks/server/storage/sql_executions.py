@@ -14,6 +14,7 @@ from . import statements as sql
 from .changes import note_change
 from .ids import now
 from .locked_roots import LockedRoots
+from .log_lines import LogChunk, encode_lines
 from .prepared import change, later
 from .records import Outcome, Prompt, Run
 from .rows import PROMPT_ROWS, RUN_ROWS
@@ -113,6 +114,17 @@ class SqlExecutions:
             return has_ended_so(roots.connection, run_id, outcome)
         roots.note_progress(root)
         return True
+
+    @_executing
+    def add_lines(self, roots: LockedRoots, chunk: LogChunk, fencing_token: int) -> bool:
+        """Keep lines of a run's log; False if its session was cancelled, or the fencing token is stale."""
+        root = roots.lock_root_of(chunk.run_id)
+        if root is None or root.fencing_token != fencing_token:
+            return False
+        roots.write_step()
+        values = {"run_id": chunk.run_id, "at": chunk.at, "lines": encode_lines(chunk.lines)}
+        later(roots.connection, sql.ADD_LOG_CHUNK, values)
+        return root.status is RunStatus.ACTIVE and not root.is_due
 
     @_executing
     def pause(self, roots: LockedRoots, run_id: str, fencing_token: int, spent: int | None = None) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from . import statements as sql
 from .interface import RunQuery, SessionQuery, Window
+from .log_lines import LogChunk, decode_lines
 from .prepared import fetch, first
 from .records import Prompt, Run, Session
 from .rows import (
@@ -131,6 +132,16 @@ class SqlReads:
         return self._prompts(run_ids) if run_ids else []
 
     @reading
+    def log_chunks(self, connection: Connection, run_id: str, since: int, limit: int) -> Sequence[LogChunk]:
+        """Return the log of a run from this chunk on, the oldest first."""
+        return _log_chunks(fetch(connection, sql.LOG_CHUNKS, {"key": run_id, "since": since, "limit": limit}))
+
+    @reading
+    def latest_log_chunks(self, connection: Connection, root_id: str, limit: int) -> Sequence[LogChunk]:
+        """Return the latest chunks of the logs of all steps of a root run, the oldest first."""
+        return _log_chunks(fetch(connection, sql.LATEST_LOG_CHUNKS, {"key": root_id, "limit": limit})[::-1])
+
+    @reading
     def _prompts(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Prompt]:
         rows = (row for ids in _batches(run_ids) for row in fetch(connection, sql.PROMPTS_OF_RUNS, {"ids": ids}))
         return [PROMPT_ROWS.read(row) for row in rows]
@@ -138,6 +149,10 @@ class SqlReads:
 
 def _batches(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (run_ids[start : start + _BATCH] for start in range(0, len(run_ids), _BATCH))
+
+
+def _log_chunks(rows: Sequence[Sequence[Any]]) -> Sequence[LogChunk]:
+    return [LogChunk(run_id, at, decode_lines(lines)) for run_id, at, lines in rows]
 
 
 def load_run(connection: Connection, run_id: str) -> Run | None:

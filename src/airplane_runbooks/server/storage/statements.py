@@ -22,6 +22,7 @@ from .rows import (
 from .tables import (
     HAS_ENDED,
     IS_OPEN,
+    LOGS,
     LONGEST_INDEXED,
     PROMPTS,
     RUNS,
@@ -66,6 +67,19 @@ PROMPTS_OF_RUNS = (
     .where(PROMPTS.c.run_id.in_(bindparam("ids", expanding=True)))
     .order_by(PROMPTS.c.seq.desc())
 )
+LOG_CHUNKS = (
+    sa.select(LOGS.c.run_id, LOGS.c.at, LOGS.c.lines)
+    .where(LOGS.c.run_id == KEY, LOGS.c.at >= bindparam("since", type_=sa.BigInteger))
+    .order_by(LOGS.c.at)
+    .limit(LIMIT)
+)
+LATEST_LOG_CHUNKS = (
+    sa.select(LOGS.c.run_id, LOGS.c.at, LOGS.c.lines)
+    .join(RUNS, RUNS.c.id == LOGS.c.run_id)
+    .where(RUNS.c.root_id == KEY)
+    .order_by(LOGS.c.at.desc())
+    .limit(LIMIT)
+)
 # A writer of a session locks the row of its root run first, and so waits for nothing else.
 _child = RUNS.alias()
 _root_of_run = sa.select(_child.c.root_id).where(_child.c.id == KEY).scalar_subquery()
@@ -88,6 +102,8 @@ GET_LEAN_RUN = _lean.where(RUNS.c.id == KEY)
 ADD_RUN = postgresql.insert(RUNS).inline().on_conflict_do_nothing(index_elements=[RUNS.c.id])
 ADD_SESSION = sa.insert(SESSIONS).inline()
 ADD_PROMPT = postgresql.insert(PROMPTS).inline().on_conflict_do_nothing(index_elements=[PROMPTS.c.id])
+
+ADD_LOG_CHUNK = postgresql.insert(LOGS).inline().on_conflict_do_nothing(index_elements=[LOGS.c.run_id, LOGS.c.at])
 
 # The columns to be set are those of the values that come with the key.
 CHANGE_RUN = sa.update(RUNS).where(RUNS.c.id == KEY)

@@ -210,6 +210,15 @@ SIGN_OUTS = sa.Table(  # sign-ins that have been ended before their time, until 
     _column("until", _MOMENT),
 )
 
+LOGS = sa.Table(  # what steps and tasks write; a row has many lines, and is never changed
+    "runbook_logs",
+    METADATA,
+    _column("run_id", _TEXT, _of("runbook_runs.id")),
+    _column("at", _MOMENT),
+    _column("lines", _JSON),
+    sa.PrimaryKeyConstraint("run_id", "at"),
+)
+
 IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
 HAS_ENDED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_not(None)
 IS_UNFINISHED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_(None)

@@ -17,6 +17,7 @@ with needs_extra("testing", __name__):
     from ._holds import Holds
     from ._jobs import Jobs
     from ._lists import Lists
+    from ._logs import Logs
     from ._races import Races
     from ._records import Records
     from ._sessions import Sessions
@@ -25,5 +26,5 @@ with needs_extra("testing", __name__):
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance(Sessions, Jobs, Holds, Records, Lists, Transactions, Races):
+class StoreConformance(Sessions, Jobs, Holds, Records, Logs, Lists, Transactions, Races):
     """Every promise of `airplane_runbooks.server.storage.interface.Store`, but for those about lost connections."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from ...authoring.decorators import Runbook, Task
-from ...service import catalog, runs, sessions
+from ...service import catalog, logs, runs, sessions
 from ...service.services import Services
 from ...storage.ids import TEAM, stable_id, stamp
+from ...storage.log_lines import LogPosition, Severity
 from ...storage.records import Run, RunKind
 from .handlers import (
     Call,
@@ -16,7 +17,8 @@ from .handlers import (
     optional,
     required,
 )
-from .schemas import Json, parameters_json, timeout_json
+from .query import invalid_parameter
+from .schemas import Json, log_line_json, parameters_json, timeout_json
 
 
 def get_task(services: Services, call: Call) -> Json:
@@ -57,9 +59,22 @@ def list_blocks(services: Services, call: Call) -> Json:
 
 
 def get_logs(services: Services, call: Call) -> Json:
-    """Show the log of a run, which is empty: nothing that runs write is kept."""
-    run = runs.find(services, required(call, "runID", "id"))
-    return {"runID": run.id, "logs": [], "next_token": "", "prev_token": ""}
+    """Show what a step or task has written, after the lines that the caller knows."""
+    run = runs.find_brief(services, required(call, "runID", "id"))
+    given = optional(call, "prev_token") or optional(call, "next_token") or ""
+    try:
+        after = LogPosition.parse(given) if given else LogPosition()
+    except ValueError:
+        invalid_parameter("prev_token", "expected a token of an earlier reply")
+    page = logs.read(services, run.id, after)
+    shows_debug = optional(call, "level") == "debug"
+    lines = [
+        log_line_json(position, line, run.slug)
+        for position, line in page.lines
+        if shows_debug or line.severity is not Severity.DEBUG
+    ]
+    token = str(page.lines[-1][0]) if page.lines else given
+    return {"runID": run.id, "logs": lines, "next_token": token if page.has_more else "", "prev_token": token}
 
 
 def get_auth(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler

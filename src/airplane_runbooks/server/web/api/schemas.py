@@ -15,8 +15,9 @@ from ....models import Parameter, RunStatus
 from ....schema.types import type_of
 from ...secrets.masking import hide
 from ...storage.ids import TEAM, stamp
+from ...storage.log_lines import LogLine, LogPosition, Severity
 from ...storage.records import Failure, Prompt, Run, Session
-from ...storage.rows import LEFT_OUT
+from ...storage.rows import LEFT_OUT, from_microseconds
 
 _TIMEOUT = 3600  # seconds; the API's documented default, although a run without a limit is never cut off here
 
@@ -151,6 +152,20 @@ def outputs_json(run: Run) -> Json:
     """Return the JSON of a run's output, null until it has ended."""
     output = msgspec.Raw(run.output)
     return {"output": output, "outputs": output}
+
+
+def log_line_json(position: LogPosition, line: LogLine, slug: str) -> Json:
+    """Return the JSON of a line of the log of a run with this slug. Other clients know two levels only."""
+    return {
+        "timestamp": stamp(from_microseconds(line.at)),
+        "insertID": str(position),
+        "text": line.text,
+        "level": "debug" if line.severity is Severity.DEBUG else "info",
+        "taskSlug": slug,
+        "severity": line.severity,
+        "stream": line.stream,
+        "attempt": line.attempt,
+    }
 
 
 def prompt_json(prompt: Prompt) -> Json:
