@@ -56,7 +56,7 @@ def take(browser: Browser, url: str, session_id: str) -> None:
     page.goto(f"{url}/sessions/{session_id}")
     shoot(page, "session")
     page.get_by_role("link", name="Answer").click()
-    page.get_by_label("Approve").check()
+    page.get_by_role("radio", name="Yes").check()
     shoot(page, "prompt")
     page.get_by_role("button", name="Decide").click()
     shoot(page, "prompt-error")

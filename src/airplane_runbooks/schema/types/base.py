@@ -95,7 +95,8 @@ class Scalar(ValueType, ABC):
         wanted: A value of the type, in messages about others.
         enum_members: Plural of a name for the values, if the members of an enum may have them.
         control: The control that people fill in: the name of a template among the server's `controls`.
-        instead_of_none: Labels and JSON values to choose from, if the control has no way to say that there is no value.
+        instead_of_none: Labels and JSON values to choose from where there is no default, if the control itself cannot
+            say that nothing has been chosen.
         hint: A sentence for people to read before they type.
         instruction: Message about a text that cannot be read: it says what to type.
         empty: JSON value of a control that had a default and was emptied; None if the default comes back.

@@ -97,6 +97,12 @@ def reports(context: Context) -> list[dict[str, Any]]:
 
 
 @runbook
+def decides(context: Context) -> bool:
+    """Ask for a yes or no, and for nothing else."""
+    return context.prompt("Restart the database?", confirm_text="Restart", sure=bool)["sure"]
+
+
+@runbook
 def for_others(context: Context) -> None:
     """Ask another user."""
     context.prompt("Others only", reviewers=Reviewers(users=("nobody@example.com",)), sure=bool)
@@ -104,7 +110,9 @@ def for_others(context: Context) -> None:
 
 @pytest.fixture(scope="module")
 def server():
-    with RunbookServer([refund, everything, fails, reports, for_others], api_key="tkn_own_1", users=[EVE]) as server:
+    with RunbookServer(
+        [refund, everything, fails, reports, decides, for_others], api_key="tkn_own_1", users=[EVE]
+    ) as server:
         yield server
 
 
@@ -177,7 +185,7 @@ def test_a_user_signs_in_and_answers_a_prompt(api, chromium, root, size):
         page.get_by_role("link", name="Runbooks").click()
         page.locator(f"a:has-text('{session_id}')").click()
         page.get_by_role("link", name="Answer").click()
-        page.get_by_label("Approve").check()
+        page.get_by_role("radio", name="Yes").check()
         page.get_by_label("Cents").fill("a dozen")
         page.get_by_label("Note").fill("<i>paid twice</i>")
         page.get_by_role("button", name="Submit").click()
@@ -185,7 +193,7 @@ def test_a_user_signs_in_and_answers_a_prompt(api, chromium, root, size):
         assert page.title().startswith("Error: ")
         page.get_by_role("link", name="Cents: Enter a whole number, such as 42.").click()
         assert page.locator("#field-cents:focus").count() == 1
-        assert page.get_by_label("Approve").is_checked()
+        assert page.get_by_role("radio", name="Yes").is_checked()
         assert page.get_by_label("Note").input_value() == "<i>paid twice</i>"
         page.keyboard.press("ControlOrMeta+A")
         page.keyboard.type("1200")
@@ -236,6 +244,7 @@ def test_a_form_in_a_second_tab_is_too_late(api, chromium, root):
         sign_in(first, root)
         for tab, note in ((first, "first"), (second, "second")):
             tab.goto(f"{root}/prompts/{prompt_id}")
+            tab.get_by_role("radio", name="Yes").check()
             tab.get_by_label("Cents").fill("1")
             tab.get_by_label("Note").fill(note)
         first.get_by_role("button", name="Submit").click()
@@ -269,6 +278,7 @@ def test_a_sign_in_that_ends_keeps_the_values_typed(api, chromium, root):
         page = context.new_page()
         sign_in(page, root)
         page.goto(f"{root}/prompts/{prompt_id}")
+        page.get_by_role("radio", name="Yes").check()
         page.get_by_label("Cents").fill("7")
         page.get_by_label("Note").fill("kept")
         context.clear_cookies()
@@ -373,9 +383,10 @@ def test_a_whole_form_is_filled_in_by_keyboard_alone(api, chromium, root):
 
 def visited(api, root):
     """Return the address of each kind of page there is."""
-    (waiting, prompt), (_, full), (_, others) = (
+    (waiting, prompt), (_, full), (_, decision), (_, others) = (
         asked(api, values={"customer": "c" * 60}),
         asked(api, "everything"),
+        asked(api, "decides"),
         asked(api, "for_others"),
     )
     failed, (done, answered) = api.execute("fails"), asked(api, values={"customer": "d"})
@@ -392,7 +403,7 @@ def visited(api, root):
         f"/sessions/{done}",
         f"/sessions/{table}",
         f"/sessions/{waiting}/cancel",
-        *(f"/prompts/{one}" for one in (prompt, full, others, answered)),
+        *(f"/prompts/{one}" for one in (prompt, full, decision, others, answered)),
         "/sessions/ses_nope",
     ]
     return [f"{root}{path}{'&' if '?' in path else '?'}live=off" for path in paths], f"{root}/prompts/{full}"

@@ -160,8 +160,11 @@ def filled_in(parameter, *posted):
         (one(default="x", optional=True), [""], ""),
         (one(default="x", secret=True), [""], None),
         (one(regex="[a-z]+"), ["A"], "The value does not match [a-z]+."),
-        (one("boolean"), [], False),
-        (one("boolean"), ["on"], True),
+        (one("boolean"), [], "Choose one."),
+        (one("boolean"), ["on"], "Choose one of those on the list."),
+        (one("boolean"), ["0"], True),
+        (one("boolean"), ["1"], False),
+        (one("boolean", default=False), ["on"], True),
         (one("boolean", default=True), [], False),
         (one("boolean", optional=True), [""], None),
         (one("boolean", optional=True), ["0"], True),
@@ -264,7 +267,8 @@ def test_a_typed_text_is_read_by_the_schema(parameter, posted, result):
         (one(default="\r"), "area"),
         (one(secret=True), "password"),
         (one("json", secret=True), "password"),
-        (one("boolean"), "checkbox"),
+        (one("boolean"), "radios"),
+        (one("boolean", default=False), "checkbox"),
         (one("boolean", optional=True), "radios"),
         (one("integer"), "text"),
         (one("float"), "text"),
@@ -339,7 +343,28 @@ def test_fields_say_whether_they_have_to_be_filled_in():
             "choice": one(options=["a"]),
         }.items()
     }
-    assert [name for name, needed in required.items() if needed] == ["bare", "choice"]
+    assert [name for name, needed in required.items() if needed] == ["bare", "flag", "choice"]
+
+
+def test_a_flag_without_a_default_begins_with_nothing_chosen():
+    assert submit(forms.blank([one("boolean")])) == {}
+    assert submit(forms.blank([one("boolean", default=True)])) == {"field-p": ["on"]}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_decision"),
+    [
+        ([one("boolean")], True),
+        ([one("boolean", optional=True)], False),
+        ([one("boolean", default=False)], False),
+        ([one("boolean", multi=True)], False),
+        ([one(options=["a", "b"])], False),
+        ([one("boolean"), msgspec.structs.replace(one(), slug="q")], False),
+        ([], False),
+    ],
+)
+def test_a_single_required_flag_makes_a_form_a_decision(parameters, is_decision):
+    assert forms.is_decision(parameters) is is_decision
 
 
 @pytest.mark.parametrize(

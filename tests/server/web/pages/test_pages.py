@@ -51,7 +51,11 @@ def ask(context: Context, thing: str, count: int = 2) -> dict:
     """Look, ask, and return the answer."""
     context.step(look, thing, name=f"look at {thing}")
     answer = context.prompt(
-        f"What of {thing}?", sure=bool, amount=int, due=Field(date, optional=True), note=Field(str, default="none")
+        f"What of {thing}?",
+        sure=Field(bool, default=False),
+        amount=int,
+        due=Field(date, optional=True),
+        note=Field(str, default="none"),
     )
     return {"amount": answer["amount"], "due": answer["due"], "note": answer["note"], "sure": answer["sure"]}
 

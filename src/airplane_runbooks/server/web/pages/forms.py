@@ -96,6 +96,14 @@ def blank(parameters: Iterable[Parameter]) -> Sequence[Field]:
     return [_field(widget, _default(widget)) for widget in widgets]
 
 
+def is_decision(parameters: Sequence[Parameter]) -> bool:
+    """Tell whether a form asks for nothing but a yes or no, so that two buttons are enough."""
+    if len(parameters) != 1:
+        return False
+    (parameter,), (field,) = parameters, blank(parameters)
+    return field.required and len(field.choices) == 2 and not parameter.constraints.options
+
+
 def fill(parameters: Iterable[Parameter], posted: Posted) -> Filled:
     """Read a posted form, in which a text has the newlines of the platform it was typed on."""
     values: dict[str, Any] = {}

@@ -45,6 +45,7 @@ class PromptViewModel(msgspec.Struct, frozen=True, kw_only=True):
     answers: Sequence[tuple[str, DisplayValue]]
     reviewers: Sequence[str]
     confirm: str
+    decide: str
     cancel: str
 
 
@@ -114,6 +115,7 @@ def describe_prompt(prompt: Prompt, users: Users, secrets: Secrets) -> PromptVie
         answers=_labelled(prompt.parameters, prompt.values) if prompt.submitted_at else (),
         reviewers=(*wanted.users, *(f"group {group}" for group in wanted.groups)),
         confirm=prompt.confirm_text or "Submit",
+        decide=prompt.confirm_text or "Yes",
         cancel=prompt.cancel_text or "Cancel this prompt",
     )
 

@@ -172,6 +172,7 @@ def _prompt(
         "started_by": context.users.name(session.created_by),
         "parameters": describe_parameters(session),
         "fields": fields,
+        "is_decision": forms.is_decision(record.parameters),
         "errors": [field for field in fields if field.error],
         "problem": problem,
         "objection": prompts.objection(context.services, record, root, request.signed_in_user),

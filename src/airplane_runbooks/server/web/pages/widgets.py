@@ -255,8 +255,9 @@ def _options(parameter: Parameter) -> list[tuple[str, Any]]:
     options = [option if isinstance(option, dict) else {"value": option} for option in given]
     if all("value" in option for option in options) and options:
         return [(str(option.get("label") or kind.label(option["value"])), option["value"]) for option in options]
-    maybe = parameter.constraints.optional and parameter.default is None
-    return list(kind.instead_of_none) if isinstance(kind, Scalar) and maybe and not parameter.multi else []
+    if parameter.multi or parameter.default is not None or not isinstance(kind, Scalar):
+        return []
+    return list(kind.instead_of_none)
 
 
 def _holds(widget: Widget, value: Any) -> bool:
