@@ -106,9 +106,27 @@ class Runnable(HasTimeout, Generic[P, R_co]):
 
 
 class Runbook(Runnable[P, R_co]):
-    """A function of a context and parameters, executed as a session."""
+    """A function of a context and parameters, executed as a session.
+
+    Attributes:
+        confirm: Sentence that people have to agree to on the page that starts it; empty for none.
+    """
 
     prefix = "rbk"
+
+    def __init__(
+        self,
+        function: Callable[P, R_co],
+        *,
+        slug: str | None,
+        name: str | None,
+        id: str | None,
+        version: str | None = None,
+        timeout: float | None = None,
+        confirm: str = "",
+    ) -> None:
+        super().__init__(function, slug=slug, name=name, id=id, version=version, timeout=timeout)
+        self.confirm = text(confirm, f"{self.slug}: its confirm")
 
     @overload
     def call(
@@ -195,6 +213,7 @@ def runbook(
     id: str | None = None,
     version: str | None = None,
     timeout: float | None = None,
+    confirm: str = "",
 ) -> Callable[[Callable[P, R_co]], Runbook[P, R_co]]: ...
 def runbook(
     function: Callable[..., Any] | None = None,
@@ -205,17 +224,19 @@ def runbook(
     id: str | None = None,
     version: str | None = None,
     timeout: float | None = None,
+    confirm: str = "",
 ) -> Any:
     """Make a plain or async function a runbook. The decorator is used with or without arguments.
 
     `slug` is by default the function's name. A session continues only with the code that it was started with or, if
     `version` is given, as long as that stays the same. A session fails (`Timeout`) after `timeout` seconds of
-    execution, without the time that humans take. Raises TypeError for a signature that a schema cannot describe,
-    ValueError for a bad slug or default.
+    execution, without the time that humans take. `confirm` is a sentence, such as "All users are signed out.", that
+    people have to agree to before they start the runbook from its page; programs are not asked. Raises TypeError for a
+    signature that a schema cannot describe, ValueError for a bad slug or default.
     """
     if function is not None:
-        return Runbook(function, slug=slug, name=name, id=id, version=version, timeout=timeout)
-    return partial(Runbook[..., Any], slug=slug, name=name, id=id, version=version, timeout=timeout)
+        return Runbook(function, slug=slug, name=name, id=id, version=version, timeout=timeout, confirm=confirm)
+    return partial(Runbook[..., Any], slug=slug, name=name, id=id, version=version, timeout=timeout, confirm=confirm)
 
 
 @overload

@@ -14,6 +14,8 @@ from ..authoring.decorators import (
 from ..errors import Invalid, NotFound
 from .services import Services
 
+_LONGEST_ENVIRONMENT = 100  # characters
+
 
 def runbooks(services: Services) -> Collection[Runbook[..., Any]]:
     """Return the runbooks that are served."""
@@ -39,6 +41,8 @@ def find_environment(services: Services, slug: str | None) -> str:
     """Return the slug of an environment, the default one for None. Raises NotFound."""
     if slug is None:
         return services.environments[0] if services.environments else "prod"
+    if not (len(slug) <= _LONGEST_ENVIRONMENT and slug.isprintable()):
+        raise NotFound("environment_not_found", "no environment has such a slug")
     if services.environments is not None and slug not in services.environments:
         raise missing("environment", slug)
     return slug

@@ -6,7 +6,7 @@ import shutil
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -96,6 +96,27 @@ def reports(context: Context) -> list[dict[str, Any]]:
     return [{f"column {number}": "word" * number for number in range(12)}] * 3
 
 
+@runbook(confirm="All users of the host are signed out.")
+def rotates(
+    context: Context, host: str, level: Literal["low", "high"], token: Annotated[str, Field(secret=True)]
+) -> str:
+    """Rotate the keys of a host.
+
+    ## When to use it
+
+    1. After a *leak*, see `keys`.
+    2. Every month, as [the handbook](https://example.com/handbook) says.
+
+    | when | who |
+    | --- | --- |
+    | night | the one on duty |
+
+    Args:
+        host: Its name in the inventory.
+    """
+    return f"{host} {level} {len(token)}"
+
+
 @runbook
 def decides(context: Context) -> bool:
     """Ask for a yes or no, and for nothing else."""
@@ -111,7 +132,7 @@ def for_others(context: Context) -> None:
 @pytest.fixture(scope="module")
 def server():
     with RunbookServer(
-        [refund, everything, fails, reports, decides, for_others], api_key="tkn_own_1", users=[EVE]
+        [refund, everything, fails, reports, rotates, decides, for_others], api_key="tkn_own_1", users=[EVE]
     ) as server:
         yield server
 
@@ -219,6 +240,38 @@ def test_the_page_of_a_session_updates_until_it_is_paused(api, chromium, root):
         page.locator(".head .badge:has-text('Succeeded')").wait_for()
         assert page.get_by_role("link", name="Pause").count() == 0
         assert paused.locator(".head .badge").inner_text() == "Waiting"
+
+
+def test_a_runbook_is_started_on_a_phone_and_run_again(api, chromium, root):
+    with window(chromium, root, PHONE) as context:
+        page = context.new_page()
+        sign_in(page, root)
+        page.get_by_role("link", name="Start a runbook").click()
+        page.get_by_role("link", name="Rotates").click()
+        page.get_by_role("heading", name="When to use it").wait_for()
+        page.get_by_role("textbox", name="Host").fill("db1")
+        page.get_by_label("Token").fill("hush-hush")
+        page.get_by_role("button", name="Start").click()
+        page.get_by_role("link", name="Tick the box to agree before it starts.").click()
+        assert page.locator("#confirmed:focus").count() == 1
+        page.keyboard.press("Space")
+        page.get_by_role("radio", name="high").check()
+        page.get_by_label("Token").fill("hush-hush")  # which is not sent back
+        page.get_by_role("button", name="Start").click()
+        page.locator(".head .badge:has-text('Succeeded')").wait_for()
+        first = page.url
+        page.get_by_role("link", name="Run again…").click()
+        assert page.get_by_role("textbox", name="Host").input_value() == "db1"
+        assert page.get_by_role("radio", name="high").is_checked()
+        assert page.get_by_label("Token").input_value() == ""
+        page.get_by_label("Token").fill("another")
+        page.get_by_label("All users of the host are signed out.").check()
+        page.get_by_role("button", name="Start").dblclick()
+        page.wait_for_url(f"{root}/sessions/*")
+        page.locator(".head .badge:has-text('Succeeded')").wait_for()
+        assert page.url != first
+    found = api.get("/sessions/list").json["sessions"]
+    assert [one["name"] for one in found].count("Rotates") == 2
 
 
 def test_a_session_is_cancelled_by_keyboard_after_a_question(api, chromium, root):
@@ -403,6 +456,9 @@ def visited(api, root):
         f"/sessions/{done}",
         f"/sessions/{table}",
         f"/sessions/{waiting}/cancel",
+        f"/runbooks/refund?sessionID={waiting}",
+        "/runbooks/rotates?host=db1&level=unknown",
+        "/runbooks",
         *(f"/prompts/{one}" for one in (prompt, full, decision, others, answered)),
         "/sessions/ses_nope",
     ]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import msgspec
 
 from ....models.base import decoder_of
-from ...errors import Invalid, NotFound
+from ...errors import Invalid
 from ...service import prompts, runs, sessions
 from ...service.services import Caller, Services, StartRequest
 from ...storage.interface import MAX_PAGE, RunQuery, SessionQuery
@@ -28,7 +28,6 @@ from .schemas import (
 
 BodyT = TypeVar("BodyT", bound=Body)
 
-_LONGEST_ENVIRONMENT = 100  # characters
 _LAST_PAGE = 1_000_000_000
 
 
@@ -169,16 +168,13 @@ def _request(call: Call, body: ExecuteBody, values: dict[str, Any] | None) -> St
 
 def environment(call: Call, body: Body | None = None) -> str | None:
     """Find the environment: what is said of this one call wins over what a client says of all its calls."""
-    slug = (
+    return (
         call.query.get("envSlug")
         or (body and body.env_slug)
         or call.headers.get("x-airplane-env-slug")
         or call.headers.get("x-airplane-env-id")
         or None
     )
-    if slug is not None and not (len(slug) <= _LONGEST_ENVIRONMENT and slug.isprintable()):
-        raise NotFound("environment_not_found", "no environment has such a slug")
-    return slug
 
 
 def required(call: Call, *keys: str) -> str:

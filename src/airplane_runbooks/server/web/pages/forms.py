@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -94,6 +94,32 @@ def blank(parameters: Iterable[Parameter]) -> Sequence[Field]:
     """Return the fields of a form with the defaults filled in."""
     widgets = map(widget_for, parameters)
     return [_field(widget, _default(widget)) for widget in widgets]
+
+
+def of_link(parameters: Iterable[Parameter], texts: Callable[[str], Sequence[str]]) -> Sequence[Field]:
+    """Return the fields of a form that a link fills in. `texts` returns those of a slug; secrets are left empty."""
+    widgets = map(widget_for, parameters)
+    return [_prefilled(widget, texts(widget.parameter.slug) or None, widget.fill) for widget in widgets]
+
+
+def of_values(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> Sequence[Field]:
+    """Return the fields of a form with the JSON values that another one gave; secrets are left empty."""
+    widgets = map(widget_for, parameters)
+    return [_prefilled(widget, values.get(widget.parameter.slug), widget.show) for widget in widgets]
+
+
+def _prefilled(widget: Widget, value: Any, texts_of: Callable[[Any], Sequence[str] | None]) -> Field:
+    if widget.parameter.secret or value is None:
+        return _field(widget, _default(widget))
+    try:
+        texts = texts_of(value)
+        if texts is not None and not widget.is_empty(texts):
+            widget.read(texts)
+    except (UnreadableText, ValueProblem, TypeError, ValueError):
+        texts = None
+    if texts is None or any("\0" in text for text in texts):
+        return _field(widget, _default(widget), "The value that was to be filled in here does not fit: enter it anew.")
+    return _field(widget, [text.replace("\r\n", "\n") for text in texts])
 
 
 def is_decision(parameters: Sequence[Parameter]) -> bool:

@@ -104,6 +104,7 @@ def _page_request(request: Request, caller: Identity, fields: Mapping[str, list[
         address=path_below_base(request),
         client=client_address(request.scope),
         fields=fields,
+        texts=request.query_params.getlist,
     )
 
 
@@ -119,7 +120,8 @@ def _ask_to_sign_in(request: Request) -> PageResponse | Redirect:
     """
     if request.method not in ("GET", "HEAD"):
         return PageResponse("signed_out.html", status=403)
-    address = path_below_base(request)
+    query = request.scope["query_string"].decode("latin-1")
+    address = path_below_base(request) + (f"?{query}" if query else "")
     if request.headers.get("sec-fetch-site") == "cross-site":
         return PageResponse("bounce.html", {"address": address})
     return Redirect(f"/sign-in?next={quote(address, safe='', errors='replace')}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...service.identity import User, Users
@@ -22,7 +22,8 @@ class PageContext(NamedTuple):
 class PageRequest(NamedTuple):
     """Request for a page: its sender, its parameters, and the fields of a posted form.
 
-    `address` is the path below the application's root, `client` the network address of the browser.
+    `address` is the path below the application's root, `client` the network address of the browser. `texts` returns all
+    texts that the query has under a name.
     """
 
     sign_in: SignIn | None
@@ -31,6 +32,7 @@ class PageRequest(NamedTuple):
     address: str
     client: str
     fields: Mapping[str, list[str]] = {}
+    texts: Callable[[str], Sequence[str]] = lambda _: ()
 
     def field(self, name: str) -> str:
         """Return the last value of a field of the form, empty if there is none."""

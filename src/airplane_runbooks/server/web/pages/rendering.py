@@ -16,6 +16,7 @@ from ..scope import BASE_PATH
 from . import signing
 from .formats import format_duration, format_time, plain
 from .interface import Download, PageResponse, Redirect
+from .markdown import render_markdown
 
 _FOLDER = Path(__file__).parent
 _MEDIA_TYPES = {"runbooks.css": "text/css; charset=utf-8", "runbooks.svg": "image/svg+xml"}
@@ -94,7 +95,12 @@ def load_templates(asset_url: Callable[[str], str]) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    filters: dict[str, Any] = {"time": format_time, "duration": format_duration, "plain": plain}
+    filters: dict[str, Any] = {
+        "time": format_time,
+        "duration": format_duration,
+        "plain": plain,
+        "markdown": render_markdown,
+    }
     environment.filters.update(filters)
     names: dict[str, Any] = {"asset_url": asset_url}
     environment.globals.update(names)

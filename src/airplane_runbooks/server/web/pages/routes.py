@@ -13,7 +13,7 @@ from ..concurrency import AnonymousConcurrency, ConcurrencyLimits
 from ..limits import Limits
 from ..misrouted import is_meant_for_api, misrouted_error
 from ..pipeline import Pipeline
-from . import views
+from . import starting, views
 from .front_end import PageFrontEnd
 from .interface import PageContext, View
 from .rendering import Asset, PageRenderer, load_assets
@@ -40,6 +40,9 @@ class PageRoutes:
             self._route("GET", "/sessions/{id}", views.session),
             self._route("POST", "/sessions/{id}", views.end_session),
             self._route("GET", "/sessions/{id}/cancel", views.confirm_cancel),
+            self._route("GET", "/runbooks", starting.runbook_list),
+            self._route("GET", "/runbooks/{slug}", starting.start_form),
+            self._route("POST", "/runbooks/{slug}", starting.start),
             self._route("GET", "/runs/{id}/output.json", views.download_json),
             self._route("GET", "/runs/{id}/output.csv", views.download_csv),
             self._route("GET", "/prompts/{id}", views.prompt),

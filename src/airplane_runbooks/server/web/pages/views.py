@@ -37,7 +37,11 @@ _SESSIONS_ON_A_PAGE = 25
 _FAILED = "an operator has failed the session while it was held"
 _LIST_REFRESH = 10  # seconds
 _SESSION_REFRESH = 5
-_ADDRESS = re.compile(r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions/[A-Za-z0-9]{1,60}/cancel)?", re.ASCII)
+_ADDRESS = re.compile(
+    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions/[A-Za-z0-9]{1,60}/cancel|runbooks(/[a-z0-9_]{1,50})?)?"
+    r"(\?[A-Za-z0-9%&=+._~*:/@,-]{0,4000})?",
+    re.ASCII,
+)
 
 
 def sessions(context: PageContext, request: PageRequest) -> PageResponse:
@@ -70,6 +74,7 @@ def session(context: PageContext, request: PageRequest) -> PageResponse:
     is_live = request.is_live and not shown.status.is_terminal
     values = {
         "session": shown,
+        "runbook": context.services.runbooks.by_id.get(record.runbook_id),
         "live": request.is_live,
         "refresh": _SESSION_REFRESH if is_live else 0,
         "token": signing.form_token(request.signed_in_user, record.id),

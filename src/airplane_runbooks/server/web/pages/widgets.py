@@ -55,6 +55,10 @@ class Widget(ABC):
     def read(self, texts: Sequence[str]) -> Any:
         """Return the JSON value that texts stand for. Raises UnreadableText."""
 
+    def fill(self, texts: Sequence[str]) -> list[str] | None:
+        """Return the texts that stand for the plain texts of a link, None if the control cannot hold them."""
+        return self.show(texts[-1])
+
     def is_empty(self, texts: Sequence[str]) -> bool:
         """Return True if nothing has been typed or chosen."""
         return not any(texts)
@@ -108,6 +112,10 @@ class Lines(Widget):
             self._element(number, line) for number, line in enumerate(texts[-1].split("\n"), start=1) if line.strip()
         ]
 
+    def fill(self, texts: Sequence[str]) -> list[str] | None:
+        """Return a line for each text, None if one of them is blank or has several."""
+        return self.show(texts)
+
     def _element(self, number: int, line: str) -> Any:
         try:
             return self._kind.parse(line)
@@ -140,6 +148,10 @@ class Json(Widget):
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise UnreadableText('This is not JSON. Texts need double quotes: "like this".') from None
 
+    def fill(self, texts: Sequence[str]) -> list[str] | None:
+        """Return the text, which is JSON already."""
+        return [texts[-1]]
+
     def is_empty(self, texts: Sequence[str]) -> bool:
         """Return True if there is nothing but space."""
         return not any(text.strip() for text in texts)
@@ -155,6 +167,10 @@ class Flag(Widget):
     def read(self, texts: Sequence[str]) -> Any:
         """Return True if it was ticked."""
         return bool(texts)
+
+    def fill(self, texts: Sequence[str]) -> list[str] | None:
+        """Return a text for `true`, none for `false`."""
+        return {"true": ["on"], "false": []}.get(texts[-1])
 
     def is_empty(self, texts: Sequence[str]) -> bool:
         """Return False: an unticked box is an answer, too."""
@@ -187,6 +203,13 @@ class OneOf(Widget):
         """Return the option. Raises UnreadableText."""
         return self._option(texts[-1])
 
+    def fill(self, texts: Sequence[str]) -> list[str] | None:
+        """Return the position of the option that is written so, None if there is none."""
+        return self._position(texts[-1])
+
+    def _position(self, text: str) -> list[str] | None:
+        return next(([str(n)] for n, value in enumerate(self.values) if as_text(value) == text), None)
+
     def _option(self, key: str) -> Any:
         position = next((n for n, choice in enumerate(self.choices) if choice.key == key), None)
         if position is None:
@@ -207,6 +230,12 @@ class SomeOf(OneOf):
         keys = [one[0] for one in shown if one]
         in_order = sorted(set(keys), key=int) == keys
         return keys if in_order and len(keys) == len(shown) else None
+
+    def fill(self, texts: Sequence[str]) -> list[str] | None:
+        """Return the positions of the options that are written so, None if one is missing."""
+        positions = [self._position(text) for text in texts]
+        keys = {position[0] for position in positions if position}
+        return None if None in positions else sorted(keys, key=int)
 
     def read(self, texts: Sequence[str]) -> Any:
         """Return the options. Raises UnreadableText."""
