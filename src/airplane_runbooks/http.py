@@ -269,7 +269,8 @@ class Transport(Protocol):
 
     `send` returns or raises within `timeout` seconds of wall time, waiting for a connection, connecting and reading the
     body included; None means no limit. It raises only TransportError, or ClientClosed after `close`. The body comes
-    back decoded, and never larger than the transport's limit. However a send ends, its connection is given back.
+    back decoded, and never larger than the transport's limit; the headers come as `Headers`. However a send ends, its
+    connection is given back.
 
     A reply to another request is never returned. Bytes that arrive before a request has gone out close the connection.
     A reply whose `Idempotency-Key` differs from the request's raises InvalidResponse and closes the connection.

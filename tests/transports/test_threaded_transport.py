@@ -103,12 +103,6 @@ async def refused(transport: ThreadedTransport, *arguments: Any) -> TransportErr
     return caught.value
 
 
-@pytest.mark.parametrize("options", [{"pool_size": 0}, {"max_response_bytes": 0}])
-def test_limits_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="at least 1"):
-        ThreadedTransport(**options)
-
-
 @pytest.mark.parametrize("options", [{"max_response_bytes": 5}, {"proxy": None}])
 def test_options_that_would_do_nothing_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="cannot be combined with transport="):

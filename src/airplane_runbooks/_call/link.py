@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from .._responses.redaction import redactor_of
 from ..clock import Clock
 from ..errors import AttemptTimeout, InvalidResponse
@@ -22,7 +24,7 @@ def transport_link(transport: Transport, clock: Clock) -> Next:
 
     async def send(request: Request) -> Response:
         timeout = _begin_attempt(request.call, clock)
-        return _checked(request, transport.send(request, timeout))
+        return _checked(request, transport.send(request, timeout), transport)
 
     return send
 
@@ -32,7 +34,7 @@ def async_transport_link(transport: AsyncTransport, clock: Clock) -> Next:
 
     async def send(request: Request) -> Response:
         timeout = _begin_attempt(request.call, clock)
-        return _checked(request, await transport.send(request, timeout))
+        return _checked(request, await transport.send(request, timeout), transport)
 
     return send
 
@@ -49,12 +51,26 @@ def _begin_attempt(call: CallState, clock: Clock) -> float | None:
     return left if timeout is None or left < timeout else timeout
 
 
-def _checked(request: Request, response: Response) -> Response:
+def _checked(request: Request, response: Response, transport: object) -> Response:
     """Return the response, an error response without the credentials that it repeats.
 
-    Raises InvalidResponse if it answers another request.
+    Raises InvalidResponse if it answers another request, or is not what a transport must return.
     """
-    echo = response.headers.raw().get(IDEMPOTENCY_HEADER)
+    try:
+        echo = response.headers.raw().get(IDEMPOTENCY_HEADER)
+    except AttributeError:
+        _raise_unusable(transport, response)
     if echo is not None and not is_echo(echo, request.headers.raw().get(IDEMPOTENCY_HEADER)):
         raise InvalidResponse("the server's reply answers another request", transient=True)
     return response if response.is_success else redactor_of(request.call.sent).response(response)
+
+
+def _raise_unusable(transport: object, response: object) -> NoReturn:
+    name = type(transport).__name__
+    if isinstance(response, Response):
+        raise InvalidResponse(f"the headers in a Response of {name} must be Headers, not {_type_of(response.headers)}")
+    raise InvalidResponse(f"{name}.send must return a Response, not {_type_of(response)}")
+
+
+def _type_of(value: object) -> str:
+    return type(value).__name__

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError
 from ..http import Request, Response, Transport
 from ._deadline import InterruptibleDeadline
+from ._settings import at_least_one
 from .base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children, pool_size_of
 from .urllib3 import DEFAULT_POOL_SIZE, Urllib3Transport
 
@@ -63,8 +64,7 @@ class ThreadedTransport:
             del proxy  # a traceback that shows local variables must not show its password
         if is_contradiction:
             raise ConfigurationError("max_response_bytes, ssl_context and proxy cannot be combined with transport=")
-        if pool_size < 1:
-            raise ConfigurationError("pool_size must be at least 1")
+        at_least_one("pool_size", pool_size)
         self._sync = transport
         self._reset()
         call_in_children(self, ThreadedTransport._reset)

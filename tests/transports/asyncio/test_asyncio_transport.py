@@ -15,7 +15,6 @@ import pytest
 from airplane_runbooks import (
     AttemptTimeout,
     ClientClosed,
-    ConfigurationError,
     ConnectError,
     ConnectionLost,
     TransportError,
@@ -90,12 +89,6 @@ async def refused(transport: AsyncioTransport, *arguments: Any) -> TransportErro
     with pytest.raises(TransportError) as caught:
         await transport.send(*arguments)
     return caught.value
-
-
-@pytest.mark.parametrize("options", [{"pool_size": 0}, {"max_response_bytes": 0}])
-def test_limits_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="at least 1"):
-        AsyncioTransport(**options)
 
 
 def test_a_request_has_the_headers_it_was_given_and_no_others() -> None:

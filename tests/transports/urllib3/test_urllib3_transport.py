@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airplane_runbooks import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
+from airplane_runbooks import AttemptTimeout, ClientClosed, ConnectError, TransportError
 from airplane_runbooks.testing.conformance import (
     KEY,
     PLENTY,
@@ -32,12 +32,6 @@ pytestmark = TIMED
 class TestUrllib3Transport(TransportConformance):
     def make(self, **options: Any) -> Urllib3Transport:
         return Urllib3Transport(**options)
-
-
-@pytest.mark.parametrize("options", [{"pool_size": 0}, {"max_response_bytes": 0}])
-def test_limits_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="at least 1"):
-        Urllib3Transport(**options)
 
 
 @pytest.mark.parametrize(

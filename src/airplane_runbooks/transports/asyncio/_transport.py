@@ -11,10 +11,11 @@ from time import monotonic
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ...errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError, TransportError
+from ...errors import AttemptTimeout, ClientClosed, ConnectError, TransportError
 from ...http import IDEMPOTENCY_HEADER, Headers, Request, Response
 from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE, ConnectionAges
-from .._proxies import Proxies, needs_tls
+from .._proxies import needs_tls
+from .._settings import checked_settings
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
 from ._connecting import Route
 from ._connection import Connection
@@ -58,12 +59,15 @@ class AsyncioTransport:
         self._pool_size = pool_size
         self._max_response_bytes = max_response_bytes
         try:
-            self._proxies = Proxies.of(proxy)
+            self._proxies, self._ages = checked_settings(
+                pool_size=pool_size,
+                max_response_bytes=max_response_bytes,
+                proxy=proxy,
+                max_connection_idle=max_connection_idle,
+                max_connection_age=max_connection_age,
+            )
         finally:
             del proxy  # a traceback that shows local variables must not show its password
-        if pool_size < 1 or max_response_bytes < 1:
-            raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
-        self._ages = ConnectionAges.of(max_connection_idle, max_connection_age)
         self._ssl_context = ssl_context
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         call_in_children(self, AsyncioTransport._reset)

@@ -23,9 +23,10 @@ from ...errors import (
     TransportError,
 )
 from ...http import Headers, Request, Response
-from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE, ConnectionAges
+from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE
 from .._deadline import Deadline, InterruptibleDeadline
-from .._proxies import Proxies, Proxy, needs_tls
+from .._proxies import Proxy, needs_tls
+from .._settings import checked_settings
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
 from ..http11 import as_response
 from ._pool import ConnectionPool
@@ -73,12 +74,15 @@ class Urllib3Transport:
         self._pool_size = pool_size
         self._max_response_bytes = max_response_bytes
         try:
-            self._proxies = Proxies.of(proxy)
+            self._proxies, self._ages = checked_settings(
+                pool_size=pool_size,
+                max_response_bytes=max_response_bytes,
+                proxy=proxy,
+                max_connection_idle=max_connection_idle,
+                max_connection_age=max_connection_age,
+            )
         finally:
             del proxy  # a traceback that shows local variables must not show its password
-        if pool_size < 1 or max_response_bytes < 1:
-            raise ConfigurationError("pool_size and max_response_bytes must be at least 1")
-        self._ages = ConnectionAges.of(max_connection_idle, max_connection_age)
         self._ssl_context = ssl_context
         self._reset()
         call_in_children(self, Urllib3Transport._reset)
