@@ -36,6 +36,7 @@ from .middleware import Middleware, Next
 from .models import (
     AnsweredPrompt,
     Failure,
+    Hold,
     ParameterSchema,
     Prompt,
     Run,
@@ -89,6 +90,7 @@ __all__ = [
     "Failure",
     "Forbidden",
     "Headers",
+    "Hold",
     "InvalidResponse",
     "Locked",
     "Middleware",

@@ -288,6 +288,16 @@ def test_a_session_tells_which_step_failed_and_why():
     assert read({"status": "Failed", "error": "no"}, Session).error is None
 
 
+def test_a_session_and_its_prompts_tell_why_they_are_held():
+    held = {"code": "code_changed", "message": "the session is held: no server has the code of refund"}
+    hold = models.Hold(code="code_changed", message=held["message"])
+
+    assert read({"status": "Waiting", "held": held}, Session).held == hold
+    assert read({"prompt": {"id": "pmt1", "held": held}}, PromptReply).prompt.held == hold
+    assert read({"status": "Waiting", "held": None}, Session).held is None
+    assert read({"status": "Waiting", "held": "later"}, Session).held is None
+
+
 def test_a_step_tells_the_failures_of_all_its_attempts():
     earlier = [{"attempt": 1, "kind": "OSError", "message": "busy"}]
     document = {**FLAT, "status": "Failed", "attempt": 2, "error": {"kind": "KeyError"}, "earlierFailures": earlier}

@@ -26,6 +26,16 @@ def test_a_request_beyond_the_script_fails_the_test_and_is_named() -> None:
         client(FakeTransport()).runbooks.execute("x")
 
 
+def test_a_response_that_is_not_in_a_list_is_refused_in_words() -> None:
+    with pytest.raises(TypeError, match=r"an iterable of answers, such as \[response\], not Response"):
+        FakeTransport(json_response({}))  # type: ignore[arg-type]
+
+
+def test_an_answer_that_is_not_a_response_is_refused_in_words() -> None:
+    with pytest.raises(TypeError, match="an answer is a Response or an exception, not dict"):
+        client(FakeTransport([{"sessionID": "ses1"}])).runbooks.execute("x")  # type: ignore[list-item]
+
+
 def test_a_handler_sees_each_request() -> None:
     transport = FakeTransport(lambda request: json_response({"sessionID": request.operation}))
     assert client(transport).runbooks.execute("x").session_id == "runbooks.execute"

@@ -3,7 +3,7 @@
 from ..schema.enums import Component, OpenEnum, ParameterType
 from ..schema.timestamps import parse_timestamp
 from .base import Model, Stamped
-from .common import AttemptFailure, Constraints, Failure, Parameter, ParameterSchema, Permission
+from .common import AttemptFailure, Constraints, Failure, Hold, Parameter, ParameterSchema, Permission
 from .decoding import decode
 from .enums import Role, RunStatus, Runtime, SessionStatus
 from .prompts import (
@@ -50,6 +50,7 @@ __all__ = [
     "GetPrompt",
     "GetRun",
     "GetSession",
+    "Hold",
     "Label",
     "ListPrompts",
     "ListRunbooks",

@@ -98,6 +98,18 @@ class AttemptFailure(Model, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
 
 
+class Hold(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Reason for which a server neither executes a session nor takes answers to its prompts for now.
+
+    Attributes:
+        code: Machine-readable reason, such as `code_changed`.
+        message: The reason in words.
+    """
+
+    code: str = ""
+    message: str = ""
+
+
 class Permission(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Permission of a user or group to act on a private object."""
 

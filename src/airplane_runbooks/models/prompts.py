@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from .base import Model, Stamped
-from .common import ParameterSchema
+from .common import Hold, ParameterSchema
 
 
 class Reviewers(Model, frozen=True, kw_only=True, omit_defaults=True):
@@ -21,7 +21,11 @@ class Reviewers(Model, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Prompt(Stamped, frozen=True, kw_only=True, omit_defaults=True):
-    """A question to a human. It is open until `submitted_at` or `cancelled_at` is set; both are final."""
+    """A question to a human. It is open until `submitted_at` or `cancelled_at` is set; both are final.
+
+    Attributes:
+        held: Reason for which it takes no answer for now; None if it does, and from servers that do not tell.
+    """
 
     id: str
     run_id: str | None = msgspec.field(default=None, name="runID")
@@ -36,6 +40,7 @@ class Prompt(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     submitted_by: str | None = None
     cancelled_at: datetime | None = None
     cancelled_by: str | None = None
+    held: Hold | None = None
 
     @property
     def is_open(self) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .base import Model, Stamped
-from .common import Failure, Parameter, ParameterSchema, Permission
+from .common import Failure, Hold, Parameter, ParameterSchema, Permission
 from .decoding import decode_any
 from .enums import SessionStatus
 
@@ -20,6 +20,8 @@ class Session(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         run_id: ID of the run of the runbook itself; None from servers that do not tell it.
         error: Reason for which it has failed, or was cancelled by its own runbook; None from servers that do not tell.
+        held: Reason for which it goes no further until an operator has acted; None if it is not held, and from servers
+            that do not tell.
         raw_output: Result of the runbook as JSON. UNSET if the server does not tell it: lists and other servers never
             do, and ours leaves out a result of more than 32 KiB, which `sessions.result` returns.
     """
@@ -39,6 +41,7 @@ class Session(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     updated_by: str | None = None
     run_id: str | None = msgspec.field(default=None, name="runID")
     error: Failure | None = None
+    held: Hold | None = None
     raw_output: msgspec.Raw | UnsetType = msgspec.field(default=UNSET, name="output")
 
     @property

@@ -25,7 +25,8 @@ class FakeTransport:
     """A transport that answers from a handler or a script, and remembers what it was asked.
 
     A handler is called with each request, possibly from several threads; a script is used up one item per request, and
-    a request beyond its end is an AssertionError. An exception, returned or in the script, is raised.
+    a request beyond its end is an AssertionError. An exception, returned or in the script, is raised. TypeError says so
+    if the answers are anything else.
 
     Attributes:
         requests: All requests so far.
@@ -34,7 +35,7 @@ class FakeTransport:
     """
 
     def __init__(self, answers: Handler | Iterable[Outcome] = ()) -> None:
-        self._answer = answers if callable(answers) else _Script(answers)
+        self._answer = answers if callable(answers) else _Script(_items(answers))
         self.requests: list[Request] = []
         self.timeouts: list[float | None] = []
         self.closed = False
@@ -48,6 +49,8 @@ class FakeTransport:
         outcome = self._answer(request)
         if isinstance(outcome, BaseException):
             raise outcome
+        if not isinstance(outcome, Response):
+            raise TypeError(f"FakeTransport: an answer is a Response or an exception, not {type(outcome).__name__}")
         return outcome
 
     def close(self) -> None:
@@ -84,9 +87,17 @@ class AsyncFakeTransport:
         return f"{self.sync!r}.as_async()"
 
 
+def _items(answers: Iterable[Outcome]) -> Iterator[Outcome]:
+    try:
+        return iter(answers)
+    except TypeError:
+        given = type(answers).__name__
+    raise TypeError(f"FakeTransport takes a handler or an iterable of answers, such as [response], not {given}")
+
+
 class _Script:
-    def __init__(self, outcomes: Iterable[Outcome]) -> None:
-        self._outcomes: Iterator[Outcome] = iter(outcomes)
+    def __init__(self, outcomes: Iterator[Outcome]) -> None:
+        self._outcomes = outcomes
         self._lock = threading.Lock()
 
     def __call__(self, request: Request) -> Outcome:
