@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import NoReturn, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -225,16 +226,26 @@ def _is_loopback_address(address: str) -> bool:
 
 _VISIBLE = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[\w.:-]+")
+_REG_NAME = re.compile(r"(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)  # RFC 3986, section 3.2.2
 _VERSION = re.compile(r"/[vV][0-9]+$")
 
 
+UNIX_SCHEME = "http+unix"
+
+# Bytes that the system has room for, without the one that ends the path.
+_LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
+
+
 class BaseURL(msgspec.Struct, frozen=True):
-    """A checked base URL: the origin, and the path before every other path."""
+    """A checked base URL: the origin, and the path before every other path.
+
+    The host of a Unix-domain socket is the path of its file. It has no port.
+    """
 
     origin: str
     path: str
     host: str
-    port: int
+    port: int | None
 
     @property
     def url(self) -> str:
@@ -261,10 +272,15 @@ def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:
     except ValueError:
         # The original message is not shown: it repeats the text in place of the host or port, which may be a secret.
         raise ConfigurationError("base_url is not a URL: its host or port is malformed") from None
-    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not _VISIBLE.fullmatch(url):
+    is_unix = parts.scheme == UNIX_SCHEME
+    if not _VISIBLE.fullmatch(url) or not (is_unix or (parts.scheme in ("http", "https") and _HOST.fullmatch(host))):
         raise ConfigurationError("base_url must be an absolute http or https URL in ASCII, such as " + DEFAULT_BASE_URL)
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError("base_url must not carry user info, a query or a fragment")
+    if is_unix:
+        socket_path = socket_path_of(f"{UNIX_SCHEME}://{parts.netloc}") or ""
+        origin = f"{UNIX_SCHEME}://{quote(socket_path, safe='')}"
+        return BaseURL(origin=origin, path=parts.path.rstrip("/"), host=socket_path, port=None)
     if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ConfigurationError(
             f"plain http would send the API key to {host} in the clear; use https, or allow_insecure_http=True"
@@ -273,6 +289,25 @@ def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:
     origin = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
     default = 443 if parts.scheme == "https" else 80
     return BaseURL(origin=origin, path=parts.path.rstrip("/"), host=host, port=port if port is not None else default)
+
+
+def socket_path_of(origin: str) -> str | None:
+    """Return the path of the Unix-domain socket that an origin names; None if the origin is on a network.
+
+    Raises ConfigurationError if no socket can have that path.
+    """
+    scheme, _, name = origin.partition("://")
+    if scheme != UNIX_SCHEME:
+        return None
+    path = unquote_to_bytes(name).decode("utf-8", "replace")
+    if not _REG_NAME.fullmatch(name) or not path.startswith("/") or not path.isprintable() or "\ufffd" in path:
+        raise ConfigurationError(
+            f"a {UNIX_SCHEME} URL must hold the absolute path of a socket, percent-encoded, in place of a host: "
+            f"{UNIX_SCHEME}://%2Frun%2Frunbooks.sock/v0"
+        )
+    if len(path.encode()) > _LONGEST_SOCKET_PATH:
+        raise ConfigurationError(f"the path of a Unix socket has at most {_LONGEST_SOCKET_PATH} bytes: {path}")
+    return path
 
 
 def as_secret_source(api_key: ApiKey | Secret) -> Callable[[], Secret]:

@@ -30,6 +30,7 @@ from airplane_runbooks.testing.conformance import (
     ONE_WILL_DO,
     PLENTY,
     AsyncTransportConformance,
+    UnixSocketConformance,
     finishes_within,
     request_to,
 )
@@ -45,7 +46,7 @@ from tests.support.timing import TIMED, eventually
 pytestmark = TIMED
 
 
-class TestThreadedTransport(AsyncTransportConformance):
+class TestThreadedTransport(AsyncTransportConformance, UnixSocketConformance):
     def make(self, pool_size: int = 32, **options: Any) -> ThreadedTransport:
         return ThreadedTransport(Urllib3Transport(pool_size=pool_size, **options), pool_size=pool_size)
 

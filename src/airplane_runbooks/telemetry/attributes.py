@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from .._responses.redaction import redactor_of
 from ..http import Headers
-from ..options import BaseURL
+from ..options import BaseURL, socket_path_of
 from .values import Attributes, Value
 
 _CACHED = 256  # results of attempts whose attributes are kept
@@ -30,17 +30,28 @@ class ServerAttributes:
 
     def __init__(self, base: BaseURL) -> None:
         self._origin = base.origin
-        self._own: Attributes = {"server.address": base.host, "server.port": base.port}
+        self._own = _of_socket(base.host) if base.port is None else _of_host(base.host, base.port)
 
     def of(self, origin: str) -> Attributes:
         """Return the attributes of a server; none if the origin is malformed, which the transport will report."""
         if origin == self._origin:
             return self._own
         try:
+            if (path := socket_path_of(origin)) is not None:
+                return _of_socket(path)
             parts = urlsplit(origin)
-            return {"server.address": parts.hostname or "", "server.port": parts.port or _DEFAULT_PORTS[parts.scheme]}
+            return _of_host(parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme])
         except (KeyError, ValueError):
             return {}
+
+
+def _of_host(host: str, port: int) -> Attributes:
+    return {"server.address": host, "server.port": port}
+
+
+def _of_socket(path: str) -> Attributes:
+    """Return the attributes of a server on a Unix-domain socket, which has no port."""
+    return {"server.address": path, "network.transport": "unix"}
 
 
 class CallAttributes(dict[str, Attributes]):

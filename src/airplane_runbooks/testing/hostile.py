@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -71,12 +72,22 @@ Script = Callable[[Peer], None]
 class HostileServer:
     """Listens, on loopback by default, and hands each connection to a script on a thread of its own.
 
+    With a `path`, it listens on a Unix-domain socket instead.
+
     Attributes:
         connections: How many connections have been accepted.
     """
 
-    def __init__(self, script: Script, *, ssl_context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        path: str | None = None,
+    ) -> None:
         self._host = host
+        self._path = path
         self._script = script
         self._ssl_context = ssl_context
         self._stopping = threading.Event()
@@ -86,12 +97,19 @@ class HostileServer:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port."""
+        """Scheme, host and port, or the scheme and path of a Unix-domain socket."""
+        if self._path is not None:
+            return f"http+unix://{quote(self._path, safe='')}"
         return f"{'https' if self._ssl_context else 'http'}://localhost:{self.port}"
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server((self._host, 0), backlog=128)
-        self.port: int = self._listener.getsockname()[1]
+        if self._path is None:
+            self._listener = socket.create_server((self._host, 0), backlog=128)
+            self.port: int = self._listener.getsockname()[1]
+        else:
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(self._path)
+            self._listener.listen(128)
         self._start(self._accept)
         return self
 

@@ -19,7 +19,14 @@ from airplane_runbooks import (
     ConnectionLost,
     TransportError,
 )
-from airplane_runbooks.testing.conformance import KEY, PLENTY, AsyncTransportConformance, finishes_within, request_to
+from airplane_runbooks.testing.conformance import (
+    KEY,
+    PLENTY,
+    AsyncTransportConformance,
+    UnixSocketConformance,
+    finishes_within,
+    request_to,
+)
 from airplane_runbooks.testing.conformance._async import LoopThread, Run, SyncFace
 from airplane_runbooks.testing.conformance._cancellation import Cancellation
 from airplane_runbooks.testing.conformance._concurrency import Concurrency
@@ -44,7 +51,7 @@ from tests.transports.urllib3.test_connections import (  # noqa: F401  # these h
 pytestmark = TIMED
 
 
-class TestAsyncioTransport(AsyncTransportConformance):
+class TestAsyncioTransport(AsyncTransportConformance, UnixSocketConformance):
     def make(self, **options: Any) -> AsyncioTransport:
         return AsyncioTransport(**options)
 
@@ -59,7 +66,7 @@ class TestOnUvloop(Cancellation, Concurrency):
 
 
 @pytest.mark.nightly
-class TestAllOnUvloop(TestOnUvloop, AsyncTransportConformance):
+class TestAllOnUvloop(TestOnUvloop, AsyncTransportConformance, UnixSocketConformance):
     pass
 
 

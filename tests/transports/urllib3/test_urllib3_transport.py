@@ -17,6 +17,7 @@ from airplane_runbooks.testing.conformance import (
     AsyncTransportConformance,
     DeadlineMissed,
     TransportConformance,
+    UnixSocketConformance,
     finishes_within,
     request_to,
     times_out,
@@ -29,7 +30,7 @@ from tests.support.timing import TIMED
 pytestmark = TIMED
 
 
-class TestUrllib3Transport(TransportConformance):
+class TestUrllib3Transport(TransportConformance, UnixSocketConformance):
     def make(self, **options: Any) -> Urllib3Transport:
         return Urllib3Transport(**options)
 

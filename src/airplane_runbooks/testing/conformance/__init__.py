@@ -8,7 +8,8 @@ Subclass it in a test module, where pytest finds it:
 
 `options` are any of `ssl_context`, `max_response_bytes`, `pool_size`, `max_connection_idle` and `max_connection_age`.
 An async transport has the same tests and more in `AsyncTransportConformance`, which runs it on asyncio's event loop, or
-on what `new_event_loop` returns. Needs pytest and trustme.
+on what `new_event_loop` returns. Transports that reach Unix-domain sockets also subclass `UnixSocketConformance`. Needs
+pytest and trustme.
 
 How long something takes is measured, and a busy machine takes longer: what is many seconds late fails with
 `DeadlineMissed`.
@@ -24,6 +25,7 @@ with needs_extra("testing", __name__):
     from ._exchanges import Exchanges
     from ._hostility import Hostility
     from ._support import KEY, ONE_WILL_DO, PLENTY, DeadlineMissed, finishes_within, request_to, times_out
+    from ._unix_sockets import UnixSockets
 
 __all__ = [
     "KEY",
@@ -32,6 +34,7 @@ __all__ = [
     "AsyncTransportConformance",
     "DeadlineMissed",
     "TransportConformance",
+    "UnixSocketConformance",
     "finishes_within",
     "request_to",
     "times_out",
@@ -44,3 +47,7 @@ class TransportConformance(Exchanges, Connections, Ages, Hostility):
 
 class AsyncTransportConformance(Cancellation, Concurrency, Exchanges, Connections, Ages, Hostility):
     """Every promise of `airplane_runbooks.http.AsyncTransport`: the same, and that a cancelled send leaves nothing."""
+
+
+class UnixSocketConformance(UnixSockets):
+    """Every promise to origins that are Unix-domain sockets. It comes second, after one of the other classes."""

@@ -11,6 +11,7 @@ from .._ages import ConnectionAges
 from ._connecting import Route
 from ._connection import Connection
 from ._exchange import Exchange
+from ._unix import UnixRoute
 
 
 class Places:
@@ -40,7 +41,7 @@ class OriginPool:
         distrusted: How many times the connections that were idle have been found to be out of step.
     """
 
-    def __init__(self, route: Route, places: Places) -> None:
+    def __init__(self, route: Route | UnixRoute, places: Places) -> None:
         self.route = route
         self.distrusted = 0
         self._loop = places.loop

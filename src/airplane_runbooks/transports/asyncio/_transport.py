@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from ...errors import AttemptTimeout, ClientClosed, ConnectError, TransportError
 from ...http import IDEMPOTENCY_HEADER, Headers, Request, Response
+from ...options import socket_path_of
 from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE, ConnectionAges
 from .._proxies import needs_tls
 from .._settings import checked_settings
@@ -21,6 +22,7 @@ from ._connecting import Route
 from ._connection import Connection
 from ._exchange import Exchange
 from ._pool import OriginPool, Places
+from ._unix import UnixRoute
 
 DEFAULT_POOL_SIZE = 256
 
@@ -142,13 +144,17 @@ class AsyncioTransport:
 
     def _new_pool(self, session: _Session, origin: str) -> OriginPool:
         try:
-            self.prepare(origin)
-            proxy = self._proxies.for_origin(origin)
-            route = Route(origin, proxy, self._ssl_context)
+            route = self._new_route(origin)
         except ValueError as problem:
             raise ConnectError(f"no connection: {problem}", transient=False) from problem
         pool = session.pools[origin] = OriginPool(route, session.places)
         return pool
+
+    def _new_route(self, origin: str) -> Route | UnixRoute:
+        if (path := socket_path_of(origin)) is not None:
+            return UnixRoute(path)
+        self.prepare(origin)
+        return Route(origin, self._proxies.for_origin(origin), self._ssl_context)
 
     def close_idle(self, origin: str) -> None:
         """Use no connection to an origin again that has been used before. May be called from any thread."""
@@ -173,7 +179,7 @@ class AsyncioTransport:
 _of_parents: list[object] = []
 
 
-def _addressed(request: Request, route: Route) -> Request:
+def _addressed(request: Request, route: Route | UnixRoute) -> Request:
     """Return a request as it goes over a route: without the host that a middleware gave, and as a proxy wants it."""
     headers = {name: value for name, value in request.headers.items() if name != "host"}
     if route.forwarder is None:

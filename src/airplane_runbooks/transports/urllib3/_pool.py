@@ -13,12 +13,15 @@ from .._connection_queue import ConnectionQueue
 from .._deadline import Deadline
 from ._connection import Connection
 from ._routes import Route
+from ._unix import UnixRoute
 
 
 class ConnectionPool:
     """The connections to one origin, at most so many at a time. Threads may share it."""
 
-    def __init__(self, route: Route, host: str, size: int, ages: ConnectionAges, max_response_bytes: int) -> None:
+    def __init__(
+        self, route: Route | UnixRoute, host: str, size: int, ages: ConnectionAges, max_response_bytes: int
+    ) -> None:
         self._route = route
         self._host = host
         self._size = size

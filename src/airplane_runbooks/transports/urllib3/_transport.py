@@ -23,14 +23,17 @@ from ...errors import (
     TransportError,
 )
 from ...http import Headers, Request, Response
+from ...options import socket_path_of
 from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE
 from .._deadline import Deadline, InterruptibleDeadline
 from .._proxies import Proxy, needs_tls
 from .._settings import checked_settings
+from .._unix_sockets import HOST
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
 from ..http11 import as_response
 from ._pool import ConnectionPool
 from ._routes import Route
+from ._unix import UnixRoute
 
 DEFAULT_POOL_SIZE = 32
 
@@ -178,13 +181,17 @@ class Urllib3Transport:
             return self._origins[url]
 
     def _new_origin(self, url: str) -> _Origin:
+        if (path := socket_path_of(url)) is not None:
+            return _Origin(self._new_pool(UnixRoute(path), HOST), forwarder=None)
         scheme, _, host = url.partition("://")
         proxy = self._proxies.for_origin(url)
         if self._ssl_context is None and needs_tls(url, proxy):
             self._ssl_context = ssl.create_default_context()
-        route = Route(url, proxy, self._ssl_context)
-        pool = ConnectionPool(route, host, self._pool_size, self._ages, self._max_response_bytes)
+        pool = self._new_pool(Route(url, proxy, self._ssl_context), host)
         return _Origin(pool, forwarder=proxy if scheme == "http" else None)
+
+    def _new_pool(self, route: Route | UnixRoute, host: str) -> ConnectionPool:
+        return ConnectionPool(route, host, self._pool_size, self._ages, self._max_response_bytes)
 
     def close_idle(self, origin: str) -> None:
         """Close the idle connections to an origin."""
