@@ -204,7 +204,8 @@ class Airplane(_Client[Transport, BlockingRunner]):
 
     Args:
         api_key: The key, or a callable that returns the current one and is asked before every attempt.
-        base_url: Base of all URLs, version path included.
+        base_url: Base of all URLs, version path included. `http+unix://` and a percent-encoded path, in place of a
+            host, lead to a Unix-domain socket.
         env_slug: Environment of all calls, by slug.
         env_id: Environment of all calls, by ID.
         timeout: Seconds for a whole call with its attempts, waits and bodies; None sets no limit. 60 by default.

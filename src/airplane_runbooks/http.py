@@ -153,7 +153,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     Attributes:
         method: GET or POST.
-        origin: Scheme, host and port.
+        origin: Scheme, host and port; `http+unix://` and the percent-encoded path of a Unix-domain socket.
         target: Path with its query.
         headers: Request headers.
         body: JSON body; None for a GET.

@@ -26,6 +26,9 @@ from airplane_runbooks.testing import FakeTransport
         ("http://[::1]:4000", "http://[::1]:4000", "", "::1", 4000),
         ("https://192.0.2.7", "https://192.0.2.7", "", "192.0.2.7", 443),
         ("https://h/a%20b", "https://h", "/a%20b", "h", 443),
+        ("http+unix://%2Frun%2FA.sock/v0", "http+unix://%2Frun%2FA.sock", "/v0", "/run/A.sock", None),
+        ("HTTP+UNIX://%2frun%2fa+b", "http+unix://%2Frun%2Fa%2Bb", "", "/run/a+b", None),
+        ("http+unix://%2Frun%2F%C3%A4%20b/", "http+unix://%2Frun%2F%C3%A4%20b", "", "/run/ä b", None),
     ],
 )
 def test_a_base_url_is_taken_apart(url, origin, path, host, port):
@@ -111,6 +114,22 @@ def test_what_is_no_absolute_url_in_ascii_is_refused(url):
         parse_base_url(url, allow_insecure_http=True)
 
 
+@pytest.mark.parametrize(
+    "name", ["", "run.sock", "run%2Fa.sock", "%2Frun%2Fa%00", "%2Frun%0Aa", "%2Frun%FF", "%2Fa%zz", "%2Fa:80", "%2Fa:"]
+)
+def test_a_socket_without_an_absolute_path_is_refused(name):
+    with pytest.raises(ConfigurationError, match="absolute path of a socket, percent-encoded, in place of a host"):
+        parse_base_url(f"http+unix://{name}/v0", allow_insecure_http=True)
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_refused():
+    with pytest.raises(ConfigurationError, match=r"a Unix socket has at most 10\d bytes: /run/xxx"):
+        parse_base_url("http+unix://%2Frun%2F" + 108 * "x", allow_insecure_http=False)
+
+    longest = "%2F" + 102 * "x"
+    assert parse_base_url(f"http+unix://{longest}/v0", allow_insecure_http=False).host == "/" + 102 * "x"
+
+
 @pytest.mark.parametrize("url", ["https://[::1", "https://h:port", "https://h:99999", "https://h:-1", "https://[v]/"])
 def test_a_malformed_host_or_port_is_refused(url):
     with pytest.raises(ConfigurationError, match="its host or port is malformed"):
@@ -121,15 +140,20 @@ def test_a_malformed_host_or_port_is_refused(url):
     "rest", ["user:s3cr3t@h", "s3cr3t@h", "@h", ":s3cr3t@h", "h/?s3cr3t=1", "h/#s3cr3t", "h?s3cr3t", "user:s3cr3t"]
 )
 @pytest.mark.parametrize("also", ["", "\N{ACCOUNT OF}"])
-def test_user_info_query_and_fragment_are_refused_unshown(rest, also):
+@pytest.mark.parametrize("scheme", ["https", "http+unix"])
+def test_user_info_query_and_fragment_are_refused_unshown(rest, also, scheme):
     with pytest.raises(ConfigurationError) as refused:
-        parse_base_url(f"https://{rest}{also}", allow_insecure_http=True)
+        parse_base_url(f"{scheme}://{rest}{also}", allow_insecure_http=True)
 
     assert "s3cr3t" not in str(refused.value)
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
-@given(st.text() | st.text("htps:/@[].%1?#a\\ ", max_size=20).map("http".__add__))
+@given(
+    st.text()
+    | st.text("htps:/@[].%1?#a\\ ", max_size=20).map("http".__add__)
+    | st.text("2FfaAC3%/.:~+@", max_size=20).map("http+unix://%2F".__add__)
+)
 def test_any_text_is_a_base_url_or_a_configuration_error(text):
     try:
         base = parse_base_url(text, allow_insecure_http=True)
@@ -137,7 +161,7 @@ def test_any_text_is_a_base_url_or_a_configuration_error(text):
         return
     assert parse_base_url(base.url, allow_insecure_http=True) == base
     assert base.url.isascii()
-    assert 0 <= base.port <= 65535
+    assert base.port is None or 0 <= base.port <= 65535
 
 
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))

@@ -59,6 +59,7 @@ def test_the_process_environment_is_read_by_default(monkeypatch):
         ("192.168.1.4", "https://192.168.1.4/v0"),
         ("localhost.example", "https://localhost.example/v0"),
         (":4000", "https://:4000/v0"),
+        ("http+unix://%2Frun%2Fa.sock", "http+unix://%2Frun%2Fa.sock/v0"),
     ],
 )
 def test_a_host_becomes_a_base_url(host, base_url):

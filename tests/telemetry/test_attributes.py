@@ -96,6 +96,22 @@ def test_the_port_is_always_there_and_the_path_stays(make: Make, base_url: str, 
     assert attributes(seen.attempts[0])["url.full"] == url
 
 
+def test_a_server_on_a_socket_has_a_path_and_no_port(make: Make) -> None:
+    socket = {"server.address": "/run/a.sock", "network.transport": "unix"}
+
+    async def elsewhere(request: Request, call_next: Next, /) -> Response:
+        return await call_next(msgspec.structs.replace(request, origin="http+unix://%2Frun%2Fa.sock"))
+
+    for seen in (make(base_url="http+unix://%2Frun%2Fa.sock/v0"), make(attempt_middleware=[elsewhere])):
+        seen.execute()
+        attempt = attributes(seen.attempts[0])
+        assert attempt["url.full"].startswith("http+unix://%2Frun%2Fa.sock/")
+        assert socket.items() <= attempt.items()
+        assert "server.port" not in attempt
+        (point,) = seen.points(ATTEMPTS)
+        assert socket.items() <= point.attributes.items()
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
