@@ -202,6 +202,15 @@ GET_RUN_OUTPUTS = Operation(
     reply=models.RunOutputs,
     needs=("id",),
 )
+GET_RUN_LOGS = Operation(
+    name="runs.logs",
+    method="GET",
+    path="/runs/getLogs",
+    request=models.GetLogs,
+    reply=models.LogPage,
+    needs=("run_id",),
+    is_optional=True,
+)
 LIST_RUNS = Operation(
     name="runs.list",
     method="GET",

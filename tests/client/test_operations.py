@@ -19,6 +19,7 @@ from airplane_runbooks.operations import (
     EXECUTE_TASK,
     GET_PROMPT,
     GET_RUN,
+    GET_RUN_LOGS,
     GET_RUN_OUTPUTS,
     GET_SESSION,
     LIST_PROMPTS,
@@ -59,6 +60,12 @@ SENT = [
     (GET_SESSION, models.GetSession(id="ses1"), "/sessions/get?id=ses1", None),
     (GET_RUN, models.GetRun(id="a b&c=d/é"), "/runs/get?id=a+b%26c%3Dd%2F%C3%A9", None),
     (GET_RUN_OUTPUTS, models.GetRun(id="run1"), "/runs/getOutputs?id=run1", None),
+    (
+        GET_RUN_LOGS,
+        models.GetLogs(run_id="run1", prev_token="1.2", level="debug"),
+        "/runs/getLogs?runID=run1&prev_token=1.2&level=debug",
+        None,
+    ),
     (GET_PROMPT, models.GetPrompt(id="pmt1"), "/prompts/get?id=pmt1", None),
     (LIST_PROMPTS, models.ListPrompts(run_id="run1"), "/prompts/list?runID=run1", None),
     (LIST_RUNS, models.ListRuns(), "/runs/list", None),
@@ -96,7 +103,7 @@ def test_a_request_goes_out_as_the_api_describes_it(operation, request_, target,
 
 def test_every_operation_is_covered_here():
     assert {operation.name for operation, *_ in SENT} == {operation.name for operation in ALL.values()}
-    assert len(ALL) == 15
+    assert len(ALL) == 16
 
 
 @pytest.mark.parametrize("operation", ALL.values(), ids=ALL)

@@ -30,6 +30,7 @@ Act = Callable[[Any], Any]
 OPTIONAL: dict[str, Act] = {
     "sessions.cancel": lambda airplane: airplane.sessions.cancel("ses1"),
     "runbooks.list": lambda airplane: airplane.runbooks.list(),
+    "runs.logs": lambda airplane: airplane.runs.logs("run1"),
     "tasks.list": lambda airplane: airplane.tasks.list(),
 }
 PAGE = Response(status=200, headers=Headers({"content-type": "text/html"}), body=b"<h1>Welcome</h1>")

@@ -63,6 +63,7 @@ from airplane_runbooks.models import (
     ListPrompts,
     ListRuns,
     ListSessions,
+    LogLine,
     Parameter,
     ParameterType,
     Permission,
@@ -273,6 +274,8 @@ def runs(airplane: Airplane, since: datetime) -> None:
     assert_type(run.permissions[0].role_id, Role | None)
     assert_type(airplane.runs.get_outputs("run1"), RunOutputs)
     assert_type(airplane.runs.get_outputs("run1").output, Any)
+    assert_type(airplane.runs.logs("run1", after="1.2", timeout=1), Iterator[LogLine])
+    assert_type(airplane.sessions.steps("ses1", logs=True)[0].logs, tuple[LogLine, ...])
     assert_type(airplane.runs.list(task_slug="t", since=since, page_size=50), Iterator[Run])
     assert_type(airplane.runs.list_page(task_id="tsk1", until=since, limit=1, page=0), tuple[Run, ...])
     assert_type(airplane.runs.cancel("run1"), None)

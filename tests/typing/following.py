@@ -30,6 +30,7 @@ from airplane_runbooks import (
 )
 from airplane_runbooks.models import (
     GetSession,
+    LogLine,
     ParameterSchema,
     Prompt,
     Run,
@@ -104,6 +105,8 @@ async def async_calls(own: OwnClient, since: datetime) -> None:
     assert_type([run async for run in own.runs.list(page_size=10)], list[Run])
     assert_type(await own.runs.list_page(page=1), tuple[Run, ...])
     assert_type(await own.runs.get_outputs("run1"), RunOutputs)
+    assert_type(own.runs.logs("run1"), AsyncIterator[LogLine])
+    assert_type((await own.sessions.steps("ses1", logs=True))[0].logs, tuple[LogLine, ...])
     assert_type(await own.runs.cancel("run1"), None)
     assert_type(await own.tasks.execute("t"), StartedRun)
     assert_type(await own.prompts.list("run1"), tuple[Prompt, ...])

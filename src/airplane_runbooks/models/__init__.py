@@ -5,7 +5,8 @@ from ..schema.timestamps import parse_timestamp
 from .base import Model, Stamped
 from .common import AttemptFailure, Constraints, Failure, Hold, Parameter, ParameterSchema, Permission
 from .decoding import decode
-from .enums import Role, RunStatus, Runtime, SessionStatus
+from .enums import LogSeverity, LogStream, Role, RunStatus, Runtime, SessionStatus
+from .logs import GetLogs, LogLine, LogPage
 from .prompts import (
     AnsweredPrompt,
     CancelPrompt,
@@ -47,6 +48,7 @@ __all__ = [
     "ExecuteRunbook",
     "ExecuteTask",
     "Failure",
+    "GetLogs",
     "GetPrompt",
     "GetRun",
     "GetSession",
@@ -57,6 +59,10 @@ __all__ = [
     "ListRuns",
     "ListSessions",
     "ListTasks",
+    "LogLine",
+    "LogPage",
+    "LogSeverity",
+    "LogStream",
     "Model",
     "OpenEnum",
     "Parameter",

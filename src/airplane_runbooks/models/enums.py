@@ -46,6 +46,23 @@ class Runtime(OpenEnum):
     WORKFLOW = "workflow"
 
 
+class LogSeverity(OpenEnum):
+    """Importance of a line of a log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogStream(OpenEnum):
+    """Origin of a line of a log: what was printed, or a record of `logging`."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    LOG = "log"
+
+
 class Role(OpenEnum):
     """Role that a permission grants."""
 

@@ -9,6 +9,7 @@ import msgspec
 
 from .common import AttemptFailure, Failure
 from .enums import RunStatus
+from .logs import LogLine
 from .runs import Run
 
 
@@ -23,6 +24,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
             whose `error` holds the message, an answered prompt's the answer by parameter slug.
         failure: Reason for which it has failed; None from servers that do not tell it.
         earlier_failures: Failures of its attempts before the last one, likewise.
+        logs: What it has written so far, if that was asked for.
         created_at: Time at which the runbook took the step.
         started_at: Time at which its execution began.
         ended_at: Time of its end; None before.
@@ -37,10 +39,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     failure: Failure | None = None
     earlier_failures: tuple[AttemptFailure, ...] = ()
+    logs: tuple[LogLine, ...] = ()
 
     @classmethod
-    def of(cls, run: Run, output: object) -> Step:
-        """Return a run as a step, with the run's output."""
+    def of(cls, run: Run, output: object, logs: tuple[LogLine, ...] = ()) -> Step:
+        """Return a run as a step, with the run's output and log."""
         return cls(
             run_id=run.id,
             name=run.task_name or run.task_id or run.id,
@@ -51,6 +54,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
             ended_at=run.succeeded_at or run.failed_at or run.cancelled_at,
             failure=run.error,
             earlier_failures=run.earlier_failures,
+            logs=logs,
         )
 
     @property

@@ -8,12 +8,12 @@ from functools import partial
 
 from msgspec import UNSET
 
-from ..models import CancelRun, GetRun, ListRuns, Run, RunOutputs
-from ..operations import CANCEL_RUN, GET_RUN, GET_RUN_OUTPUTS, LIST_RUNS
+from ..models import CancelRun, GetLogs, GetRun, ListRuns, LogLine, LogPage, LogSeverity, Run, RunOutputs
+from ..operations import CANCEL_RUN, GET_RUN, GET_RUN_LOGS, GET_RUN_OUTPUTS, LIST_RUNS
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import wait_for_run
-from ..waiters.paging import all_pages, all_pages_async
+from ..waiters.paging import all_lines, all_lines_async, all_pages, all_pages_async
 from ._base import AsyncResource, Resource
 
 
@@ -37,6 +37,30 @@ class Runs(Resource):
             NotFound: There is no such run.
         """
         return self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options, timeout).data
+
+    def logs(
+        self, id: str, *, after: str | None = None, timeout: Timeout = UNSET, options: CallOptions | None = None
+    ) -> Iterator[LogLine]:
+        """Yield the lines that a step or task has written so far, the oldest first, page by page.
+
+        A log may grow while its run goes on: to see what is new, ask again `after` the ID of the last line. Servers of
+        this package keep logs if their operator wants it.
+
+        Args:
+            id: The run's ID.
+            after: Only lines after the one of this ID.
+            timeout: Seconds for each page with its attempts.
+            options: Options of each call.
+
+        Raises:
+            NotFound: There is no such run.
+            NotSupported: The server does not have this operation.
+        """
+
+        def fetch(token: str | None) -> LogPage:
+            return self._runner.call(GET_RUN_LOGS, _logs_after(id, token), options, timeout).data
+
+        return all_lines(fetch, after)
 
     def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
         """Cancel a run that has not ended.
@@ -171,6 +195,30 @@ class AsyncRuns(AsyncResource):
         """
         return (await self._runner.call(GET_RUN_OUTPUTS, GetRun(id=id), options, timeout)).data
 
+    def logs(
+        self, id: str, *, after: str | None = None, timeout: Timeout = UNSET, options: CallOptions | None = None
+    ) -> AsyncIterator[LogLine]:
+        """Yield the lines that a step or task has written so far, the oldest first, page by page.
+
+        A log may grow while its run goes on: to see what is new, ask again `after` the ID of the last line. Servers of
+        this package keep logs if their operator wants it.
+
+        Args:
+            id: The run's ID.
+            after: Only lines after the one of this ID.
+            timeout: Seconds for each page with its attempts.
+            options: Options of each call.
+
+        Raises:
+            NotFound: There is no such run.
+            NotSupported: The server does not have this operation.
+        """
+
+        async def fetch(token: str | None) -> LogPage:
+            return (await self._runner.call(GET_RUN_LOGS, _logs_after(id, token), options, timeout)).data
+
+        return all_lines_async(fetch, after)
+
     async def cancel(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
         """Cancel a run that has not ended.
 
@@ -281,3 +329,7 @@ class AsyncRuns(AsyncResource):
             raise_on_failure=raise_on_failure,
         )
         return await self._runner.run_operation("runs.wait", steps, options, timeout)
+
+
+def _logs_after(id: str, token: str | None) -> GetLogs:
+    return GetLogs(run_id=id, prev_token=token, level=LogSeverity.DEBUG)

@@ -134,15 +134,26 @@ class Sessions(Resource):
         """
         return self._runner.run_operation("sessions.prompts", partial(session_prompts, session_id=id), options, timeout)
 
-    def steps(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Step, ...]:
+    def steps(
+        self, id: str, *, logs: bool = False, timeout: Timeout = UNSET, options: CallOptions | None = None
+    ) -> tuple[Step, ...]:
         """Return the steps of a session that runs or has ended, the oldest first, with their outputs.
 
-        Each step that has ended costs one more call, for its output.
+        Each step that has ended costs one more call, for its output, and each step with its log at least one.
+
+        Args:
+            id: The session's ID.
+            logs: Whether to fetch what the steps have written, too; see `runs.logs`.
+            timeout: Seconds for all calls together.
+            options: Options of each call.
 
         Raises:
             NotFound: There is no such session.
+            NotSupported: The server does not have logs.
         """
-        return self._runner.run_operation("sessions.steps", partial(session_steps, session_id=id), options, timeout)
+        return self._runner.run_operation(
+            "sessions.steps", partial(session_steps, session_id=id, logs=logs), options, timeout
+        )
 
     def wait(
         self,
@@ -355,16 +366,25 @@ class AsyncSessions(AsyncResource):
             "sessions.prompts", partial(session_prompts, session_id=id), options, timeout
         )
 
-    async def steps(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Step, ...]:
+    async def steps(
+        self, id: str, *, logs: bool = False, timeout: Timeout = UNSET, options: CallOptions | None = None
+    ) -> tuple[Step, ...]:
         """Return the steps of a session that runs or has ended, the oldest first, with their outputs.
 
-        Each step that has ended costs one more call, for its output.
+        Each step that has ended costs one more call, for its output, and each step with its log at least one.
+
+        Args:
+            id: The session's ID.
+            logs: Whether to fetch what the steps have written, too; see `runs.logs`.
+            timeout: Seconds for all calls together.
+            options: Options of each call.
 
         Raises:
             NotFound: There is no such session.
+            NotSupported: The server does not have logs.
         """
         return await self._runner.run_operation(
-            "sessions.steps", partial(session_steps, session_id=id), options, timeout
+            "sessions.steps", partial(session_steps, session_id=id, logs=logs), options, timeout
         )
 
     async def wait(

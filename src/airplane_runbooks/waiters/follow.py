@@ -23,11 +23,14 @@ from ..errors import (
 from ..models import (
     CancelPrompt,
     ExecuteRunbook,
+    GetLogs,
     GetPrompt,
     GetRun,
     GetSession,
     ListPrompts,
     ListRuns,
+    LogLine,
+    LogSeverity,
     ParameterSchema,
     Prompt,
     PromptReply,
@@ -44,6 +47,7 @@ from ..operations import (
     EXECUTE_RUNBOOK,
     GET_PROMPT,
     GET_RUN,
+    GET_RUN_LOGS,
     GET_RUN_OUTPUTS,
     GET_SESSION,
     LIST_PROMPTS,
@@ -52,7 +56,7 @@ from ..operations import (
     SUBMIT_PROMPT,
 )
 from ..policy import PollPolicy
-from .paging import PageCursor
+from .paging import LogCursor, PageCursor
 from .scope import OperationScope
 from .wait import Subject, Wait, result_of
 
@@ -92,11 +96,11 @@ async def session_prompts(scope: OperationScope, session_id: str) -> tuple[Promp
     return await _open_prompts(scope, session, session_id)
 
 
-async def session_steps(scope: OperationScope, session_id: str) -> tuple[Step, ...]:
-    """Return a session's steps, the oldest first, with the outputs of those that have ended."""
+async def session_steps(scope: OperationScope, session_id: str, *, logs: bool) -> tuple[Step, ...]:
+    """Return a session's steps, the oldest first, with the outputs of those that have ended, and `logs`."""
     session = await _session(scope, session_id)
     runs = await _runs(scope, session, session_id)
-    return tuple([await _step(scope, run) for run in runs if not _is_runbook(run, session)])
+    return tuple([await _step(scope, run, logs=logs) for run in runs if not _is_runbook(run, session)])
 
 
 async def _session(scope: OperationScope, session_id: str) -> Session:
@@ -136,10 +140,20 @@ def _is_runbook(run: Run, session: Session) -> bool:
     return session.runbook_id is not None and run.task_id == session.runbook_id
 
 
-async def _step(scope: OperationScope, run: Run) -> Step:
+async def _step(scope: OperationScope, run: Run, *, logs: bool) -> Step:
+    lines = await _lines(scope, run) if logs else ()
     if not run.status.is_terminal:
-        return Step.of(run, None)
-    return Step.of(run, (await scope.call(GET_RUN_OUTPUTS, GetRun(id=run.id))).data.output)
+        return Step.of(run, None, lines)
+    return Step.of(run, (await scope.call(GET_RUN_OUTPUTS, GetRun(id=run.id))).data.output, lines)
+
+
+async def _lines(scope: OperationScope, run: Run) -> tuple[LogLine, ...]:
+    found: list[LogLine] = []
+    cursor = LogCursor(None)
+    while not cursor.at_end:
+        request = GetLogs(run_id=run.id, prev_token=cursor.token, level=LogSeverity.DEBUG)
+        found += cursor.take((await scope.call(GET_RUN_LOGS, request)).data)
+    return tuple(found)
 
 
 async def wait_for_session(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from ..models import LogLine, LogPage
 from ..operations import MAX_PAGE_SIZE
 
 
@@ -72,3 +73,39 @@ async def all_pages_async(fetch: Callable[[int], Awaitable[Sequence[ItemT]]], si
     while not cursor.at_end:
         for item in cursor.take(await fetch(cursor.number)):
             yield item
+
+
+class LogCursor:
+    """Position in the log of a run, which may grow meanwhile.
+
+    Attributes:
+        token: Token of the next page.
+        at_end: True after the last page that there is now.
+    """
+
+    def __init__(self, after: str | None) -> None:
+        self.token = after
+        self.at_end = False
+
+    def take(self, page: LogPage) -> tuple[LogLine, ...]:
+        """Return the lines of the next page."""
+        self.at_end = page.next_token in ("", self.token)  # a server that repeats itself would do so for ever
+        self.token = page.next_token
+        return page.logs
+
+
+def all_lines(fetch: Callable[[str | None], LogPage], after: str | None) -> Iterator[LogLine]:
+    """Yield the lines of all pages. A page is fetched when it is reached."""
+    cursor = LogCursor(after)
+    while not cursor.at_end:
+        yield from cursor.take(fetch(cursor.token))
+
+
+async def all_lines_async(
+    fetch: Callable[[str | None], Awaitable[LogPage]], after: str | None
+) -> AsyncIterator[LogLine]:
+    """Yield the lines of all pages for an async client."""
+    cursor = LogCursor(after)
+    while not cursor.at_end:
+        for line in cursor.take(await fetch(cursor.token)):
+            yield line

@@ -60,7 +60,11 @@ class Write(NamedTuple):
     @classmethod
     def of_lines(cls, apply: Callable[[Store], bool], written: Callable[[], None]) -> Write:
         """Return the write of lines of a log, which is due at once."""
-        return cls(apply, lambda _: written(), False, time.monotonic(), copy_context())  # noqa: FBT003 - is_result
+
+        def done(_accepted: object) -> None:
+            written()
+
+        return cls(apply, done, False, time.monotonic(), copy_context())  # noqa: FBT003 - is_result
 
 
 class DeferredWrites:
