@@ -183,17 +183,6 @@ def test_the_fast_path_and_the_walk_write_the_same(values):
     assert encode_params(values) == encode_params(MappingProxyType(values)) == msgspec.json.encode(values)
 
 
-@given(
-    st.dictionaries(
-        keys.filter(bool),
-        st.recursive(plain_leaves, lambda inner: st.lists(inner, max_size=3), max_leaves=6),
-        max_size=5,
-    )
-)
-def test_plain_values_are_recognised_without_a_walk(values):
-    assert _is_plain(values)
-
-
 @pytest.mark.parametrize("leaf", [1, "a", 0.5, None, {}, []])
 def test_plain_values_are_recognised_to_the_last_level(leaf):
     levels = MAX_PARAM_DEPTH - isinstance(leaf, list | dict)

@@ -1,17 +1,16 @@
 """Encoding of `param_values`: each value arrives exactly as it was given, or is refused.
 
-Plain JSON values, nearly all there is in practice, are recognised level by level at the speed of the interpreter's own
-loops and go to msgspec as they are. The rest is rebuilt value by value, which also finds the path of a value that
-cannot be sent.
+Values that msgspec writes as they should be, nearly all there is in practice, are recognised level by level and go to
+msgspec as they are. The rest is rebuilt value by value, which also finds the path of a value that cannot be sent.
+msgspec alone would write much that is refused here: bytes, sets, decimals, numbers as keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from enum import Enum
-from itertools import chain
-from math import isfinite
 from typing import Any, TypeAlias
 
 import msgspec
@@ -26,13 +25,15 @@ ParamValue: TypeAlias = PlainValue | Sequence["ParamValue"] | Mapping[str, "Para
 
 MAX_PARAM_DEPTH = 100
 
-# A value that holds itself twice doubles with every level. From so many entries on, a level is searched for that.
-_SUSPICIOUS = 100_000
+# A value that holds itself twice doubles with every level. From so many containers on, a level is searched for that.
+_SUSPICIOUS = 10_000
 
 _encode = msgspec.json.Encoder().encode
-_flat = chain.from_iterable
-_LEAVES = frozenset({str, int, float, bool, type(None)})
-_PLAIN = _LEAVES | {dict, list, tuple}
+# Values that msgspec writes as they should be, of exactly these types; and floats, unless they are NaN or infinite.
+_AS_IS = frozenset({str, int, bool, date, type(None)})
+_LARGEST = sys.float_info.max
+_BAD_KEY = object()  # takes the place of a value whose key is not a string
+_FEW = 16
 
 
 def encode_params(values: Mapping[str, Any], root: str = "param_values") -> bytes:
@@ -63,40 +64,62 @@ def to_json(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(values: dict[Any, Any]) -> bool:
-    """Return True if msgspec writes all of it unchanged or raises ValueError."""
+    """Return True if msgspec writes all of it as the walk below does, or raises ValueError."""
+    if len(values) > _FEW:
+        return _has_plain_levels(values)
+    for key, item in values.items():
+        kind = type(item)
+        if type(key) is not str or (
+            kind not in _AS_IS and not (kind is float and -_LARGEST <= item <= _LARGEST)  # NaN is not
+        ):
+            return _has_plain_levels(values)
+    return True
+
+
+def _has_plain_levels(values: dict[Any, Any]) -> bool:
+    """Tell the same of values with others inside, and of many: the interpreter is fastest with a whole level."""
     dicts: list[Any] = [values]
     lists: list[Any] = []
     for _ in range(MAX_PARAM_DEPTH + 1):
-        if not _are_strings(_flat(dicts)):
+        rest = [
+            item if type(key) is str else _BAD_KEY
+            for one in dicts
+            for key, item in one.items()
+            if type(item) not in _AS_IS or type(key) is not str
+        ]
+        if lists:
+            rest += [item for one in lists for item in one if type(item) not in _AS_IS]
+        dicts, lists = [], []
+        if not _are_sorted(rest, dicts, lists):
             return False
-        kinds = set(map(type, chain(_flat(map(dict.values, dicts)), _flat(lists))))
-        if not kinds <= _PLAIN:
-            return False
-        if float not in kinds and kinds <= _LEAVES:
+        count = len(dicts) + len(lists)
+        if not count:
             return True
-        level = [*_flat(map(dict.values, dicts)), *_flat(lists)]
-        if float in kinds and not all(map(isfinite, [item for item in level if type(item) is float])):
-            return False
-        if kinds <= _LEAVES:
-            return True
-        dicts = [item for item in level if type(item) is dict]
-        lists = [item for item in level if type(item) is list or type(item) is tuple]
-        containers = [*dicts, *lists]
-        if sum(map(len, containers)) > _SUSPICIOUS and len(set(map(id, containers))) < len(containers):
+        if count > _SUSPICIOUS and len({*map(id, dicts), *map(id, lists)}) < count:
             return False
     return False
 
 
-def _are_strings(keys: Iterable[Any]) -> bool:
-    """Return True if all are strings and none is empty, which a tuple for `startswith` checks at once."""
-    try:
-        return not "".startswith(tuple(keys))
-    except TypeError:
-        return False
+def _are_sorted(values: list[Any], dicts: list[Any], lists: list[Any]) -> bool:
+    """Add the containers among some values to their kind. Return False if one of the others is not plain."""
+    for item in values:
+        kind = type(item)
+        if kind is float:
+            if not -_LARGEST <= item <= _LARGEST:
+                return False
+        elif kind is dict:
+            dicts.append(item)
+        elif kind is list or kind is tuple:
+            lists.append(item)
+        elif kind is not datetime or item.tzinfo is not UTC:
+            return False
+    return True
 
 
 def _rebuild(value: Any, parents: tuple[int, ...]) -> Any:
     """Return `value` in plain JSON types, or raise NotEncodable at the first part that has no such form."""
+    if type(value) is str and value.isascii():
+        return value
     known = SCALARS.get(type(value))
     if known is not None:
         return known.encode(value)

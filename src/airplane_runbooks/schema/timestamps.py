@@ -61,6 +61,8 @@ def in_utc(moment: datetime) -> datetime:
 
 def utc_text(value: datetime) -> str:
     """Write an aware datetime in UTC with a literal `Z`. Raises ValueError, with the reason, if it has no such form."""
+    if value.tzinfo is UTC:
+        return value.replace(tzinfo=None).isoformat() + "Z"
     if value.utcoffset() is None:
         raise ValueError("is a datetime without a time zone")
     try:
