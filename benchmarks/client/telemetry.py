@@ -28,11 +28,9 @@ from airplane_runbooks import (
     RetryBudget,
     Secret,
 )
-from airplane_runbooks._call import core
 from airplane_runbooks._call.link import transport_link
 from airplane_runbooks._call.pipeline import compose
 from airplane_runbooks.middleware.chain import layers
-from airplane_runbooks.telemetry.client import IdleSpan
 
 BLOCK = 200
 OK = Response(status=200, headers=Headers(), body=b'{"sessionID":"ses1"}', http_version="1.1")
@@ -71,20 +69,8 @@ def without_telemetry() -> Calls:
     made = airplane._runner.core
     *without_span, _ = layers(lambda: secret, made.clock, budget=RetryBudget(), attempt_span=Any)
     made._chain = compose(without_span, transport_link(Null(), made.clock))
-    execute_all = execute(airplane)
-    span = IdleSpan()
-
-    def nothing(*_: object) -> IdleSpan:
-        return span
-
-    def calls(count: int) -> None:
-        core.begin_call, kept = nothing, core.begin_call
-        try:
-            execute_all(count)
-        finally:
-            core.begin_call = kept
-
-    return calls
+    made.call = lambda *called: made.perform(*called, made.begin(called[-1], called[-1].timeout))
+    return execute(airplane)
 
 
 def recording() -> TracerProvider:

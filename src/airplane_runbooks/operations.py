@@ -57,7 +57,10 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
 
     def check(self, request: RequestT) -> None:
         """Raise ConfigurationError, naming the fields, if the request lacks one that it needs."""
-        if self.needs and not any(getattr(request, name) for name in self.needs):
+        for name in self.needs:
+            if getattr(request, name):
+                return
+        if self.needs:
             raise ConfigurationError(f"{self.name} needs {' or '.join(self.needs)}")
 
     def target(self, request: RequestT, env_slug: str | None) -> str:

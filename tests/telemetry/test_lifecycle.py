@@ -257,8 +257,8 @@ def test_without_an_sdk_a_call_does_a_small_amount_of_work(kind: str, monkeypatc
         client(execute)
     finally:
         sys.setprofile(None)
-    assert sorted(set(called)) == ["__call__", "begin_call", "end", "get_current", "is_idle"]
-    assert len(called) <= 7
+    assert sorted(set(called)) == ["__call__", "get_current", "is_idle"]
+    assert len(called) <= 5
 
 
 def test_providers_kept_elsewhere_are_found_through_stand_ins(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from .._responses.reading import request_id, status_error, version_advice
 from .._responses.redaction import empty_frames, redactor_of
@@ -20,7 +20,7 @@ from ..middleware import Next
 from ..models.decoding import UNREADABLE, OutOfTime
 from ..operations import Operation, ReplyT, RequestT
 from ..options import BaseURL, RenderedOptions
-from ..telemetry.client import ClientTelemetry, begin_call
+from ..telemetry.client import CallSpan, ClientTelemetry, begin_call
 from ..waiters.long_polls import LongPolls
 from ..waiters.scope import OperationScope
 
@@ -66,12 +66,19 @@ class Core:
         self._base = base
         self._chain = chain
 
-    async def call(
+    def call(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, options: RenderedOptions
-    ) -> Reply[ReplyT]:
-        """Carry out an operation under a span of its own."""
+    ) -> Coroutine[Any, Any, Reply[ReplyT]]:
+        """Carry out an operation under a span of its own, or without one while telemetry goes nowhere."""
         call = self.begin(options, options.timeout)
-        span = begin_call(self.telemetry, operation.name)
+        if self.telemetry.is_idle():
+            return self.perform(operation, request, options, call)
+        return self._measured(operation, request, options, call)
+
+    async def _measured(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, options: RenderedOptions, call: CallState
+    ) -> Reply[ReplyT]:
+        span = CallSpan(self.telemetry, operation.name)
         try:
             reply = await self.perform(operation, request, options, call)
         except BaseException as failure:

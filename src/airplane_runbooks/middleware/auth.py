@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ..http import API_KEY_HEADER, Request, Response
 from ..options import Secret
@@ -15,12 +15,12 @@ class Auth:
     def __init__(self, source: Callable[[], Secret]) -> None:
         self._source = source
 
-    async def __call__(self, request: Request, call_next: Next, /) -> Response:
-        """Send the request with the key, and report the key as a credential."""
+    def __call__(self, request: Request, call_next: Next, /) -> Awaitable[Response]:
+        """Send the request with the key, and report the key as a credential. A coroutine of its own would only cost."""
         # The key itself is never bound to a local name: a traceback may show those.
         headers = request.headers.merged({API_KEY_HEADER: self._source().reveal()})
         request.call.sent += (headers,)
-        return await call_next(request.with_headers(headers))
+        return call_next(request.with_headers(headers))
 
     def __repr__(self) -> str:
         return "Auth(***)"

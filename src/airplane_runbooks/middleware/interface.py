@@ -20,6 +20,6 @@ class Middleware(Protocol):
     In a sync client it must not await anything that really suspends, `call_next` aside.
     """
 
-    async def __call__(self, request: Request, call_next: Next, /) -> Response:
-        """Handle one request."""
+    def __call__(self, request: Request, call_next: Next, /) -> Awaitable[Response]:
+        """Handle one request. Mostly written as `async def`."""
         ...

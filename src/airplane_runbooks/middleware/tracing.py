@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextvars import Token
 from time import perf_counter
 from typing import NamedTuple
@@ -41,11 +42,14 @@ class AttemptSpan:
         self._telemetry = telemetry
         self._suppress = suppress_http_instrumentation
 
-    async def __call__(self, request: Request, call_next: Next, /) -> Response:
+    def __call__(self, request: Request, call_next: Next, /) -> Awaitable[Response]:
         """Send the request under a span of its own, if there is a tracer."""
         current = otel_context.get_current()
         if not current and self._telemetry.is_idle():
-            return await call_next(request)
+            return call_next(request)
+        return self._measured(request, call_next, current)
+
+    async def _measured(self, request: Request, call_next: Next, current: Context) -> Response:
         traced = self._begin(request, current) if current else None
         started = perf_counter()
         try:
