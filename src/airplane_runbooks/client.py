@@ -27,6 +27,7 @@ from .options import (
     Settings,
     Timeout,
     as_secret_source,
+    check_compress_from,
     parse_base_url,
 )
 from .policy import RetryBudget, RetryPolicy
@@ -82,6 +83,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         propagator: TextMapPropagator | None = None,
         suppress_http_instrumentation: bool = True,
         opt_in_attributes: Collection[str] = (),
+        compress_from: int | None = None,
         allow_insecure_http: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -112,6 +114,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         )
         from_environment = CallOptions(env_slug=settings.env_slug, env_id=settings.env_id)
         extra = ExtraAttributes.parse(opt_in_attributes)
+        check_compress_from(compress_from)
         from ._call.build import build_core  # late: services that import this without a client need none of it
 
         clock = self._default_clock() if clock is None else clock
@@ -135,6 +138,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
             propagator=propagator,
             suppress_http_instrumentation=suppress_http_instrumentation,
             extra_attributes=extra,
+            compress_from=compress_from,
         )
         self._base = base
         self._origin = base.origin
@@ -225,6 +229,8 @@ class Airplane(_Client[Transport, BlockingRunner]):
             `url.template` (it also becomes part of the span's name and of the metric), `url.scheme`,
             `user_agent.original`, `http.request.body.size`, `http.response.body.size`, and any
             `http.request.header.<name>` or `http.response.header.<name>`.
+        compress_from: Bytes from which request bodies are sent gzipped, if that makes them smaller. Never by default,
+            since servers may not understand it.
         allow_insecure_http: Allow plain http to other machines, which sends the key over the network in the clear.
         clock: Source of time, for tests.
 

@@ -168,7 +168,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         origin: Scheme, host and port; `http+unix://` and the percent-encoded path of a Unix-domain socket.
         target: Path with its query.
         headers: Request headers.
-        body: JSON body; None for a GET.
+        body: JSON body, compressed if the header `content-encoding` says so; None for a GET.
         operation: Name of the operation that the request belongs to, such as `runbooks.execute`.
         attempt: Number of the attempt, from 1.
     """

@@ -162,6 +162,12 @@ def _seconds(name: str, value: Timeout, default: float) -> float | None:
     return None if value is None or value > _LONGEST else float(value)
 
 
+def check_compress_from(size: object) -> None:
+    """Raise ConfigurationError for a size that cannot be that of the smallest body to compress."""
+    if size is not None and not (isinstance(size, int) and size > 0):
+        raise ConfigurationError(f"compress_from must be a positive number of bytes or None, not {size!r}")
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings from environment variables. Explicit arguments take precedence over them."""
 

@@ -40,6 +40,7 @@ def build_core(
     propagator: TextMapPropagator | None,
     suppress_http_instrumentation: bool,
     extra_attributes: ExtraAttributes,
+    compress_from: int | None,
 ) -> Core:
     """Return the core of a new client."""
     telemetry = ClientTelemetry(
@@ -58,6 +59,7 @@ def build_core(
         attempt_span=AttemptSpan(telemetry, suppress_http_instrumentation=suppress_http_instrumentation),
         per_call=middleware,
         per_attempt=attempt_middleware,
+        compression=None if compress_from is None else _compression(compress_from, offload),
     )
     return Core(
         base,
@@ -68,3 +70,9 @@ def build_core(
         close_idle=close_idle,
         long_polls=LongPolls(pool_size),
     )
+
+
+def _compression(compress_from: int, offload: Offload) -> Middleware:
+    from ..middleware.compression import Compression  # late: few clients compress
+
+    return Compression(compress_from, offload)

@@ -146,7 +146,7 @@ class Core:
             if response.is_success:
                 data = await self._decode(operation, request, response, call)
             else:
-                data = self._unless_changed(operation, response, known)
+                data = self._unless_changed(operation, response, known, call)
             if operation.is_by_id and not operation.answers(request, data):
                 _raise_wrong_reply(operation.name)
             return Reply(
@@ -196,10 +196,12 @@ class Core:
             )
         return path
 
-    def _unless_changed(self, operation: Operation[RequestT, ReplyT], response: Response, known: T | None) -> T:
+    def _unless_changed(
+        self, operation: Operation[RequestT, ReplyT], response: Response, known: T | None, call: CallState
+    ) -> T:
         """Return what is known if the response says that it has not changed; raise the error that the response is."""
         if known is None or response.status != 304:
-            raise status_error(response, operation, self._base)
+            raise status_error(response, operation, self._base, call.sent)
         return known
 
     async def _decode_large(

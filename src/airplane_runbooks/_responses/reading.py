@@ -6,12 +6,12 @@ import html
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
 from ..errors import APIError, NotSupported, error_class
-from ..http import Request, Response
+from ..http import Headers, Request, Response
 from ..models.decoding import UNREADABLE, decode_any
 from ..operations import Operation
 from ..options import BaseURL
@@ -22,11 +22,14 @@ _MAX_PAGE = 64 * 1024  # bytes of a page that are searched for text
 
 
 def status_error(
-    response: Response, operation: Operation[Any, Any] | None = None, base: BaseURL | None = None
+    response: Response,
+    operation: Operation[Any, Any] | None = None,
+    base: BaseURL | None = None,
+    sent: Iterable[Headers] = (),
 ) -> APIError:
     """Build the typed error of a response that is not 2xx, from as much of its body as can be read.
 
-    With the operation and the base URL, the error also says what may be wrong with these.
+    With the operation, the base URL and the headers of the attempts, the error also says what may be wrong with these.
     """
     message, code = read_error(response.body)
     build, advice = error_class(response.status), None
@@ -38,6 +41,8 @@ def status_error(
                 NotSupported,
                 f"this server does not have {operation.name}, which the API does not document",
             )
+    if response.status == _UNSUPPORTED_MEDIA_TYPE and any("content-encoding" in headers for headers in sent):
+        advice = "the request was compressed, which this server may not understand: leave out compress_from"
     return build(
         response.status,
         message or _generic_message(response),
@@ -50,6 +55,7 @@ def status_error(
     )
 
 
+_UNSUPPORTED_MEDIA_TYPE = 415
 _WITHOUT_ROUTE = (404, 405, 501)
 _CODES_OF_ROUTES = (None, "route_not_found")  # any other code is about an object, or about its state
 

@@ -21,10 +21,21 @@ def layers(
     attempt_span: Middleware,
     per_call: Iterable[Middleware] = (),
     per_attempt: Iterable[Middleware] = (),
+    compression: Middleware | None = None,
 ) -> list[Middleware]:
     """Return a client's layers, the outermost first.
 
     The idempotency key is made before the retries, so that all attempts share it. The API key is added after them, so
     that each attempt asks for the current one. The attempt's span is innermost, so that it times only the transport.
+    Bodies are compressed once, after all layers of the user's that are around a call.
     """
-    return [*per_call, Idempotency(), Retry(budget, clock), *per_attempt, Auth(secret_source), attempt_span]
+    compressing = [] if compression is None else [compression]
+    return [
+        *per_call,
+        *compressing,
+        Idempotency(),
+        Retry(budget, clock),
+        *per_attempt,
+        Auth(secret_source),
+        attempt_span,
+    ]

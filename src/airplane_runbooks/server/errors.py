@@ -82,6 +82,12 @@ class TooLarge(ApiError):
     status = 413
 
 
+class UnsupportedEncoding(ApiError):
+    """The body is encoded in a way that the server does not know. The reply names those that it knows."""
+
+    status = 415
+
+
 class TooSlow(ApiError):
     """The body did not arrive in time."""
 

@@ -17,6 +17,7 @@ from ..errors import (
     TooLarge,
     TooMany,
     TooSlow,
+    UnsupportedEncoding,
 )
 
 _GZIP = 31  # zlib's window bits: the largest window, in a gzip wrapper
@@ -100,12 +101,12 @@ async def _read(request: Request, max_body: int) -> bytes:
 
 
 def decompress(body: bytes, encoding: str, max_body: int) -> bytes:
-    """Undo a Content-Encoding, up to `max_body` bytes. Raises Invalid, TooLarge."""
+    """Undo a Content-Encoding, up to `max_body` bytes. Raises Invalid, TooLarge, UnsupportedEncoding."""
     encoding = encoding.strip().lower()
     if not body or encoding in ("", "identity"):
         return body
     if encoding != "gzip":
-        raise Invalid("unsupported_encoding", "Content-Encoding must be gzip or identity")
+        raise UnsupportedEncoding("unsupported_encoding", "Content-Encoding must be gzip or identity")
     try:
         return _gunzip(body, max_body)
     except zlib.error:

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...errors import ApiError
+from ...errors import ApiError, UnsupportedEncoding
 from ...storage.idempotency import StoredReply
 
 IDEMPOTENCY_KEY = "idempotency-key"
@@ -46,4 +46,6 @@ def error_response(request: Request, problem: Exception) -> Response:
         headers["Retry-After"] = str(problem.retry_after)
     if problem.status == 401:
         headers["WWW-Authenticate"] = _CHALLENGE
+    if isinstance(problem, UnsupportedEncoding):
+        headers["Accept-Encoding"] = "gzip"  # of requests: RFC 9110, section 15.5.16
     return json_response(request, error_reply(problem.status, problem.code, problem.message), headers)
