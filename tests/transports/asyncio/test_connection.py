@@ -208,11 +208,21 @@ class Sender:
 
     is_aborted = False
 
-    def get_extra_info(self, _: str) -> None:
-        """Return nothing: it is not under TLS."""
+    def __init__(self, tls: object = None) -> None:
+        self._tls = tls
+
+    def get_extra_info(self, _: str) -> object:
+        """Return what it has of TLS."""
+        return self._tls
 
     def abort(self) -> None:
         self.is_aborted = True
+
+    def write(self, data: bytes) -> None:
+        """Send nothing."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
 
 @pytest.fixture
@@ -258,6 +268,26 @@ def test_a_warmed_connection_lets_the_loop_read_what_waits(ends: tuple[socket.so
         asyncio.get_running_loop().call_soon(turns.append, 1)
         await connection._read_tickets()
         assert turns == [1]
+
+    asyncio.run(scenario())
+
+
+def test_a_used_connection_is_not_renewed_by_a_rest(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Opening connections beforehand passes by those that are idle already."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        connection, exchange = Connection(loop, ends[0]), Exchange(loop, 100)
+        connection.connection_made(cast(Any, Sender(tls=object())))
+        carried = asyncio.ensure_future(carry(connection, exchange))
+        await asyncio.sleep(0)
+        connection.data_received(reply())
+        await carried
+        used = connection.used
+        connection.rest()
+        assert (connection.used, connection.is_stale) == (used, False)
+        ends[1].send(b"unasked")
+        assert connection.is_stale
 
     asyncio.run(scenario())
 

@@ -52,7 +52,8 @@ class Route:
             return await self._connect()
         except (OSError, ValueError) as failure:
             # A name that cannot be one, or a certificate not to be trusted, which will both be the same next time.
-            raise ConnectError(f"no connection: {failure}", transient=not isinstance(failure, ValueError)) from failure
+            problem = f"no connection: {str(failure) or type(failure).__name__}"
+            raise ConnectError(problem, transient=not isinstance(failure, ValueError)) from failure
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

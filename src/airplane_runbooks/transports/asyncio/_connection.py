@@ -145,8 +145,11 @@ class Connection(asyncio.Protocol):
             self._set_timer(self._exchange.deadline)
 
     def rest(self) -> None:
-        """Be idle before the first request: what arrives in the meantime costs the connection, TLS's own excepted."""
-        if self.transport is not None:
+        """Be idle without having sent a request: what arrives in the meantime costs the connection.
+
+        A connection that has sent none at all may be told TLS's own messages. This is not counted as a use of it.
+        """
+        if not self._was_used and self.transport is not None:
             self._may_hold_tickets = self.transport.get_extra_info("ssl_object") is not None
         self._was_used = True
         if self._early:
