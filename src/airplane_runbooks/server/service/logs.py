@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..storage.interface import Store
@@ -12,6 +12,7 @@ from .services import Services
 _MOST_CHUNKS = 50  # that are read for a page; each has 32 KiB at most, unless it is one long line
 _MOST_LINES = 1_000  # of a page
 _MOST_BYTES = 256 * 1024  # likewise, about
+_LATEST_CHUNKS = 20  # of all steps of a session
 
 
 class LogPage(NamedTuple):
@@ -41,9 +42,19 @@ def read(services: Services, run_id: str, after: LogPosition) -> LogPage:
     return LogPage(lines, has_more=len(chunks) == _MOST_CHUNKS)
 
 
+def read_all(services: Services, run_id: str) -> Iterator[LogLine]:
+    """Yield the log of a step or task as it is now."""
+    page = read(services, run_id, LogPosition())
+    while True:
+        yield from (line for _, line in page.lines)
+        if not (page.has_more and page.lines):
+            return
+        page = read(services, run_id, page.lines[-1][0])
+
+
 def latest(store: Store, root_id: str) -> Mapping[str, Sequence[LogLine]]:
     """Return the latest lines of a session's steps, by the ID of the step's run, the oldest first."""
     found: dict[str, list[LogLine]] = {}
-    for chunk in store.latest_log_chunks(root_id, _MOST_CHUNKS):
+    for chunk in store.latest_log_chunks(root_id, _LATEST_CHUNKS):
         found.setdefault(chunk.run_id, []).extend(chunk.lines)
     return found

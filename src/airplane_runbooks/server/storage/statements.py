@@ -73,12 +73,18 @@ LOG_CHUNKS = (
     .order_by(LOGS.c.at)
     .limit(LIMIT)
 )
-LATEST_LOG_CHUNKS = (
-    sa.select(LOGS.c.run_id, LOGS.c.at, LOGS.c.lines)
+_latest_chunks = (  # by their keys alone, so that the lines of the others are not read
+    sa.select(LOGS.c.run_id, LOGS.c.at)
     .join(RUNS, RUNS.c.id == LOGS.c.run_id)
     .where(RUNS.c.root_id == KEY)
     .order_by(LOGS.c.at.desc())
     .limit(LIMIT)
+    .subquery("latest")
+)
+LATEST_LOG_CHUNKS = (
+    sa.select(LOGS.c.run_id, LOGS.c.at, LOGS.c.lines)
+    .join(_latest_chunks, (LOGS.c.run_id == _latest_chunks.c.run_id) & (LOGS.c.at == _latest_chunks.c.at))
+    .order_by(LOGS.c.at.desc())
 )
 # A writer of a session locks the row of its root run first, and so waits for nothing else.
 _child = RUNS.alias()

@@ -10,12 +10,13 @@ import msgspec
 
 from ....models import Parameter, RunStatus, SessionStatus
 from ...secrets.masking import Secrets, masked_values
-from ...service import runs
+from ...service import logs, runs
 from ...service.identity import Users
 from ...service.services import Services
 from ...storage.encoding import decode
 from ...storage.holds import why_held
 from ...storage.ids import now
+from ...storage.log_lines import LogLine
 from ...storage.records import (
     Prompt,
     Run,
@@ -30,6 +31,7 @@ from .formats import (
 )
 
 STEPS_ON_A_PAGE = 100
+LINES_OF_A_STEP = 100  # of its log
 
 
 class PromptViewModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,16 @@ class PromptViewModel(msgspec.Struct, frozen=True, kw_only=True):
     cancel: str
 
 
+class LogViewModel(msgspec.Struct, frozen=True, kw_only=True):
+    """The last lines of the log of a step, each with its attempt if that is another one than that of the line before.
+
+    `is_cut` is true if there are earlier lines.
+    """
+
+    lines: Sequence[tuple[int | None, LogLine]]
+    is_cut: bool
+
+
 class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
     """A step or a prompt of a session; `depth` counts the branches around it."""
 
@@ -64,6 +76,7 @@ class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Mapping[str, DisplayValue]
     output: DisplayValue | None
     failure: str
+    log: LogViewModel | None
     prompt: PromptViewModel | None
 
 
@@ -150,6 +163,7 @@ def describe_session(services: Services, users: Users, session: Session, page: i
     asking = dict.fromkeys(one.id for one in chosen + open_runs if one.kind is RunKind.PROMPT)
     prompts = {prompt.run_id: prompt for prompt in services.store.prompts(*asking)}
     secrets = session_secrets(session, prompts.values())
+    written = logs.latest(services.store, run.id)
     failed_step = "" if run.failure is None else run.failure.step_run_id or ""
     failed_place = next((place for place, step in enumerate(steps) if step.id == failed_step), 0)
     return SessionViewModel(
@@ -164,7 +178,7 @@ def describe_session(services: Services, users: Users, session: Session, page: i
         duration=_duration(session.created_at, run.ended_at),
         parameters=describe_parameters(session),
         open_prompts=[describe_prompt(prompts[one.id], users, secrets) for one in open_runs if one.id in prompts],
-        steps=[_describe_step(one, prompts.get(one.id), users, secrets) for one in chosen],
+        steps=[_describe_step(one, prompts.get(one.id), written.get(one.id, ()), users, secrets) for one in chosen],
         first_step=first + 1,
         step_count=len(steps),
         page=page,
@@ -178,7 +192,9 @@ def describe_session(services: Services, users: Users, session: Session, page: i
     )
 
 
-def _describe_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secrets) -> StepViewModel:
+def _describe_step(
+    run: Run, prompt: Prompt | None, lines: Sequence[LogLine], users: Users, secrets: Secrets
+) -> StepViewModel:
     return StepViewModel(
         run_id=run.id,
         name=secrets.mask(run.name),
@@ -194,8 +210,21 @@ def _describe_step(run: Run, prompt: Prompt | None, users: Users, secrets: Secre
         arguments=describe_members(secrets.mask_json(run.param_values)),
         output=_output(run, secrets) if prompt is None else None,
         failure=_failure(run, secrets),
+        log=_describe_log(lines, secrets),
         prompt=None if prompt is None else describe_prompt(prompt, users, secrets),
     )
+
+
+def _describe_log(lines: Sequence[LogLine], secrets: Secrets) -> LogViewModel | None:
+    if not lines:
+        return None
+    shown: list[tuple[int | None, LogLine]] = []
+    attempt = 1
+    for line in lines[-LINES_OF_A_STEP:]:
+        masked = msgspec.structs.replace(line, text=secrets.mask(line.text))
+        shown.append((None if line.attempt == attempt else line.attempt, masked))
+        attempt = line.attempt
+    return LogViewModel(lines=shown, is_cut=len(lines) > LINES_OF_A_STEP)
 
 
 def _output(run: Run, secrets: Secrets) -> DisplayValue | None:

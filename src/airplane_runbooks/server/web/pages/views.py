@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 from ....models import SessionStatus
 from ...errors import Conflict, Forbidden, Invalid, NotFound
-from ...service import prompts, runs
+from ...service import logs, prompts, runs
 from ...service import sessions as session_service
 from ...service.catalog import runbooks
 from ...service.services import Caller
 from ...storage.encoding import decode
 from ...storage.holds import why_held
-from ...storage.ids import API_USER, new_seed
+from ...storage.ids import API_USER, new_seed, stamp
 from ...storage.interface import SessionQuery
 from ...storage.records import Prompt
+from ...storage.rows import from_microseconds
 from . import forms, signing
 from .interface import (
     Download,
@@ -121,6 +122,16 @@ def download_csv(context: PageContext, request: PageRequest) -> Download:
     if text is None:
         raise NotFound("not_a_table", "this output is not a list of flat objects, so it has no form in CSV")
     return Download(f"{run.id}.csv", text.encode(errors="replace"), "text/csv; charset=utf-8")
+
+
+def download_log(context: PageContext, request: PageRequest) -> Download:
+    """Return the log of a step as a file of text."""
+    run = runs.find_brief(context.services, request.path["id"])
+    lines = (
+        f"{stamp(from_microseconds(line.at))} [{line.attempt}] {line.severity} {line.text}\n"
+        for line in logs.read_all(context.services, run.id)
+    )
+    return Download(f"{run.id}.log", "".join(lines).encode(), "text/plain; charset=utf-8")
 
 
 def prompt(context: PageContext, request: PageRequest) -> PageResponse:
