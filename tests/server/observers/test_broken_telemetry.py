@@ -142,7 +142,7 @@ def test_exceptions_of_telemetry_components_change_no_result(place, monkeypatch,
         )
         by_api, by_page = api.execute("asks"), api.execute("asks")
         assert api.answer(by_api, go=True).status == 200
-        assert browser.answer(api.open_prompt(by_page)["id"], go="true").status == 303
+        assert browser.answer(api.open_prompt(by_page)["id"], go="0").status == 303
         for session_id in (by_api, by_page):
             api.reaches(session_id, "Succeeded")
             assert api.output(api.runs(session_id)[0]) == "found"

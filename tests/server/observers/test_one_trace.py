@@ -84,7 +84,7 @@ def test_one_trace_shows_a_call_and_its_steps_prompt_and_end(tmp_path, by):
             assert api.post("/prompts/submit", {"id": prompt_id, "values": {"go": True}}).status == 200
         else:
             browser = Browser(server.base_url, "tkn_1")
-            assert browser.answer(prompt_id, go="true").status == 303
+            assert browser.answer(prompt_id, go="0").status == 303
             browser.close()
         api.reaches(session_id, "Succeeded")
         api.close()

@@ -183,7 +183,7 @@ def test_an_answer_by_a_page_is_one_commit(api, ada, counted):
     api.reaches(session_id, "Waiting")
     token = ada.token(prompt_id)
     with counted() as counter:
-        reply = ada.post(f"/prompts/{prompt_id}", {"token": token, "action": "submit", "field-go": "true"})
+        reply = ada.post(f"/prompts/{prompt_id}", {"token": token, "action": "submit", "field-go": "0"})
         assert reply.status == 303
     assert counter.all == (3, 4, 1)
 

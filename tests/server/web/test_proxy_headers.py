@@ -231,7 +231,7 @@ def test_pages_behind_a_proxy_link_to_the_public_url(prefix, how):
         public = "https://runbooks.example.com" if "public_url" in options else "https://localhost"
         foreign = person.post(f"/prompts/{prompt_id}", {}, Origin=public.replace("https", "http"))
         assert (foreign.status, "another site" in foreign.text) == (403, True)
-        form = {"token": person.token(prompt_id), "action": "submit", "field-sure": "on"}
+        form = {"token": person.token(prompt_id), "action": "submit", "field-sure": "0"}
         answered = person.post(f"/prompts/{prompt_id}", form, Origin=public)
         assert answered.location == f"{prefix}/sessions/{session_id}"
         called = person.send("GET", "/v0/sessions/list", **{"X-Airplane-API-Key": KEY})
