@@ -8,6 +8,7 @@ import click
 
 from .. import __version__
 from .doctor import doctor
+from .generate import generate
 from .group import CommandGroup
 from .prompts import prompts
 from .runbooks import execute, list_runbooks
@@ -32,7 +33,7 @@ def commands() -> None:
     """
 
 
-for _command in (execute, list_runbooks, watch, list_sessions, list_runs, cancel, prompts, serve, doctor):
+for _command in (execute, list_runbooks, watch, list_sessions, list_runs, cancel, prompts, serve, doctor, generate):
     commands.add_command(_command)
 
 

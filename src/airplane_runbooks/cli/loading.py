@@ -7,24 +7,19 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from ..server import Runbook, Task
-else:
-    Runbook = Task = Any  # the server's extra is needed only once something is served
 
-
-def load(target: str) -> tuple[list[Runbook[..., Any]], list[Task[..., Any]]]:
+def load(target: str) -> tuple[list[Any], list[Any]]:
     """Import a module, and return its runbooks and tasks. Raises UsageError if it has none.
 
     Args:
         target: Dotted name of the module or path of its file, and after a colon the name of something in it: a runbook,
             a task, or a list of both.
     """
-    from .. import server
+    from .. import server  # late: only those who serve need its extra
 
     name, colon, attribute = target.rpartition(":")
     module = _import(name if colon else target)

@@ -12,13 +12,19 @@ from .common import ParameterSchema
 
 
 class Runbook(Model, frozen=True, kw_only=True, omit_defaults=True):
-    """A runbook that the server can execute, with the schema of its parameters."""
+    """A runbook that the server can execute, with the schema of its parameters.
+
+    Attributes:
+        result_schema: JSON Schema of its result; None if its author has not annotated it, or so that JSON has no schema
+            for it, and from servers that do not tell it.
+    """
 
     id: str = ""
     slug: str = ""
     name: str = ""
     description: str = ""
     parameters: ParameterSchema = ParameterSchema()
+    result_schema: dict[str, Any] | None = None
 
 
 class ListRunbooks(Model, frozen=True, kw_only=True, omit_defaults=True):

@@ -165,6 +165,17 @@ class Runbook(Runnable[P, R_co]):
         return self._call_type(**given)
 
     @cached_property
+    def result_schema(self) -> dict[str, Any] | None:
+        """JSON Schema of the result, from its annotation; None without one, or if JSON Schema has no words for it."""
+        annotation = typing.get_type_hints(self.function, include_extras=True).get("return", Any)
+        if annotation is Any:
+            return None
+        try:
+            return msgspec.json.schema(annotation)
+        except (TypeError, ValueError, NameError, RecursionError):
+            return None
+
+    @cached_property
     def _signature(self) -> inspect.Signature:
         return inspect.Signature(list(inspect.signature(self.function).parameters.values())[1:])
 

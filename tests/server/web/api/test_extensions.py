@@ -83,6 +83,7 @@ def test_runbooks_and_tasks_that_are_served_are_listed(ext):
     runbooks = ext.get("/runbooks/list").json["runbooks"]
     assert [one["slug"] for one in runbooks] == ["asks", "quick"]
     schema = runbooks[0].pop("parameters")
+    assert runbooks[0].pop("resultSchema") == {"type": "null"}
     assert runbooks[0] == {"id": asks.id, "slug": "asks", "name": "Asks", "description": "Ask for a decision."}
     assert schema == {"parameters": ext.api.session(ext.api.execute("asks"))["params"]}
     assert runbooks[1]["id"] == "rbk20220120z15kl79"

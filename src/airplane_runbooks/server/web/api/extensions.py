@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ....version import __version__
-from ...authoring.decorators import Runnable
+from ...authoring.decorators import Runbook, Runnable
 from ...service import sessions
 from ...service.catalog import runbooks, tasks
 from ...service.services import Services
@@ -47,7 +47,7 @@ def fail_session(services: Services, call: Call) -> Json:
 
 def list_runbooks(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
     """Show the runbooks that are served."""
-    return {"runbooks": [_runnable(runbook) for runbook in runbooks(services)]}
+    return {"runbooks": [_runbook(runbook) for runbook in runbooks(services)]}
 
 
 def list_tasks(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
@@ -67,6 +67,11 @@ EXTENSIONS: dict[tuple[str, str], Handler] = {
     ("GET", "/tasks/list"): list_tasks,
     ("GET", "/version"): get_version,
 }
+
+
+def _runbook(runbook: Runbook[..., object]) -> Json:
+    schema = runbook.result_schema
+    return _runnable(runbook) | ({} if schema is None else {"resultSchema": schema})
 
 
 def _runnable(item: Runnable[..., object]) -> Json:
