@@ -345,13 +345,6 @@ def bench_server(session: nox.Session) -> None:
 
 
 @nox.session(requires=["build"])
-def overhead(session: nox.Session) -> None:
-    """Measure what telemetry adds to a call; arguments go to the benchmark."""
-    install(session, "bench")
-    session.run("python", "-m", "benchmarks.client.telemetry", *session.posargs)
-
-
-@nox.session(requires=["build"])
 def chaos(session: nox.Session) -> None:
     """Run the tests that are too long for every day; arguments go to pytest."""
     install(session, "test")

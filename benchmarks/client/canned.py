@@ -1,7 +1,11 @@
-"""A server that answers every request on a kept-alive connection with the same bytes, as fast as Python can."""
+"""A server that answers requests on kept-alive connections with bytes made beforehand, as fast as Python can.
+
+A GET is answered with a session, anything else with the start of one.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import selectors
 import socket
@@ -15,12 +19,60 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-BODY = b'{"sessionID":"ses20220120za1pskd","runID":"run20220120zbjiz2l"}'
-REPLY = (
+NEW, OLD = (
+    "ses20220120za1pskd",
+    "ses20220120zoldone",
+)  # sessions; OLD has timestamps as the API's documentation shows them
+HEAD = (
     b"HTTP/1.1 200 OK\r\nDate: Tue, 24 Nov 2026 00:00:00 GMT\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\nServer: canned\r\nX-Request-ID: req20220120za1pskd\r\nCache-Control: no-store\r\n"
-    b"Strict-Transport-Security: max-age=31536000\r\nVary: Accept-Encoding\r\n\r\n" % len(BODY)
-) + BODY
+    b"Strict-Transport-Security: max-age=31536000\r\nVary: Accept-Encoding\r\n\r\n"
+)
+
+
+def reply(body: bytes) -> bytes:
+    return HEAD % len(body) + body
+
+
+def session(session_id: str, created: str, updated: str) -> bytes:
+    """Return a session of 1.2 KB."""
+    permissions = [{"action": "sessions.write", "roleID": "task_executer", "subUserID": f"usr{n}"} for n in range(3)]
+    parameters = [
+        {
+            "slug": slug,
+            "name": slug.title(),
+            "type": "string",
+            "desc": f"The {slug} of the invoice that is to be refunded, as the customer wrote it",
+            "component": "textarea",
+            "constraints": {"optional": False, "regex": ""},
+        }
+        for slug in ("customer", "invoice", "reason")
+    ]
+    found = {
+        "id": session_id,
+        "name": "Refund an invoice",
+        "runbookID": "rbk20220120z15kl79",
+        "status": "Active",
+        "paramValues": {
+            "customer": "ada@example.com",
+            "invoice": "inv_1042",
+            "reason": "Ordered twice, sent back once",
+        },
+        "params": parameters,
+        "isPrivate": False,
+        "permissions": permissions,
+        "teamID": "tea20220120zvx0k2",
+        "createdAt": created,
+        "createdBy": "usr20220120z0ck",
+        "updatedAt": updated,
+        "updatedBy": "usr20220120z1ck",
+    }
+    return json.dumps(found, separators=(",", ":")).encode()
+
+
+STARTED = reply(b'{"sessionID":"ses20220120za1pskd","runID":"run20220120zbjiz2l"}')
+SESSION = reply(session(NEW, "2022-01-20T22:32:45.601486Z", "2022-01-20T22:32:46.112233Z"))
+OLD_SESSION = reply(session(OLD, "2022-01-20 22:32:45.601486+00", "2022-01-20 22:32:46.112233+00"))
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -34,6 +86,10 @@ class Endpoint(NamedTuple):
     def origin(self) -> str:
         """Scheme, host and port."""
         return f"{'https' if self.ca else 'http'}://127.0.0.1:{self.port}"
+
+    def certificate(self) -> bytes:
+        """Return the certificate to trust, as PEM."""
+        return Path(self.ca).read_bytes()
 
     def context(self) -> ssl.SSLContext:
         """Return TLS settings that trust the server and nothing else."""
@@ -109,8 +165,8 @@ def answer(sock: socket.socket, pending: bytearray, selector: selectors.BaseSele
         sock.close()
         return
     pending += data
-    for _ in range(taken(pending)):
-        sock.sendall(REPLY)
+    for request in taken(pending):
+        sock.sendall(answer_to(request))
 
 
 def serve_tls(listener: socket.socket, certificate: str) -> None:
@@ -128,21 +184,26 @@ def converse(sock: socket.socket, context: ssl.SSLContext) -> None:
     with suppress(OSError), context.wrap_socket(sock, server_side=True) as secured:
         while data := secured.recv(65536):
             pending += data
-            for _ in range(taken(pending)):
-                secured.sendall(REPLY)
+            for request in taken(pending):
+                secured.sendall(answer_to(request))
 
 
-def taken(pending: bytearray) -> int:
-    """Take the whole requests off the front of what has come; return their number."""
-    count = 0
+def answer_to(request: bytes) -> bytes:
+    if request.startswith(b"GET"):
+        return OLD_SESSION if OLD.encode() in request else SESSION
+    return STARTED
+
+
+def taken(pending: bytearray) -> Iterator[bytes]:
+    """Take the whole requests off the front of what has come; yield how each begins."""
     while (end := pending.find(b"\r\n\r\n")) >= 0:
         length = LENGTH.search(pending, 0, end)
         size = end + 4 + (int(length[1]) if length else 0)
         if len(pending) < size:
             break
+        begins = bytes(pending[:64])
         del pending[:size]
-        count += 1
-    return count
+        yield begins
 
 
 if __name__ == "__main__":

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
-from .canned import Endpoint
+from .canned import STARTED, Endpoint
 
+T = TypeVar("T")
 Call = Callable[[], object]
 Make = Callable[[Endpoint], Call]
-AsyncCall = Callable[[], Awaitable[object]]
-AsyncMake = Callable[[Endpoint, int], Awaitable[tuple[AsyncCall, AsyncCall]]]
-"""Factory of an async call, and of what closes its client; the number is that of the calls in flight."""
 
 VALUES = {"limit": 20, "name": "ada"}
 KEY = "tkn_benchmark"
+AT_ONCE = 16
 ROUTE = "/runbooks/execute"
 PATH = f"/v0{ROUTE}"
 HEADERS = {
@@ -28,61 +28,92 @@ HEADERS = {
 BODY: Mapping[str, Any] = {"slug": "hello_world", "paramValues": VALUES}
 
 
-def raw_socket(endpoint: Endpoint) -> Call:
-    """Bytes made beforehand, one send, one receive, nothing parsed: the floor."""
+def request_bytes() -> bytes:
     body = b'{"slug":"hello_world","paramValues":{"limit":20,"name":"ada"}}'
     lines = [f"POST {PATH} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in HEADERS.items()]
-    request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def connected(endpoint: Endpoint) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", endpoint.port), timeout=30)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if endpoint.ca:
-        sock = endpoint.context().wrap_socket(sock, server_hostname="127.0.0.1")
+    return endpoint.context().wrap_socket(sock, server_hostname="127.0.0.1") if endpoint.ca else sock
+
+
+class OfThread(threading.local, Generic[T]):
+    """Something that each thread has one of."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self.own = make()
+
+
+def raw_socket(endpoint: Endpoint) -> Call:
+    """Bytes made beforehand, one send, one receive, nothing parsed: the floor. Each thread has a socket."""
+    request, mine = request_bytes(), OfThread(lambda: connected(endpoint))
 
     def call() -> object:
-        sock.sendall(request)
-        return sock.recv(16384)
+        mine.own.sendall(request)
+        return mine.own.recv(16384)
+
+    return call
+
+
+def many_at_once(endpoint: Endpoint) -> Call:
+    """Requests that follow each other on a raw socket without waiting, so that the server never waits, either."""
+    requests, sock, length = request_bytes() * AT_ONCE, connected(endpoint), AT_ONCE * len(STARTED)
+
+    def call() -> object:
+        sock.sendall(requests)
+        missing = length
+        while missing:
+            missing -= len(sock.recv(65536))
+        return None
 
     return call
 
 
 def http_client(endpoint: Endpoint) -> Call:
-    """The standard library's client, with msgspec for the two bodies."""
+    """The standard library's client, with msgspec for the two bodies. Each thread has a connection."""
     from http.client import HTTPConnection, HTTPSConnection
 
     import msgspec
 
     from airplane_runbooks.models import StartedSession
 
-    address = ("127.0.0.1", endpoint.port)
-    connection = (
-        HTTPSConnection(*address, timeout=30, context=endpoint.context())
-        if endpoint.ca
-        else HTTPConnection(*address, timeout=30)
-    )
+    def connect() -> HTTPConnection:
+        address = ("127.0.0.1", endpoint.port)
+        if endpoint.ca:
+            return HTTPSConnection(*address, timeout=30, context=endpoint.context())
+        return HTTPConnection(*address, timeout=30)
+
+    mine = OfThread(connect)
     encode = msgspec.json.Encoder().encode
     decode = msgspec.json.Decoder(StartedSession).decode
 
     def call() -> object:
-        connection.request("POST", PATH, encode(BODY), HEADERS)
-        return decode(connection.getresponse().read())
+        mine.own.request("POST", PATH, encode(BODY), HEADERS)
+        return decode(mine.own.getresponse().read())
 
     return call
+
+
+def urllib3_pool(endpoint: Endpoint) -> Any:
+    import urllib3
+
+    options: dict[str, Any] = {"timeout": 30.0, "maxsize": 32}
+    if endpoint.ca:
+        return urllib3.HTTPSConnectionPool("127.0.0.1", endpoint.port, ssl_context=endpoint.context(), **options)
+    return urllib3.HTTPConnectionPool("127.0.0.1", endpoint.port, **options)
 
 
 def bare_urllib3(endpoint: Endpoint) -> Call:
     """The least that one can do with urllib3: a pool, a timeout, and msgspec for the two bodies."""
     import msgspec
-    import urllib3
 
     from airplane_runbooks.models import StartedSession
 
-    options: dict[str, Any] = {"timeout": 30.0, "maxsize": 32}
-    pool = (
-        urllib3.HTTPSConnectionPool("127.0.0.1", endpoint.port, ssl_context=endpoint.context(), **options)
-        if endpoint.ca
-        else urllib3.HTTPConnectionPool("127.0.0.1", endpoint.port, **options)
-    )
+    pool = urllib3_pool(endpoint)
     encode = msgspec.json.Encoder().encode
     decode = msgspec.json.Decoder(StartedSession).decode
 
@@ -92,13 +123,17 @@ def bare_urllib3(endpoint: Endpoint) -> Call:
     return call
 
 
-def ours(endpoint: Endpoint, **options: Any) -> Call:
-    """`Airplane.runbooks.execute` with everything it does: checks, key, retries, deadline, telemetry by API only."""
+def airplane_of(endpoint: Endpoint, **options: Any) -> Any:
     from airplane_runbooks import Airplane
     from airplane_runbooks.transports.urllib3 import Urllib3Transport
 
     transport = Urllib3Transport(ssl_context=endpoint.context()) if endpoint.ca else None
-    airplane = Airplane(KEY, base_url=f"{endpoint.origin}/v0", transport=transport, **options)
+    return Airplane(KEY, base_url=f"{endpoint.origin}/v0", transport=transport, **options)
+
+
+def ours(endpoint: Endpoint, **options: Any) -> Call:
+    """`Airplane.runbooks.execute` with everything it does: checks, key, retries, deadline, telemetry by API only."""
+    airplane = airplane_of(endpoint, **options)
 
     def call() -> object:
         return airplane.runbooks.execute("hello_world", param_values=VALUES)
@@ -150,50 +185,3 @@ def exporting_provider() -> Any:
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Dropping()))
     return provider
-
-
-async def bare_aiohttp(endpoint: Endpoint, in_flight: int) -> tuple[AsyncCall, AsyncCall]:
-    """The least that one can do with aiohttp: a session, a timeout, and msgspec for the two bodies."""
-    import aiohttp
-    import msgspec
-
-    from airplane_runbooks.models import StartedSession
-
-    session = aiohttp.ClientSession(
-        endpoint.origin,
-        connector=aiohttp.TCPConnector(limit=in_flight, ssl=endpoint.context() if endpoint.ca else True),
-        timeout=aiohttp.ClientTimeout(total=30),
-        headers=HEADERS,
-    )
-    encode = msgspec.json.Encoder().encode
-    decode = msgspec.json.Decoder(StartedSession).decode
-
-    async def call() -> object:
-        async with session.post(PATH, data=encode(BODY)) as response:
-            return decode(await response.read())
-
-    return call, session.close
-
-
-async def ours_async(endpoint: Endpoint, in_flight: int) -> tuple[AsyncCall, AsyncCall]:
-    """`AsyncAirplane.runbooks.execute` with everything it does, on its default transport."""
-    return asynchronous(endpoint, in_flight, None)
-
-
-async def ours_on_threads(endpoint: Endpoint, in_flight: int) -> tuple[AsyncCall, AsyncCall]:
-    """The same over the sync transport on threads."""
-    from airplane_runbooks.transports.threaded import ThreadedTransport
-
-    return asynchronous(endpoint, in_flight, ThreadedTransport())
-
-
-def asynchronous(endpoint: Endpoint, in_flight: int, transport: Any) -> tuple[AsyncCall, AsyncCall]:
-    del in_flight  # no more of them wait for a connection than there are connections
-    from airplane_runbooks import AsyncAirplane
-
-    airplane = AsyncAirplane(KEY, base_url=f"{endpoint.origin}/v0", transport=transport)
-
-    async def call() -> object:
-        return await airplane.runbooks.execute("hello_world", param_values=VALUES)
-
-    return call, airplane.aclose

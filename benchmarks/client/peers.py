@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from .canned import Endpoint
-from .contenders import BODY, HEADERS, KEY, PATH, ROUTE, VALUES, AsyncCall, Call
+from .contenders import BODY, HEADERS, KEY, PATH, ROUTE, VALUES, Call
 
 
 def requests_session(endpoint: Endpoint) -> Call:
@@ -16,11 +15,10 @@ def requests_session(endpoint: Endpoint) -> Call:
 
     session = requests.Session()
     session.headers.update(HEADERS)
-    session.verify = endpoint.ca or True
     url = f"{endpoint.origin}{PATH}"
 
     def call() -> object:
-        return session.post(url, json=BODY, timeout=30).json()["sessionID"]
+        return session.post(url, json=BODY, timeout=30, verify=endpoint.ca or True).json()["sessionID"]
 
     return call
 
@@ -38,31 +36,12 @@ def httpx_client(endpoint: Endpoint) -> Call:
     return call
 
 
-async def httpx_async(endpoint: Endpoint, in_flight: int) -> tuple[AsyncCall, AsyncCall]:
-    """Httpx's async client with its own JSON."""
-    import httpx
-
-    client = httpx.AsyncClient(
-        base_url=endpoint.origin,
-        timeout=30.0,
-        headers=HEADERS,
-        trust_env=False,
-        verify=endpoint.context() if endpoint.ca else True,
-        limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight),
-    )
-
-    async def call() -> object:
-        return (await client.post(PATH, json=BODY)).json()["sessionID"]
-
-    return call, client.aclose
-
-
 def pyreqwest_client(endpoint: Endpoint) -> Call:
     """Pyreqwest, a client written in Rust, with its own JSON."""
     from pyreqwest.client import SyncClientBuilder
 
     builder = SyncClientBuilder().default_headers(HEADERS)
-    client = (builder.add_root_certificate_pem(Path(endpoint.ca).read_bytes()) if endpoint.ca else builder).build()
+    client = (builder.add_root_certificate_pem(endpoint.certificate()) if endpoint.ca else builder).build()
     url = f"{endpoint.origin}{PATH}"
 
     def call() -> object:
@@ -103,30 +82,23 @@ def openai_sdk(endpoint: Endpoint) -> Call:
 def azure(endpoint: Endpoint) -> Call:
     """The pipeline of Azure's clients, with the policies that they begin with."""
     from azure.core import PipelineClient
-    from azure.core.pipeline.policies import (
-        HeadersPolicy,
-        HttpLoggingPolicy,
-        RequestIdPolicy,
-        RetryPolicy,
-        UserAgentPolicy,
-    )
+    from azure.core.pipeline.policies import RetryPolicy
     from azure.core.rest import HttpRequest
 
-    policies = [
-        RequestIdPolicy(),
-        HeadersPolicy(HEADERS),
-        UserAgentPolicy("benchmark/1.0"),
-        RetryPolicy(),
-        HttpLoggingPolicy(),
-    ]
     options = {"connection_verify": endpoint.ca} if endpoint.ca else {}
-    client = PipelineClient(endpoint.origin, policies=policies, **options)
+    client = PipelineClient(endpoint.origin, policies=azure_policies(RetryPolicy()), **options)
     url = f"{endpoint.origin}{PATH}"
 
     def call() -> object:
         return client.send_request(HttpRequest("POST", url, json=BODY)).json()["sessionID"]
 
     return call
+
+
+def azure_policies(retry: object) -> list[Any]:
+    from azure.core.pipeline.policies import HeadersPolicy, HttpLoggingPolicy, RequestIdPolicy, UserAgentPolicy
+
+    return [RequestIdPolicy(), HeadersPolicy(HEADERS), UserAgentPolicy("benchmark/1.0"), retry, HttpLoggingPolicy()]
 
 
 def official(endpoint: Endpoint) -> Call:

@@ -9,25 +9,25 @@ from benchmarks.charts import Bar, bar_chart
 from .results import Measured, Results
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-TITLES = {
-    "plain": "one at a time",
-    "tls": "over TLS",
-    "spaced": "5 ms apart",
-    "threads-16": "16 threads",
-    "async-1": "async, one at a time",
-    "async-32": "async, 32 in flight",
-    "async-256": "async, 256 in flight",
-}
-SYNC, ASYNC = ("plain", "tls", "spaced", "threads-16"), ("async-1", "async-32", "async-256")
+SYNC = {"plain": "one at a time", "tls": "over TLS", "spaced": "5 ms apart"}
+ASYNC = {"async-1": "one at a time", "async-32": "32 in flight", "async-256": "256 in flight"}
+DRAWN = {"client-cpu.svg": ("urllib3", SYNC), "client-async-cpu.svg": ("aiohttp", ASYNC)}
+
+
+def pictures(results: Results) -> dict[str, str]:
+    """Return the pictures of what was measured by the names of their files."""
+    found = {}
+    for file, (reference, titles) in DRAWN.items():
+        groups = {title: bars(results.groups[name]) for name, title in titles.items() if name in results.groups}
+        if groups:
+            found[file] = bar_chart(f"CPU of a call: multiples of bare {reference}", "x", groups)
+    return found
 
 
 def draw(results: Results) -> None:
-    """Write the pictures of what was measured."""
-    for file, names, reference in (("client-cpu.svg", SYNC, "urllib3"), ("client-async-cpu.svg", ASYNC, "aiohttp")):
-        groups = {TITLES[name]: bars(results.groups[name]) for name in names if name in results.groups}
-        if groups:
-            title = f"CPU of a call: multiples of bare {reference}"
-            (IMAGES / file).write_text(bar_chart(title, "x", groups), encoding="utf-8")
+    """Write the pictures."""
+    for name, picture in pictures(results).items():
+        (IMAGES / name).write_text(picture, encoding="utf-8")
 
 
 def bars(measured: Measured) -> list[Bar]:

@@ -7,7 +7,8 @@ bounds what the clock showed, which other work makes longer; only that of the CP
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+
+from benchmarks.budgets import Budget, Verdict, judged
 
 from .figures import median, percentile, ratio
 from .results import FURTHER, STEPS, WHOLE, Latency, Results
@@ -15,37 +16,6 @@ from .stage import DBOS, EARLIER, OURS, POSTGRESQL, SQLITE
 
 KB, MB = 1000, 1_000_000
 ODD = 0.4  # commits of a session: four in the ten sessions that are counted
-
-
-class Budget(NamedTuple):
-    """A bound, and the figure that it is for. `at_least` turns the bound round.
-
-    `odd` is what an idle server may add to a count: what it does at intervals falls into some of them.
-    """
-
-    name: str
-    bound: float
-    unit: str
-    figure: Callable[[Results], float]
-    at_least: bool = False
-    odd: float = 0.0
-
-
-class Verdict(NamedTuple):
-    """A budget beside its figure, which is None if it was not measured."""
-
-    budget: Budget
-    figure: float | None
-
-    @property
-    def is_met(self) -> bool | None:
-        if self.figure is None:
-            return None
-        return (
-            self.figure >= self.budget.bound
-            if self.budget.at_least
-            else self.figure <= self.budget.bound + self.budget.odd
-        )
 
 
 def commits(session: str, database: str) -> Callable[[Results], float]:
@@ -161,14 +131,4 @@ BUDGETS = {database: [*of_database(database), *only] for database, only in ONE_D
 
 def verdicts(results: Results) -> dict[str, list[Verdict]]:
     """Return all budgets by database, with their figures."""
-    return {
-        database: [Verdict(budget, _figure(budget, results)) for budget in budgets]
-        for database, budgets in BUDGETS.items()
-    }
-
-
-def _figure(budget: Budget, results: Results) -> float | None:
-    try:
-        return budget.figure(results)
-    except KeyError:  # a part that was not run
-        return None
+    return {database: [judged(budget, results) for budget in budgets] for database, budgets in BUDGETS.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from benchmarks import budgets
+
 from .budgets import KB, verdicts
 from .figures import median, percentile, ratio
 from .results import Alone, Latency, Load, Results
@@ -128,10 +130,4 @@ def _budgets(results: Results) -> Iterator[str]:
     yield f"in x: ratios within the same rounds; in ms by the clock: with all other work on the machine{slowed}"
     for database, found in verdicts(results).items():
         yield ""
-        yield f"{'budgets, ' + database:<40}{'bound':>9}{'measured':>11}"
-        for verdict in found:
-            budget, figure = verdict
-            sign = ">=" if budget.at_least else "<="
-            measured = "-" if figure is None else f"{figure:.3g}"
-            word = {None: "not measured", True: "met", False: "NOT MET"}[verdict.is_met]
-            yield f"{budget.name:<40}{sign:>3}{budget.bound:>6g}{measured:>11} {budget.unit:<4}{word}"
+        yield from budgets.lines(f"budgets, {database}", found)

@@ -9,9 +9,10 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from benchmarks.budgets import Budget, Verdict
 from benchmarks.charts import Bar, bar_chart, line_chart
 from benchmarks.server import report, results
-from benchmarks.server.budgets import Budget, Verdict, verdicts
+from benchmarks.server.budgets import verdicts
 from benchmarks.server.figures import percentile, ratio
 from benchmarks.server.pictures import pictures
 from benchmarks.server.results import FURTHER, WHOLE, Alone, Latency, Load, Results
