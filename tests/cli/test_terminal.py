@@ -66,8 +66,7 @@ def test_ctrl_c_leaves_the_session_running(terminal, server):
     with terminal("execute", "ask_first", "--wait") as screen:
         screen.expect("Session ")
         screen.expect("Approve")
-        screen.type("\x03")
-        screen.expect("goes on. Return to it: airplane-runbooks watch ses")
+        screen.interrupt("goes on. Return to it: airplane-runbooks watch ses")
 
         assert screen.ends() == 130
     session_id = screen.text.split()[1]
@@ -79,8 +78,7 @@ def test_ctrl_c_leaves_the_session_running(terminal, server):
 def test_ctrl_c_ends_the_wait_for_others_to_answer(terminal, server):
     with terminal("execute", "ask_first", "--wait", "--no-answer") as screen:
         screen.expect("waits for an answer")
-        screen.type("\x03")
-        screen.expect("goes on. Return to it: airplane-runbooks watch ses")
+        screen.interrupt("goes on. Return to it: airplane-runbooks watch ses")
 
         assert screen.ends() == 130
     with Airplane(server.api_key, base_url=server.base_url) as airplane:

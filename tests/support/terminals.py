@@ -49,6 +49,21 @@ class Terminal:
             assert self._read(), f"{wanted!r} has not appeared before the end: {self.text!r}"
         self._seen = found + len(wanted)
 
+    def interrupt(self, wanted: str) -> None:
+        """Press Ctrl-C, and read until a text has appeared.
+
+        A key that comes in the moment before Python begins to read is not noticed until the next one, so it is pressed
+        again if nothing happens.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while self.text.find(wanted, self._seen) < 0:
+            assert time.monotonic() < deadline, f"{wanted!r} has not appeared: {self.text!r}"
+            self.type("\x03")
+            pressed = time.monotonic()
+            while self.text.find(wanted, self._seen) < 0 and time.monotonic() < pressed + 10 and self._read():
+                pass
+        self.expect(wanted)
+
     def type(self, text: str) -> None:
         os.write(self._controller, text.encode())
 
