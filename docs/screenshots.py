@@ -51,8 +51,13 @@ def main() -> None:
 def take(browser: Browser, url: str, session_id: str) -> None:
     """Go through the pages, by a desktop and by a phone."""
     page = signed_in(browser, url, DESKTOP)
+    page.wait_for_selector("li:has-text('edsger')")
+    shoot(page, "home")
+    page.goto(f"{url}/sessions")
     page.wait_for_selector("li:has-text('Waiting') >> nth=1")
     shoot(page, "sessions")
+    page.goto(f"{url}/runbooks/refund?customer=grace@example.com")
+    shoot(page, "runbook")
     page.goto(f"{url}/sessions/{session_id}")
     shoot(page, "session")
     page.get_by_role("link", name="Answer").click()
@@ -67,6 +72,7 @@ def take(browser: Browser, url: str, session_id: str) -> None:
     page.get_by_label("Note").fill("The invoice was paid twice.")
     page.get_by_role("button", name="Decide").click()
     page.wait_for_selector("h1 + .badge:has-text('Succeeded')")
+    shoot(page, "result")
     phone.goto(page.url)
     shoot(phone, "session-phone")
 

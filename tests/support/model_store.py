@@ -458,6 +458,11 @@ class ModelStore:
         with self._lock:
             return [self._prompts[one] for run_id in run_ids for one in reversed(self._raised.get(run_id, ()))]
 
+    def open_prompts(self, *root_ids: str) -> Sequence[Prompt]:
+        """Return the open prompts of these root runs, newest first."""
+        with self._lock:
+            return [one for one in reversed(self._prompts.values()) if one.root_id in root_ids and one.is_open]
+
     def _session_of(self, run: Run) -> Session | None:
         return None if run.session_id is None else self._sessions.get(run.session_id)
 

@@ -76,6 +76,7 @@ USED = {
     "statements.WAIT_FOR_PROMPT": "runbook_prompts_by_parent_id",
     "statements.LATEST_LOG_CHUNKS": "runbook_runs_by_parent_id",
     "statements.PROMPTS_OF_RUNS": "runbook_prompts_by_run_id",
+    "statements.OPEN_PROMPTS_OF_ROOTS": "runbook_prompts_by_parent_id",
     "statements.END_LEASES": "runbook_runs_by_due_at",
     "statements.DUE": "runbook_runs_by_due_at",
     "statements.NEXT_CHORES": "runbook_runs_by_due_at",

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ...models import SessionStatus
 from ...schema.reading import CheckedValues
 from ..authoring.values import check
 from ..errors import Conflict, Forbidden
 from ..execution.prompt_details import PromptDetails, original_details, original_values
 from ..secrets.masking import Secrets
+from ..secrets.vault import VaultError
 from ..storage.holds import refusal as held_error
 from ..storage.holds import why_held
-from ..storage.interface import CANCELLED, Answer, Answered, Decide
+from ..storage.interface import CANCELLED, Answer, Answered, Decide, SessionQuery
 from ..storage.records import Prompt, Run, Session
 from . import runs
 from .catalog import missing
@@ -45,6 +47,25 @@ def of_run(services: Services, run_id: str) -> tuple[Sequence[Prompt], Run]:
     """Return the prompts of a run, newest first, and its root run. Raises NotFound."""
     run = runs.find(services, run_id)
     return services.store.prompts(run_id), run if run.root_id is None else runs.find(services, run.root_id)
+
+
+def waiting_for(services: Services, user: User) -> Sequence[tuple[Prompt, Session]]:
+    """Return the prompts that a user may answer now, newest first, of the 50 newest sessions that wait."""
+    sessions = {one.run_id: one for one in services.store.sessions(SessionQuery(status=SessionStatus.WAITING))}
+    roots = {root.id: root for root in services.store.brief(list(sessions))}
+    found = services.store.open_prompts(*roots)
+    return [
+        (prompt, sessions[prompt.root_id])
+        for prompt in found
+        if _may_answer_now(services, prompt, roots[prompt.root_id], user)
+    ]
+
+
+def _may_answer_now(services: Services, prompt: Prompt, root: Run, user: User) -> bool:
+    try:
+        return not prompt.is_late and why_held(root) is None and not objection(services, prompt, root, user)
+    except VaultError:  # of a prompt whose key is gone; the others are shown all the same
+        return False
 
 
 def objection(services: Services, prompt: Prompt, root: Run, user: User) -> str:

@@ -310,6 +310,10 @@ class Store(Protocol):
         """Return the prompts of these runs, the newest of each run first."""
         ...
 
+    def open_prompts(self, *root_ids: str) -> Sequence[Prompt]:
+        """Return the open prompts of at most 200 root runs, newest first."""
+        ...
+
     def log_chunks(self, run_id: str, since: int, limit: int) -> Sequence[LogChunk]:
         """Return the log of a run from the chunk of this time on, the oldest first."""
         ...

@@ -141,6 +141,15 @@ class SqlReads:
         """Return the latest chunks of the logs of all steps of a root run, the oldest first."""
         return _log_chunks(fetch(connection, sql.LATEST_LOG_CHUNKS, {"key": root_id, "limit": limit})[::-1])
 
+    def open_prompts(self, *root_ids: str) -> Sequence[Prompt]:
+        """Return the open prompts of at most 200 root runs, newest first."""
+        return self._open_prompts(root_ids) if root_ids else []
+
+    @reading
+    def _open_prompts(self, connection: Connection, root_ids: Sequence[str]) -> Sequence[Prompt]:
+        rows = fetch(connection, sql.OPEN_PROMPTS_OF_ROOTS, {"ids": list(root_ids)})
+        return [PROMPT_ROWS.read(row) for row in rows]
+
     @reading
     def _prompts(self, connection: Connection, run_ids: Sequence[str]) -> Sequence[Prompt]:
         rows = (row for ids in _batches(run_ids) for row in fetch(connection, sql.PROMPTS_OF_RUNS, {"ids": ids}))

@@ -86,6 +86,11 @@ LATEST_LOG_CHUNKS = (
     .join(_latest_chunks, (LOGS.c.run_id == _latest_chunks.c.run_id) & (LOGS.c.at == _latest_chunks.c.at))
     .order_by(LOGS.c.at.desc())
 )
+OPEN_PROMPTS_OF_ROOTS = (
+    sa.select(*PROMPT_ROWS.columns)
+    .where(PROMPTS.c.root_id.in_(bindparam("ids", expanding=True)), IS_OPEN)
+    .order_by(PROMPTS.c.seq.desc())
+)
 # A writer of a session locks the row of its root run first, and so waits for nothing else.
 _child = RUNS.alias()
 _root_of_run = sa.select(_child.c.root_id).where(_child.c.id == KEY).scalar_subquery()

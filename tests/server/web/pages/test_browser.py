@@ -177,7 +177,7 @@ def sign_in(page, root, key="tkn_eve_2"):
     page.goto(root)
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name="Sessions").wait_for()
+    page.get_by_role("heading", name="Home").wait_for()
 
 
 def asked(api, slug="refund", values=None):
@@ -203,7 +203,7 @@ def test_a_user_signs_in_and_answers_a_prompt(api, chromium, root, size):
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Refund customer").wait_for()
 
-        page.get_by_role("link", name="Runbooks").click()
+        page.get_by_role("link", name="Sessions", exact=True).click()
         page.locator(f"a:has-text('{session_id}')").click()
         page.get_by_role("link", name="Answer").click()
         page.get_by_role("radio", name="Yes").check()
@@ -341,7 +341,7 @@ def test_a_sign_in_that_ends_keeps_the_values_typed(api, chromium, root):
             page.get_by_role("link", name="sign in in a new tab").click()
         opened.value.get_by_label("API key").fill("tkn_eve_2")
         opened.value.get_by_role("button", name="Sign in").click()
-        opened.value.get_by_role("heading", name="Sessions").wait_for()
+        opened.value.get_by_role("heading", name="Home").wait_for()
         page.reload()
         page.wait_for_url(f"{root}/sessions/{session_id}")
     api.reaches(session_id, "Succeeded")
@@ -450,7 +450,8 @@ def visited(api, root):
     api.reaches(done, "Succeeded")
     paths = [
         "/",
-        "/?page=99",
+        "/sessions",
+        "/sessions?page=99",
         f"/sessions/{waiting}",
         f"/sessions/{failed}",
         f"/sessions/{done}",

@@ -63,6 +63,10 @@ class Lists(Case):
         assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), token(store), new_prompt("p2", "q2"))
         assert [one.id for one in store.prompts("q")] == ["p"]
         assert [one.id for one in store.prompts("q2")] == ["p2"]
+        assert [one.id for one in store.open_prompts("r", "unknown")] == ["p2", "p"]
+        assert not store.open_prompts()
+        store.answer("p2", answering(b"{}"), "u")
+        assert [one.id for one in store.open_prompts("r")] == ["p"]
 
     def test_the_root_run_that_has_been_due_longest_comes_first(self, empty: Store) -> None:
         before = now()

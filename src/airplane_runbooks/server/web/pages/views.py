@@ -39,7 +39,7 @@ _FAILED = "an operator has failed the session while it was held"
 _LIST_REFRESH = 10  # seconds
 _SESSION_REFRESH = 5
 _ADDRESS = re.compile(
-    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions/[A-Za-z0-9]{1,60}/cancel|runbooks(/[a-z0-9_]{1,50})?)?"
+    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions(/[A-Za-z0-9]{1,60}/cancel)?|runbooks(/[a-z0-9_]{1,50})?)?"
     r"(\?[A-Za-z0-9%&=+._~*:/@,-]{0,4000})?",
     re.ASCII,
 )
@@ -187,6 +187,7 @@ def _prompt(
         "session": session,
         "started_by": context.users.name(session.created_by),
         "parameters": describe_parameters(session),
+        "steps": describe_session(context.services, context.users, session, None),
         "fields": fields,
         "is_decision": forms.is_decision(record.parameters),
         "errors": [field for field in fields if field.error],
