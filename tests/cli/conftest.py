@@ -46,13 +46,13 @@ def tidy(room: str) -> str:
     return room
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server():
     with RunbookServer([refund, ask_first, break_down], [tidy]) as one:
         yield one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def environment(server):
     origin = server.base_url.removesuffix("/v0")
     return {"AIRPLANE_API_KEY": server.api_key, "AIRPLANE_API_HOST": origin, "AIRPLANE_ENV_SLUG": "", "NO_COLOR": ""}

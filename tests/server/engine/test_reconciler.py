@@ -72,11 +72,12 @@ def reconciler(store, engine):
         made.append(Reconciler(store, engine, told, holding=NothingHeld(), expire=expire, **bounds, interval=interval))
         return made[-1]
 
+    before = set(threading.enumerate())
     yield make
     for one in made:
         one.stop()
         one.stop()
-    assert "runbook-reconciler" not in {thread.name for thread in threading.enumerate()}
+    assert "runbook-reconciler" not in {thread.name for thread in set(threading.enumerate()) - before}
 
 
 def root(store):
