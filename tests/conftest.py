@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 
 from hypothesis import settings
@@ -25,3 +26,10 @@ def pytest_configure():
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_sessionfinish():
+    """Save what a worker has measured of coverage while there is time: a slow exit is killed after ten seconds."""
+    if (coverage := sys.modules.get("coverage")) and (measuring := coverage.Coverage.current()):
+        measuring.stop()
+        measuring.save()

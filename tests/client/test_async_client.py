@@ -174,8 +174,10 @@ class TestCalls:
             async with AsyncAirplane("tkn_test", base_url=origin) as airplane:
                 assert (await airplane.runbooks.execute("x")).session_id == "ses1"
                 ours = ("airplane-runbooks", "asyncio")
-                assert [one.name for one in threading.enumerate() if one.name.startswith(ours)] == []
+                started = set(threading.enumerate()) - before
+                assert [one.name for one in started if one.name.startswith(ours)] == []
 
+        before = set(threading.enumerate())
         with HostileServer(always(reply(b'{"sessionID":"ses1"}'))) as server:
             asyncio.run(main(server.origin.replace("localhost", "127.0.0.1")))
 
