@@ -39,6 +39,7 @@ from tests.transports.urllib3.test_connections import (  # noqa: F401  # these h
     test_a_body_where_none_may_be_costs_the_connection,
     test_a_dead_address_leaves_time_for_the_next,
     test_a_final_answer_after_an_interim_one_ends_it,
+    test_a_host_among_the_headers_gives_way_to_the_origins,
     test_a_large_body_may_take_all_the_time_it_wants,
     test_a_server_that_reads_slowly_does_not_outlast_the_timeout,
     test_a_tls_stream_that_is_cut_off_is_not_the_end_of_a_body,
