@@ -124,7 +124,7 @@ def _serve(
         users = msgspec.json.decode(users_file.read() if users_file else "[]", type=list[_User])
         options["users"] = [User(one.email, one.api_key, one.groups) for one in users]
         serve_until_signal(runbooks, tasks, api_key=keys, limits=Limits(**limits), **options)
-    except (ValueError, TypeError, OSError) as problem:
+    except (msgspec.DecodeError, ValueError, TypeError, OSError) as problem:
         raise click.UsageError(f"The server cannot start: {problem}") from None
 
 
