@@ -13,8 +13,8 @@ from contextvars import copy_context
 
 import pytest
 
+from airplane_runbooks.models import LogSeverity, LogStream
 from airplane_runbooks.server.execution.capture import Capture, captured_by
-from airplane_runbooks.server.storage.log_lines import Severity, Stream
 
 logger = logging.getLogger("tests.capture")
 
@@ -79,7 +79,7 @@ def test_what_is_printed_is_kept(sink):
         sys.stderr.writelines(["three\n", "four\n"])
     print("after")
     assert sink.printed == "one twothree\nfour\n"
-    assert {stream for stream, _ in sink.texts} == {Stream.STDOUT, Stream.STDERR}
+    assert {stream for stream, _ in sink.texts} == {LogStream.STDOUT, LogStream.STDERR}
 
 
 def test_a_stream_that_is_put_in_place_gets_what_is_printed(sink, monkeypatch):
@@ -102,7 +102,7 @@ def test_records_are_kept_with_their_severity(sink):
         except KeyError:
             logger.exception("it failed")
     (first, text), (second, trace) = sink.records
-    assert (first, text, second) == (Severity.WARNING, "careful: 1", Severity.ERROR)
+    assert (first, text, second) == (LogSeverity.WARNING, "careful: 1", LogSeverity.ERROR)
     assert trace.startswith("it failed\nTraceback (most recent call last):\n")
     assert trace.endswith("KeyError: 'no such key'")
 
@@ -110,10 +110,10 @@ def test_records_are_kept_with_their_severity(sink):
 @pytest.mark.parametrize(
     ("level", "severity"),
     [
-        (logging.DEBUG, Severity.DEBUG),
-        (logging.INFO, Severity.INFO),
-        (logging.WARNING, Severity.WARNING),
-        (logging.CRITICAL, Severity.ERROR),
+        (logging.DEBUG, LogSeverity.DEBUG),
+        (logging.INFO, LogSeverity.INFO),
+        (logging.WARNING, LogSeverity.WARNING),
+        (logging.CRITICAL, LogSeverity.ERROR),
     ],
 )
 def test_each_level_has_a_severity(sink, monkeypatch, level, severity):
@@ -128,7 +128,7 @@ def test_each_level_has_a_severity(sink, monkeypatch, level, severity):
 def test_what_a_handler_prints_is_not_kept_again(sink):
     with capturing(sink):
         logger.warning("once")
-    assert (sink.records, sink.texts) == ([(Severity.WARNING, "once")], [])
+    assert (sink.records, sink.texts) == ([(LogSeverity.WARNING, "once")], [])
 
 
 def test_a_record_whose_arguments_do_not_fit_is_left_out(sink, monkeypatch):
@@ -136,7 +136,7 @@ def test_a_record_whose_arguments_do_not_fit_is_left_out(sink, monkeypatch):
     with capturing(sink):
         logger.warning("one %d", "text")
         logger.warning("two")
-    assert sink.records == [(Severity.WARNING, "two")]
+    assert sink.records == [(LogSeverity.WARNING, "two")]
 
 
 def test_what_a_thread_prints_by_itself_is_not_kept(sink):

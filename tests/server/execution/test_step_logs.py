@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
+from airplane_runbooks.models import LogSeverity, LogStream
 from airplane_runbooks.server.execution import step_logs
 from airplane_runbooks.server.execution.step_logs import AttemptLog, Room, StepLog
 from airplane_runbooks.server.secrets.masking import Secrets
-from airplane_runbooks.server.storage.log_lines import LARGEST_CHUNK, LogLine, LogPosition, Severity, Stream, chunks
+from airplane_runbooks.server.storage.log_lines import LARGEST_CHUNK, LogLine, LogPosition, chunks
 
 SECRET = "hunter2-and-more"
 
@@ -34,49 +35,49 @@ def texts(kept):
 
 def test_parts_of_lines_are_put_together(log, kept):
     for text in ("one ", "line\nand ano", "ther", "\n"):
-        log.write(Stream.STDOUT, text)
+        log.write(LogStream.STDOUT, text)
     assert texts(kept) == ["one line", "and another"]
-    assert {(line.attempt, line.stream, line.severity) for line in kept} == {(3, Stream.STDOUT, Severity.INFO)}
+    assert {(line.attempt, line.stream, line.severity) for line in kept} == {(3, LogStream.STDOUT, LogSeverity.INFO)}
 
 
 def test_the_rest_of_a_line_is_kept_in_the_end(log, kept):
-    log.write(Stream.STDOUT, "no end")
-    log.write(Stream.STDERR, "neither")
+    log.write(LogStream.STDOUT, "no end")
+    log.write(LogStream.STDERR, "neither")
     assert not kept
     for _ in range(2):
         log.close()
-    log.write(Stream.STDOUT, "late\n")
-    log.add(Severity.INFO, "late")
-    assert [(line.stream, line.text) for line in kept] == [(Stream.STDOUT, "no end"), (Stream.STDERR, "neither")]
+    log.write(LogStream.STDOUT, "late\n")
+    log.add(LogSeverity.INFO, "late")
+    assert [(line.stream, line.text) for line in kept] == [(LogStream.STDOUT, "no end"), (LogStream.STDERR, "neither")]
 
 
 def test_threads_have_parts_of_lines_of_their_own(log, kept):
-    log.write(Stream.STDOUT, "mine ")
-    thread = threading.Thread(target=log.write, args=(Stream.STDOUT, "its own\n"))
+    log.write(LogStream.STDOUT, "mine ")
+    thread = threading.Thread(target=log.write, args=(LogStream.STDOUT, "its own\n"))
     thread.start()
     thread.join()
-    log.write(Stream.STDOUT, "alone\n")
+    log.write(LogStream.STDOUT, "alone\n")
     assert texts(kept) == ["its own", "mine alone"]
 
 
 def test_empty_lines_are_lines(log, kept):
-    log.write(Stream.STDOUT, "\n\nend\r\n")
+    log.write(LogStream.STDOUT, "\n\nend\r\n")
     assert texts(kept) == ["", "", "end"]
 
 
 def test_a_progress_bar_is_kept_as_it_was_in_the_end(log, kept):
     for percent in range(100):
-        log.write(Stream.STDERR, f"\r{percent} %")
-    log.write(Stream.STDERR, "\rdone\r")
-    log.write(Stream.STDERR, "\nnext\r\n")
+        log.write(LogStream.STDERR, f"\r{percent} %")
+    log.write(LogStream.STDERR, "\rdone\r")
+    log.write(LogStream.STDERR, "\nnext\r\n")
     assert texts(kept) == ["done", "next"]
 
 
 def test_secrets_are_masked_across_writes_and_lines(log, kept):
-    log.write(Stream.STDOUT, "the key is hunter2")
-    log.write(Stream.STDOUT, "-and-more\n")
-    log.add(Severity.ERROR, f"a first line\nsecond line b\n\x1b[1mhunter2\x1b[0m-and-more {SECRET}")
-    log.write(Stream.STDOUT, SECRET)
+    log.write(LogStream.STDOUT, "the key is hunter2")
+    log.write(LogStream.STDOUT, "-and-more\n")
+    log.add(LogSeverity.ERROR, f"a first line\nsecond line b\n\x1b[1mhunter2\x1b[0m-and-more {SECRET}")
+    log.write(LogStream.STDOUT, SECRET)
     log.close()
     assert "hunter2" not in str(kept)
     assert "second line" not in str(kept)
@@ -84,29 +85,29 @@ def test_secrets_are_masked_across_writes_and_lines(log, kept):
 
 
 def test_control_characters_are_left_out(log, kept):
-    log.write(Stream.STDOUT, "\x1b[31mred\x1b[0m\tand \0\x07\x9b\ud800\n")
+    log.write(LogStream.STDOUT, "\x1b[31mred\x1b[0m\tand \0\x07\x9b\ud800\n")
     assert texts(kept) == ["red\tand ?"]
 
 
 def test_a_long_line_is_cut(log, kept):
-    log.write(Stream.STDOUT, "x" * 8_010 + "\n")
-    log.write(Stream.STDOUT, "y" * 100_000)
-    log.write(Stream.STDOUT, "y" * 100_000)
+    log.write(LogStream.STDOUT, "x" * 8_010 + "\n")
+    log.write(LogStream.STDOUT, "y" * 100_000)
+    log.write(LogStream.STDOUT, "y" * 100_000)
     log.close()
     assert kept[0].text == "x" * 8_000 + " [10 characters are left out here]"
     assert [len(line.text) < 8_100 for line in kept] == [True, True]
 
 
 def test_a_secret_is_not_shown_in_part_where_a_text_is_cut(log, kept):
-    log.write(Stream.STDOUT, "x" * 7_990 + SECRET + "\n")
-    log.add(Severity.INFO, "x" * (step_logs._LONGEST_TEXT - 5) + "\n" + SECRET)
+    log.write(LogStream.STDOUT, "x" * 7_990 + SECRET + "\n")
+    log.add(LogSeverity.INFO, "x" * (step_logs._LONGEST_TEXT - 5) + "\n" + SECRET)
     assert "hunter2" not in str(kept)
     assert kept[-1].text == "[the rest of a long text is left out here]"
 
 
 def test_the_first_and_the_last_of_many_lines_are_kept(log, kept):
     for number in range(10_000):
-        log.write(Stream.STDOUT, f"{number}\n")
+        log.write(LogStream.STDOUT, f"{number}\n")
     assert len(kept) == 2_001
     log.close()
     shown = texts(kept)
@@ -118,7 +119,7 @@ def test_the_first_and_the_last_of_many_lines_are_kept(log, kept):
 
 def test_a_log_is_bounded_in_bytes(log, kept):
     for _ in range(1_000):
-        log.write(Stream.STDOUT, "x" * 5_000 + "\n")
+        log.write(LogStream.STDOUT, "x" * 5_000 + "\n")
     log.close()
     assert sum(line.size for line in kept) < 300 * 1024
 
@@ -127,7 +128,7 @@ def test_the_logs_of_an_execution_are_bounded_together(kept):
     room = Room(1_000)
     for _ in range(5):
         log = new_log(kept, room)
-        log.write(Stream.STDOUT, "x" * 400 + "\n")
+        log.write(LogStream.STDOUT, "x" * 400 + "\n")
         log.close()
     assert texts(kept).count("x" * 400) == 5  # two, and the last ones of each attempt
     assert len([text for text in texts(kept) if text.startswith("[the log is full")]) == 3
@@ -147,7 +148,7 @@ class Store:
 def written(log, *lines):
     with log.attempt(1):
         for line in lines:
-            log._lines.append(LogLine(line, 1, Stream.STDOUT, Severity.INFO, str(line)))
+            log._lines.append(LogLine(line, 1, LogStream.STDOUT, LogSeverity.INFO, str(line)))
 
 
 def test_a_transaction_that_is_repeated_writes_the_same():
@@ -176,7 +177,7 @@ def test_all_chunks_are_offered_to_a_store_that_refuses():
 
 
 def test_chunks_have_times_of_their_own():
-    lines = [LogLine(5, 1, Stream.STDOUT, Severity.INFO, "x" * 9_000) for _ in range(10)]
+    lines = [LogLine(5, 1, LogStream.STDOUT, LogSeverity.INFO, "x" * 9_000) for _ in range(10)]
     found = list(chunks("run", lines, 7))
     assert [chunk.at for chunk in found] == [8, 9, 10, 11]
     assert [line for chunk in found for line in chunk.lines] == lines

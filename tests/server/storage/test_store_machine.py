@@ -20,13 +20,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from airplane_runbooks.models import RunStatus, SessionStatus
+from airplane_runbooks.models import LogSeverity, LogStream, RunStatus, SessionStatus
 from airplane_runbooks.server.errors import ApiError
 from airplane_runbooks.server.storage import sql_executions, sql_store, transitions
 from airplane_runbooks.server.storage.changes import CHANGES
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.interface import RunQuery, SessionQuery
-from airplane_runbooks.server.storage.log_lines import LogChunk, LogLine, Severity, Stream
+from airplane_runbooks.server.storage.log_lines import LogChunk, LogLine
 from airplane_runbooks.server.storage.records import (
     AttemptFailure,
     Failure,
@@ -57,7 +57,7 @@ OUTCOMES = (
 )
 seeds = st.sampled_from(["", "s1", "s2"])
 attempts = st.integers(1, 3)
-LINES = (LogLine(5, 1, Stream.STDOUT, Severity.INFO, "\0 \U0001f600"),)
+LINES = (LogLine(5, 1, LogStream.STDOUT, LogSeverity.INFO, "\0 \U0001f600"),)
 EARLIER = (AttemptFailure(1, "KeyError", "no such key"),)
 moments = st.integers(0, 12).map(lambda seconds: START + seconds * SECOND)
 windows = st.fixed_dictionaries(

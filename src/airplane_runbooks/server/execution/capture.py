@@ -17,17 +17,17 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from ..storage.log_lines import Severity, Stream
+from ...models import LogSeverity, LogStream
 
 
 class Sink(Protocol):
     """The place for what one attempt of a step writes."""
 
-    def write(self, stream: Stream, text: str) -> None:
+    def write(self, stream: LogStream, text: str) -> None:
         """Take what is written to a stream: lines, and parts of lines."""
         ...
 
-    def add(self, severity: Severity, text: str) -> None:
+    def add(self, severity: LogSeverity, text: str) -> None:
         """Take a record of `logging`, of one line or several."""
         ...
 
@@ -59,7 +59,7 @@ class Capture:
         if self._is_open:
             return
         self._is_open = True
-        for name in Stream.STDOUT, Stream.STDERR:
+        for name in LogStream.STDOUT, LogStream.STDERR:
             if (stream := getattr(sys, name)) is not None:  # as in a program without a console
                 self._streams[name] = captured = _CapturedStream(stream, name)
                 setattr(sys, name, captured)
@@ -80,7 +80,7 @@ class Capture:
 class _CapturedStream:
     """A text stream that lets the current sink have what is written to another one. All else is the other's."""
 
-    def __init__(self, original: Any, stream: Stream) -> None:
+    def __init__(self, original: Any, stream: LogStream) -> None:
         self._original = original
         self._stream = stream
         self.is_open = True
@@ -176,12 +176,12 @@ def _keep(call: Callable[[], None]) -> None:
         call()
 
 
-def _severity(level: int) -> Severity:
+def _severity(level: int) -> LogSeverity:
     if level >= logging.ERROR:
-        return Severity.ERROR
+        return LogSeverity.ERROR
     if level >= logging.WARNING:
-        return Severity.WARNING
-    return Severity.INFO if level >= logging.INFO else Severity.DEBUG
+        return LogSeverity.WARNING
+    return LogSeverity.INFO if level >= logging.INFO else LogSeverity.DEBUG
 
 
 def _text(record: logging.LogRecord) -> str:

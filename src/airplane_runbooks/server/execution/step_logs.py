@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from ...models import LogSeverity, LogStream
 from ..storage.ids import now
 from ..storage.interface import Store
-from ..storage.log_lines import LogChunk, LogLine, Severity, Stream, chunks
+from ..storage.log_lines import LogChunk, LogLine, chunks
 from ..storage.rows import to_microseconds
 from .capture import captured_by
 from .writes import DeferredWrites, Write
@@ -56,7 +57,7 @@ class AttemptLog:
         self._mask = mask
         self._room = room
         self._lock = threading.Lock()
-        self._partial: dict[tuple[Stream, int], str] = {}  # by stream and thread
+        self._partial: dict[tuple[LogStream, int], str] = {}  # by stream and thread
         self._lines, self._size = 0, 0
         self._last: deque[LogLine] = deque()
         self._last_size = 0
@@ -64,7 +65,7 @@ class AttemptLog:
         self._left_out = 0
         self._is_closed = False
 
-    def write(self, stream: Stream, text: str) -> None:
+    def write(self, stream: LogStream, text: str) -> None:
         """Take what is written to a stream: lines, and parts of lines."""
         with self._lock:
             key = stream, threading.get_ident()
@@ -72,15 +73,15 @@ class AttemptLog:
             if self._is_closed:
                 return
             if end:
-                self._add(stream, Severity.INFO, head)
+                self._add(stream, LogSeverity.INFO, head)
             if rest:
                 self._partial[key] = _overwritten(rest)[:_LONGEST_PARTIAL]
 
-    def add(self, severity: Severity, text: str) -> None:
+    def add(self, severity: LogSeverity, text: str) -> None:
         """Take a record of `logging`, of one line or several."""
         with self._lock:
             if not self._is_closed:
-                self._add(Stream.LOG, severity, text)
+                self._add(LogStream.LOG, severity, text)
 
     def close(self) -> None:
         """Keep the rest. What is written after that is not kept. Idempotent."""
@@ -89,14 +90,14 @@ class AttemptLog:
                 return
             self._is_closed = True
             for (stream, _), text in self._partial.items():
-                self._add(stream, Severity.INFO, text)
+                self._add(stream, LogSeverity.INFO, text)
             self._partial.clear()
             if self._left_out:
                 self._note(f"[{self._left_out} lines are left out here]")
             for line in self._last:
                 self._keep(line)
 
-    def _add(self, stream: Stream, severity: Severity, text: str) -> None:
+    def _add(self, stream: LogStream, severity: LogSeverity, text: str) -> None:
         for line in self._plain(text).split("\n"):
             shown = _overwritten(line).rstrip("\r")
             if len(shown) > LONGEST_LINE:
@@ -131,7 +132,7 @@ class AttemptLog:
             self._left_out += 1
 
     def _note(self, text: str) -> None:
-        self._keep(LogLine(_moment(), self._attempt, Stream.LOG, Severity.WARNING, text))
+        self._keep(LogLine(_moment(), self._attempt, LogStream.LOG, LogSeverity.WARNING, text))
 
 
 class StepLog:

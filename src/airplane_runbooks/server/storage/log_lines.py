@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 
 import msgspec
 
+from ...models import LogSeverity, LogStream
+
 LARGEST_CHUNK = 32 * 1024  # bytes, about; a longer list of lines takes several rows
 _MARKS = 80  # bytes that a line takes besides its text, at most
-
-
-class Severity(StrEnum):
-    """Importance of a line."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Stream(StrEnum):
-    """Origin of a line."""
-
-    STDOUT = "stdout"
-    STDERR = "stderr"
-    LOG = "log"
 
 
 class LogLine(msgspec.Struct, frozen=True, array_like=True):
@@ -41,8 +25,8 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True):
 
     at: int
     attempt: int
-    stream: Stream
-    severity: Severity
+    stream: LogStream
+    severity: LogSeverity
     text: str
 
     @property

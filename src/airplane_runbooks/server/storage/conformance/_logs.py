@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ....models import LogSeverity, LogStream
 from ..interface import Store
-from ..log_lines import LogChunk, LogLine, Severity, Stream
+from ..log_lines import LogChunk, LogLine
 from ..records import RunKind
 from ._support import DONE, Case, begin, new_run, token
 
@@ -54,5 +55,5 @@ class Logs(Case):
 
 def chunk(run_id: str, at: int, *texts: str) -> LogChunk:
     """Return a chunk with these texts."""
-    lines = (LogLine(at, 1, Stream.STDOUT, Severity.INFO, text) for text in texts or ("text",))
+    lines = (LogLine(at, 1, LogStream.STDOUT, LogSeverity.INFO, text) for text in texts or ("text",))
     return LogChunk(run_id, at, tuple(lines))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from ....models import LogSeverity
 from ...authoring.decorators import Runbook, Task
 from ...service import catalog, logs, runs, sessions
 from ...service.services import Services
 from ...storage.ids import TEAM, stable_id, stamp
-from ...storage.log_lines import LogPosition, Severity
+from ...storage.log_lines import LogPosition
 from ...storage.records import Run, RunKind
 from .handlers import (
     Call,
@@ -71,7 +72,7 @@ def get_logs(services: Services, call: Call) -> Json:
     lines = [
         log_line_json(position, line, run.slug)
         for position, line in page.lines
-        if shows_debug or line.severity is not Severity.DEBUG
+        if shows_debug or line.severity is not LogSeverity.DEBUG
     ]
     token = str(page.lines[-1][0]) if page.lines else given
     return {"runID": run.id, "logs": lines, "next_token": token if page.has_more else "", "prev_token": token}

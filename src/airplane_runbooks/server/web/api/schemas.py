@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from ....models import Parameter, RunStatus
+from ....models import LogSeverity, Parameter, RunStatus
 from ....schema.types import type_of
 from ...secrets.masking import hide
 from ...storage.ids import TEAM, stamp
-from ...storage.log_lines import LogLine, LogPosition, Severity
+from ...storage.log_lines import LogLine, LogPosition
 from ...storage.records import Failure, Prompt, Run, Session
 from ...storage.rows import LEFT_OUT, from_microseconds
 
@@ -160,7 +160,7 @@ def log_line_json(position: LogPosition, line: LogLine, slug: str) -> Json:
         "timestamp": stamp(from_microseconds(line.at)),
         "insertID": str(position),
         "text": line.text,
-        "level": "debug" if line.severity is Severity.DEBUG else "info",
+        "level": "debug" if line.severity is LogSeverity.DEBUG else "info",
         "taskSlug": slug,
         "severity": line.severity,
         "stream": line.stream,
