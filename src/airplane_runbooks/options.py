@@ -297,6 +297,12 @@ def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:
     return BaseURL(origin=origin, path=parts.path.rstrip("/"), host=host, port=port if port is not None else default)
 
 
+def is_on_this_machine(url: str) -> bool:
+    """Return True if a URL leads to a loopback address or to a Unix-domain socket, which no proxy is asked for."""
+    parts = urlsplit(url)
+    return parts.scheme == UNIX_SCHEME or is_loopback(parts.hostname or "")
+
+
 def socket_path_of(origin: str) -> str | None:
     """Return the path of the Unix-domain socket that an origin names; None if the origin is on a network.
 

@@ -85,6 +85,7 @@ def test_the_proxy_is_named_without_its_password(proxies, found):
 
 def test_a_server_on_this_machine_needs_no_proxy():
     assert proxy_check("http://localhost:8080/v0", {"http": "http://proxy:3128"}).found == "none"
+    assert proxy_check("http+unix://%2Frun%2Frunbooks.sock/v0", {"all": "http://proxy:3128"}).found == "none"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from .. import (
 from ..errors import escape_controls
 from ..models import ListSessions, Model
 from ..operations import LIST_SESSIONS, Operation
-from ..options import DEFAULT_BASE_URL, is_loopback
+from ..options import DEFAULT_BASE_URL, is_on_this_machine
 from .connection import connected
 from .exits import Exit
 from .output import json_option, notes, write_json
@@ -120,7 +120,7 @@ def proxy_check(url: str, proxies: dict[str, str]) -> Check:
     """Tell which proxy leads to a server. Its user info is not shown."""
     parts = urlsplit(url)
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if proxy is None or is_loopback(parts.hostname or ""):
+    if proxy is None or is_on_this_machine(url):
         return Check("proxy", ok=True, found="none")
     if proxy_bypass_environment(parts.netloc, {"no": proxies.get("no", "")}):
         return Check("proxy", ok=True, found="none for this host, by no_proxy")

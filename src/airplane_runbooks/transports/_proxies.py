@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from ..errors import ConfigurationError, ConnectError, InvalidResponse
 from ..http import Fields
-from ..options import UNIX_SCHEME, is_loopback
+from ..options import is_on_this_machine
 
 
 class Proxy(NamedTuple):
@@ -73,7 +73,7 @@ class Proxies:
         """
         parts = urlsplit(origin)
         given = self._by_scheme.get(parts.scheme) or self._by_scheme.get("all")
-        if given is None or parts.scheme == UNIX_SCHEME or is_loopback(parts.hostname or ""):
+        if given is None or is_on_this_machine(origin):
             return None
         if self._direct and proxy_bypass_environment(parts.netloc, self._direct):
             return None
