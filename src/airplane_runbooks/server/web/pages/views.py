@@ -182,12 +182,14 @@ def _prompt(
     record, session, root = prompts.find_with_session(context.services, request.path["id"])
     if status == 200:
         fields = forms.blank(record.parameters)
+    shown = describe_prompt(record, context.users, session_secrets(session, [record]))
+    is_open = shown.state == "open"
     values = {
-        "prompt": describe_prompt(record, context.users, session_secrets(session, [record])),
+        "prompt": shown,
         "session": session,
         "started_by": context.users.name(session.created_by),
         "parameters": describe_parameters(session),
-        "steps": describe_session(context.services, context.users, session, None),
+        "steps": describe_session(context.services, context.users, session, None) if is_open else None,
         "fields": fields,
         "is_decision": forms.is_decision(record.parameters),
         "errors": [field for field in fields if field.error],
