@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,7 @@ from .branches import enter_step, leave_step
 from .recorder import Recorder
 from .sealing import SealedValues
 from .signals import FirstSignal, ServerStopping, Signal
-from .step_logs import StepLog
+from .step_logs import StepLog, attempt_logged
 
 _FIRST_DELAY = 0.1  # seconds
 _LONGEST_DELAY = 5.0
@@ -95,7 +94,7 @@ class Attempts:
     async def _attempt(self, run: Run, number: int, call: Callable[[], Awaitable[Any]], log: StepLog | None) -> Any:
         token = enter_step(run.name)
         try:
-            with self._emitter.attempt(self._root, run, number), nullcontext() if log is None else log.attempt(number):
+            with self._emitter.attempt(self._root, run, number), attempt_logged(log, number):
                 return await call()
         finally:
             leave_step(token)

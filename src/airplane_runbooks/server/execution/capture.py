@@ -85,15 +85,15 @@ class _CapturedStream:
         self._stream = stream
         self.is_open = True
 
-    def write(self, text: str) -> int:
-        """Write a text, and keep it. Raises what the original stream does."""
+    def write(self, text: str) -> Any:
+        """Write a text, and keep it. Returns and raises what the original stream does."""
         sink = _SINK.get()
         if sink is None or not self.is_open:
-            return self._original.write(text)  # type: ignore[no-any-return]
+            return self._original.write(text)
         with captured_by(None):  # what the original stream writes itself, it writes on behalf of this text
             if isinstance(text, str):  # anything else is for the original stream to refuse
                 _keep(lambda: sink.write(self._stream, text))
-            return self._original.write(text)  # type: ignore[no-any-return]
+            return self._original.write(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write texts, one after the other."""

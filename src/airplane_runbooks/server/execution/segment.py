@@ -7,7 +7,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from .execution import Execution
 from .guard import guarded_store, retry_until_available
 from .replay import Replay
 from .signals import ReplayMismatch, ServerFailure, ServerStopping, SessionCancelled, Signal
+from .step_logs import attempt_logged
 from .sync_runtime import SyncRuntime
 
 T = TypeVar("T")
@@ -122,7 +123,7 @@ class SegmentExecutor:
         log = replay.open_log(replay.root)
 
         def call() -> Any:
-            with self._emitter.attempt(replay.root, replay.root, 1), nullcontext() if log is None else log.attempt(1):
+            with self._emitter.attempt(replay.root, replay.root, 1), attempt_logged(log, 1):
                 result = task.function(**task.arguments(values))
                 return run_async_task(replay, result) if inspect.isawaitable(result) else result
 

@@ -10,7 +10,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ...models import LogSeverity, LogStream
 from ..storage.ids import now
@@ -180,6 +180,11 @@ class StepLog:
         """Forget what has been written, once that is durable."""
         self._chunks.clear()
         self.is_queued = False
+
+
+def attempt_logged(log: StepLog | None, number: int) -> AbstractContextManager[None]:
+    """Keep what is written inside, by an attempt of this number, if there is a log at all."""
+    return nullcontext() if log is None else log.attempt(number)
 
 
 class StepLogs:
