@@ -66,7 +66,7 @@ def _checked(request: Request, response: Response, transport: object) -> Respons
 
 
 def _raise_unusable(transport: object, response: object) -> NoReturn:
-    name = type(transport).__name__
+    name = _type_of(transport)
     if isinstance(response, Response):
         raise InvalidResponse(f"the headers in a Response of {name} must be Headers, not {_type_of(response.headers)}")
     raise InvalidResponse(f"{name}.send must return a Response, not {_type_of(response)}")

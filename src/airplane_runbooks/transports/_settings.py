@@ -27,8 +27,7 @@ def checked_settings(
     return proxies, ConnectionAges.of(max_connection_idle, max_connection_age)
 
 
-def at_least_one(name: str, value: int) -> int:
-    """Return a setting that is an integer from 1. Raises ConfigurationError."""
+def at_least_one(name: str, value: int) -> None:
+    """Raise ConfigurationError unless a setting is an integer from 1."""
     if not (isinstance(value, int) and value >= 1):
         raise ConfigurationError(f"{name} must be an integer of at least 1, not {value!r}")
-    return value

@@ -56,7 +56,7 @@ class Exchange:
         """True if another exchange may follow on the same connection."""
         if self._head is None or self._body is None or not self.is_sent:
             return False
-        return (self._parser is None or self._parser.is_in_step) and is_reusable(self._head, self._method)
+        return self.is_in_step and is_reusable(self._head, self._method)
 
     @property
     def is_echoed(self) -> bool:
