@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import date
 from typing import Any
 
@@ -27,8 +28,8 @@ SIZES = (10, 1000, 100_000)
 
 
 def values(size: int) -> dict[str, Any]:
-    """Return so many entries of all kinds in turn."""
-    return {f"entry{number}": KINDS[number % len(KINDS)] for number in range(size)}
+    """Return so many entries of all kinds in turn, as decoded JSON would be: no list or dict is there twice."""
+    return {f"entry{number}": copy(KINDS[number % len(KINDS)]) for number in range(size)}
 
 
 def by_msgspec(size: int) -> Callable[[Endpoint], Call]:

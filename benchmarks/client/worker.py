@@ -84,8 +84,8 @@ def calls_of(make: Make | AsyncMake, group: Group, endpoint: Endpoint) -> Calls:
     if group.in_flight:
         return on_a_loop(make, endpoint, group.in_flight)  # type: ignore[arg-type]  # groups hold one kind
     if group.threads > 1:
-        return on_threads(make, endpoint, group.threads)  # type: ignore[arg-type]
-    return partial(repeated, make(endpoint), group.pause)  # type: ignore[arg-type, call-arg]
+        return on_threads(make, endpoint, group.threads)  # type: ignore[arg-type]  # likewise
+    return partial(repeated, make(endpoint), group.pause)  # type: ignore[arg-type, call-arg]  # likewise
 
 
 def repeated(call: Call, pause: float, count: int) -> None:
