@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import escape_controls
+
+T = TypeVar("T")
 
 COLOURS = {
     "Succeeded": "green",
@@ -53,6 +55,17 @@ def write_result(value: Any) -> None:
         console.print_json(msgspec.json.encode(value).decode(), ensure_ascii=False)
     else:
         write_json(value)
+
+
+def write_list(
+    items: Iterable[T], headings: Sequence[str], row: Callable[[T], Sequence[str]], *, as_json: bool
+) -> None:
+    """Write items, each one as soon as it is there: as JSON, or as the rows of a table."""
+    if as_json:
+        for item in items:
+            write_json(item)
+    else:
+        write_rows(headings, map(row, items))
 
 
 def write_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 import click
@@ -11,7 +12,7 @@ from .. import Airplane, CallOptions, NotFound, NotSupported, ParameterSchema, R
 from ..models import Parameter
 from ..schema.types import type_of
 from .connection import connected
-from .output import json_option, notes, write_json, write_rows
+from .output import json_option, notes, write_json, write_list, write_rows
 from .values import read_file, read_values
 from .watching import follow
 
@@ -35,14 +36,7 @@ def list_runbooks(airplane: Airplane, slug: str | None, *, as_json: bool) -> Non
     if slug is not None:
         _show_parameters(find_runbook(airplane, slug), as_json=as_json)
         return
-    found = airplane.runbooks.list()
-    if as_json:
-        for runbook in found:
-            write_json(runbook)
-    else:
-        write_rows(
-            ("SLUG", "NAME", "DESCRIPTION"), [(one.slug, one.name, _first_line(one.description)) for one in found]
-        )
+    write_list(airplane.runbooks.list(), ("SLUG", "NAME", "DESCRIPTION"), _row, as_json=as_json)
 
 
 @click.command()
@@ -127,6 +121,10 @@ def _presence(parameter: Parameter) -> str:
         default: Any = "***" if parameter.secret else parameter.default
         return type_of(parameter.type).label(default) if not parameter.multi else str(default)
     return "optional" if parameter.constraints.optional else "required"
+
+
+def _row(runbook: Runbook) -> Sequence[str]:
+    return runbook.slug, runbook.name, _first_line(runbook.description)
 
 
 def _first_line(text: str) -> str:

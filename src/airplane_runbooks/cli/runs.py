@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 
 import click
 
-from .. import Airplane
+from .. import Airplane, Run
 from .connection import connected
-from .output import format_time, json_option, write_json, write_rows
+from .output import format_time, json_option, write_list
 from .sessions import limit_option
 
 
@@ -24,11 +25,8 @@ def list_runs(airplane: Airplane, *, session: str | None, task: str | None, limi
         raise click.UsageError("--session and --task exclude each other.")
     every = airplane.runs.list(task_slug=task) if session is None else airplane.sessions.runs(session)
     found = islice(every, limit)
-    if as_json:
-        for run in found:
-            write_json(run)
-        return
-    rows = (
-        (one.id, one.status, one.task_name or "", format_time(one.created_at), one.session_id or "") for one in found
-    )
-    write_rows(("RUN", "STATUS", "NAME", "STARTED", "SESSION"), rows)
+    write_list(found, ("RUN", "STATUS", "NAME", "STARTED", "SESSION"), _row, as_json=as_json)
+
+
+def _row(one: Run) -> Sequence[str]:
+    return one.id, one.status, one.task_name or "", format_time(one.created_at), one.session_id or ""

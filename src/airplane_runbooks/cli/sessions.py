@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 
 import click
 
-from .. import Airplane
+from .. import Airplane, Session
 from .connection import connected
-from .output import format_time, json_option, write_json, write_rows
+from .output import format_time, json_option, write_list
 from .runbooks import answers_option, find_runbook, wait_timeout_option
 from .watching import follow
 
@@ -26,12 +27,11 @@ def list_sessions(airplane: Airplane, *, runbook: str | None, status: str | None
     runbook_id = None if runbook is None else find_runbook(airplane, runbook).id
     every = airplane.sessions.list(runbook_id=runbook_id)
     found = islice((one for one in every if status is None or one.status.lower() == status.lower()), limit)
-    if as_json:
-        for session in found:
-            write_json(session)
-        return
-    rows = ((one.id, one.status, one.name, format_time(one.created_at), one.created_by or "") for one in found)
-    write_rows(("SESSION", "STATUS", "NAME", "STARTED", "BY"), rows)
+    write_list(found, ("SESSION", "STATUS", "NAME", "STARTED", "BY"), _row, as_json=as_json)
+
+
+def _row(one: Session) -> Sequence[str]:
+    return one.id, one.status, one.name, format_time(one.created_at), one.created_by or ""
 
 
 @click.command()
