@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -29,9 +29,9 @@ def {name}(context: Context) -> None: ...
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+def address(process):
+    """Return the URL that the next line about a start tells."""
+    return next(found[0] for line in process.stderr if (found := re.search(r"http://127\S+", line)))
 
 
 @contextmanager
@@ -113,15 +113,14 @@ def test_every_limit_of_a_server_has_an_option():
 
 @pytest.mark.nightly
 def test_a_change_starts_the_server_again_with_the_same_keys(folder):
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/v0"
-    with serving(folder, "books", "--port", str(port), "--reload") as process:
-        assert eventually(lambda: slugs(url)) == ["first"]
+    with serving(folder, "books", "--port", "0", "--reload") as process:
+        assert slugs(address(process)) == ["first"]
         (folder / "books.py").write_text("this is not Python")
         while "waiting for a change" not in process.stderr.readline():
             pass
         (folder / "books.py").write_text(MODULE.format(name="second"))
-        assert eventually(lambda: slugs(url)) == ["second"]
+        url = address(process)
+        assert slugs(url) == ["second"]
         process.send_signal(signal.SIGINT)
 
         assert process.wait(PATIENCE) == 0
@@ -129,11 +128,10 @@ def test_a_change_starts_the_server_again_with_the_same_keys(folder):
 
 
 def test_a_killed_supervisor_leaves_no_server_behind(folder):
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/v0"
-    with serving(folder, "books", "--port", str(port), "--reload", AIRPLANE_API_KEY="") as process:
+    with serving(folder, "books", "--port", "0", "--reload", AIRPLANE_API_KEY="") as process:
         key = process.stderr.readline().split()[-1]
-        assert eventually(lambda: slugs(url, key)) == ["first"]
+        url = address(process)
+        assert slugs(url, key) == ["first"]
         process.kill()
         process.wait(PATIENCE)
 
