@@ -32,6 +32,11 @@ def ask_first(context: Context) -> str:
     return f"{answer['approve']} {answer['note']}"
 
 
+@runbook(confirm="All rooms are \x1b[31mlocked.")
+def lock_up(context: Context, rooms: int = 1) -> int:
+    return rooms
+
+
 @runbook
 def break_down(context: Context, words: list[str]) -> None:
     context.step(fail, words)
@@ -48,7 +53,7 @@ def tidy(room: str) -> str:
 
 @pytest.fixture(scope="module")
 def server():
-    with RunbookServer([refund, ask_first, break_down], [tidy]) as one:
+    with RunbookServer([refund, ask_first, lock_up, break_down], [tidy]) as one:
         yield one
 
 

@@ -62,6 +62,17 @@ def test_an_unknown_runbook_is_refused_with_the_names_there_are(command):
     assert "refund" in ended.err
 
 
+def test_a_confirmation_without_a_terminal_needs_an_option(command, airplane):
+    before = [session.id for session in airplane.sessions.list_page()]
+    ended = command("execute", "lock_up")
+
+    assert ended.status == 2
+    assert "lock_up asks for a confirmation: " in ended.err
+    assert "Agree with --yes." in ended.err
+    assert [session.id for session in airplane.sessions.list_page()] == before
+    assert command("execute", "lock_up", "--yes", "--wait").out == "1\n"
+
+
 def test_a_session_is_started_and_named(command, airplane):
     ended = command("execute", "refund", "--param", "customer=ada")
 

@@ -34,6 +34,24 @@ def test_a_session_is_followed_and_its_prompt_answered(terminal):
         assert "look_up" in screen.text
 
 
+def test_a_confirmation_is_asked_at_the_terminal(terminal, server):
+    with Airplane(server.api_key, base_url=server.base_url) as airplane:
+        before = [session.id for session in airplane.sessions.list_page()]
+        with terminal("execute", "lock_up", "--wait") as screen:
+            screen.expect(r"All rooms are \x1b[31mlocked.")
+            screen.expect("Start lock_up? [y/N]")
+            screen.type("\n")
+            screen.expect("Nothing was started.")
+            assert screen.ends() == 4
+        assert [session.id for session in airplane.sessions.list_page()] == before
+    with terminal("execute", "lock_up", "-p", "rooms=3", "--wait") as screen:
+        screen.expect("Start lock_up? [y/N]")
+        screen.type("y\n")
+        screen.expect("Succeeded")
+        screen.expect("3")
+        assert screen.ends() == 0
+
+
 def test_a_prompt_is_cancelled_at_the_terminal(terminal, server):
     with Airplane(server.api_key, base_url=server.base_url) as airplane:
         session_id = airplane.runbooks.execute("ask_first").session_id

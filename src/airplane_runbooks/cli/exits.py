@@ -33,7 +33,7 @@ class Exit(IntEnum):
     FAILED = 1  # the session or run has failed
     USAGE = 2  # an option, an argument or a value cannot work
     UNREACHABLE = 3  # the server cannot be reached, does not accept the key, or has failed
-    CANCELLED = 4  # the session or run was cancelled
+    CANCELLED = 4  # the session or run was cancelled, or a confirmation refused
     TIMED_OUT = 5  # it has not ended in time
     REFUSED = 6  # the server refused the call: there is no such object, or its state does not allow it
     INTERRUPTED = 130  # Ctrl-C

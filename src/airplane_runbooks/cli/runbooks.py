@@ -8,11 +8,13 @@ from typing import Any, TextIO
 import click
 from msgspec import UNSET
 
-from .. import Airplane, CallOptions, NotFound, NotSupported, ParameterSchema, Runbook
+from .. import Airplane, CallOptions, NotFound, NotSupported, Runbook
+from ..errors import escape_controls
 from ..models import Parameter
 from ..schema.types import type_of
 from .connection import connected
-from .output import json_option, notes, write_json, write_list, write_rows
+from .exits import Exit
+from .output import is_interactive, json_option, notes, write_json, write_list, write_rows
 from .values import read_file, read_values
 from .watching import follow
 
@@ -53,6 +55,7 @@ def list_runbooks(airplane: Airplane, slug: str | None, *, as_json: bool) -> Non
 @click.option("--wait", is_flag=True, help="Wait for the end, show the progress, and write the result.")
 @wait_timeout_option
 @answers_option
+@click.option("--yes", "-y", is_flag=True, help="Agree to the sentence of a runbook that asks for a confirmation.")
 @click.option("--idempotency-key", metavar="KEY", help="Key by which a repeated command starts nothing twice.")
 @json_option
 @connected
@@ -65,6 +68,7 @@ def execute(
     wait: bool,
     wait_timeout: float | None,
     answers: bool,
+    yes: bool,
     idempotency_key: str | None,
     as_json: bool,
 ) -> None:
@@ -75,7 +79,10 @@ def execute(
     if wait_timeout is not None and not wait:
         raise click.UsageError("--wait-timeout needs --wait.")
     given = {} if params_file is None else read_file(params_file.read(), "--params-file")
-    values = read_values(_schema(airplane, slug), pairs, given, "params")
+    runbook = _describe(airplane, slug)
+    values = read_values(None if runbook is None else runbook.parameters, pairs, given, "params")
+    if runbook is not None and runbook.confirm and not yes:
+        _confirm(runbook)
     options = CallOptions(idempotency_key=idempotency_key or UNSET)
     started = airplane.runbooks.execute(slug, values, options=options)
     if wait:
@@ -88,11 +95,22 @@ def execute(
         notes().print(f"Follow it: airplane-runbooks watch {started.session_id}", soft_wrap=True)
 
 
-def _schema(airplane: Airplane, slug: str) -> ParameterSchema | None:
+def _describe(airplane: Airplane, slug: str) -> Runbook | None:
+    """Return the runbook with a slug; None from servers that do not list theirs. Raises NotFound."""
     try:
-        return find_runbook(airplane, slug).parameters
+        return find_runbook(airplane, slug)
     except NotSupported:
         return None
+
+
+def _confirm(runbook: Runbook) -> None:
+    """Ask a person to agree to the sentence of a runbook. Raises UsageError without a terminal, Exit after a no."""
+    sentence = escape_controls(runbook.confirm)
+    if not is_interactive():
+        raise click.UsageError(f"{runbook.slug} asks for a confirmation: {sentence!r} Agree with --yes.")
+    if not click.confirm(f"{sentence}\nStart {runbook.slug}?", err=True):
+        click.echo("Nothing was started.", err=True)
+        raise click.exceptions.Exit(Exit.CANCELLED)
 
 
 def find_runbook(airplane: Airplane, slug: str) -> Runbook:

@@ -17,6 +17,7 @@ class Runbook(Model, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         result_schema: JSON Schema of its result; None if its author has not annotated it, or so that JSON has no schema
             for it, and from servers that do not tell it.
+        confirm: Sentence that people agree to before they start it; empty for none.
     """
 
     id: str = ""
@@ -25,6 +26,7 @@ class Runbook(Model, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     parameters: ParameterSchema = ParameterSchema()
     result_schema: dict[str, Any] | None = None
+    confirm: str = ""
 
 
 class ListRunbooks(Model, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,7 +16,7 @@ def asks(context: Context, topic: str = "money") -> None:
     context.prompt("Go on?", go=bool)
 
 
-@runbook(id="rbk20220120z15kl79")
+@runbook(id="rbk20220120z15kl79", confirm="Quickly?")
 def quick(context: Context) -> None:
     """Do nothing."""
 
@@ -86,7 +86,7 @@ def test_runbooks_and_tasks_that_are_served_are_listed(ext):
     assert runbooks[0].pop("resultSchema") == {"type": "null"}
     assert runbooks[0] == {"id": asks.id, "slug": "asks", "name": "Asks", "description": "Ask for a decision."}
     assert schema == {"parameters": ext.api.session(ext.api.execute("asks"))["params"]}
-    assert runbooks[1]["id"] == "rbk20220120z15kl79"
+    assert (runbooks[1]["id"], runbooks[1]["confirm"]) == ("rbk20220120z15kl79", "Quickly?")
     (one,) = ext.get("/tasks/list").json["tasks"]
     assert (one["id"], one["slug"], one["description"]) == (add.id, "add", "Add two numbers.")
     assert [parameter["slug"] for parameter in one["parameters"]["parameters"]] == ["left", "right"]

@@ -71,7 +71,8 @@ EXTENSIONS: dict[tuple[str, str], Handler] = {
 
 def _runbook(runbook: Runbook[..., object]) -> Json:
     schema = runbook.result_schema
-    return _runnable(runbook) | ({} if schema is None else {"resultSchema": schema})
+    optional = {"resultSchema": schema, "confirm": runbook.confirm or None}
+    return _runnable(runbook) | {name: value for name, value in optional.items() if value is not None}
 
 
 def _runnable(item: Runnable[..., object]) -> Json:
