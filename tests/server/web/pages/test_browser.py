@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -240,6 +241,42 @@ def test_the_page_of_a_session_updates_until_it_is_paused(api, chromium, root):
         page.locator(".head .badge:has-text('Succeeded')").wait_for()
         assert page.get_by_role("link", name="Pause").count() == 0
         assert paused.locator(".head .badge").inner_text() == "Waiting"
+
+
+READERS = {  # the zone of each, with its language and how its times end
+    "America/New_York": ("en-US", ("UTC-4", "UTC-5")),
+    "Asia/Kolkata": ("ar-EG", ("UTC+5:30",)),
+    "UTC": ("de", ("UTC",)),
+}
+
+
+@pytest.mark.parametrize("zone", READERS)
+def test_times_are_in_the_zone_of_the_reader(api, chromium, root, zone):
+    locale, suffixes = READERS[zone]
+    session_id, _ = asked(api, values={"customer": "c"})
+    with window(chromium, root, java_script_enabled=True, timezone_id=zone, locale=locale) as context:
+        page = context.new_page()
+        sign_in(page, root)
+        page.goto(f"{root}/sessions/{session_id}?live=off")
+        shown = page.locator("time").all()
+        assert len(shown) >= 3
+        for time in shown:
+            moment = datetime.fromisoformat(time.get_attribute("datetime"))
+            text, _, suffix = time.inner_text().rpartition(" ")
+            assert text == f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+            assert suffix in suffixes
+            assert time.get_attribute("title") == f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def test_times_are_in_utc_without_javascript(api, chromium, root):
+    session_id, _ = asked(api, values={"customer": "c"})
+    with window(chromium, root, timezone_id="America/New_York") as context:
+        page = context.new_page()
+        sign_in(page, root)
+        page.goto(f"{root}/sessions/{session_id}?live=off")
+        for time in page.locator("time").all():
+            moment = datetime.fromisoformat(time.get_attribute("datetime"))
+            assert time.inner_text() == f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def test_a_runbook_is_started_on_a_phone_and_run_again(api, chromium, root):

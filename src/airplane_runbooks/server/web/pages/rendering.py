@@ -19,10 +19,14 @@ from .interface import Download, PageResponse, Redirect
 from .markdown import render_markdown
 
 _FOLDER = Path(__file__).parent
-_MEDIA_TYPES = {"runbooks.css": "text/css; charset=utf-8", "runbooks.svg": "image/svg+xml"}
+_MEDIA_TYPES = {
+    "runbooks.css": "text/css; charset=utf-8",
+    "runbooks.svg": "image/svg+xml",
+    "local-times.js": "text/javascript; charset=utf-8",
+}
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
