@@ -16,7 +16,7 @@ DOCUMENTED = re.findall(r"auto(?:module|class):: (\S+)", REFERENCE)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
-PUBLIC = ("", ".middleware", ".models", ".operations", ".server", ".testing")
+PUBLIC = ("", ".middleware", ".models", ".operations", ".server", ".testing", ".webhooks")
 CONFORMANCE = (".testing.conformance", ".server.storage.conformance")
 TRANSPORTS = (".transports.asyncio", ".transports.threaded", ".transports.urllib3")
 

@@ -26,6 +26,7 @@ LAYERS = [
     "telemetry",
     "middleware",
     "bundles",
+    "webhooks",
     "transports",
     "waiters",
     "_call",

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 import airplane_runbooks
-from airplane_runbooks import models, server, testing
+from airplane_runbooks import models, server, testing, webhooks
 from tests.house.layers import DEMOS, FRONT, GRAPH, LAYERS, NAMES, PACKAGE, imports, layer, modules
 
 # None of these is needed until a client is built or a call is made, and some not even then.
@@ -106,10 +106,14 @@ def test_nothing_but_the_tests_of_users_knows_the_doubles():
     assert [name for name in others if "testing" in map(package, GRAPH[name])] == []
 
 
-PUBLIC = [(module, name) for module in (airplane_runbooks, models, server, testing) for name in module.__all__]
+PUBLIC = [
+    (module, name) for module in (airplane_runbooks, models, server, testing, webhooks) for name in module.__all__
+]
 
 
-@pytest.mark.parametrize("module", [airplane_runbooks, models, server, testing], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [airplane_runbooks, models, server, testing, webhooks], ids=lambda module: module.__name__
+)
 def test_public_names_are_listed_once_in_order_and_shown(module):
     def constants_then_classes_then_functions(name: str) -> tuple[bool, bool, str]:
         return not name.isupper(), not name[0].isupper(), name
