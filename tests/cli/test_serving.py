@@ -10,13 +10,13 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-import msgspec
+import click
 import pytest
 
 from airplane_runbooks import NO_RETRY, Airplane, AirplaneError
 from airplane_runbooks.cli.reloading import snapshot
-from airplane_runbooks.cli.serving import LIMITS
-from airplane_runbooks.server import Limits
+from airplane_runbooks.cli.serving import serve
+from airplane_runbooks.server.configuration import all_settings
 from tests.support.processes import running
 from tests.support.timing import PATIENCE, eventually
 
@@ -71,8 +71,8 @@ def test_settings_come_from_options_and_the_environment(folder):
     users = [{"email": "ada@example.com", "apiKey": "tkn_ada_has_a_long_key", "groups": ["ops"]}]
     (folder / "users.json").write_text(json.dumps(users))
     (folder / "keys").write_text("tkn_first_of_two_keys\ntkn_second_of_two_keys\n")
-    files = ("--users-file", "users.json", "--api-key-file", "keys", "--database", "sqlite://", "--keep-days", "2.5")
-    env = {"AIRPLANE_SERVE_PORT": "0", "AIRPLANE_SERVE_ENVIRONMENT": "prod dev", "AIRPLANE_SERVE_MAX_BODY": "4096"}
+    files = ("--users-file", "users.json", "--api-key-file", "keys", "--database", "sqlite://", "--keep-for", "60h")
+    env = {"AIRPLANE_PORT": "0", "AIRPLANE_ENVIRONMENTS": "prod,dev", "AIRPLANE_MAX_BODY": "4096"}
     with serving(folder, "books.py", *files, **env) as process:
         url = process.stderr.readline().split()[2]
         found = [slugs(url, key) for key in ("tkn_ada_has_a_long_key", "tkn_second_of_two_keys", KEY)]
@@ -88,12 +88,18 @@ def test_settings_come_from_options_and_the_environment(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("books", "--workers", "0"), "The server cannot start: keep_ended and grace must not be negative"),
+        (("books", "--workers", "0"), "The server cannot start: --workers: workers must be a whole number of"),
+        (
+            ("books", "--workers", "x"),
+            "The server cannot start: --workers must be a whole number of at least 1, not 'x'",
+        ),
         (("books", "--host", "192.0.2.1", "--port", "0"), "The server cannot start: "),
-        (("books", "--users-file", "books.py"), "The server cannot start: "),
+        (("books", "--users-file", "books.py"), "The server cannot start: --users-file must be a JSON list of"),
+        (("books", "--database", "mysql://localhost/x"), "The server cannot start: a database of this kind"),
+        (("books", "--database", "postgresql://a:b@localhost/x"), "Others can read a password in an argument"),
         (("nowhere",), "There is no module nowhere."),
     ],
-    ids=["worker", "host", "users", "module"],
+    ids=["worker", "number", "host", "users", "database", "password", "module"],
 )
 def test_settings_that_cannot_work_end_with_status_2(command, folder, monkeypatch, arguments, message):
     monkeypatch.chdir(folder)
@@ -105,10 +111,12 @@ def test_settings_that_cannot_work_end_with_status_2(command, folder, monkeypatc
     assert message in " ".join(ended.err.split())
 
 
-def test_every_limit_of_a_server_has_an_option():
-    assert {name: kind for name, (kind, _) in LIMITS.items()} == {
-        field.name: field.type for field in msgspec.structs.fields(Limits)
-    }
+def test_every_setting_that_is_a_text_has_an_option():
+    options = [one for one in serve.get_params(click.Context(serve)) if isinstance(one, click.Option)]
+    names = {name: option.opts[0] for option in options for name in [option.name]}
+
+    for setting in all_settings():
+        assert (names.get(setting.name) == setting.option) is (setting.kind is not None)
 
 
 @pytest.mark.nightly

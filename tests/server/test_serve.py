@@ -50,8 +50,10 @@ def serving(port=0, seconds=0.3, **environment):
 
 
 def address(process):
-    line = process.stderr.readline()
-    return re.fullmatch(r"Serving at (http://127\.0\.0\.1:\d+/v0) until Ctrl-C\n", line)[1]
+    serving, pages = process.stderr.readline(), process.stderr.readline()
+    url = re.fullmatch(r"Serving at (http://127\.0\.0\.1:\d+/v0) until Ctrl-C\n", serving)[1]
+    assert pages == f"Pages: {url.removesuffix('v0')}\n"
+    return url
 
 
 def shown_events(err):
@@ -125,7 +127,21 @@ def test_a_signal_during_the_start_ends_serve_as_well():
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=100)
         assert (out, process.returncode) == ("returned\n", 0)
-        assert err.count("\n") == 1
+        assert [line.split()[0] for line in err.splitlines()] == ["Serving", "Pages:"]
+
+
+def test_the_start_names_the_public_address_of_the_pages():
+    with serving(AIRPLANE_API_KEY="tkn_5d41402abc4b2a76", AIRPLANE_PUBLIC_URL="https://ops.example/tools/") as process:
+        process.stderr.readline()
+        assert process.stderr.readline() == "Pages: https://ops.example/tools/\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_a_bad_variable_is_named_in_the_last_line():
+    with serving(AIRPLANE_WORKERS="many") as process:
+        _, err = process.communicate(timeout=100)
+    assert err.splitlines()[-1] == "ValueError: AIRPLANE_WORKERS must be a whole number of at least 1, not 'many'"
 
 
 def test_a_port_in_use_is_named_in_the_last_line():

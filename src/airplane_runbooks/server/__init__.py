@@ -14,6 +14,7 @@ with needs_extra("server", __name__):
     )
     from .authoring.errors import PromptCancelled, PromptExpired, StepFailed
     from .authoring.fields import Field
+    from .configuration import options_from_environment
     from .events import EnclosingObserver, Event, Observer
     from .execution.execution import cancelled
     from .service.identity import User
@@ -38,6 +39,7 @@ __all__ = [
     "User",
     "cancelled",
     "create_app",
+    "options_from_environment",
     "runbook",
     "serve",
     "task",

@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import itertools
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -21,9 +20,10 @@ import uvicorn
 
 from .app import create_lifecycle, create_proxy_headers
 from .authoring.decorators import Runbook, Task
+from .configuration import SERVED, read_settings
 from .observers.logging import console
-from .service.identity import Users
-from .settings import FILE, Options, Settings
+from .service.identity import Users, new_api_key
+from .settings import Listener, Options, Settings
 from .storage.forking import cut, keep_from_children
 from .web.application import create_application
 from .web.descriptors import make_room
@@ -57,18 +57,20 @@ class RunbookServer:
         api_key: str | Sequence[str] | None = None,
         **options: Unpack[Options],
     ) -> None:
+        Listener(host=host, port=port, api_key=api_key)
         settings = Settings(**options)
         proxy_headers = create_proxy_headers(settings)
         reason = _why_reachable(host, proxy_headers)
         if api_key is None and reason:
             raise ValueError(f"{reason}: choose an api_key")
-        keys = [f"tkn_{secrets.token_hex(18)}"] if api_key is None else api_key
+        keys = [new_api_key()] if api_key is None else api_key
         users = Users(keys, settings.users)
         if reason:
             users.refuse_weak_keys(reason)
         self.api_key = keys if isinstance(keys, str) else keys[0]
         self._host = host
         self._port = port
+        self._public = proxy_headers.public
         hosts = _allowed_hosts(host, proxy_headers, settings.allowed_hosts)
         self._lifecycle = create_lifecycle(runbooks, tasks, settings)
         app = create_application(
@@ -91,10 +93,12 @@ class RunbookServer:
     @property
     def base_url(self) -> str:
         """URL for clients, version path included. Raises RuntimeError before the start."""
-        if self._thread is None:
-            raise RuntimeError("the server has not been started")
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/v0"
+        return f"{self._address()}/v0"
+
+    @property
+    def pages_url(self) -> str:
+        """URL of the pages, as browsers reach them. Raises RuntimeError before the start, unless it is public."""
+        return f"{self._address() if self._public is None else self._public.url}/"
 
     def start(self) -> Self:
         """Listen, and return once requests are answered.
@@ -161,6 +165,12 @@ class RunbookServer:
     def __repr__(self) -> str:
         return f"<RunbookServer {self._host}:{self._port}>"
 
+    def _address(self) -> str:
+        if self._thread is None:
+            raise RuntimeError("the server has not been started")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
     def _serve(self, listener: socket.socket) -> None:
         try:
             self._server.run(sockets=[listener])
@@ -176,30 +186,32 @@ def serve(
     runbooks: Iterable[Runbook[..., Any]],
     tasks: Iterable[Task[..., Any]] = (),
     *,
-    host: str = "127.0.0.1",
-    port: int = 8080,
+    host: str | None = None,
+    port: int | None = None,
     api_key: str | Sequence[str] | None = None,
     **options: Unpack[Options],
 ) -> None:
     """Serve until SIGINT or SIGTERM, and return once the server has closed.
 
     The first signal closes the server as `RunbookServer.close` does. A second one ends the process at once, with 128
-    plus the signal's number as its status. The key is `api_key`, else the environment variable `AIRPLANE_API_KEY`, else
-    a new one, which is written to stderr. The other options are those of `RunbookServer`. Raises RuntimeError outside
-    of the main thread, OSError if the address cannot be used, and the errors of `RunbookServer`.
+    plus the signal's number as its status. A setting that is not an argument is read from the environment, where its
+    name is `AIRPLANE_` and that of the argument in capitals. The port is 8080 by default. Without a key, a new one is
+    made and written to stderr. The other options are those of `RunbookServer`. Raises RuntimeError outside of the main
+    thread, OSError if the address cannot be used, ValueError that names a variable with an invalid value, and the
+    errors of `RunbookServer`.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("serve waits for signals, which only the main thread receives: use RunbookServer here")
-    options.setdefault("database", FILE)
-    options.setdefault("capture_logs", True)
-    key = api_key or os.environ.get("AIRPLANE_API_KEY") or None
+    listener = {"host": host, "port": port, "api_key": api_key or None}
+    given = {name: value for name, value in listener.items() if value is not None}
+    settings: dict[str, Any] = {"port": Listener().port, **SERVED, **read_settings(os.environ), **given, **options}
     stops: SimpleQueue[int] = SimpleQueue()
     with (
         _handling(stops),
         console(),
-        RunbookServer(runbooks, tasks, host=host, port=port, api_key=key, **options) as server,
+        RunbookServer(runbooks, tasks, **settings) as server,
     ):
-        _announce(server, show_key=key is None)
+        _announce(server, show_key="api_key" not in settings)
         stops.get()
 
 
@@ -226,9 +238,9 @@ def _handling(stops: SimpleQueue[int]) -> Generator[None]:
 
 
 def _announce(server: RunbookServer, *, show_key: bool) -> None:
-    lines = [f"Serving at {server.base_url} until Ctrl-C"]
+    lines = [f"Serving at {server.base_url} until Ctrl-C", f"Pages: {server.pages_url}"]
     if show_key:
-        lines.append(f"API key, new at each start unless AIRPLANE_API_KEY is set: {server.api_key}")
+        lines.append(f"Sign in with this key, new at each start unless AIRPLANE_API_KEY is set: {server.api_key}")
     sys.stderr.write("\n".join((*lines, "")))
     sys.stderr.flush()
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
+from .bounds import Count, Number, Port, Seconds, check_bounds
 from .events import Observer
-from .service.identity import User
+from .service.identity import User, Users
 from .web.limits import Limits
+from .web.proxies import parse_proxies, parse_public_url
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -75,9 +77,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encryption_key: str | None = None
     users: Iterable[User] = ()
     environments: Sequence[str] | None = None
-    workers: int = 16
-    grace: float = 10.0
-    keep_ended: int = 10_000
+    workers: Count = 16
+    grace: Seconds = 10.0
+    keep_ended: Number = 10_000
     keep_for: timedelta | None = None
     limits: Limits = Limits()
     allowed_hosts: Sequence[str] | None = None
@@ -90,8 +92,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if isinstance(self.environments, str):
             raise TypeError("environments is a sequence of slugs")
-        if self.keep_ended < 0 or self.grace < 0 or self.workers < 1:
-            raise ValueError("keep_ended and grace must not be negative, and workers at least 1")
+        if self.keep_for is not None and self.keep_for < timedelta():
+            raise ValueError("keep_for must not be negative")
+        check_bounds(self)
+        parse_proxies(self.trusted_proxies)
+        if self.public_url is not None:
+            parse_public_url(self.public_url)
 
     def __repr__(self) -> str:  # the database's URL may hold a password, and the key is one
         return "<Settings>"
+
+
+class Listener(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of `serve` and `RunbookServer` besides those of `Settings`: the address and the server's own key.
+
+    Attributes:
+        host: Address to listen on. Any other than those of loopback requires keys of at least 16 characters.
+        port: Port to listen on; 0 takes a free one.
+        api_key: Key of the server itself. Several keys are all valid, so that one can replace another. By default a
+            new one is made at each start, and `serve` shows it.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    api_key: str | Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.api_key is not None:
+            Users(self.api_key)
+
+    def __repr__(self) -> str:  # it holds a key
+        return "<Listener>"

@@ -1,11 +1,11 @@
-"""Descriptions of parameters, taken from docstrings in Google's or Sphinx's style."""
+"""Descriptions of parameters and attributes, taken from docstrings in Google's or Sphinx's style."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-_SECTION = re.compile(r"(?:Args|Arguments|Parameters):\s*$")
+_SECTION = re.compile(r"(?:Args|Arguments|Attributes|Parameters):\s*$")
 _GOOGLE = re.compile(r"\s+\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)$")
 _SPHINX = re.compile(r"\s*:param\s+(?:[^:]*\s)?(\w+):\s*(.*)$")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+import secrets
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import NoReturn
@@ -16,6 +17,11 @@ SHORTEST_KEY = 16  # characters of a key that cannot be guessed
 
 _EMAIL = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+")
 _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+
+
+def new_api_key() -> str:
+    """Return a new API key, which cannot be guessed."""
+    return f"tkn_{secrets.token_hex(18)}"
 
 
 class User:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ..bounds import Count, Number, Timeout, check_bounds
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one server, for all of its clients together.
@@ -24,13 +26,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         keep_alive: Whole seconds for which a connection may stay open without a request.
     """
 
-    max_head: int = 16 * 1024
-    max_headers: int = 100
-    max_body: int = 8 * 1024 * 1024
-    max_calls: int = 256
-    max_connections: int = 512
-    max_waiting: int = 10_000
-    body_timeout: float = 30.0
-    head_timeout: float = 10.0
-    write_timeout: float = 30.0
-    keep_alive: int = 65
+    max_head: Count = 16 * 1024
+    max_headers: Count = 100
+    max_body: Count = 8 * 1024 * 1024
+    max_calls: Count = 256
+    max_connections: Count = 512
+    max_waiting: Number = 10_000
+    body_timeout: Timeout = 30.0
+    head_timeout: Timeout = 10.0
+    write_timeout: Timeout = 30.0
+    keep_alive: Number = 65
+
+    def __post_init__(self) -> None:
+        check_bounds(self)

@@ -34,6 +34,11 @@ class PublicUrl(NamedTuple):
         """Name or address, without the port."""
         return re.sub(r":[0-9]*$", "", self.netloc)
 
+    @property
+    def url(self) -> str:
+        """The URL, without a slash at its end."""
+        return f"{self.scheme}://{self.netloc}{self.prefix}"
+
 
 def parse_public_url(url: str) -> PublicUrl:
     """Parse the setting `public_url`. Raises ValueError that names it."""

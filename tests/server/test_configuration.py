@@ -1,0 +1,160 @@
+"""Settings read from options, from variables of the environment, and from files with secrets."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from airplane_runbooks.server import Limits, RunbookServer, create_app, options_from_environment
+from airplane_runbooks.server.configuration import SERVED, all_settings, read_settings
+from airplane_runbooks.server.settings import Listener, Options, Settings
+
+KEY = "tkn_5d41402abc4b2a76"
+OBJECTS_OF_PYTHON = {"tracer_provider", "observers"}
+TEXTS = {
+    "host": ("::1", "::1"),
+    "port": ("0", 0),
+    "api_key": (f"{KEY}\ntkn_of_the_second_line\n", [KEY, "tkn_of_the_second_line"]),
+    "database": ("sqlite:///a.db", "sqlite:///a.db"),
+    "encryption_key": (" abc\n", "abc"),
+    "environments": ("prod, dev", ["prod", "dev"]),
+    "workers": ("3", 3),
+    "grace": ("0.5", 0.5),
+    "keep_ended": ("0", 0),
+    "keep_for": ("30d", timedelta(days=30)),
+    "allowed_hosts": ("a.example b.example", ["a.example", "b.example"]),
+    "public_url": ("https://a.example/tools", "https://a.example/tools"),
+    "trusted_proxies": ("127.0.0.1,10.0.0.0/8", ["127.0.0.1", "10.0.0.0/8"]),
+    "capture_logs": ("false", False),
+}
+
+
+def test_every_field_of_the_structs_is_a_setting_once():
+    names = [setting.name for setting in all_settings()]
+    fields = [field.name for group in (Listener, Settings, Limits) for field in msgspec.structs.fields(group)]
+
+    assert sorted(names) == sorted({*fields} - {"limits"})
+    assert set(Options.__annotations__) == {field.name for field in msgspec.structs.fields(Settings)}
+
+
+def test_every_setting_but_objects_of_python_can_be_a_text():
+    assert {setting.name for setting in all_settings() if setting.kind is None} == OBJECTS_OF_PYTHON
+    assert set(SERVED) <= {setting.name for setting in all_settings()}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_setting_is_read_from_its_variable_and_its_option(name):
+    text, value = TEXTS[name]
+
+    assert read_settings({f"AIRPLANE_{name.upper()}": text}) == {name: value}
+    assert read_settings({}, {name: text}) == {name: value}
+
+
+@pytest.mark.parametrize("name", [field.name for field in msgspec.structs.fields(Limits)])
+def test_a_limit_is_read_from_its_variable_and_its_option(name):
+    found = read_settings({f"AIRPLANE_{name.upper()}": "7", "AIRPLANE_MAX_HEAD": "9"}, {"max_head": "8"})
+
+    assert found == {"limits": msgspec.structs.replace(Limits(max_head=8), **({} if name == "max_head" else {name: 7}))}
+
+
+def test_options_take_precedence_over_variables():
+    assert read_settings({"AIRPLANE_PORT": "1"}, {"port": "2"}) == {"port": 2}
+
+
+def test_an_empty_variable_counts_as_not_set():
+    assert read_settings({setting.variable: "" for setting in all_settings()}) == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        ("AIRPLANE_PORT", "80x", "AIRPLANE_PORT must be a whole number from 0 to 65535, not '80x'"),
+        ("AIRPLANE_PORT", "65536", "AIRPLANE_PORT: port must be a whole number from 0 to 65535, not 65536"),
+        ("AIRPLANE_WORKERS", "0", "AIRPLANE_WORKERS: workers must be a whole number of at least 1, not 0"),
+        ("AIRPLANE_WORKERS", "1.5", "AIRPLANE_WORKERS must be a whole number of at least 1, not '1.5'"),
+        ("AIRPLANE_GRACE", "inf", "AIRPLANE_GRACE: grace must be a number of at least 0, not inf"),
+        ("AIRPLANE_BODY_TIMEOUT", "0", "AIRPLANE_BODY_TIMEOUT: body_timeout must be a number greater than 0, not 0.0"),
+        ("AIRPLANE_KEEP_FOR", "30", "AIRPLANE_KEEP_FOR must be a duration such as 30d, 12h, 45m or 10s, not '30'"),
+        ("AIRPLANE_CAPTURE_LOGS", "maybe", "AIRPLANE_CAPTURE_LOGS must be true or false, not 'maybe'"),
+        ("AIRPLANE_PUBLIC_URL", "a.example", "AIRPLANE_PUBLIC_URL: public_url must be the URL"),
+        ("AIRPLANE_TRUSTED_PROXIES", "proxy", "AIRPLANE_TRUSTED_PROXIES: trusted_proxies: 'proxy' does not appear"),
+    ],
+)
+def test_a_bad_value_is_an_error_that_names_the_variable(variable, text, message):
+    with pytest.raises(ValueError, match="AIRPLANE_") as caught:
+        read_settings({variable: text})
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("api_key", "tkn_sécret"),
+        ("users", '[{"email": "ada@example.com", "apiKey": 5, "key": "tkn_secret"}]'),
+        ("users", '[{"email": "ada", "apiKey": "tkn_secret"}]'),
+        ("users", "tkn_secret"),
+    ],
+)
+def test_an_error_shows_no_secret(name, text):
+    for given in (({f"AIRPLANE_{name.upper()}": text}, {}), ({}, {name: text})):
+        with pytest.raises(ValueError, match=r"^(AIRPLANE_|--)") as caught:
+            read_settings(*given)
+        assert "cret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_secrets_are_read_from_files(tmp_path):
+    (tmp_path / "keys").write_text(f"{KEY}\n")
+    (tmp_path / "users").write_text('[{"email": "ada@example.com", "apiKey": "tkn_ada", "groups": ["ops"]}]')
+    paths = {"AIRPLANE_API_KEY_FILE": str(tmp_path / "keys"), "AIRPLANE_USERS_FILE": str(tmp_path / "users")}
+    found = read_settings(paths)
+
+    assert found["api_key"] == [KEY]
+    assert [(user.email, user.groups) for user in found["users"]] == [("ada@example.com", {"ops"})]
+
+
+def test_files_of_secrets_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff")
+    for path, message in ((tmp_path / "none", "cannot read"), (tmp_path / "binary", "not a text file")):
+        with pytest.raises(ValueError, match=f"AIRPLANE_API_KEY_FILE: .*{message}"):
+            read_settings({"AIRPLANE_API_KEY_FILE": str(path)})
+    with pytest.raises(ValueError, match="exclude each other"):
+        read_settings({"AIRPLANE_API_KEY_FILE": "keys", "AIRPLANE_API_KEY": KEY})
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"workers": "4"}, TypeError, "workers must be a whole number of at least 1, not '4'"),
+        ({"workers": True}, TypeError, "workers must be"),
+        ({"grace": -1}, ValueError, "grace must be a number of at least 0, not -1"),
+        ({"keep_for": timedelta(-1)}, ValueError, "keep_for must not be negative"),
+        ({"port": 70_000}, ValueError, "port must be a whole number from 0 to 65535, not 70000"),
+    ],
+)
+def test_a_bad_argument_is_an_error_that_names_it(options, kind, message):
+    with pytest.raises(kind, match=message):
+        RunbookServer([], **options)
+
+
+def test_a_bad_limit_is_an_error_that_names_it():
+    with pytest.raises(ValueError, match="max_body must be a whole number of at least 1, not 0"):
+        Limits(max_body=0)
+
+
+def test_embedded_servers_read_the_environment_if_asked(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRPLANE_DATABASE", f"sqlite:///{tmp_path}/a.db")
+    monkeypatch.setenv("AIRPLANE_MAX_BODY", "77")
+    monkeypatch.setenv("AIRPLANE_API_KEY", KEY)
+    create_app([], api_key=KEY)
+    assert not (tmp_path / "a.db").exists()
+
+    options = options_from_environment()
+    create_app([], api_key=KEY, **options)
+    assert options == {"database": f"sqlite:///{tmp_path}/a.db", "limits": Limits(max_body=77)}
+    assert (tmp_path / "a.db").exists()
+
+
+def test_settings_show_nothing_of_their_secrets():
+    assert "tkn" not in f"{Listener(api_key=KEY)!r} {Settings(encryption_key='tkn_x')!r}"
