@@ -59,6 +59,7 @@ SMOKE = (
     "tests/server/service/test_execute.py",
 )
 VARYING = (*(str(one) for one in sorted(Path("tests").glob("[a-z]*/")) if one.name not in ALIKE), *SMOKE)
+EXAMPLES = sorted(path.parent for path in Path("examples").glob("*/pyproject.toml"))
 BETWEEN = ("tests/client", "tests/testing", *SMOKE)  # for a Python between two that run more
 
 # The client is to be covered by its own tests. The others take longer while they are measured, and add nothing.
@@ -125,6 +126,13 @@ def run_tests(
     # Each of the processes imports all tests. Do it once before, so that they find everything compiled.
     session.run("python", "-m", "pytest", "--collect-only", "--quiet", *words, silent=True)
     session.run(*command, *SIDE_BY_SIDE, *words, env={"HYPOTHESIS_PROFILE": profile})
+
+
+def test_examples(session: nox.Session) -> None:
+    """Run the tests of the projects in examples/, each one in its folder and with its settings, as its users do."""
+    for folder in EXAMPLES:
+        with session.chdir(folder):
+            session.run("python", "-m", "pytest", *SIDE_BY_SIDE)
 
 
 def provide(session: nox.Session, package: str, *programs: str) -> None:
@@ -208,9 +216,11 @@ def suite(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, requires=["build"])
 def server(session: nox.Session) -> None:
-    """Run the tests of the server and the command line, which the oldest `suite` leaves out; arguments go to pytest."""
+    """Run the tests of server, command line and examples, which `suite` leaves out; arguments go to pytest."""
     install(session, "test")
     run_tests(session, "-m", WHOLE, *(session.posargs or UNMEASURED))
+    if not session.posargs:
+        test_examples(session)
 
 
 @nox.session(python=OLDEST, requires=["build"])
@@ -305,6 +315,9 @@ def typing(session: nox.Session) -> None:
     install(session, "typing")
     session.run("mypy", "src")
     session.run("mypy", "tests/typing")
+    for folder in EXAMPLES:
+        with session.chdir(folder):
+            session.run("mypy", ".")
     session.run("pyright")
 
 

@@ -25,7 +25,7 @@ def test_the_demo_answers_by_itself_where_there_is_no_terminal() -> None:
     done = run(DEMO)
     assert (done.returncode, done.stderr) == (0, "")
     assert "step     issue_refund: Succeeded" in done.stdout
-    assert "result   to ada@example.com: Your refund rfd_77 is on its way." in done.stdout
+    assert "result   to ada@example.com: Your refund rfd_1042 is on its way." in done.stdout
     assert "runbooks.execute_and_wait  (INTERNAL)" in done.stdout
 
 

@@ -53,6 +53,7 @@ LAYERS = [
     "server.serving",
     "server",
     "server.trace_tree",
+    "server.demo_shop",
     "server.demo",
     "server.demo_async",
     "cli",

@@ -1,8 +1,8 @@
 """A refund, from the call to the last output: `python -m airplane_runbooks.server.demo`.
 
-Starts a server with one runbook, executes it through the client, follows the session step by step, answers its prompt
-(you do, at a terminal or with `--interactive`), and prints the trace of every call if the OpenTelemetry SDK is there.
-`demo_async` does the same for two hundred sessions at once.
+Starts a server with one runbook and a small shop, executes it through the client, follows the session step by step,
+answers its prompt (you do, at a terminal or with `--interactive`), and prints the trace of every call if the
+OpenTelemetry SDK is there. `demo_async` does the same for two hundred sessions at once.
 """
 
 from __future__ import annotations
@@ -16,14 +16,23 @@ from typing import Any
 from .. import Airplane
 from ..models import Parameter, ParameterSchema, ParameterType, Prompt, Session, SessionStatus
 from . import Context, RunbookServer, runbook
+from .demo_shop import shop
 from .trace_tree import TraceTree
 
 PATIENCE_SECONDS = 600.0
 
 
 def find_invoice(customer: str) -> dict[str, Any]:
-    """Look the customer's latest invoice up."""
-    return {"id": "inv_1042", "customer": customer, "cents": 12900}
+    """Look the customer's invoice up. Raises LookupError if there is nothing to refund."""
+    query = "SELECT number, cents, note FROM invoices LEFT JOIN refunds ON invoice = number WHERE customer = ?"
+    with shop() as connection:
+        found = connection.execute(query, (customer,)).fetchone()
+    if found is None:
+        raise LookupError(f"{customer} has no invoice")
+    number, cents, note = found
+    if note is not None:
+        raise LookupError(f"the invoice inv_{number} of {customer} was refunded before, with the note {note!r}")
+    return {"id": f"inv_{number}", "customer": customer, "cents": cents}
 
 
 def check_fraud(invoice: dict[str, Any], limit_cents: int) -> dict[str, Any]:
@@ -32,18 +41,28 @@ def check_fraud(invoice: dict[str, Any], limit_cents: int) -> dict[str, Any]:
 
 
 def issue_refund(invoice: dict[str, Any], note: str) -> dict[str, Any]:
-    """Give the money back."""
-    return {"refund": "rfd_77", "cents": invoice["cents"], "note": note}
+    """Give the money back: once, even if this step is executed again after a crash."""
+    number = invoice["id"].removeprefix("inv_")
+    with shop() as connection:
+        connection.execute("INSERT INTO refunds VALUES (?, ?) ON CONFLICT DO NOTHING", (number, note))
+    return {"refund": f"rfd_{number}", "cents": invoice["cents"], "note": note}
 
 
 def tell_customer(customer: str, text: str) -> str:
     """Send the customer a message."""
+    with shop() as connection:
+        connection.execute("INSERT INTO messages VALUES (?, ?)", (customer, text))
     return f"to {customer}: {text}"
 
 
 @runbook
 def refund(context: Context, customer: str, limit_cents: int = 50_000) -> str:
-    """Refund a customer's latest invoice, if a human agrees."""
+    """Refund a customer's invoice, if a human agrees.
+
+    Args:
+        customer: E-mail address, such as `ada@example.com`.
+        limit_cents: Amount above which the risk is high.
+    """
     invoice = context.step(find_invoice, customer)
     risk = context.step(check_fraud, invoice, limit_cents)
     answer = context.prompt(

@@ -17,8 +17,14 @@ from .. import AsyncAirplane
 from ..models import ParameterSchema, Prompt, Session
 from . import RunbookServer
 from .demo import answer_by_itself, refund
+from .demo_shop import send_invoices
 
 PATIENCE_SECONDS = 300.0
+
+
+def customer(number: int) -> str:
+    """Return the address of a customer."""
+    return f"customer{number}@example.com"
 
 
 async def follow(airplane: AsyncAirplane, number: int, answered: Counter[str]) -> Session:
@@ -31,7 +37,7 @@ async def follow(airplane: AsyncAirplane, number: int, answered: Counter[str]) -
 
     return await airplane.runbooks.execute_and_wait(
         "refund",
-        param_values={"customer": f"customer{number}@example.com"},
+        param_values={"customer": customer(number)},
         wait_timeout=PATIENCE_SECONDS,
         on_prompt=answer,
     )
@@ -58,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m airplane_runbooks.server.demo_async", description=__doc__)
     parser.add_argument("--sessions", type=int, default=200, metavar="N")
     options = parser.parse_args(arguments)
+    send_invoices(map(customer, range(options.sessions)))
     with RunbookServer([refund]) as server:
         return asyncio.run(run(server, options.sessions))
 
