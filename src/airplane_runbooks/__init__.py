@@ -53,6 +53,7 @@ from .models import (
 )
 from .options import CallOptions, Secret, Settings
 from .policy import NO_RETRY, PollPolicy, RetryBudget, RetryPolicy
+from .pools import PooledTransport, PoolFigures
 from .schema.encoding import ParamValue
 from .schema.types.references import ConfigVar, Upload
 from .version import __version__
@@ -102,6 +103,8 @@ __all__ = [
     "ParamValueError",
     "ParameterSchema",
     "PollPolicy",
+    "PoolFigures",
+    "PooledTransport",
     "Prompt",
     "PromptAnswer",
     "PromptHandler",

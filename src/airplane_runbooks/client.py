@@ -83,6 +83,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         propagator: TextMapPropagator | None = None,
         suppress_http_instrumentation: bool = True,
         opt_in_attributes: Collection[str] = (),
+        pool_metrics: bool = False,
         compress_from: int | None = None,
         allow_insecure_http: bool = False,
         clock: Clock | None = None,
@@ -140,6 +141,10 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
             extra_attributes=extra,
             compress_from=compress_from,
         )
+        if pool_metrics:
+            from .telemetry.pool_metrics import observe_pool  # late: few clients report their pools
+
+            observe_pool(transport, __version__, meter_provider)
         self._base = base
         self._origin = base.origin
         self._clock = clock
@@ -229,6 +234,8 @@ class Airplane(_Client[Transport, BlockingRunner]):
             `url.template` (it also becomes part of the span's name and of the metric), `url.scheme`,
             `user_agent.original`, `http.request.body.size`, `http.response.body.size`, and any
             `http.request.header.<name>` or `http.response.header.<name>`.
+        pool_metrics: Report how many of the transport's connections are in use and idle, and how many requests wait
+            for one.
         compress_from: Bytes from which request bodies are sent gzipped, if that makes them smaller. Never by default,
             since servers may not understand it.
         allow_insecure_http: Allow plain http to other machines, which sends the key over the network in the clear.

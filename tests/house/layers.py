@@ -16,6 +16,7 @@ LAYERS = [
     "_extras",
     "clock",
     "policy",
+    "pools",
     "http",
     "errors",
     "schema",

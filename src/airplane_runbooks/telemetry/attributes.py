@@ -34,15 +34,18 @@ class ServerAttributes:
 
     def of(self, origin: str) -> Attributes:
         """Return the attributes of a server; none if the origin is malformed, which the transport will report."""
-        if origin == self._origin:
-            return self._own
-        try:
-            if (path := socket_path_of(origin)) is not None:
-                return _of_socket(path)
-            parts = urlsplit(origin)
-            return _of_host(parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme])
-        except (KeyError, ValueError):
-            return {}
+        return self._own if origin == self._origin else server_attributes(origin)
+
+
+def server_attributes(origin: str) -> Attributes:
+    """Return the attributes of the server of an origin; none if it is malformed."""
+    try:
+        if (path := socket_path_of(origin)) is not None:
+            return _of_socket(path)
+        parts = urlsplit(origin)
+        return _of_host(parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme])
+    except (KeyError, ValueError):
+        return {}
 
 
 def _of_host(host: str, port: int) -> Attributes:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from ..errors import ClientClosed
+from ..pools import PoolFigures
 
 
 class _Closable(Protocol):
@@ -27,6 +28,8 @@ class ConnectionQueue(Generic[T]):
     def __init__(self, size: int) -> None:
         self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._kept: deque[T | None] = deque()  # one item for each token; a token more means closed
+        self._size = size
+        self._waiting: set[object] = set()
         self._is_closed = False
         for _ in range(size):
             self.put(None)
@@ -40,12 +43,30 @@ class ConnectionQueue(Generic[T]):
 
     def get(self, timeout: float | None) -> T | None:
         """Take a connection, waiting for it. Raises queue.Empty if none came, or ClientClosed."""
-        self._tokens.get(timeout=timeout)
+        try:
+            self._tokens.get_nowait()
+        except queue.Empty:
+            self._wait(timeout)
         try:
             return self._kept.pop()
         except IndexError:
             self._tokens.put(None)  # for the next waiting thread
         raise ClientClosed("the transport has been closed")
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait for a token, and be counted in the meantime."""
+        marker = object()
+        try:
+            self._waiting.add(marker)
+            self._tokens.get(timeout=timeout)
+        finally:
+            self._waiting.discard(marker)
+
+    def figures(self) -> PoolFigures:
+        """Return the figures of a queue that has not been closed. They may be one off while others use it."""
+        kept = tuple(self._kept)
+        idle = len(kept) - kept.count(None)
+        return PoolFigures(active=self._size - len(kept), idle=idle, waiting=len(self._waiting))
 
     def take(self) -> T | None:
         """Take a connection, the one that has been idle the longest. Raises queue.Empty if all are in use."""

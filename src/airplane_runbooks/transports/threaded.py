@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from ..errors import AttemptTimeout, ClientClosed, ConfigurationError, ConnectError
 from ..http import Request, Response, Transport
+from ..pools import PooledTransport, PoolFigures
 from ._deadline import InterruptibleDeadline
 from ._settings import at_least_one
 from .base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children, pool_size_of
@@ -90,6 +91,17 @@ class ThreadedTransport:
         """Close the idle connections to an origin."""
         if isinstance(self._sync, Urllib3Transport):
             self._sync.close_idle(origin)
+
+    def pool_figures(self) -> dict[str, PoolFigures]:
+        """Return the figures of the sync transport, if it can tell them, with the requests that wait for a thread."""
+        if not isinstance(self._sync, PooledTransport):
+            return {}
+        with self._lock:
+            waiting = [job.request.origin for job in self._waiting]
+        found = dict(self._sync.pool_figures())
+        for origin in waiting:
+            found[origin] = found.get(origin, PoolFigures()) + PoolFigures(waiting=1)
+        return found
 
     async def send(self, request: Request, timeout: float | None, /) -> Response:
         """Carry out one attempt. See `airplane_runbooks.http.AsyncTransport` for what it promises."""

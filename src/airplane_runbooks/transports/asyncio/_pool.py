@@ -7,6 +7,7 @@ from collections import OrderedDict
 from time import monotonic
 
 from ...errors import AttemptTimeout, ConnectError, TransportError
+from ...pools import PoolFigures
 from .._ages import ConnectionAges
 from ._connecting import Route
 from ._connection import Connection
@@ -114,6 +115,11 @@ class OriginPool:
         else:
             connection.abort()
         self._release()
+
+    def figures(self) -> PoolFigures:
+        """Return how many connections are in use and idle, and how many requests wait for one."""
+        idle = sum(connection.transport is not None for connection in self._idle.copy())
+        return PoolFigures(active=self._size - self._free, idle=idle, waiting=len(self._waiting))
 
     def _take_idle(self) -> Connection | None:
         while self._idle:

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from ...errors import AttemptTimeout, ClientClosed, ConnectError, TransportError
 from ...http import IDEMPOTENCY_HEADER, Headers, Request, Response
 from ...options import socket_path_of
+from ...pools import PoolFigures
 from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE, ConnectionAges
 from .._proxies import needs_tls
 from .._settings import checked_settings
@@ -155,6 +156,15 @@ class AsyncioTransport:
             return UnixRoute(path)
         self.prepare(origin)
         return Route(origin, self._proxies.for_origin(origin), self._ssl_context)
+
+    def pool_figures(self) -> dict[str, PoolFigures]:
+        """Return the figures of each origin's connections, over all event loops; none once this has been closed."""
+        found: dict[str, PoolFigures] = {}
+        for loop, session in self._sessions.copy().items():
+            if not loop.is_closed():
+                for origin, pool in session.pools.copy().items():
+                    found[origin] = found.get(origin, PoolFigures()) + pool.figures()
+        return found
 
     def close_idle(self, origin: str) -> None:
         """Use no connection to an origin again that has been used before. May be called from any thread."""

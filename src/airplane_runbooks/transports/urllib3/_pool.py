@@ -8,6 +8,7 @@ from contextlib import suppress
 from time import monotonic
 
 from ...errors import ConnectError
+from ...pools import PoolFigures
 from .._ages import ConnectionAges
 from .._connection_queue import ConnectionQueue
 from .._deadline import Deadline
@@ -70,6 +71,10 @@ class ConnectionPool:
             connection.close()
             connection = None
         self._queue.put(connection)
+
+    def figures(self) -> PoolFigures:
+        """Return how many connections are in use and idle, and how many threads wait for one."""
+        return self._queue.figures()
 
     def close_idle(self) -> None:
         """Close the connections that are not in use."""

@@ -24,6 +24,7 @@ from ...errors import (
 )
 from ...http import Headers, Request, Response
 from ...options import socket_path_of
+from ...pools import PoolFigures
 from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE
 from .._deadline import Deadline, InterruptibleDeadline
 from .._proxies import Proxy, needs_tls
@@ -192,6 +193,10 @@ class Urllib3Transport:
 
     def _new_pool(self, route: Route | UnixRoute, host: str) -> ConnectionPool:
         return ConnectionPool(route, host, self._pool_size, self._ages, self._max_response_bytes)
+
+    def pool_figures(self) -> dict[str, PoolFigures]:
+        """Return the figures of each origin's connections; none once the transport has been closed."""
+        return {url: origin.pool.figures() for url, origin in self._origins.copy().items()}
 
     def close_idle(self, origin: str) -> None:
         """Close the idle connections to an origin."""
