@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from airplane_runbooks.models import RunStatus, SessionStatus
 from airplane_runbooks.server.errors import NotFound
 from airplane_runbooks.server.storage import transitions
+from airplane_runbooks.server.storage.encoding import NULL
 from airplane_runbooks.server.storage.holds import refusal
 from airplane_runbooks.server.storage.idempotency import (
     LEASE,
@@ -29,6 +30,7 @@ from airplane_runbooks.server.storage.ids import new_seed, now
 from airplane_runbooks.server.storage.interface import (
     Answered,
     Decide,
+    EntryQuery,
     RunQuery,
     SessionQuery,
     Window,
@@ -37,10 +39,12 @@ from airplane_runbooks.server.storage.interface import (
 )
 from airplane_runbooks.server.storage.log_lines import LogChunk
 from airplane_runbooks.server.storage.records import (
+    LONGEST_SEARCHED,
     Outcome,
     Prompt,
     Run,
     Session,
+    SessionEntry,
     Suspect,
 )
 
@@ -437,6 +441,28 @@ class ModelStore:
             if query.runbook_id in (None, one.runbook_id) and query.status in (None, one.status)
         )
         return _page(wanted, query)
+
+    def session_entries(self, query: EntryQuery) -> Sequence[SessionEntry]:
+        """Return part of the sessions as a search reads them, newest first."""
+        with self._lock:
+            placed = list(enumerate(self._sessions.values(), start=1))
+            return [
+                SessionEntry(
+                    place,
+                    self._runs[one.run_id].env_slug,
+                    one.id,
+                    one.name,
+                    one.runbook_id,
+                    one.status,
+                    one.created_by,
+                    one.created_at,
+                    one.param_values if len(one.param_values) <= LONGEST_SEARCHED else NULL,
+                )
+                for place, one in reversed(placed)
+                if (query.before is None or place < query.before)
+                and query.runbook_id in (None, one.runbook_id)
+                and query.status in (None, one.status)
+            ][: query.limit]
 
     def runs(self, query: RunQuery) -> Sequence[Run]:
         """Return a page of runs, newest first."""

@@ -93,6 +93,7 @@ USED = {
     "runs by task_id": "runbook_runs_by_task_id",
     "runs by task_slug": "runbook_runs_by_slug",
     "sessions by runbook_id": "runbook_sessions_by_runbook_id",
+    "entries by runbook_id": "runbook_sessions_by_runbook_id",
 }
 USED_ON = {
     "sqlite": {
@@ -102,6 +103,7 @@ USED_ON = {
         "sessions by since": "runbook_sessions_by_seq",
         "sessions by until": "runbook_sessions_by_seq",
         "sessions by status": "runbook_sessions_by_seq",
+        "entries by status": "runbook_sessions_by_seq",
     },
     "postgresql": {
         "runs by since": "runbook_runs_by_updated_at",
@@ -110,6 +112,7 @@ USED_ON = {
         "sessions by since": "runbook_sessions_by_updated_at",
         "sessions by until": "runbook_sessions_by_updated_at",
         "sessions by status": "runbook_sessions_by_status",
+        "entries by status": "runbook_sessions_by_status",
     },
 }
 
@@ -148,6 +151,9 @@ def all_statements():
         yield f"runs by {' and '.join(filters)}", statements.list_runs(filters), {**VALUES, **filters}
     for filters in subsets(SESSION_FILTERS):
         yield f"sessions by {' and '.join(filters)}", statements.list_sessions(filters), {**VALUES, **filters}
+    for filters in subsets({name: SESSION_FILTERS[name] for name in ("runbook_id", "status")}):
+        name = f"entries by {' and '.join(filters)}"
+        yield name, statements.list_entries(frozenset(filters)), {**VALUES, **filters, "before": 2**63 - 1}
 
 
 def subsets(filters):

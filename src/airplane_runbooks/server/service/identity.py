@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NoReturn
 
@@ -114,6 +114,9 @@ class Users:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __iter__(self) -> Iterator[User]:
+        return iter(self._all)
 
     def find(self, key: str) -> User | None:
         """Return the owner of a key, or None, in a time that reveals nothing about the keys."""

@@ -21,6 +21,7 @@ from .records import (
     Prompt,
     Run,
     Session,
+    SessionEntry,
     Suspect,
 )
 
@@ -43,6 +44,15 @@ class SessionQuery(Window, frozen=True, kw_only=True):
 
     runbook_id: str | None = None
     status: SessionStatus | None = None
+
+
+class EntryQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of the sessions for a search, newest first: at most `limit` of those before a place, all by default."""
+
+    runbook_id: str | None = None
+    status: SessionStatus | None = None
+    before: int | None = None
+    limit: int = MAX_PAGE
 
 
 class RunQuery(Window, frozen=True, kw_only=True):
@@ -296,6 +306,10 @@ class Store(Protocol):
 
     def sessions(self, query: SessionQuery) -> Sequence[Session]:
         """Return a page of sessions, newest first, without what is too long for a list."""
+        ...
+
+    def session_entries(self, query: EntryQuery) -> Sequence[SessionEntry]:
+        """Return part of the sessions as a search reads them, newest first."""
         ...
 
     def runs(self, query: RunQuery) -> Sequence[Run]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -80,6 +81,29 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str = API_USER
     created_at: datetime = msgspec.field(default_factory=now)
     updated_at: datetime = msgspec.field(default_factory=now)
+
+
+class SessionEntry(NamedTuple):
+    """A session as a search reads it.
+
+    Attributes:
+        place: Place among all sessions; later ones have larger places.
+        env_slug: Environment of its root run.
+        param_values: JSON in which secrets are masked; null if it takes more than `LONGEST_SEARCHED` bytes.
+    """
+
+    place: int
+    env_slug: str
+    id: str
+    name: str
+    runbook_id: str
+    status: SessionStatus
+    created_by: str
+    created_at: datetime
+    param_values: bytes
+
+
+LONGEST_SEARCHED = 4096  # bytes of the values of a session
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

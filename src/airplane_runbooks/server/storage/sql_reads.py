@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ...models import SessionStatus
 from . import statements as sql
-from .interface import RunQuery, SessionQuery, Window
+from .interface import EntryQuery, RunQuery, SessionQuery, Window
 from .log_lines import LogChunk, decode_lines
 from .prepared import fetch, first
-from .records import Prompt, Run, Session
+from .records import Prompt, Run, Session, SessionEntry
 from .rows import (
     ENDED_ROWS,
     LEAN_ROWS,
@@ -24,6 +25,7 @@ from .rows import (
 )
 from .transactions import Transactor, reading
 
+_LAST = 2**63 - 1  # place after all others
 _BATCH = 200  # runs that are read at a time
 
 
@@ -105,6 +107,15 @@ class SqlReads:
         return [SESSION_ROWS.read(row) for row in rows]
 
     @reading
+    def session_entries(self, connection: Connection, query: EntryQuery) -> Sequence[SessionEntry]:
+        """Return part of the sessions as a search reads them, newest first."""
+        equal = {"runbook_id": query.runbook_id, "status": query.status}
+        filters = {name: value for name, value in equal.items() if value is not None}
+        before = _LAST if query.before is None else query.before
+        values = {**filters, "before": before, "limit": query.limit}
+        return [_entry(row) for row in fetch(connection, sql.list_entries(frozenset(filters)), values)]
+
+    @reading
     def runs(self, connection: Connection, query: RunQuery) -> Sequence[Run]:
         """Return a page of runs, newest first."""
         filters = _filters(
@@ -162,6 +173,11 @@ def _batches(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _log_chunks(rows: Sequence[Sequence[Any]]) -> Sequence[LogChunk]:
     return [LogChunk(run_id, at, decode_lines(lines)) for run_id, at, lines in rows]
+
+
+def _entry(row: Sequence[Any]) -> SessionEntry:
+    entry = SessionEntry(*row)
+    return entry._replace(status=SessionStatus(entry.status), created_at=from_microseconds(row[-2]))
 
 
 def load_run(connection: Connection, run_id: str) -> Run | None:

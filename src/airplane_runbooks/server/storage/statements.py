@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql
 
+from .encoding import NULL
+from .records import LONGEST_SEARCHED
 from .rows import (
     ASKING_ROWS,
     ENDED_COLUMNS,
@@ -204,6 +206,23 @@ _ANY_LENGTH = frozenset({"task_slug", "env_slug"})
 def list_sessions(filters: Mapping[str, Any]) -> sa.Select[Any]:
     """Select a page of sessions, newest first."""
     return _page(SESSIONS, frozenset(filters), frozenset())
+
+
+@cache
+def list_entries(filters: frozenset[str]) -> sa.Select[Any]:
+    """Select part of the sessions as a search reads them, newest first."""
+    part = sa.select(SESSIONS.c.seq).where(SESSIONS.c.seq < BEFORE).order_by(SESSIONS.c.seq.desc()).limit(LIMIT)
+    for name in sorted(filters):
+        part = part.where(SESSIONS.c[name] == bindparam(name, type_=SESSIONS.c[name].type))
+    is_short = sa.func.length(SESSIONS.c.param_values) <= sa.literal_column(str(LONGEST_SEARCHED))
+    values = sa.case((is_short, SESSIONS.c.param_values), else_=sa.literal(NULL, SESSIONS.c.param_values.type))
+    names = ("id", "name", "runbook_id", "status", "created_by", "created_at")
+    return (
+        sa.select(SESSIONS.c.seq, RUNS.c.env_slug, *(SESSIONS.c[name] for name in names), values)
+        .join_from(SESSIONS, RUNS, RUNS.c.id == SESSIONS.c.run_id)
+        .where(SESSIONS.c.seq.in_(part))
+        .order_by(SESSIONS.c.seq.desc())
+    )
 
 
 def list_runs(filters: Mapping[str, Any]) -> sa.Select[Any]:

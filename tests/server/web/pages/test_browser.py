@@ -488,7 +488,9 @@ def visited(api, root):
     paths = [
         "/",
         "/sessions",
-        "/sessions?page=99",
+        "/sessions?before=1",
+        "/sessions?text=c&from=x&by=eve@example.com",
+        "/sessions?text=nothing+like+it&env=prod",
         f"/sessions/{waiting}",
         f"/sessions/{failed}",
         f"/sessions/{done}",

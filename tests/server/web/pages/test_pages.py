@@ -143,10 +143,10 @@ def test_the_list_shows_sessions_with_state_and_starter(api, ada, server):
 
 def test_the_list_can_be_limited_to_one_runbook(api, ada):
     quick_id, ask_id = api.execute("quick"), asked(api)[0]
-    page = ada.get(f"/sessions?runbook={quick.id}")
+    page = ada.get("/sessions?runbook=quick")
     assert quick_id in page.text
     assert ask_id not in page.text
-    assert f'<option value="{quick.id}" selected>' in page.text
+    assert '<option value="quick" selected>' in page.text
 
 
 def test_the_list_can_be_limited_to_a_state_and_stays_so(api, ada):
@@ -155,16 +155,13 @@ def test_the_list_can_be_limited_to_a_state_and_stays_so(api, ada):
     page = ada.get("/sessions?status=Waiting&live=off")
     assert done not in page.text
     assert all(one in page.text for one in waiting[1:])
-    assert "<option selected>Waiting</option>" in page.text
+    assert '<option value="Waiting" selected>' in page.text
     addresses = re.findall('href="(\\?[^"]*)"', page.text)
     assert len(addresses) == 2  # to go on by itself, and to the older ones
     assert all("status=Waiting" in one for one in addresses)
     assert waiting[0] in ada.get("/sessions" + addresses[1].replace("&amp;", "&")).text
-    both = ada.get(f"/sessions?status=Waiting&runbook={quick.id}")
+    both = ada.get("/sessions?status=Waiting&runbook=quick")
     assert "There are no such sessions." in both.text
-    unknown = ada.get("/sessions?status=Nonsense")
-    assert waiting[-1] in unknown.text
-    assert "<option selected>" not in unknown.text
 
 
 def test_the_list_has_pages(api, ada):
@@ -172,14 +169,14 @@ def test_the_list_has_pages(api, ada):
         last = api.execute("quick")
     first = ada.get("/sessions")
     assert last in first.text
-    assert 'rel="prev"' not in first.text
+    assert ">Newest</a>" not in first.text
     following = re.search('rel="next" href="([^"]*)"', first.text)[1].replace("&amp;", "&")
     second = ada.get("/sessions" + following)
     assert last not in second.text
-    assert 'rel="prev"' in second.text
-    assert "There are no more sessions" in ada.get("/sessions?page=1000").text
-    for nonsense in ("0", "-1", "x", "9" * 50, "²"):
-        assert last in ada.get("/sessions?" + urlencode({"page": nonsense})).text
+    assert ">Newest</a>" in second.text
+    assert "There are no more sessions" in ada.get("/sessions?before=1").text
+    for nonsense in ("-1", "x", "9" * 50, "²"):
+        assert last in ada.get("/sessions?" + urlencode({"before": nonsense})).text
 
 
 def test_a_session_shows_its_parameters_steps_and_result(api, ada):

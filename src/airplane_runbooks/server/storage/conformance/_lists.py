@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from ....models import SessionStatus
+from ..encoding import NULL
 from ..ids import now
-from ..interface import RunQuery, SessionQuery, Store
-from ..records import RunKind, Session
+from ..interface import EntryQuery, RunQuery, SessionQuery, Store
+from ..records import LONGEST_SEARCHED, RunKind, Session
 from ._support import (
     AGES_AGO,
     DONE,
@@ -127,6 +128,45 @@ class Lists(Case):
         assert runs(env_slug="x", limit=2, page=1) == list("20")
         assert runs(env_slug="x", task_id="t", task_slug="a", session_id="s4") == list("4")
         assert runs(task_id="u") == runs(task_slug="b") == []
+
+    def test_entries_of_sessions_are_read_from_a_place_on(self, empty: Store) -> None:
+        values = [b'{"text":"%d"}' % number for number in range(6)] + [b'{"text":"%s"}' % (b"x" * LONGEST_SEARCHED)]
+        for number, value in enumerate(values):
+            run_id, moment = f"r{number}", AGES_AGO + timedelta(seconds=number)
+            session = Session(
+                id=f"s{number}",
+                run_id=run_id,
+                runbook_id="ab"[number % 2],
+                name="B",
+                created_by="u",
+                created_at=moment,
+                updated_at=moment,
+                param_values=value,
+            )
+            assert empty.add(new_run(run_id, env_slug="xy"[number % 2], session_id=session.id), session)
+
+        def read(**query: Any) -> str:
+            return "".join(one.id[1:] for one in empty.session_entries(EntryQuery(**query)))
+
+        entries = empty.session_entries(EntryQuery())
+        assert [one.param_values for one in entries] == [NULL, *values[-2::-1]]
+        assert entries[1][1:] == (
+            "y",
+            "s5",
+            "B",
+            "b",
+            SessionStatus.PENDING,
+            "u",
+            AGES_AGO + timedelta(seconds=5),
+            values[5],
+        )
+        assert read(limit=2) == "65"
+        assert read(limit=2, before=entries[1].place) == "43"
+        assert read(runbook_id="b", before=entries[1].place) == "31"
+        assert not read(before=entries[-1].place)
+        empty.begin("r3", 1)
+        assert read(status=SessionStatus.ACTIVE) == "3"
+        assert read(status=SessionStatus.PENDING, runbook_id="b", limit=1) == "5"
 
     def test_the_root_runs_that_ended_first_are_dropped_first(self, empty: Store) -> None:
         for number in range(5):

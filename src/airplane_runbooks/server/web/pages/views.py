@@ -6,16 +6,13 @@ import re
 import time
 from collections.abc import Sequence
 
-from ....models import SessionStatus
 from ...errors import Conflict, Forbidden, Invalid, NotFound
 from ...service import logs, prompts, runs
 from ...service import sessions as session_service
-from ...service.catalog import runbooks
 from ...service.services import Caller
 from ...storage.encoding import decode
 from ...storage.holds import why_held
 from ...storage.ids import API_USER, new_seed, stamp
-from ...storage.interface import SessionQuery
 from ...storage.records import Prompt
 from ...storage.rows import from_microseconds
 from . import forms, signing
@@ -34,38 +31,13 @@ from .view_models import (
     session_secrets,
 )
 
-_SESSIONS_ON_A_PAGE = 25
 _FAILED = "an operator has failed the session while it was held"
-_LIST_REFRESH = 10  # seconds
-_SESSION_REFRESH = 5
+_SESSION_REFRESH = 5  # seconds
 _ADDRESS = re.compile(
     r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions(/[A-Za-z0-9]{1,60}/cancel)?|runbooks(/[a-z0-9_]{1,50})?)?"
     r"(\?[A-Za-z0-9%&=+._~*:/@,-]{0,4000})?",
     re.ASCII,
 )
-
-
-def sessions(context: PageContext, request: PageRequest) -> PageResponse:
-    """List the sessions, newest first."""
-    page = _page(request) or 1
-    runbook = request.query.get("runbook", "")
-    status = next((one for one in SessionStatus if one == request.query.get("status")), None)
-    query = SessionQuery(runbook_id=runbook or None, status=status, limit=_SESSIONS_ON_A_PAGE, page=page - 1)
-    found = context.services.store.sessions(query)
-    values = {
-        "sessions": [(session, context.users.name(session.created_by)) for session in found],
-        "runbooks": sorted(
-            ((one.id, one.name) for one in runbooks(context.services)), key=lambda item: item[1].lower()
-        ),
-        "runbook": runbook,
-        "statuses": list(SessionStatus),
-        "status": status or "",
-        "page": page,
-        "is_last": len(found) < _SESSIONS_ON_A_PAGE,
-        "live": request.is_live,
-        "refresh": _LIST_REFRESH if request.is_live else 0,
-    }
-    return PageResponse("sessions.html", values)
 
 
 def session(context: PageContext, request: PageRequest) -> PageResponse:
