@@ -10,6 +10,7 @@ from .. import __version__
 from .doctor import doctor
 from .generate import generate
 from .group import CommandGroup
+from .logs import logs
 from .prompts import prompts
 from .runbooks import execute, list_runbooks
 from .runs import list_runs
@@ -33,7 +34,10 @@ def commands() -> None:
     """
 
 
-for _command in (execute, list_runbooks, watch, list_sessions, list_runs, cancel, prompts, serve, doctor, generate):
+for _command in (
+    *(execute, list_runbooks, watch, list_sessions, list_runs, logs, cancel, prompts),
+    *(serve, doctor, generate),
+):
     commands.add_command(_command)
 
 
