@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from ._call.runner import AsyncRunner, BlockingRunner, call_inline
+from ._call.deferred import DeferredCore
 from .bundles import Bundle, combine
 from .clock import AsyncioClock, BlockingClock, Clock
 from .errors import ConfigurationError
 from .http import AsyncTransport, Fields, Reply, Transport
 from .middleware import Middleware, Next
-from .operations import Operation, ReplyT, RequestT
 from .options import (
     DEFAULT_BASE_URL,
     ApiKey,
@@ -29,13 +28,9 @@ from .options import (
     as_secret_source,
     check_compress_from,
     parse_base_url,
+    render,
 )
 from .policy import RetryBudget, RetryPolicy
-from .resources.prompts import AsyncPrompts, Prompts
-from .resources.runbooks import AsyncRunbooks, Runbooks
-from .resources.runs import AsyncRuns, Runs
-from .resources.sessions import AsyncSessions, Sessions
-from .resources.tasks import AsyncTasks, Tasks
 from .telemetry.extra import ExtraAttributes
 from .transports.base import pool_size_of
 from .version import __version__
@@ -46,21 +41,30 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from ._call.core import Core, Offload
+    from ._call.runner import AsyncRunner, BlockingRunner
+    from .operations import Operation, ReplyT, RequestT
+    from .resources.prompts import AsyncPrompts, Prompts
+    from .resources.runbooks import AsyncRunbooks, Runbooks
+    from .resources.runs import AsyncRuns, Runs
+    from .resources.sessions import AsyncSessions, Sessions
+    from .resources.tasks import AsyncTasks, Tasks
 else:
-    # Keeps `get_type_hints` working; loaded with a client.
-    MeterProvider = TextMapPropagator = TracerProvider = Core = Offload = Any
+    # Keeps `get_type_hints` working; loaded with the first call, or by an async client.
+    MeterProvider = TextMapPropagator = TracerProvider = Core = Offload = RequestT = ReplyT = Any
+    BlockingRunner = Prompts = Runbooks = Runs = Sessions = Tasks = Any
+    AsyncRunner = AsyncPrompts = AsyncRunbooks = AsyncRuns = AsyncSessions = AsyncTasks = Any
+    Operation = Annotated  # of two types, it reads as the first one
 
 TransportT = TypeVar("TransportT")
-RunnerT = TypeVar("RunnerT", BlockingRunner, AsyncRunner)
 
 USER_AGENT = f"airplane-runbooks/{__version__} python/{platform.python_version()}"
 
 
-class _Client(ABC, Generic[TransportT, RunnerT]):
+class _Client(ABC, Generic[TransportT]):
     """Construction and options of both clients."""
 
     _base: BaseURL | None = None  # a traceback may show a client whose construction has failed
-    _runner: RunnerT
+    _options: CallOptions
 
     def __init__(
         self,
@@ -116,31 +120,39 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         from_environment = CallOptions(env_slug=settings.env_slug, env_id=settings.env_id)
         extra = ExtraAttributes.parse(opt_in_attributes)
         check_compress_from(compress_from)
-        from ._call.build import build_core  # late: services that import this without a client need none of it
-
         clock = self._default_clock() if clock is None else clock
         transport = self._default_transport() if transport is None else transport
         if (prepare := getattr(transport, "prepare", None)) is not None:
             prepare(base.origin)
-        core = build_core(
-            base,
-            source,
-            clock,
-            self._link(transport, clock),
-            offload=self._offload(),
-            close_idle=getattr(transport, "close_idle", None),
-            pool_size=pool_size_of(transport),
-            retry_budget=RetryBudget() if retry_budget is UNSET else retry_budget,
-            middleware=combined.middleware,
-            attempt_middleware=combined.attempt_middleware,
-            attributes=combined.attributes,
-            tracer_provider=tracer_provider,
-            meter_provider=meter_provider,
-            propagator=propagator,
-            suppress_http_instrumentation=suppress_http_instrumentation,
-            extra_attributes=extra,
-            compress_from=compress_from,
-        )
+        new_link, new_offload = self._link, self._offload
+        budget = RetryBudget() if retry_budget is UNSET else retry_budget
+
+        def build() -> Core:
+            from ._call.build import build_core
+
+            return build_core(
+                base,
+                source,
+                clock,
+                new_link(transport, clock),
+                offload=new_offload(),
+                close_idle=getattr(transport, "close_idle", None),
+                pool_size=pool_size_of(transport),
+                retry_budget=budget,
+                middleware=combined.middleware,
+                attempt_middleware=combined.attempt_middleware,
+                attributes=combined.attributes,
+                tracer_provider=tracer_provider,
+                meter_provider=meter_provider,
+                propagator=propagator,
+                suppress_http_instrumentation=suppress_http_instrumentation,
+                extra_attributes=extra,
+                compress_from=compress_from,
+            )
+
+        self._core = DeferredCore(build)
+        if any(part is not None for part in (tracer_provider, meter_provider, propagator)):
+            self._core.get()  # one that cannot work says so here
         if pool_metrics:
             from .telemetry.pool_metrics import observe_pool  # late: few clients report their pools
 
@@ -150,11 +162,11 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         self._clock = clock
         self._transport = transport
         self._user_agent = combined.user_agent
-        self._use(core, combined.options.over(from_environment))
+        self._use(combined.options.over(from_environment))
 
     @abstractmethod
-    def _use(self, core: Core, options: CallOptions) -> None:
-        """Make the runner with these options, and the resources on it."""
+    def _use(self, options: CallOptions) -> None:
+        """Take these options for all calls. Raises ConfigurationError if one cannot work."""
         ...
 
     @abstractmethod
@@ -163,13 +175,15 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
     @abstractmethod
     def _default_transport(self) -> TransportT: ...
 
+    @staticmethod
     @abstractmethod
-    def _link(self, transport: TransportT, clock: Clock) -> Next:
+    def _link(transport: Any, clock: Clock) -> Next:
         """Return the innermost link of the chain."""
         ...
 
+    @staticmethod
     @abstractmethod
-    def _offload(self) -> Offload:
+    def _offload() -> Offload:
         """Return the function that decodes large bodies."""
         ...
 
@@ -187,7 +201,8 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
 
         Closing either closes both.
         """
-        clone = copy.copy(self)
+        clone = object.__new__(type(self))
+        clone.__dict__ |= {name: value for name, value in vars(self).items() if not _is_cached(type(self), name)}
         headers = _with_hidden_values(headers)
         changes = CallOptions(
             timeout=timeout,
@@ -197,7 +212,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
             env_slug=env_slug,
             env_id=env_id,
         )
-        clone._use(self._runner.core, changes.over(self._runner.options))  # noqa: SLF001  # of our own class
+        clone._use(changes.over(self._options))
         return clone
 
     def __repr__(self) -> str:
@@ -205,7 +220,7 @@ class _Client(ABC, Generic[TransportT, RunnerT]):
         return f"{name}(base_url={self._base.url!r})" if self._base else f"<{name}, not built>"
 
 
-class Airplane(_Client[Transport, BlockingRunner]):
+class Airplane(_Client[Transport]):
     """Client of the Airplane v0 API. Threads may share it; one client per process and key is enough.
 
     Explicit arguments take precedence over the environment (AIRPLANE_API_KEY, AIRPLANE_API_HOST, AIRPLANE_ENV_SLUG,
@@ -245,13 +260,52 @@ class Airplane(_Client[Transport, BlockingRunner]):
         ConfigurationError: If there is no key, or an argument cannot work.
     """
 
-    def _use(self, core: Core, options: CallOptions) -> None:
-        self._runner = runner = BlockingRunner(core, options, self._user_agent)
-        self.runbooks = Runbooks(runner)
-        self.sessions = Sessions(runner)
-        self.runs = Runs(runner)
-        self.tasks = Tasks(runner)
-        self.prompts = Prompts(runner)
+    def _use(self, options: CallOptions) -> None:
+        render(options, self._user_agent)  # raises if one cannot work
+        self._options = options
+
+    # What follows is loaded when it is first used, and is an ordinary attribute from then on.
+
+    @cached_property
+    def _runner(self) -> BlockingRunner:
+        from ._call.runner import BlockingRunner
+
+        return BlockingRunner(self._core.get(), self._options, self._user_agent)
+
+    @cached_property
+    def runbooks(self) -> Runbooks:
+        """Operations on runbooks."""
+        from .resources.runbooks import Runbooks
+
+        return Runbooks(self._runner)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Operations on sessions."""
+        from .resources.sessions import Sessions
+
+        return Sessions(self._runner)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Operations on runs."""
+        from .resources.runs import Runs
+
+        return Runs(self._runner)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """Operations on tasks."""
+        from .resources.tasks import Tasks
+
+        return Tasks(self._runner)
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        """Operations on prompts."""
+        from .resources.prompts import Prompts
+
+        return Prompts(self._runner)
 
     def _default_clock(self) -> Clock:
         return BlockingClock()
@@ -261,12 +315,16 @@ class Airplane(_Client[Transport, BlockingRunner]):
 
         return Urllib3Transport()
 
-    def _link(self, transport: Transport, clock: Clock) -> Next:
+    @staticmethod
+    def _link(transport: Any, clock: Clock) -> Next:
         from ._call.link import transport_link
 
         return transport_link(transport, clock)
 
-    def _offload(self) -> Offload:
+    @staticmethod
+    def _offload() -> Offload:
+        from ._call.runner import call_inline
+
         return call_inline
 
     def call(
@@ -289,7 +347,7 @@ class Airplane(_Client[Transport, BlockingRunner]):
         return self._runner.call(operation, request, options, timeout)
 
     def warm_up(self, connections: int = 1, *, timeout: float | None = 30.0) -> None:
-        """Open connections, TLS included, so that the first calls need not.
+        """Open connections, TLS included, and load all modules that calls need, so that the first calls need not.
 
         A transport of your own opens none unless it has a method `warm_up`.
 
@@ -300,6 +358,7 @@ class Airplane(_Client[Transport, BlockingRunner]):
         Raises:
             TransportError: A connection could not be opened.
         """
+        _ = self.runbooks
         if (warm_up := getattr(self._transport, "warm_up", None)) is not None:
             warm_up(self._origin, connections, timeout)
 
@@ -317,7 +376,7 @@ class Airplane(_Client[Transport, BlockingRunner]):
         self.close()
 
 
-class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
+class AsyncAirplane(_Client[AsyncTransport]):
     """Client of the Airplane v0 API for asyncio. Tasks may share it; one client per process and key is enough.
 
     It takes the arguments of `Airplane`, with an async transport: an `AsyncioTransport` by default, on connections of
@@ -326,16 +385,54 @@ class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
     A cancelled call leaves nothing behind and is not tried again.
     """
 
-    def _use(self, core: Core, options: CallOptions) -> None:
+    def _use(self, options: CallOptions) -> None:
         from .middleware.retry import preload
 
+        self._options = options
         preload()
-        self._runner = runner = AsyncRunner(core, options, self._user_agent)
-        self.runbooks = AsyncRunbooks(runner)
-        self.sessions = AsyncSessions(runner)
-        self.runs = AsyncRuns(runner)
-        self.tasks = AsyncTasks(runner)
-        self.prompts = AsyncPrompts(runner)
+        # Loaded now, for no import may hold up the event loop.
+        _ = self.runbooks, self.sessions, self.runs, self.tasks, self.prompts
+
+    @cached_property
+    def _runner(self) -> AsyncRunner:
+        from ._call.runner import AsyncRunner
+
+        return AsyncRunner(self._core.get(), self._options, self._user_agent)
+
+    @cached_property
+    def runbooks(self) -> AsyncRunbooks:
+        """Operations on runbooks."""
+        from .resources.runbooks import AsyncRunbooks
+
+        return AsyncRunbooks(self._runner)
+
+    @cached_property
+    def sessions(self) -> AsyncSessions:
+        """Operations on sessions."""
+        from .resources.sessions import AsyncSessions
+
+        return AsyncSessions(self._runner)
+
+    @cached_property
+    def runs(self) -> AsyncRuns:
+        """Operations on runs."""
+        from .resources.runs import AsyncRuns
+
+        return AsyncRuns(self._runner)
+
+    @cached_property
+    def tasks(self) -> AsyncTasks:
+        """Operations on tasks."""
+        from .resources.tasks import AsyncTasks
+
+        return AsyncTasks(self._runner)
+
+    @cached_property
+    def prompts(self) -> AsyncPrompts:
+        """Operations on prompts."""
+        from .resources.prompts import AsyncPrompts
+
+        return AsyncPrompts(self._runner)
 
     def _default_clock(self) -> Clock:
         return AsyncioClock()
@@ -345,12 +442,14 @@ class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
 
         return AsyncioTransport()
 
-    def _link(self, transport: AsyncTransport, clock: Clock) -> Next:
+    @staticmethod
+    def _link(transport: Any, clock: Clock) -> Next:
         from ._call.link import async_transport_link
 
         return async_transport_link(transport, clock)
 
-    def _offload(self) -> Offload:
+    @staticmethod
+    def _offload() -> Offload:
         from ._call.offload import call_in_thread
 
         return call_in_thread
@@ -406,6 +505,10 @@ class AsyncAirplane(_Client[AsyncTransport, AsyncRunner]):
 def _with_hidden_values(headers: Mapping[str, str] | UnsetType) -> Mapping[str, str] | UnsetType:
     """Return headers whose repr hides the values: a traceback may show local variables."""
     return Fields(headers) if isinstance(headers, Mapping) else headers
+
+
+def _is_cached(kind: type, name: str) -> bool:
+    return isinstance(getattr(kind, name, None), cached_property)
 
 
 def _given_or(api_key: ApiKey | None, settings: Settings) -> ApiKey | Secret:

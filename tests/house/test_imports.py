@@ -43,20 +43,96 @@ def loaded_by(statement: str, *, after: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_importing_the_package_loads_nothing_heavy():
-    loaded = loaded_by("import airplane_runbooks", after="import msgspec")  # the modules of msgspec vary by its version
+def own(loaded: set[str]) -> set[str]:
+    return {name for name in loaded if name.partition(".")[0] == PACKAGE.name}
 
-    assert "airplane_runbooks.client" in loaded
+
+BUILDING = "from airplane_runbooks import Airplane; client = Airplane('tkn_1')"
+
+
+def test_importing_the_package_loads_none_of_its_modules():
+    loaded = loaded_by("import airplane_runbooks", after="import typing, importlib")
+
+    assert own(loaded) == {"airplane_runbooks"}
+    assert sorted(loaded & {*HEAVY, "msgspec"}) == []
+
+
+def test_importing_the_client_loads_nothing_heavy():
+    loaded = loaded_by("from airplane_runbooks import Airplane", after="import msgspec")
+
+    assert "airplane_runbooks.client" in loaded  # the modules of msgspec vary by its version
     assert sorted(loaded & set(HEAVY)) == []
 
 
-def test_the_server_is_not_loaded_with_the_client():
-    building = "from airplane_runbooks import Airplane; Airplane('tkn_1').close()"
-    loaded = loaded_by(building, after="import opentelemetry.trace, opentelemetry.metrics, opentelemetry.propagate")
+def test_a_client_is_built_from_few_modules():
+    loaded = loaded_by(BUILDING, after="import msgspec, urllib3")
 
-    assert "urllib3" in loaded
+    assert sorted(loaded - own(loaded)) == []
+    assert len(own(loaded)) <= 36, "what a client needs for its first call at the earliest is loaded by that call"
+
+
+def test_the_server_is_not_loaded_with_the_client():
+    calling = f"{BUILDING}; client.runbooks, client.close()"
+    loaded = loaded_by(calling, after="import opentelemetry.trace, opentelemetry.metrics, opentelemetry.propagate")
+
+    assert {"urllib3", "airplane_runbooks.operations"} <= loaded
     assert sorted(loaded & {"starlette", "uvicorn", "tenacity", "asyncio"}) == []
     assert [name for name in loaded if name.startswith(("airplane_runbooks.server", "airplane_runbooks.testing"))] == []
+
+
+def test_an_async_client_loads_all_that_calls_need():
+    building = "from airplane_runbooks import AsyncAirplane; client = AsyncAirplane('tkn_1')"
+    calling = "client.runbooks, client.sessions, client.runs, client.tasks, client.prompts"
+
+    assert loaded_by(calling, after=building) == set()
+
+
+def test_warming_up_loads_all_that_calls_need():
+    double = "from airplane_runbooks.testing import FakeTransport; double = FakeTransport([])"
+    building = f"{double}; from airplane_runbooks import Airplane; client = Airplane('tkn_1', transport=double)"
+
+    assert loaded_by("client.runbooks", after=f"{building}; client.warm_up()") == set()
+
+
+IMPORTING_AT_ONCE = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+import airplane_runbooks
+
+barrier, found = threading.Barrier(8), []
+
+def look(number):
+    names = airplane_runbooks.__all__
+    barrier.wait()
+    found.append({name: getattr(airplane_runbooks, name) for name in [*names[number * 9:], *names[:number * 9]]})
+
+threads = [threading.Thread(target=look, args=(number,)) for number in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(found), all(each == found[0] for each in found))
+"""
+
+
+def test_threads_that_import_at_once_find_the_same_names():
+    command = [sys.executable, "-W", "error", "-c", IMPORTING_AT_ONCE]
+
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "8 True\n"
+
+
+def test_every_public_name_is_loaded_from_where_checkers_find_it():
+    nodes_of_init = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
+    (block,) = (node for node in nodes_of_init if isinstance(node, ast.If))
+    shown = {alias.name: node.module for node in block.body for alias in node.names}
+
+    assert shown == airplane_runbooks._MODULES
+    assert sorted(shown) == sorted(airplane_runbooks.__all__)
+
+
+def test_a_name_that_is_not_public_is_missing():
+    with pytest.raises(AttributeError, match="has no attribute 'airplane'"):
+        airplane_runbooks.airplane  # noqa: B018
+
+    assert airplane_runbooks.waiters.follow.CANCEL is airplane_runbooks.CANCEL
 
 
 def test_imports_for_types_alone_do_not_count(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 import pytest
 
@@ -13,7 +14,8 @@ from airplane_runbooks.testing import FakeTransport
 
 SYNC = Airplane("tkn_test", transport=FakeTransport())
 ASYNC = AsyncAirplane("tkn_test", transport=FakeTransport().as_async())
-NAMES = [name for name, value in vars(SYNC).items() if type(value).__module__.startswith("airplane_runbooks.resources")]
+RESOURCES = {name: value for name, value in vars(Airplane).items() if isinstance(value, cached_property)}
+NAMES = [name for name in RESOURCES if not name.startswith("_")]
 
 
 def public(thing: object) -> dict[str, object]:
@@ -42,6 +44,7 @@ def test_both_clients_have_the_same_resources_and_methods() -> None:
         assert other.__name__ == f"Async{sync.__name__}"
         assert list(public(sync)) == list(public(other))
         assert sync.__doc__ == other.__doc__
+        assert RESOURCES[name].__doc__ == vars(AsyncAirplane)[name].__doc__
 
 
 @pytest.mark.parametrize(("sync", "other"), METHODS)

@@ -99,7 +99,7 @@ def test_a_timeout_that_cannot_work_is_refused_by_name(make: Callable[..., Eithe
 def test_timeouts_that_differ_with_every_call_are_not_kept(make: Callable[..., Either]) -> None:
     either = make()
     kept = []
-    for calls in (0, 20):
+    for calls in (1, 20):
         for seconds in range(1, calls + 1):
             either(lambda airplane, seconds=seconds: airplane.sessions.get("ses1", timeout=seconds))
         either.transport.requests.clear()

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
 
 from msgspec import UNSET, UnsetType
 
@@ -62,6 +61,11 @@ class Proxies:
     @classmethod
     def from_env(cls) -> Proxies:
         """Take the proxies that the environment names. Which of them are of use, only an origin can tell."""
+        if not any(name.lower().endswith("_proxy") for name in os.environ):
+            return cls({})
+        # Late, here and below: few processes have a proxy, and it loads what nothing else needs.
+        from urllib.request import getproxies_environment
+
         found = {scheme: GivenProxy(_variable(scheme), url) for scheme, url in getproxies_environment().items()}
         direct = found.pop("no", None)
         return cls(found, None if direct is None else direct.url)
@@ -75,9 +79,15 @@ class Proxies:
         given = self._by_scheme.get(parts.scheme) or self._by_scheme.get("all")
         if given is None or is_on_this_machine(origin):
             return None
-        if self._direct and proxy_bypass_environment(parts.netloc, self._direct):
+        if self._direct and _is_direct(parts.netloc, self._direct):
             return None
         return parse_proxy(given)
+
+
+def _is_direct(host: str, named: Mapping[str, str]) -> bool:
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
+
+    return bool(proxy_bypass_environment(host, named))
 
 
 def _variable(scheme: str) -> str:

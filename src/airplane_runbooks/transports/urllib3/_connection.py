@@ -12,7 +12,7 @@ from urllib3.util.ssltransport import SSLTransport
 from ...errors import AttemptTimeout, ConnectionLost, TransportError
 from ...http import IDEMPOTENCY_HEADER, Headers
 from .._deadline import Deadline
-from ..http11 import FIRST_READ, Head, StreamReader, is_reusable, render_head, whole_response
+from ..http11 import FIRST_READ, Head, StreamReader, as_response, is_reusable, render_head, whole_response
 from ._streams import AnswerStart, BlockingStream, Stream
 
 _NOT_LISTENING = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
@@ -38,6 +38,8 @@ class Connection:
         "opened",
         "used",
     )
+
+    as_response = staticmethod(as_response)
 
     def __init__(self, sock: Any, host: str, max_response_bytes: int, on_close: Callable[[Any], object]) -> None:
         self._sock = sock

@@ -6,15 +6,20 @@ import queue
 import weakref
 from contextlib import suppress
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ConnectError
 from ...pools import PoolFigures
 from .._ages import ConnectionAges
 from .._connection_queue import ConnectionQueue
 from .._deadline import Deadline
-from ._connection import Connection
 from ._routes import Route
 from ._unix import UnixRoute
+
+if TYPE_CHECKING:
+    from ._connection import Connection
+else:
+    Connection = Any  # keeps `get_type_hints` working; loaded with the first connection
 
 
 class ConnectionPool:
@@ -50,6 +55,8 @@ class ConnectionPool:
 
     def connect(self, deadline: Deadline) -> Connection:
         """Make a connection. Raises TransportError, which says that nothing was sent."""
+        from ._connection import Connection
+
         sock = self._route.connect(deadline)
         return Connection(sock, self._host, self._max_response_bytes, self._route.remember_session)
 

@@ -18,9 +18,6 @@ from .._addresses import race_order
 from .._deadline import Deadline
 from .._proxies import Proxy, check_tunnel, tunnel_target
 from .._sockets import tune
-from ..http11 import StreamReader, render_head
-from ._race import connect_first
-from ._streams import BlockingStream
 
 
 class Route:
@@ -100,6 +97,8 @@ class _RacedConnection(_Base):
     timeout: Any  # the Deadline of the request
 
     def _new_conn(self) -> socket.socket:
+        from ._race import connect_first
+
         found = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
         sock = connect_first(race_order(self._dns_host, found), self.timeout)
         try:
@@ -112,6 +111,9 @@ class _RacedConnection(_Base):
 
     def _tunnel(self) -> None:
         """Ask a proxy for a tunnel to the server."""
+        from ..http11 import StreamReader, render_head
+        from ._streams import BlockingStream
+
         target = tunnel_target(str(self._tunnel_host).strip("[]"), self._tunnel_port)
         given = Fields(self._tunnel_headers)  # type: ignore[attr-defined]  # http.client's, which may add Host
         headers = Fields({"host": target, **{name: value for name, value in given.items() if name.lower() != "host"}})

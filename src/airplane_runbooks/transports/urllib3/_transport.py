@@ -31,7 +31,6 @@ from .._proxies import Proxy, needs_tls
 from .._settings import checked_settings
 from .._unix_sockets import HOST
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
-from ..http11 import as_response
 from ._pool import ConnectionPool
 from ._routes import Route
 from ._unix import UnixRoute
@@ -164,7 +163,7 @@ class Urllib3Transport:
             if connection is None:
                 connection = origin.pool.connect(deadline)
             # What it returns is bound to no name, which a traceback could show.
-            return as_response(
+            return connection.as_response(
                 *connection.carry(request.method, target, headers, request.body, deadline), self._max_response_bytes
             )
         finally:
