@@ -38,12 +38,12 @@ def ask(context: Context) -> bool:
     return context.prompt("Well?", sure=bool)["sure"]
 
 
-def seen(public_url=None, proxies=(), *, client="10.0.0.1", path="/x", root="", scheme="http", **headers):
+def seen(public_url=None, proxies=(), *, client="10.0.0.1", path="/x", root="", scheme="http", roots=(), **headers):
     headers_of = ProxyHeaders(None if public_url is None else parse_public_url(public_url), parse_proxies(proxies))
     named = {"host": "inner:8080", **{name.replace("_", "-"): value for name, value in headers.items()}}
     raw = [(name.encode(), value.encode()) for name, value in named.items()]
     scope = {"type": "http", "scheme": scheme, "path": path, "root_path": root, "headers": raw, "client": (client, 1)}
-    return headers_of.apply(scope)
+    return headers_of.apply(scope, roots)
 
 
 def test_headers_of_untrusted_clients_change_nothing():
@@ -148,6 +148,34 @@ def test_a_proxy_may_pass_the_prefix_on_or_cut_it_off(path):
     assert (scope["path"], scope["root_path"], scope["scheme"]) == ("/tools/x", "/tools", "https")
 
 
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [
+        ("/runbooks/", "/"),
+        ("/runbooks/runbooks", "/runbooks"),
+        ("/runbooks/runbooks/refund", "/runbooks/refund"),
+        ("/runbooks/sessions/ses1", "/sessions/ses1"),
+        ("/", "/"),
+        ("/runbooks", "/runbooks"),
+        ("/runbooks/refund", "/runbooks/refund"),
+        ("/sessions/ses1", "/sessions/ses1"),
+    ],
+)
+def test_a_prefix_may_have_the_name_of_a_page(path, below):
+    scope = seen("https://ops.example.com/runbooks", path=path, roots={"", "runbooks", "sessions"})
+    assert (scope["path"], scope["root_path"]) == (f"/runbooks{below}", "/runbooks")
+
+
+def test_a_long_prefix_may_begin_as_a_page_does():
+    for path, below in (
+        ("/runbooks/ops", "/"),
+        ("/runbooks/ops/sessions", "/sessions"),
+        ("/runbooks/x", "/runbooks/x"),
+    ):
+        scope = seen("https://a.example/runbooks/ops", path=path, roots={"", "runbooks", "sessions"})
+        assert scope["path"] == f"/runbooks/ops{below}"
+
+
 def test_a_mounted_application_takes_the_prefix_too():
     scope = seen("https://runbooks.example.com/a/tools", path="/tools/x", root="/tools")
     assert (scope["path"], scope["root_path"]) == ("/a/tools/x", "/a/tools")
@@ -204,7 +232,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("how", OPTIONS)
-@pytest.mark.parametrize("prefix", ["", "/tools"])
+@pytest.mark.parametrize("prefix", ["", "/tools", "/prompts"])
 def test_pages_behind_a_proxy_link_to_the_public_url(prefix, how):
     options, said = OPTIONS[how]
     options = {name: value.format(prefix) if isinstance(value, str) else value for name, value in options.items()}

@@ -104,13 +104,15 @@ def create_application(
         yield
         await asyncio.to_thread(_close, threads, lifecycle, grace)
 
+    routes: list[Route | Mount] = [
+        *HealthProbes(lifecycle, threads).routes,
+        *map(mount_api, API_ROUTES),
+        *PageRoutes(PageContext(services, users, failed_logins), limits, pipeline, concurrency).routes,
+    ]
+    roots = {route.path.split("/")[1] for route in routes}
     app = Starlette(
-        routes=[
-            *HealthProbes(lifecycle, threads).routes,
-            *map(mount_api, API_ROUTES),
-            *PageRoutes(PageContext(services, users, failed_logins), limits, pipeline, concurrency).routes,
-        ],
-        middleware=[Middleware(EdgeMiddleware, limits, proxy_headers, hosts)],
+        routes=routes,
+        middleware=[Middleware(EdgeMiddleware, limits, proxy_headers, hosts, roots)],
         exception_handlers={ApiError: error_response, HTTPException: _router_error_response},
         lifespan=lifespan,
     )

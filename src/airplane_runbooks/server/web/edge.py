@@ -31,16 +31,23 @@ class EdgeMiddleware:
     """Refuses requests that are too large or meant for another host, and turns exceptions into replies.
 
     `hosts` are the host names that requests may have, in lower case and without a port; any if None. The check stops
-    DNS rebinding: a page of another site whose name resolves to this machine sends that name.
+    DNS rebinding: a page of another site whose name resolves to this machine sends that name. `roots` are the first
+    segments of the application's paths.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, proxy_headers: ProxyHeaders, hosts: Collection[str] | None
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        proxy_headers: ProxyHeaders,
+        hosts: Collection[str] | None,
+        roots: Collection[str],
     ) -> None:
         self._app = app
         self._limits = limits
         self._proxy_headers = proxy_headers
         self._hosts = hosts
+        self._roots = roots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with an error."""
@@ -56,7 +63,7 @@ class EdgeMiddleware:
 
         try:
             self._check_size(scope)
-            scope = self._proxy_headers.apply(scope)
+            scope = self._proxy_headers.apply(scope, self._roots)
             self._check_host(scope)
             await self._app(scope, receive, watched_send)
         except (Exception, asyncio.CancelledError) as problem:

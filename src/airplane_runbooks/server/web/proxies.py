@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -68,7 +68,8 @@ class ProxyHeaders:
     """Rewrites the scope of a request as if there were no proxies: scheme, host, path prefix, address of the client.
 
     Headers are believed only if a trusted proxy sent the request, since any client can send them. A public URL takes
-    precedence over headers. A proxy may pass the path on with the prefix or without it.
+    precedence over headers. A proxy may pass the path on with the prefix or without it: `roots` are the first segments
+    of the application's own paths, which tell the two apart if the prefix is one of them.
     """
 
     def __init__(self, public: PublicUrl | None, trusted: Sequence[Network]) -> None:
@@ -85,7 +86,7 @@ class ProxyHeaders:
         """True if addresses of clients can be told from those of proxies."""
         return bool(self._trusted)
 
-    def apply(self, scope: Scope) -> Scope:
+    def apply(self, scope: Scope, roots: Collection[str] = ()) -> Scope:
         """Return the scope as it would be without proxies."""
         client = scope.get("client")
         forwarded = self._forwarded(Headers(scope=scope)) if client and self._trusts(client[0]) else {}
@@ -101,7 +102,7 @@ class ProxyHeaders:
         if self.public is not None:
             scope["scheme"], prefix = self.public.scheme, self.public.prefix
         if _PREFIX.fullmatch(prefix):
-            _move(scope, prefix)
+            _move(scope, prefix, roots)
         scope[PUBLIC_ORIGIN] = self._public_origin(scope)
         scope[BASE_PATH] = scope.get("root_path", "").rstrip("/")
         return scope
@@ -177,9 +178,20 @@ def _address(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _move(scope: Scope, prefix: str) -> None:
+def _move(scope: Scope, prefix: str, roots: Collection[str]) -> None:
     """Mount the application below a prefix, whether or not the path has it."""
     path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
-    if path == prefix or path.startswith(prefix + "/"):
+    if (path == prefix or path.startswith(prefix + "/")) and not _was_cut_off(path, prefix, roots):
         path = path[len(prefix) :]
     scope["root_path"], scope["path"] = prefix, prefix + (path or "/")
+
+
+def _was_cut_off(path: str, prefix: str, roots: Collection[str]) -> bool:
+    """Tell whether a path that begins with the prefix is the application's own, as `/runbooks/refund` may be."""
+    if _first_segment(path) not in roots:
+        return False
+    return path == prefix == f"/{_first_segment(path)}" or _first_segment(path[len(prefix) :]) not in roots
+
+
+def _first_segment(path: str) -> str:
+    return path.lstrip("/").partition("/")[0]

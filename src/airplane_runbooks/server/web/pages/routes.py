@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from ..api.replies import error_response
 from ..concurrency import AnonymousConcurrency, ConcurrencyLimits
@@ -33,7 +33,7 @@ class PageRoutes:
         self._renderer = PageRenderer(context.services.server_id, self._assets)
 
     @property
-    def routes(self) -> list[BaseRoute]:
+    def routes(self) -> list[Route]:
         """Routes below the root of the application."""
         return [
             self._route("GET", "/", home.home),
