@@ -60,24 +60,24 @@ def refunds(api, *customers):
 
 def test_sessions_are_found_by_a_text_in_any_case(api, ada):
     first, second = refunds(api, "Zoë Lovelace", "bob")
-    nested = api.execute("refund", {"customer": "eve", "cents": 4242, "more": {"deep": ["needle", 77.5]}})
+    nested = api.execute("refund", {"customer": "eve", "cents": 42424242, "more": {"deeply_nested": ["needle", 77.5]}})
     other = api.execute("switch_over")
     assert search(ada, text="zoË love") == [first]
-    assert search(ada, text="NEEDLE") == search(ada, text="424") == search(ada, text="77.5") == [nested]
+    assert search(ada, text="NEEDLE") == search(ada, text="2424242") == search(ada, text="77.5") == [nested]
     assert search(ada, text="failo") == search(ada, text="switch_") == [other]
     assert search(ada, text=second.upper()) == [second]
     assert search(ada, text="refund") == [nested, second, first]
-    assert search(ada, text="deep") == search(ada, text="customer") == search(ada, text="%") == []
+    assert search(ada, text="deeply") == search(ada, text="customer") == search(ada, text="%") == []
 
 
 def test_secrets_and_long_values_are_not_searched(api, ada):
-    with_secret = api.execute("refund", {"customer": "ann", "card": "4111-1111"})
+    with_secret = api.execute("refund", {"customer": "ann@ann", "card": "4111-1111"})
     api.execute("refund", {"customer": "long " * 1000})
     page = ada.get("/sessions?text=4111-1111")
     assert listed(page) == []
     assert "Secrets are not searched, nor are the values of a session that take more than 4 KB." in page.text
-    assert search(ada, text="ann") == [with_secret]
-    assert search(ada, text="long") == []
+    assert search(ada, text="ann@") == [with_secret]
+    assert search(ada, text="long long") == []
 
 
 def test_sessions_are_found_by_their_starter_and_environment(server, api, ada):
@@ -95,14 +95,14 @@ def test_sessions_are_found_by_their_starter_and_environment(server, api, ada):
 
 
 def test_sessions_are_found_by_the_time_of_their_start(api, ada):
-    ids = refunds(api, "a", "b", "c")
+    ids = refunds(api, "a@a", "b@b", "c@c")
     first, second, third = (api.session(one)["createdAt"].removesuffix("Z") for one in ids)
     assert search(ada, **{"from": second}) == [ids[2], ids[1]]
     assert search(ada, to=second) == [ids[1], ids[0]]
     assert search(ada, **{"from": second, "to": second}) == [ids[1]]
     assert search(ada, **{"from": f"{third[:10]} {third[11:]}Z"}) == [ids[2]]
     assert search(ada, to="0001-01-01T00:00") == search(ada, **{"from": "9999-12-31 23:59"}) == []
-    assert search(ada, **{"from": first, "text": "b"}) == [ids[1]]
+    assert search(ada, **{"from": first, "text": "b@"}) == [ids[1]]
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_pages_of_a_search_keep_its_criteria(api, ada):
 def test_a_search_is_bounded_and_says_so(api, ada, monkeypatch):
     monkeypatch.setattr("airplane_runbooks.server.service.search._MOST", 4)
     monkeypatch.setattr("airplane_runbooks.server.service.search._BATCH", 2)
-    wanted, *_ = refunds(api, "ann", *"abcd")
-    page = ada.get("/sessions?text=ann")
+    wanted, *_ = refunds(api, "ann@ann", *"abcd")
+    page = ada.get("/sessions?text=ann@")
     assert listed(page) == []
     assert "There are no such sessions among these." in page.text
     assert "Searched 4 sessions, back to <time" in page.text
