@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Protocol
+
+from ._latch import Latch
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -34,7 +35,7 @@ class BlockingClock:
     """The system's clock for sync clients. Closing it cuts sleeps short, so that a client closes at once."""
 
     def __init__(self) -> None:
-        self._closed = threading.Event()
+        self._closed = Latch()
         self.now = time.monotonic
         self.wall = time.time
 

@@ -14,6 +14,7 @@ PACKAGE = Path(airplane_runbooks.__file__).parent
 LAYERS = [
     "version",
     "_extras",
+    "_latch",
     "clock",
     "policy",
     "pools",

@@ -21,6 +21,7 @@ from starlette.routing import Mount
 from airplane_runbooks.server import Context, RunbookServer, create_app, runbook, serving
 from airplane_runbooks.server.serving import _is_loopback
 from airplane_runbooks.server.storage.errors import DatabaseInUse
+from tests.support.interrupts import interrupt
 from tests.support.processes import running
 from tests.support.servers import Client, eventually, served
 
@@ -300,6 +301,25 @@ try:
 except KeyboardInterrupt:
     print("closed", flush=True)
 """
+
+
+def test_an_interrupted_start_closes_the_server():
+    server = RunbookServer([asks])
+    with pytest.raises(KeyboardInterrupt), interrupt("Latch.wait", 1):
+        server.start()
+    server.wait()
+
+
+def test_a_start_that_gets_no_thread_closes_the_server(monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    server = RunbookServer([asks])
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            server.start()
+    server.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")

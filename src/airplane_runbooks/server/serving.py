@@ -12,12 +12,12 @@ import sys
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any, Self, Unpack
 
 import uvicorn
 
+from .._latch import Latch
 from .app import create_lifecycle, create_proxy_headers
 from .authoring.decorators import Runbook, Task
 from .configuration import SERVED, read_settings
@@ -85,7 +85,7 @@ class RunbookServer:
         self._server = _UvicornServer(configure(app, settings.limits))
         self._thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
-        self._ended = threading.Event()
+        self._ended = Latch()
         self._problem: BaseException | None = None
         self._forked = False
         keep_from_children(self)
@@ -103,31 +103,33 @@ class RunbookServer:
     def start(self) -> Self:
         """Listen, and return once requests are answered.
 
-        Raises OSError if the address cannot be used.
+        Raises OSError if the address cannot be used, and DatabaseUnavailable. A start that fails or is interrupted has
+        closed the server.
         """
         if self._thread is not None:
             raise RuntimeError("a server starts only once")
         make_room(self._limits)
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
-            listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
-            self._listener = listener
-            try:
-                self._lifecycle.open()
-            except BaseException:
-                listener.close()
-                raise
+            self._listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
         except BaseException:
             self._lifecycle.close(0)
             raise
-        self._port = listener.getsockname()[1]
+        self._port = self._listener.getsockname()[1]
         # not a daemon: the caller has to close the server, and the interpreter waits for that
-        self._thread = threading.Thread(target=self._serve, args=(listener,), name="runbook-server")
-        self._thread.start()
-        self._server.settled.wait()
+        self._thread = threading.Thread(target=self._serve, args=(self._listener,), name="runbook-server")
+        try:
+            self._thread.start()
+            self._server.settled.wait()
+        except BaseException:  # KeyboardInterrupt among them: outside of `start` no caller could close what has begun
+            if self._thread.ident is None:
+                self._thread = None
+                self._listener.close()
+            self.close()
+            raise
         if self._problem is not None:
-            self._thread.join()
-            raise RuntimeError("the server did not start") from self._problem
+            self.close()
+            raise self._problem
         return self
 
     def wait(self) -> None:
@@ -173,9 +175,11 @@ class RunbookServer:
 
     def _serve(self, listener: socket.socket) -> None:
         try:
+            self._lifecycle.open()  # here, since a signal could interrupt the caller's thread half-way
             self._server.run(sockets=[listener])
         except BaseException as problem:  # noqa: BLE001 - raised by start, on the caller's thread
             self._problem = problem
+            self._lifecycle.close(0)
         finally:
             listener.close()
             self._server.settled.set()
@@ -205,19 +209,19 @@ def serve(
     listener = {"host": host, "port": port, "api_key": api_key or None}
     given = {name: value for name, value in listener.items() if value is not None}
     settings: dict[str, Any] = {"port": Listener().port, **SERVED, **read_settings(os.environ), **given, **options}
-    stops: SimpleQueue[int] = SimpleQueue()
+    stopped = Latch()
     with (
-        _handling(stops),
+        _handling(stopped),
         console(),
         RunbookServer(runbooks, tasks, **settings) as server,
     ):
         _announce(server, show_key="api_key" not in settings)
-        stops.get()
+        stopped.wait()
 
 
 @contextmanager
-def _handling(stops: SimpleQueue[int]) -> Generator[None]:
-    """Put the first signal to stop into a queue, and end the process at the second one."""
+def _handling(stopped: Latch) -> Generator[None]:
+    """Set the latch at the first signal to stop, and end the process at the second one."""
     signals, owner = itertools.count(), os.getpid()
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -227,7 +231,7 @@ def _handling(stops: SimpleQueue[int]) -> Generator[None]:
             return
         if next(signals):
             os._exit(128 + number)
-        stops.put(number)  # SimpleQueue.put is reentrant, hence safe in a signal handler
+        stopped.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -274,7 +278,7 @@ class _UvicornServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.settled = threading.Event()
+        self.settled = Latch()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending = asyncio.Event()
 
