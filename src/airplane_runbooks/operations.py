@@ -169,6 +169,16 @@ CANCEL_SESSION = Operation(
     is_extension=True,
     acknowledge=lambda _: models.CancelledSession(),
 )
+RELEASE_SESSIONS = Operation(
+    name="sessions.release",
+    method="POST",
+    path="/sessions/release",
+    request=models.ReleaseSessions,
+    reply=models.ReleasedSessions,
+    needs=("id", "all"),
+    is_optional=True,
+    is_extension=True,
+)
 EXECUTE_TASK = Operation(
     name="tasks.execute",
     method="POST",

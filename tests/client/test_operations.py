@@ -27,6 +27,7 @@ from airplane_runbooks.operations import (
     LIST_RUNS,
     LIST_SESSIONS,
     LIST_TASKS,
+    RELEASE_SESSIONS,
     SUBMIT_PROMPT,
     Operation,
 )
@@ -72,6 +73,7 @@ SENT = [
     (LIST_RUNBOOKS, models.ListRunbooks(), "/runbooks/list", None),
     (LIST_TASKS, models.ListTasks(), "/tasks/list", None),
     (CANCEL_SESSION, models.CancelSession(id="ses1"), "/sessions/cancel", {"id": "ses1"}),
+    (RELEASE_SESSIONS, models.ReleaseSessions(all=True), "/sessions/release", {"all": True}),
     (
         LIST_RUNS,
         models.ListRuns(task_id="tsk1", task_slug="t", since=AT, until=AT, limit=50, page=0),
@@ -103,7 +105,7 @@ def test_a_request_goes_out_as_the_api_describes_it(operation, request_, target,
 
 def test_every_operation_is_covered_here():
     assert {operation.name for operation, *_ in SENT} == {operation.name for operation in ALL.values()}
-    assert len(ALL) == 16
+    assert len(ALL) == 17
 
 
 @pytest.mark.parametrize("operation", ALL.values(), ids=ALL)

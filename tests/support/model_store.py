@@ -211,6 +211,30 @@ class ModelStore:
                 if session is not None:
                     self._move(session, SessionStatus.PENDING)
 
+    def held(self, why: str, limit: int) -> Sequence[Run]:
+        """Return root runs that are held for this reason."""
+        with self._lock:
+            held = [run for run in self._runs.values() if run.held == why and not run.status.is_terminal]
+            return [_lean(run) for run in held[:limit]]
+
+    def let_go(self, run_id: str, why: str) -> Run | None:
+        """Let a root run go on that is held for this reason, and return it as it was; None if it is not."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or run.status.is_terminal or run.held != why:
+                return None
+            moment = now()
+            for prompt in self._open_prompts(run_id):
+                if prompt.expires_at is not None:
+                    later = prompt.expires_at + (moment - run.updated_at)
+                    self._prompts[prompt.id] = replace(prompt, expires_at=later)
+            session = self._session_of(run)
+            changes = {"held": None, "updated_at": moment}
+            if session is None or session.status is not SessionStatus.WAITING:
+                changes |= {"segment": run.segment + 1, "due_at": moment, "leased": False, "failed_starts": 0}
+            self._put(replace(run, **changes))
+            return _lean(run)
+
     def finish(self, run_id: str, outcome: Outcome, fencing_token: int) -> bool:
         """End a run, and with a root run its session; False if it had ended before or the fencing token is stale."""
         with self._lock:

@@ -237,6 +237,8 @@ def runbooks(airplane: Airplane, options: CallOptions, values: Mapping[str, Para
     assert_type(airplane.runbooks.list(), tuple[Runbook, ...])
     assert_type(airplane.tasks.list(), tuple[Task, ...])
     assert_type(airplane.sessions.cancel("ses1"), None)
+    assert_type(airplane.sessions.release("ses1"), None)
+    assert_type(airplane.sessions.release_all(), int)
 
     airplane.runbooks.execute("hello", "prod")  # type: ignore[arg-type]
     airplane.runbooks.execute("hello", {}, "prod")  # type: ignore[call-arg]

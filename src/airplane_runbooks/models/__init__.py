@@ -30,7 +30,16 @@ from .runs import (
     RunOutputs,
     RunPage,
 )
-from .sessions import CancelledSession, CancelSession, GetSession, ListSessions, Session, SessionPage
+from .sessions import (
+    CancelledSession,
+    CancelSession,
+    GetSession,
+    ListSessions,
+    ReleasedSessions,
+    ReleaseSessions,
+    Session,
+    SessionPage,
+)
 from .steps import Step
 from .tasks import ExecuteTask, ListTasks, StartedRun, Task, TaskPage
 from .typed_calls import RunbookCall
@@ -72,6 +81,8 @@ __all__ = [
     "Prompt",
     "PromptPage",
     "PromptReply",
+    "ReleaseSessions",
+    "ReleasedSessions",
     "Reviewers",
     "Role",
     "Run",

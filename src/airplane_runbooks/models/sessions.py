@@ -80,6 +80,19 @@ class CancelledSession(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Reply of `sessions.cancel`, which says nothing but that it worked."""
 
 
+class ReleaseSessions(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of `sessions.release`: one session by its ID, or all that are held since the database was restored."""
+
+    id: str | None = None
+    all: bool = False
+
+
+class ReleasedSessions(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Reply of `sessions.release`: the number of sessions that go on."""
+
+    released: int = 0
+
+
 class ListSessions(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Query of `sessions.list`. The two times bound the last update; `limit` is 1 to 50 items per page."""
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar, Unpack, overload
 
 from msgspec import UNSET
 
-from ..models import CancelSession, GetSession, ListSessions, Prompt, Run, Session, Step
-from ..operations import CANCEL_SESSION, GET_SESSION, LIST_SESSIONS
+from ..models import CancelSession, GetSession, ListSessions, Prompt, ReleaseSessions, Run, Session, Step
+from ..operations import CANCEL_SESSION, GET_SESSION, LIST_SESSIONS, RELEASE_SESSIONS
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import (
@@ -114,6 +114,30 @@ class Sessions(Resource):
             ConfigurationError: The base URL does not end in `/v0`, so that extensions cannot be found beside it.
         """
         self._runner.call(CANCEL_SESSION, CancelSession(id=id), options, timeout)
+
+    def release(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
+        """Let a session go on that is held since the database of its server was restored from a backup.
+
+        The ID of the run of a task releases that. This takes the server's own key, and a server of this package.
+
+        Raises:
+            NotFound: There is no such session.
+            Forbidden: The key is a user's.
+            Conflict: The session is not held, or only for its code.
+            NotSupported: The server does not have this operation.
+        """
+        self._runner.call(RELEASE_SESSIONS, ReleaseSessions(id=id), options, timeout)
+
+    def release_all(self, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> int:
+        """Let all sessions and tasks go on that are held since the database of their server was restored.
+
+        Returns their number. A call releases at most 1,000, so repeat it until it returns 0.
+
+        Raises:
+            Forbidden: The key is a user's.
+            NotSupported: The server does not have this operation.
+        """
+        return self._runner.call(RELEASE_SESSIONS, ReleaseSessions(all=True), options, timeout).data.released
 
     def runs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
@@ -342,6 +366,30 @@ class AsyncSessions(AsyncResource):
             ConfigurationError: The base URL does not end in `/v0`, so that extensions cannot be found beside it.
         """
         await self._runner.call(CANCEL_SESSION, CancelSession(id=id), options, timeout)
+
+    async def release(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
+        """Let a session go on that is held since the database of its server was restored from a backup.
+
+        The ID of the run of a task releases that. This takes the server's own key, and a server of this package.
+
+        Raises:
+            NotFound: There is no such session.
+            Forbidden: The key is a user's.
+            Conflict: The session is not held, or only for its code.
+            NotSupported: The server does not have this operation.
+        """
+        await self._runner.call(RELEASE_SESSIONS, ReleaseSessions(id=id), options, timeout)
+
+    async def release_all(self, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> int:
+        """Let all sessions and tasks go on that are held since the database of their server was restored.
+
+        Returns their number. A call releases at most 1,000, so repeat it until it returns 0.
+
+        Raises:
+            Forbidden: The key is a user's.
+            NotSupported: The server does not have this operation.
+        """
+        return (await self._runner.call(RELEASE_SESSIONS, ReleaseSessions(all=True), options, timeout)).data.released
 
     async def runs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.

@@ -104,6 +104,7 @@ def _create_lifecycle(
 ) -> Lifecycle:
     from .engine.holding import Holding
     from .engine.reconciler import Reconciler
+    from .storage.backups import hold_restored
     from .storage.facts import settle_fact
     from .storage.holds import Holds
     from .storage.sign_outs import SqlSignOuts
@@ -116,6 +117,7 @@ def _create_lifecycle(
     if not database.is_shared:  # a file has one server, so any other that held a key has ended
         store.keys.free_all()
         store.end_leases()
+    hold_restored(database)
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     notifications = database.notifications
     engine = _create_engine(database, settings.workers, catalog, notifications)

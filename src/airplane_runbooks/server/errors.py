@@ -48,7 +48,7 @@ class Conflict(ApiError):
 
 
 class Held(ApiError):
-    """The session is held until a server has the code for it."""
+    """The session is held: until a server has the code for it, or until an operator lets it go on."""
 
     status = 423
 

@@ -210,7 +210,11 @@ class PromptExpired(PromptClosed, frozen=True, kw_only=True):
 
 
 class SessionHeld(RootEvent, frozen=True, kw_only=True):
-    """No server executes the session, or the task, for now: none has the code for it."""
+    """No server executes the session, or the task, for now: none has the code for it.
+
+    Those that are held because the database was restored have been so before the server started, and have no such
+    event.
+    """
 
 
 class SessionReleased(RootEvent, frozen=True, kw_only=True):

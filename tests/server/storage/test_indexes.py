@@ -22,7 +22,7 @@ from airplane_runbooks.server.storage.rows import PROMPT_ROWS, RUN_ROWS, SESSION
 from airplane_runbooks.server.storage.tables import METADATA, PROMPTS, RUNS, SESSIONS
 
 ROWS = 500  # sessions, each with a run for itself and one for a prompt; all filters but one find a single one of them
-MODULES = ("statements", "holds", "sql_idempotency", "sign_outs")
+MODULES = ("statements", "holds", "backups", "sql_idempotency", "sign_outs")
 PARTS = {"_lean"}  # of other statements
 AT_STARTS = {"sql_idempotency._END_LEASES"}  # executed once by a server, and therefore without an index
 START = now() - timedelta(days=30)
@@ -46,6 +46,7 @@ VALUES = {
     "of_task": "tsk7",
     "of_source": "source",
     "but": "replay",
+    "why": "restored",
     "moment": to_microseconds(START),
     "the_key": "key",
     "former_key": "former",
@@ -81,12 +82,15 @@ USED = {
     "statements.DUE": "runbook_runs_by_due_at",
     "statements.NEXT_CHORES": "runbook_runs_by_due_at",
     "statements.OVERDUE": "runbook_prompts_by_expires_at",
+    "statements.EXTEND_PROMPTS": "runbook_prompts_by_parent_id",
+    "statements.HELD": "runbook_runs_by_due_at",
     "statements.NEWEST_TO_DROP": "runbook_runs_by_ended_at",
     "statements.FIRST_ENDED": "runbook_runs_by_ended_at",
     "statements.LOCK_FIRST_ENDED": "runbook_runs_by_ended_at",
     "holds._UNFINISHED": "runbook_runs_by_due_at",
     "holds._HELD": "runbook_runs_by_due_at",
     "holds._LET_GO": "runbook_runs_by_due_at",
+    "backups._HOLD_ALL": "runbook_runs_by_due_at",
     "sql_idempotency._CLEAN": "runbook_keys_by_since",
     "sign_outs._CLEAN": "runbook_sign_outs_by_until",
     "runs by session_id": "runbook_runs_by_parent_id",

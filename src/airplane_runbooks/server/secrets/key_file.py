@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from ..storage.new_files import new_file
 from .vault import (
     KEY_VARIABLE,
     Vault,
@@ -84,35 +85,7 @@ def _check(path: Path, found: os.stat_result) -> None:
 def _make(path: Path) -> None:
     """Write a whole key or none. A key that another process wrote meanwhile stays."""
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(new_key().encode())
-                file.flush()
-                os.fsync(descriptor)  # sealed values must not outlive their key
-            _put(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync(path.parent)
+        with suppress(FileExistsError), new_file(path) as temporary:  # on the disk: sealed values must not outlive it
+            temporary.write_bytes(new_key().encode())
     except OSError as problem:
         raise VaultError(f"cannot make the key file {path}: {problem.strerror}") from None
-
-
-def _put(temporary: Path, path: Path) -> None:
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links; the lock on the database keeps other servers away
-        temporary.replace(path)
-
-
-def _sync(directory: Path) -> None:
-    """Make the name of a new file durable. Windows offers no way to do so."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

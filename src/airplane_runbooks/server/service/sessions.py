@@ -8,7 +8,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from ..errors import Conflict, Forbidden
-from ..storage.holds import why_held
+from ..storage.holds import RESTORED, why_held
 from ..storage.ids import API_USER
 from ..storage.records import (
     Failure,
@@ -20,6 +20,8 @@ from ..storage.records import (
 from . import runs
 from .catalog import find_runbook, missing
 from .services import Caller, Services, StartRequest, UnitOfWork
+
+MOST_RELEASED = 1000  # sessions that are let go in one transaction
 
 
 def start(services: Services, request: StartRequest, caller: Caller) -> Session:
@@ -79,11 +81,51 @@ def fail(services: Services, session_id: str, message: str, caller: Caller) -> N
 
     def work(unit: UnitOfWork) -> None:
         _, root, _ = find_with_root(unit, session_id)
-        if caller.id != API_USER:
-            raise Forbidden("operators_only", "this takes the server's own key")
-        outcome = Outcome.failed(Failure("CodeChanged", message))
+        refuse_others(caller)
+        outcome = Outcome.failed(Failure("Restored" if root.held == RESTORED else "CodeChanged", message))
         if why_held(root) is None or not unit.store.finish(root.id, outcome, root.fencing_token):
             raise Conflict("session_not_held", "the session is not held, so nothing was changed")
         unit.after_commit(partial(unit.emitter.ended, root, outcome, caller.id))
 
     services.transact(work)
+
+
+def release(services: Services, item_id: str, caller: Caller) -> None:
+    """Let a session, or a root run, go on that is held since the database was restored.
+
+    Raises NotFound, Forbidden, Conflict.
+    """
+
+    def work(unit: UnitOfWork) -> None:
+        is_run = item_id.startswith("run")
+        root = runs.find_brief(unit, item_id) if is_run else find_with_root(unit, item_id)[1]
+        refuse_others(caller)
+        if root.held is not None and root.held != RESTORED:
+            raise Conflict("held_for_code", f"only servers with its code can let it go on: {why_held(root)}")
+        if not _let_go(unit, root.id):
+            raise Conflict("session_not_held", "the session is not held, so nothing was changed")
+
+    services.transact(work)
+
+
+def release_all(services: Services, caller: Caller) -> int:
+    """Let all go on that is held since the database was restored, and return how many those are. Raises Forbidden."""
+
+    def work(unit: UnitOfWork) -> int:
+        refuse_others(caller)
+        return sum(_let_go(unit, root.id) for root in unit.store.held(RESTORED, MOST_RELEASED))
+
+    return services.transact(work)
+
+
+def refuse_others(caller: Caller) -> None:
+    """Raise Forbidden for all but the server's operator, who has the server's own key."""
+    if caller.id != API_USER:
+        raise Forbidden("operators_only", "this takes the server's own key")
+
+
+def _let_go(unit: UnitOfWork, root_id: str) -> bool:
+    root = unit.store.let_go(root_id, RESTORED)
+    if root is not None:
+        unit.after_commit(partial(unit.emitter.released, root))
+    return root is not None

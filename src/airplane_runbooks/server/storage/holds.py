@@ -1,6 +1,8 @@
-"""Sessions that are held, because no server has the code for them: why, and all of one code at once.
+"""Sessions that are held: why they are, and all of one code at once.
 
-A held session is not executed, its prompts take no answer, and none of them expires. It can be cancelled.
+A held session is not executed, its prompts take no answer, and none of them expires. It can be cancelled. One that is
+held because no server has its code goes on once one has it. One that is held since the database was restored goes on
+once an operator lets it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from .tables import (
 from .transactions import Transactor, reading, writing
 
 OTHER_CODE = "code"  # what `held` says of a session whose code no server has
+RESTORED = "restored"  # or that steps of it may have been executed that the database does not know of
 _MISMATCH = "replay "  # or that it did not repeat its recorded steps with the code of this digest, and the message
 
 
@@ -41,19 +44,29 @@ def why_held(run: Run) -> str | None:
     """Say why a session is held, None if it is not."""
     if run.held is None or run.status.is_terminal:
         return None
+    if run.held == RESTORED:
+        return (
+            "the session is held: the database was restored from a backup, and what the session has done since that "
+            "backup is unknown"
+        )
     if run.held.startswith(_MISMATCH):
         mismatch = run.held.removeprefix(_MISMATCH).partition(" ")[2]
         return f"the session is held: the code of {run.slug} has changed since it was started, and {mismatch}"
     return f"the session is held: no server has the code of {run.slug} with which it was started"
 
 
+def hold_code(run: Run) -> str:
+    """Return the reason for which a session is held, for programs."""
+    return "restored" if run.held == RESTORED else "code_changed"
+
+
 def refusal(run: Run) -> Held:
     """Refuse an answer to a session that is held."""
-    return Held("code_changed", why_held(run) or "the session is held")
+    return Held(hold_code(run), why_held(run) or "the session is held")
 
 
 class Kin(msgspec.Struct, frozen=True, kw_only=True):
-    """Unfinished sessions and tasks of one code: how many there are, and how many of them are held."""
+    """Unfinished sessions and tasks of one code: how many there are, and how many of them are held for their code."""
 
     kind: RunKind
     task_id: str
@@ -113,14 +126,15 @@ def _values(kin: Kin) -> dict[str, str]:
 
 
 _code = (RUNS.c.kind, RUNS.c.task_id, RUNS.c.slug, RUNS.c.source)
-_UNFINISHED = sa.select(*_code, sa.func.count(), sa.func.count(RUNS.c.held)).where(IS_UNFINISHED).group_by(*_code)
+_held_for_code = sa.func.count(sa.case((RUNS.c.held != RESTORED, 1)))
+_UNFINISHED = sa.select(*_code, sa.func.count(), _held_for_code).where(IS_UNFINISHED).group_by(*_code)
 _are_kin = (
     IS_UNFINISHED,
     RUNS.c.kind == bindparam("of_kind"),
     unindexed(RUNS.c.task_id) == bindparam("of_task"),  # its index would lead to all runs that have ended
     RUNS.c.source == bindparam("of_source"),
 )
-_are_held = (*_are_kin, RUNS.c.held.is_not(None), ~RUNS.c.held.startswith(bindparam("but", type_=sa.Text)))
+_are_held = (*_are_kin, RUNS.c.held != RESTORED, ~RUNS.c.held.startswith(bindparam("but", type_=sa.Text)))
 _MOMENT = bindparam("moment", type_=sa.BigInteger)
 _waits = sa.exists().where(SESSIONS.c.run_id == RUNS.c.id, SESSIONS.c.status == bindparam("waiting"))
 _lean = sa.select(*LEAN_ROWS.columns)

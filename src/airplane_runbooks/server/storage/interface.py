@@ -186,6 +186,17 @@ class Store(Protocol):
         """
         ...
 
+    def held(self, why: str, limit: int) -> Sequence[Run]:
+        """Return root runs that are held for this reason."""
+        ...
+
+    def let_go(self, run_id: str, why: str) -> Run | None:
+        """Let a root run go on that is held for this reason, and return it as it was; None if it is not.
+
+        It is due, unless its session is Waiting. Its open prompts are given the time for which it was held.
+        """
+        ...
+
     def finish(self, run_id: str, outcome: Outcome, fencing_token: int) -> bool:
         """End a run, and with a root run its session; False if it had ended before or the fencing token is stale.
 

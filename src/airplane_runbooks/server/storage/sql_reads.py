@@ -69,6 +69,11 @@ class SqlReads:
         return from_microseconds(min(moments)) if moments else None
 
     @reading
+    def held(self, connection: Connection, why: str, limit: int) -> Sequence[Run]:
+        """Return root runs that are held for this reason."""
+        return [LEAN_ROWS.read(row) for row in fetch(connection, sql.HELD, {"why": why, "limit": limit})]
+
+    @reading
     def overdue(self, connection: Connection, moment: datetime, limit: int) -> Sequence[str]:
         """Return the IDs of open prompts that should have been answered before then."""
         return [row[0] for row in fetch(connection, sql.OVERDUE, {"before": to_microseconds(moment), "limit": limit})]

@@ -201,6 +201,21 @@ class SqlStore(SqlReads, SqlExecutions):
             raise ended(run)
         return load_run(connection, root.id) or root
 
+    @writing
+    def let_go(self, connection: Connection, run_id: str, why: str) -> Run | None:
+        """Let a root run go on that is held for this reason, and return it as it was; None if it is not."""
+        root = lock_root(connection, sql.LOCK_RUN, run_id)
+        if root is None or root.status.is_terminal or root.held != why:
+            return None
+        moment = now()
+        longer = to_microseconds(moment) - to_microseconds(root.updated_at)  # since it was held
+        later(connection, sql.EXTEND_PROMPTS, {"key": run_id, "longer": longer})
+        changes: dict[str, Any] = {"held": None, "updated_at": moment}
+        if session_status(connection, root) is not SessionStatus.WAITING:
+            changes |= {"segment": root.segment + 1, "due_at": moment, "leased": False, "failed_starts": 0}
+        change_run(connection, root, **changes)
+        return root
+
     def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:
         """Drop all but the `keep` root runs that ended last, and those that ended before then; return them."""
         moment = None if before is None else to_microseconds(before)

@@ -24,6 +24,7 @@ from .rows import (
 from .tables import (
     HAS_ENDED,
     IS_OPEN,
+    IS_UNFINISHED,
     LOGS,
     LONGEST_INDEXED,
     PROMPTS,
@@ -169,6 +170,17 @@ _first_to_expire = (
     .limit(1)
 )
 NEXT_CHORES = sa.select(_first_due.scalar_subquery(), _first_to_expire.scalar_subquery())
+
+HELD = (
+    _lean.where(IS_UNFINISHED, RUNS.c.held == bindparam("why", type_=sa.Text))
+    .order_by(RUNS.c.due_at, RUNS.c.seq)
+    .limit(LIMIT)
+)
+EXTEND_PROMPTS = (
+    sa.update(PROMPTS)
+    .where(PROMPTS.c.root_id == KEY, IS_OPEN, PROMPTS.c.expires_at.is_not(None))
+    .values(expires_at=PROMPTS.c.expires_at + bindparam("longer", type_=sa.BigInteger))
+)
 
 NEWEST_TO_DROP = (
     sa.select(RUNS.c.ended_at, RUNS.c.seq)

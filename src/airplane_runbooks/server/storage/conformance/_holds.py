@@ -49,6 +49,30 @@ class Holds(Case):
         assert not store.overdue(now(), 9)
         assert store.next_chore() != AGES_AGO
 
+    def test_a_held_root_run_is_due_once_it_is_let_go(self, store: Store) -> None:
+        store.hold("r", token(store), "restored")
+        assert [run.id for run in store.held("restored", 9)] == ["r"]
+        assert store.let_go("r", "code") is None
+        released = store.let_go("r", "restored")
+        assert released is not None
+        assert released.held == "restored"
+        assert not store.held("restored", 9)
+        assert store.let_go("r", "restored") is None
+        assert [run.id for run in store.due(now() + timedelta(1), 9)] == ["r"]
+        assert store.begin("r", released.segment) is None
+        assert store.begin("r", released.segment + 1) is not None
+
+    def test_a_prompt_of_a_root_run_that_is_let_go_has_the_time_that_it_was_held(self, store: Store) -> None:
+        held = new_prompt("held", "q2", expires_at=now() + timedelta(1))
+        assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), token(store), held)
+        store.hold("r", token(store), "restored")
+        assert store.let_go("r", "restored") is not None
+        expires_at = load_prompt(store, "held").expires_at
+        assert expires_at is not None
+        assert held.expires_at is not None
+        assert expires_at >= held.expires_at
+        assert load_prompt(store, "p").expires_at is None
+
     def test_a_hold_with_a_stale_fencing_token_changes_nothing(self, store: Store) -> None:
         store.hold("r", token(store) - 1, "code")
         assert (load_run(store, "r").held, status(store)) == (None, SessionStatus.ACTIVE)

@@ -6,6 +6,7 @@ import msgspec
 
 from ....version import __version__
 from ...authoring.decorators import Runbook, Runnable
+from ...errors import Invalid
 from ...service import sessions
 from ...service.catalog import runbooks, tasks
 from ...service.services import Services
@@ -45,6 +46,24 @@ def fail_session(services: Services, call: Call) -> Json:
     return {}
 
 
+class ReleaseSessionsBody(CancelSessionBody, rename="camel"):
+    """Body of `sessions/release`: one session by its ID, or `all` of them."""
+
+    all: bool = False
+
+
+def release_sessions(services: Services, call: Call) -> Json:
+    """Let sessions go on that are held since the database was restored."""
+    body = read_body(call, ReleaseSessionsBody)
+    session_id = body.id or body.session_id
+    if body.all == (session_id is not None):
+        raise Invalid("missing_field", "either id or all is required")
+    if session_id is None:
+        return {"released": sessions.release_all(services, call.caller)}
+    sessions.release(services, session_id, call.caller)
+    return {"released": 1}
+
+
 def list_runbooks(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
     """Show the runbooks that are served."""
     return {"runbooks": [_runbook(runbook) for runbook in runbooks(services)]}
@@ -63,6 +82,7 @@ def get_version(services: Services, call: Call) -> Json:  # noqa: ARG001 - a han
 EXTENSIONS: dict[tuple[str, str], Handler] = {
     ("POST", "/sessions/cancel"): cancel_session,
     ("POST", "/sessions/fail"): fail_session,
+    ("POST", "/sessions/release"): release_sessions,
     ("GET", "/runbooks/list"): list_runbooks,
     ("GET", "/tasks/list"): list_tasks,
     ("GET", "/version"): get_version,

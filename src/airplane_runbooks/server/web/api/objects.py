@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ....models import SessionStatus
 from ...service import prompts, runs, sessions
 from ...service.services import Services
-from ...storage.holds import why_held
+from ...storage.holds import hold_code, why_held
 from ...storage.records import Prompt, Run, RunKind
 from ...storage.states import IS_WAITING, join_ids
 from .schemas import Json, prompt_json, result_json, run_json, session_json
@@ -81,4 +81,4 @@ def prompt_with_hold_json(prompt: Prompt, root: Run) -> Json:
 def held_json(root: Run) -> Json | None:
     """Return the JSON of the reason for which a session is held."""
     why = why_held(root)
-    return None if why is None else {"code": "code_changed", "message": why}
+    return None if why is None else {"code": hold_code(root), "message": why}
