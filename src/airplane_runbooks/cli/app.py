@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from .. import __version__
+from .backup import backup, release, restore
 from .doctor import doctor
 from .generate import generate
 from .group import CommandGroup
@@ -29,14 +30,14 @@ def commands() -> None:
     the environment of sessions from AIRPLANE_ENV_SLUG or --env.
 
     Exit statuses: 0 success; 1 the session has failed; 2 a wrong option or value; 3 the server cannot be reached, does
-    not accept the key, or has failed; 4 the session was cancelled; 5 it has not ended in time; 6 the server refused the
-    call; 130 Ctrl-C.
+    not accept the key, or has failed; 4 the session was cancelled; 5 it has not ended in time; 6 the server or
+    the database refused; 130 Ctrl-C.
     """
 
 
 for _command in (
     *(execute, list_runbooks, watch, list_sessions, list_runs, logs, cancel, prompts),
-    *(serve, doctor, generate),
+    *(serve, doctor, generate, backup, restore, release),
 ):
     commands.add_command(_command)
 

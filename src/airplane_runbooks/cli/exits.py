@@ -35,7 +35,7 @@ class Exit(IntEnum):
     UNREACHABLE = 3  # the server cannot be reached, does not accept the key, or has failed
     CANCELLED = 4  # the session or run was cancelled, or a confirmation refused
     TIMED_OUT = 5  # it has not ended in time
-    REFUSED = 6  # the server refused the call: there is no such object, or its state does not allow it
+    REFUSED = 6  # the server or the database refused: there is no such object, or its state does not allow it
     INTERRUPTED = 130  # Ctrl-C
     BROKEN_PIPE = 141  # the reader of the output has gone
 
