@@ -50,6 +50,10 @@ class Postgres:
         """Return the URL of a database."""
         return f"postgresql://postgres@/{name}?host={self._folder}"
 
+    def program(self, name: str) -> Path:
+        """Return the path of one of PostgreSQL's programs, of the version of the server."""
+        return self._binaries / name
+
     def fresh(self) -> str:
         """Make an empty database and return its URL."""
         name = next(self._names)

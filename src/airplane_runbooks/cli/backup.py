@@ -117,7 +117,9 @@ def _write(written: Backup, *, as_json: bool) -> None:
         counts = {"sessions": written.sessions, "unfinished": written.unfinished}
         write_json({"path": str(written.path), "version": written.version, **counts})
     else:
-        click.echo(f"{written.path}: {written.sessions} session(s), {written.unfinished} unfinished session(s) or task(s)")
+        click.echo(
+            f"{written.path}: {written.sessions} session(s), {written.unfinished} unfinished session(s) or task(s)"
+        )
 
 
 def _key_file(database: Path) -> Path:

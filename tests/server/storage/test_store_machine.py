@@ -258,6 +258,11 @@ class Stores(RuleBasedStateMachine):
         run_id = self.pick(data, self.roots)
         self.both("hold", run_id, self.fencing_token(data, run_id), "code")
 
+    @precondition(lambda self: self.roots)
+    @rule(data=st.data(), why=st.sampled_from(["code", "restored"]))
+    def let_go(self, data: st.DataObject, why: str) -> None:
+        self.both("let_go", self.pick(data, self.roots), why)
+
     @precondition(lambda self: self.steps)
     @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES), spent=st.none() | st.integers(0, 9))
     def write_together(self, data: st.DataObject, outcome: Outcome, spent: int | None) -> None:

@@ -62,7 +62,7 @@ class Holds(Case):
         assert store.begin("r", released.segment) is None
         assert store.begin("r", released.segment + 1) is not None
 
-    def test_a_prompt_of_a_root_run_that_is_let_go_has_the_time_that_it_was_held(self, store: Store) -> None:
+    def test_a_prompt_is_given_the_time_for_which_it_was_held(self, store: Store) -> None:
         held = new_prompt("held", "q2", expires_at=now() + timedelta(1))
         assert store.add_child(new_run("q2", RunKind.PROMPT, "r"), token(store), held)
         store.hold("r", token(store), "restored")

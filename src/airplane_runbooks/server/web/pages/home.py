@@ -8,6 +8,7 @@ from ....models import SessionStatus
 from ...service import prompts
 from ...storage.interface import SessionQuery
 from ...storage.records import Session
+from .held import has_restored
 from .interface import PageContext, PageRequest, PageResponse
 from .view_models import describe_prompt, session_secrets
 
@@ -26,6 +27,7 @@ def home(context: PageContext, request: PageRequest) -> PageResponse:
         ],
         "running": _newest(context, SessionStatus.ACTIVE),
         "failed": _newest(context, SessionStatus.FAILED),
+        "has_restored": has_restored(context.services),
         "live": request.is_live,
         "refresh": _REFRESH if request.is_live else 0,
     }

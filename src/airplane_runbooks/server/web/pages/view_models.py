@@ -14,7 +14,7 @@ from ...service import logs, runs
 from ...service.identity import Users
 from ...service.services import Services
 from ...storage.encoding import decode
-from ...storage.holds import why_held
+from ...storage.holds import RESTORED, why_held
 from ...storage.ids import now
 from ...storage.log_lines import LogLine
 from ...storage.records import (
@@ -112,6 +112,7 @@ class SessionViewModel(msgspec.Struct, frozen=True, kw_only=True):
     failed_step: str
     failed_page: int
     held: str
+    is_restored: bool
 
 
 def describe_prompt(prompt: Prompt, users: Users, secrets: Secrets) -> PromptViewModel:
@@ -189,6 +190,7 @@ def describe_session(services: Services, users: Users, session: Session, page: i
         failed_step=failed_step,
         failed_page=failed_place // STEPS_ON_A_PAGE + 1,
         held=secrets.mask(why_held(run) or ""),
+        is_restored=run.held == RESTORED,
     )
 
 

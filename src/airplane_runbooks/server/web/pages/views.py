@@ -34,7 +34,7 @@ from .view_models import (
 _FAILED = "an operator has failed the session while it was held"
 _SESSION_REFRESH = 5  # seconds
 _ADDRESS = re.compile(
-    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions(/[A-Za-z0-9]{1,60}/cancel)?|runbooks(/[a-z0-9_]{1,50})?)?"
+    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions(/[A-Za-z0-9]{1,60}/cancel)?|runbooks(/[a-z0-9_]{1,50})?|held)?"
     r"(\?[A-Za-z0-9%&=+._~*:/@,-]{0,4000})?",
     re.ASCII,
 )
@@ -66,7 +66,7 @@ def confirm_cancel(context: PageContext, request: PageRequest) -> PageResponse |
 
 
 def end_session(context: PageContext, request: PageRequest) -> Redirect:
-    """Cancel a session, or fail one that is held, and go back to its page."""
+    """Cancel a session, or fail or release one that is held, and go back to its page."""
     record = session_service.find(context.services, request.path["id"])
     if not signing.has_form_token(request.signed_in_user, record.id, request.field("token")):
         raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
@@ -74,6 +74,8 @@ def end_session(context: PageContext, request: PageRequest) -> Redirect:
     match request.field("action"):
         case "cancel":
             session_service.cancel(context.services, record.id, caller)
+        case "release":
+            session_service.release(context.services, record.id, caller)
         case "fail":
             session_service.fail(context.services, record.id, _FAILED, caller)
         case _:

@@ -1,0 +1,39 @@
+"""Page of the sessions that are held since the database was restored, from where an operator lets them all go on."""
+
+from __future__ import annotations
+
+from ...errors import Forbidden
+from ...service import sessions
+from ...service.services import Caller, Services
+from ...storage.holds import RESTORED
+from ...storage.ids import API_USER, new_seed
+from . import signing
+from .interface import PageContext, PageRequest, PageResponse, Redirect
+
+_MOST_SHOWN = 100
+_FORM = "held"
+
+
+def has_restored(services: Services) -> bool:
+    """Tell whether a session or task is held since the database was restored."""
+    return bool(services.store.held(RESTORED, 1))
+
+
+def held(context: PageContext, request: PageRequest) -> PageResponse:
+    """List the sessions and tasks that are held since the database was restored."""
+    found = context.services.store.held(RESTORED, _MOST_SHOWN + 1)
+    values = {
+        "held": found[:_MOST_SHOWN],
+        "is_cut": len(found) > _MOST_SHOWN,
+        "may_release": request.signed_in_user.id == API_USER,
+        "token": signing.form_token(request.signed_in_user, _FORM),
+    }
+    return PageResponse("held.html", values)
+
+
+def release_all(context: PageContext, request: PageRequest) -> Redirect:
+    """Let all of them go on."""
+    if not signing.has_form_token(request.signed_in_user, _FORM, request.field("token")):
+        raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
+    sessions.release_all(context.services, Caller(request.signed_in_user, new_seed()))
+    return Redirect("/held")

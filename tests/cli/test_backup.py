@@ -1,0 +1,93 @@
+"""The commands `backup`, `restore` and `release`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+
+import pytest
+
+from airplane_runbooks import Airplane
+from airplane_runbooks.server import RunbookServer
+from tests.cli.conftest import ask_first, refund
+from tests.support.timing import eventually
+
+KEY = "tkn_of_the_server"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runbooks.db"
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "monday.backup"
+
+
+@contextmanager
+def serving(path):
+    with RunbookServer([refund, ask_first], database=f"sqlite:///{path}", api_key=KEY) as server:
+        yield server, {"AIRPLANE_API_KEY": KEY, "AIRPLANE_API_HOST": server.base_url.removesuffix("/v0")}
+
+
+def test_a_database_is_backed_up_restored_and_released(command, path, file, tmp_path):
+    database = {"AIRPLANE_SERVE_DATABASE": f"sqlite:///{path}"}
+    with serving(path) as (server, environment), Airplane(KEY, base_url=server.base_url) as airplane:
+        session_ids = [airplane.runbooks.execute("ask_first").session_id for _ in range(2)]
+        for session_id in session_ids:
+            eventually(lambda session_id=session_id: airplane.sessions.prompts(session_id))
+        saved = command("backup", str(file), **database)
+        assert (saved.status, saved.out) == (0, f"{file}: 2 session(s), 2 unfinished session(s) or task(s)\n")
+        assert command("restore", str(file), **database).status == 6
+
+    new = tmp_path / "new.db"
+    restored = command("restore", str(file), "--database", f"sqlite:///{new}", "--json")
+    assert restored.status == 0
+    assert json.loads(restored.out) | {"version": 0} == {"path": str(new), "version": 0, "sessions": 2, "unfinished": 2}
+    assert f"There is no {new}.key." in restored.err
+    with serving(new) as (server, environment), Airplane(KEY, base_url=server.base_url) as airplane:
+        assert [airplane.sessions.get(one).held.code for one in session_ids] == ["restored"] * 2
+        assert command("release", session_ids[0], **environment).status == 0
+        refused = command("release", session_ids[0], **environment)
+        assert (refused.status, "is not held" in refused.err) == (6, True)
+        assert command("release", "--all", **environment).out == "1\n"
+        assert [airplane.sessions.get(one).held for one in session_ids] == [None] * 2
+
+
+def test_a_database_is_marked_once_no_server_uses_it(command, path):
+    database = f"sqlite:///{path}"
+    with serving(path) as (server, _), Airplane(KEY, base_url=server.base_url) as airplane:
+        session_id = airplane.runbooks.execute("ask_first").session_id
+        eventually(lambda: airplane.sessions.prompts(session_id))
+        refused = command("restore", "--mark", "--database", database)
+        assert (refused.status, "is in use by process" in refused.err) == (6, True)
+    assert command("restore", "--mark", "--database", database).status == 0
+    with serving(path) as (server, _), Airplane(KEY, base_url=server.base_url) as airplane:
+        assert airplane.sessions.get(session_id).held.code == "restored"
+
+
+def test_the_commands_say_where_the_key_to_secrets_is(command, path, file):
+    with serving(path):
+        assert command("backup", str(file), "--database", f"sqlite:///{path}").err == ""
+        path.with_name("runbooks.db.key").write_text("the key")
+        beside = command("backup", f"{file}.2", "--database", f"sqlite:///{path}")
+        given = command("backup", f"{file}.3", "--database", f"sqlite:///{path}", AIRPLANE_ENCRYPTION_KEY="k")
+    assert f"keep a copy of {path}.key in another place" in beside.err
+    assert "the key that is in AIRPLANE_ENCRYPTION_KEY now" in given.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["restore"], ["restore", "a.backup", "--mark"], ["release"], ["release", "ses1", "--all"]]
+)
+def test_an_ambiguous_command_is_refused(command, arguments):
+    ended = command(*arguments)
+    assert ended.status == 2
+    assert "Name either" in ended.err
+
+
+def test_a_backup_of_postgresql_names_its_own_programs(command, file):
+    ended = command("backup", str(file), "--database", "postgresql://me:hidden@h/name")
+    assert ended.status == 6
+    assert "pg_dump" in ended.err
+    assert "hidden" not in ended.err
