@@ -176,9 +176,9 @@ HELD = (
     .order_by(RUNS.c.due_at, RUNS.c.seq)
     .limit(LIMIT)
 )
-EXTEND_PROMPTS = (
+EXTEND_PROMPTS = (  # NULL stays NULL
     sa.update(PROMPTS)
-    .where(PROMPTS.c.root_id == KEY, IS_OPEN, PROMPTS.c.expires_at.is_not(None))
+    .where(PROMPTS.c.root_id == KEY, IS_OPEN)
     .values(expires_at=PROMPTS.c.expires_at + bindparam("longer", type_=sa.BigInteger))
 )
 
