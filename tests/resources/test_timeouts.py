@@ -53,7 +53,7 @@ def act(resource: str, name: str, **options: Any) -> Callable[[Any], Any]:
         parameters = inspect.signature(method).parameters
         first = (
             []
-            if "list" in name and "run_id" not in parameters
+            if ("list" in name or name.endswith("_all")) and "run_id" not in parameters
             else ["pmt1" if resource == "prompts" else f"{resource[:3]}1"]
         )
         return method(*first, **({"wait_timeout": 600} if "wait_timeout" in parameters else {}), **options)
