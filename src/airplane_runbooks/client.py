@@ -202,7 +202,7 @@ class _Client(ABC, Generic[TransportT]):
         Closing either closes both.
         """
         clone = object.__new__(type(self))
-        clone.__dict__ |= {name: value for name, value in vars(self).items() if not _is_cached(type(self), name)}
+        vars(clone).update({name: own for name, own in vars(self).items() if not _is_cached(type(self), name)})
         headers = _with_hidden_values(headers)
         changes = CallOptions(
             timeout=timeout,

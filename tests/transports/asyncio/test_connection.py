@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, cast
 
 import pytest
@@ -201,6 +201,87 @@ def test_a_connection_that_the_server_ended_is_stale(monkeypatch: pytest.MonkeyP
 
     with HostileServer(script) as server:
         asyncio.run(scenario())
+
+
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.nightly)])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
+    kind: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
+
+    def run(scenario: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=kind.new_event_loop) as runner:
+            runner.run(scenario)
+
+    return run
+
+
+async def send_large(server: HostileServer, has_ended: threading.Event) -> Exchange:
+    """Send a large body to a server that ends the connection right after we have looked for an answer."""
+    connection = await connected(server)
+    connection._is_readable = lambda: not has_ended.wait(PLENTY)
+    exchange = Exchange(asyncio.get_running_loop(), 100_000, time.monotonic() + PLENTY)
+    request = Request(method="POST", origin="", target="/", headers=Headers(), body=b"x" * 1_000_000)
+    await connection.carry(exchange, request, "127.0.0.1")
+    assert not connection.end(exchange)
+    with finishes_within(PLENTY):
+        connection.abort()
+        await connection.lost
+    return exchange
+
+
+def ending(answer: bytes) -> tuple[Callable[[Peer], None], threading.Event]:
+    """Return the script of a server that answers the first byte and resets the connection, and the sign that it has."""
+    has_ended = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.sock.recv(1)
+        peer.send(answer)
+        peer.sock.close()  # with bytes unread, which resets the connection
+        has_ended.set()
+
+    return script, has_ended
+
+
+@pytest.mark.parametrize("size", [9, 90_000])
+def test_an_answer_is_read_though_a_later_write_fails(run: Callable[[Any], None], size: int) -> None:
+    async def scenario() -> None:
+        exchange = await send_large(server, has_ended)
+        assert (exchange.result().status, len(exchange.result().body)) == (413, size)
+
+    script, has_ended = ending(reply(b"x" * size, status="413 Too Large"))
+    with HostileServer(script) as server:
+        run(scenario())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", reply(b"too large")[:-1], b"HTTP/1.1 413 Too Large\r\nconnection: close\r\n\r\nuntil the end"],
+    ids=["none", "short", "of no length"],
+)
+def test_an_answer_that_may_be_cut_short_is_none(run: Callable[[Any], None], answer: bytes) -> None:
+    async def scenario() -> None:
+        exchange = await send_large(server, has_ended)
+        with pytest.raises(ConnectionLost, match="the connection broke while"):
+            exchange.result()
+
+    script, has_ended = ending(answer)
+    with HostileServer(script) as server:
+        run(scenario())
+
+
+def test_no_answer_is_read_from_a_broken_tls_connection(ends: tuple[socket.socket, socket.socket]) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        connection, exchange = Connection(loop, ends[0]), Exchange(loop, 100)
+        connection.connection_made(cast(Any, Sender(tls=object())))
+        ends[1].send(reply())
+        carried = asyncio.ensure_future(carry(connection, exchange))
+        await asyncio.sleep(0)
+        connection.connection_lost(ConnectionResetError())
+        await carried
+        with pytest.raises(ConnectionLost):
+            exchange.result()
+
+    asyncio.run(scenario())
 
 
 class Sender:

@@ -20,6 +20,7 @@ from ._exchange import Exchange
 # Bodies up to this size go out in one piece with the head; larger ones in pieces, between which others have their turn.
 _JOINED_BODY = 64 * 1024
 _PIECE = 64 * 1024
+_MOST_PIECES = 128  # more than a system keeps of what has not been read
 
 
 class Connection(asyncio.Protocol):
@@ -199,9 +200,25 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the exchange in progress."""
+        if exc is not None and self._exchange is not None and self.transport is not None:
+            self._read_rest(self.transport, self._exchange)
         self._end(exc or EOFError())
         if not self.lost.done():
             self.lost.set_result(None)
+
+    def _read_rest(self, transport: asyncio.Transport, exchange: Exchange) -> None:
+        """Read what a server has said before it stopped listening: the loop leaves it unread if a write fails.
+
+        The end of the stream is not told: it may be that of a response that was cut short. Under TLS, what has arrived
+        can no longer be decrypted.
+        """
+        if transport.get_extra_info("ssl_object") is not None:
+            return
+        with contextlib.suppress(OSError):
+            for _ in range(_MOST_PIECES):
+                if exchange.done.done() or not (received := self._sock.recv(_PIECE)):
+                    return
+                exchange.receive(received)
 
     def pause_writing(self) -> None:
         """Hold further pieces back."""
