@@ -12,6 +12,7 @@ from .. import Airplane, CallOptions, NotFound, NotSupported, Runbook
 from ..errors import escape_controls
 from ..models import Parameter
 from ..schema.types import type_of
+from .completing import complete_parameter, complete_slug
 from .connection import connected
 from .exits import Exit
 from .output import is_interactive, json_option, notes, write_json, write_list, write_rows
@@ -30,7 +31,7 @@ answers_option = click.option(
 
 
 @click.command("list")
-@click.argument("slug", required=False)
+@click.argument("slug", required=False, shell_complete=complete_slug)
 @json_option
 @connected
 def list_runbooks(airplane: Airplane, slug: str | None, *, as_json: bool) -> None:
@@ -42,13 +43,14 @@ def list_runbooks(airplane: Airplane, slug: str | None, *, as_json: bool) -> Non
 
 
 @click.command()
-@click.argument("slug")
+@click.argument("slug", shell_complete=complete_slug)
 @click.option(
     "--param",
     "-p",
     "pairs",
     multiple=True,
     metavar="PARAMETER=VALUE",
+    shell_complete=complete_parameter,
     help="Value of a parameter, typed by the schema: a text, a number, `true`, a date, else JSON. Repeatable.",
 )
 @click.option("--params-file", type=click.File(), metavar="FILE", help="JSON object of values, - for standard input.")

@@ -8,6 +8,7 @@ from itertools import islice
 import click
 
 from .. import Airplane, Session
+from .completing import complete_slug
 from .connection import connected
 from .output import format_time, json_option, write_list
 from .runbooks import answers_option, find_runbook, wait_timeout_option
@@ -17,7 +18,7 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), default=20, s
 
 
 @click.command("sessions")
-@click.option("--runbook", metavar="SLUG", help="Only sessions of this runbook.")
+@click.option("--runbook", metavar="SLUG", shell_complete=complete_slug, help="Only sessions of this runbook.")
 @click.option("--status", metavar="STATUS", help="Only sessions in this state, such as Waiting.")
 @limit_option
 @json_option
