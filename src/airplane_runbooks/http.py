@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Generic, Protocol, Self, TypeVar, overload
 
 import msgspec
@@ -39,6 +40,7 @@ def is_header_value(value: str) -> bool:
     return _VALUE.fullmatch(value) is not None
 
 
+@lru_cache(maxsize=256)
 def is_credential_header(name: str) -> bool:
     """Tell whether a header holds a key, token, password or cookie. Case, hyphens and underscores do not matter."""
     return _CREDENTIALS.fullmatch(name.lower().replace("_", "-")) is not None

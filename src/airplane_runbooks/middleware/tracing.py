@@ -81,7 +81,7 @@ class AttemptSpan:
         attributes: dict[str, Value] = {"http.request.method": request.method, **telemetry.server.of(request.origin)}
         is_wanted = trace.get_current_span(current).is_recording()
         if is_wanted:
-            attributes |= _details(request, telemetry)
+            attributes.update(_details(request, telemetry))
         call = request.call
         if call.attempts:
             attributes["http.request.resend_count"] = call.attempts
@@ -109,9 +109,13 @@ class AttemptSpan:
         if traced is None or traced.span is None or traced.token is None:
             return
         otel_context.detach(traced.token)
-        if response is not None and traced.span.is_recording():
-            of_result = {**of_result, **_found(request, response, telemetry)}
-        telemetry.tracer.end(traced.span, of_result, failed=result[2] is not None)
+        if not telemetry.tracer.records(traced.span):
+            found = None
+        elif response is None:
+            found = of_result
+        else:
+            found = {**of_result, **_found(request, response, telemetry)}
+        telemetry.tracer.end(traced.span, found, failed=result[2] is not None)
 
 
 def _was_held(wait: int, result: Result, response: Response | None) -> bool:
@@ -132,12 +136,14 @@ def _result_of(failure: BaseException) -> Result:
 
 def _details(request: Request, telemetry: ClientTelemetry) -> Attributes:
     """Return the attributes that are only computed for a span that is recorded."""
-    found = {"url.full": redact_url(request.url), **read(telemetry.extra.of_request, request)}
+    found: dict[str, Value] = {"url.full": redact_url(request.url)}
+    if telemetry.extra.of_request:
+        found |= read(telemetry.extra.of_request, request)
     return without_credentials(request.call.sent, found)
 
 
 def _found(request: Request, response: Response, telemetry: ClientTelemetry) -> Attributes:
-    found = read(telemetry.extra.of_response, response)
+    found = read(telemetry.extra.of_response, response) if telemetry.extra.of_response else {}
     if (server_id := request_id(response.headers)) is not None:
         found["airplane.request_id"] = server_id
     return without_credentials(request.call.sent, found)

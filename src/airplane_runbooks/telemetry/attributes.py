@@ -92,8 +92,10 @@ class AttemptAttributes(dict[tuple[str, str, str | None, Result], tuple[Attribut
         return metric, of_result
 
 
-def without_credentials(sent: Iterable[Headers], found: Attributes) -> Attributes:
+def without_credentials(sent: Iterable[Headers], found: dict[str, Value]) -> dict[str, Value]:
     """Return attributes without the credentials that were sent, should a server or a URL repeat them."""
+    if not found:
+        return found
     redact = redactor_of(sent).text
     return {
         name: redact(value)

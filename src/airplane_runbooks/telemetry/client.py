@@ -12,10 +12,11 @@ from opentelemetry import metrics, trace
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import SpanKind
 
+from .._responses.redaction import redactor_of
 from ..errors import AirplaneError
 from ..http import Headers
 from ..options import BaseURL
-from .attributes import AttemptAttributes, CallAttributes, ServerAttributes, without_credentials
+from .attributes import AttemptAttributes, CallAttributes, ServerAttributes
 from .extra import ExtraAttributes
 from .guard import Guard, type_name
 from .log import logger
@@ -128,19 +129,18 @@ class CallSpan:
         A cancellation, which is not an `Exception`, is not recorded as an error.
         """
         elapsed = perf_counter() - self._started
-        telemetry = self._telemetry
-        of_result: dict[str, Value] = {}
-        if isinstance(failure, Exception):
-            of_result["error.type"] = type_name(failure)
-        telemetry.durations.record_call(elapsed, {**self._attributes, **of_result} if of_result else self._attributes)
+        telemetry, tracer = self._telemetry, self._telemetry.tracer
+        of_failure = {"error.type": type_name(failure)} if isinstance(failure, Exception) else None
+        telemetry.durations.record_call(elapsed, {**self._attributes, **of_failure} if of_failure else self._attributes)
         if self._span is None or self._token is None:
             return
         otel_context.detach(self._token)
-        of_result["airplane.operation.attempts"] = attempts
-        if isinstance(session_id, str):
-            of_result |= without_credentials(sent, {"airplane.session.id": session_id})
-        failed = isinstance(failure, Exception)
-        telemetry.tracer.end(self._span, of_result, failed=failed, description=_description(failure))
+        of_result: dict[str, Value] | None = None
+        if tracer.records(self._span):
+            of_result = {"airplane.operation.attempts": attempts, **(of_failure or {})}
+            if isinstance(session_id, str):
+                of_result["airplane.session.id"] = redactor_of(sent).text(session_id)
+        tracer.end(self._span, of_result, failed=of_failure is not None, description=_description(failure))
 
 
 def _description(failure: BaseException | None) -> str | None:

@@ -32,11 +32,15 @@ class Guard:
     ) -> bool:
         if not isinstance(failure, Exception):
             return False
+        self.note(failure)
+        return True
+
+    def note(self, failure: Exception) -> None:
+        """Log an exception that was suppressed elsewhere: to enter a context takes time, and `except` does not."""
         if not self._has_logged:
             self._has_logged = True
             name = type_name(failure)
             self._logger.warning("%s: %s", self._effect, name, extra={"error_type": name})
-        return True
 
 
 def type_name(failure: BaseException) -> str:

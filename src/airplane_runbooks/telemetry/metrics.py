@@ -37,10 +37,14 @@ class Durations:
 
     def record_call(self, seconds: float, attributes: Attributes) -> None:
         """Record one call."""
-        with self._guard:
+        try:
             self._calls.record(seconds, attributes)
+        except Exception as failure:  # noqa: BLE001  # the provider's, of any kind
+            self._guard.note(failure)
 
     def record_attempt(self, seconds: float, attributes: Attributes, context: Context | None) -> None:
         """Record one attempt; its context links the measurement to a trace."""
-        with self._guard:
+        try:
             self._attempts.record(seconds, attributes, context)
+        except Exception as failure:  # noqa: BLE001  # the provider's, of any kind
+            self._guard.note(failure)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Setter, TextMapPropagator
-from opentelemetry.trace import Link, Span, SpanKind, StatusCode
+from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from .guard import Guard
 from .values import Attributes
@@ -52,9 +50,6 @@ class Tracer:
         context: Context,
         kind: SpanKind,
         attributes: Attributes,
-        *,
-        links: Sequence[Link] | None = None,
-        start_time: int | None = None,
     ) -> Span | None:
         """Start a span below that of a context; None if tracing is suppressed, fails, or has no SDK.
 
@@ -63,41 +58,48 @@ class Tracer:
         """
         if context.get(_SUPPRESS_ALL):
             return None
-        with self._guard:
-            span = self._tracer.start_span(name, context, kind, attributes, links, start_time)
+        try:
+            span = self._tracer.start_span(name, context, kind, attributes)
             if span is trace.INVALID_SPAN:
                 return None
-            made, parent = span.get_span_context(), trace.get_current_span(context).get_span_context()
-            return span if made.is_valid and made.span_id != parent.span_id else None
-        return None
+            made = span.get_span_context()
+            is_new = not context or made.span_id != trace.get_current_span(context).get_span_context().span_id
+            return span if made.is_valid and is_new else None
+        except Exception as failure:  # noqa: BLE001  # a provider's, sampler's or processor's, of any kind
+            self._guard.note(failure)
+            return None
 
-    def end(
-        self,
-        span: Span,
-        attributes: Attributes,
-        *,
-        failed: bool,
-        description: str | None = None,
-        end_time: int | None = None,
-    ) -> None:
-        """End a span with the attributes of its result."""
-        with self._guard:
+    def records(self, span: Span) -> bool:
+        """Tell whether a span takes attributes: it does not if it is not sampled, or has been ended."""
+        try:
+            return span.is_recording()
+        except Exception as failure:  # noqa: BLE001  # a provider's, of any kind
+            self._guard.note(failure)
+            return False
+
+    def end(self, span: Span, attributes: Attributes | None, *, failed: bool, description: str | None = None) -> None:
+        """End a span with the attributes of its result; None for a span that does not record."""
+        try:
             try:
-                if span.is_recording():
+                if attributes is not None:
                     span.set_attributes(attributes)
                     if failed:
                         span.set_status(StatusCode.ERROR, description)
             finally:
-                span.end(end_time)
+                span.end()
+        except Exception as failure:  # noqa: BLE001  # a provider's or processor's, of any kind
+            self._guard.note(failure)
 
     def headers(self, context: Context) -> dict[str, str]:
         """Return the headers that carry a trace context to the next process."""
         carrier: dict[str, str] = {}
-        with self._guard:
+        try:
             if self._propagator is None:
                 propagate.inject(carrier, context, _LOWER_CASE)
             else:
                 self._propagator.inject(carrier, context, _LOWER_CASE)
+        except Exception as failure:  # noqa: BLE001  # a propagator's, of any kind
+            self._guard.note(failure)
         return carrier
 
 
