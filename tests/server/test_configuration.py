@@ -28,6 +28,7 @@ TEXTS = {
     "public_url": ("https://a.example/tools", "https://a.example/tools"),
     "trusted_proxies": ("127.0.0.1,10.0.0.0/8", ["127.0.0.1", "10.0.0.0/8"]),
     "capture_logs": ("false", False),
+    "access_log": ("TRUE", True),
 }
 
 

@@ -75,6 +75,7 @@ def create_app(
         proxy_headers=proxy_headers,
         hosts=None if hosts is None else allowed_host_names([*hosts, *proxy_headers.hosts]),
         grace=settings.grace,
+        access_log=settings.access_log,
     )
 
 

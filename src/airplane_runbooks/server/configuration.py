@@ -24,7 +24,7 @@ from .service.identity import User
 from .settings import FILE, Listener, Options, Settings
 from .web.limits import Limits
 
-SERVED: Mapping[str, Any] = {"database": FILE, "capture_logs": True}
+SERVED: Mapping[str, Any] = {"database": FILE, "capture_logs": True, "access_log": True}
 """Defaults of `serve` that differ from those of `Settings`."""
 
 _DURATION = re.compile(r"([0-9]{1,5})([smhd])", re.ASCII)

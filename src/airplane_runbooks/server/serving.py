@@ -80,6 +80,7 @@ class RunbookServer:
             proxy_headers=proxy_headers,
             hosts=hosts,
             grace=settings.grace,
+            access_log=settings.access_log,
         )
         self._limits = settings.limits
         self._server = _UvicornServer(configure(app, settings.limits))

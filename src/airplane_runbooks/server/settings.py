@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
     tracer_provider: TracerProvider | None
     observers: Sequence[Observer]
     capture_logs: bool
+    access_log: bool
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         capture_logs: Whether what steps and tasks write is kept with them: what they print, and their records of
             `logging`. It goes where it went before as well. `sys.stdout` and `sys.stderr` are replaced while the
             server runs. `serve` does it by default.
+        access_log: Whether the log has a line for each request. `serve` writes them by default.
     """
 
     database: str = MEMORY
@@ -88,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tracer_provider: TracerProvider | None = None
     observers: Sequence[Observer] = ()
     capture_logs: bool = False
+    access_log: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.environments, str):

@@ -33,13 +33,15 @@ class Logging:
     def observe(self, event: events.Event, /) -> None:
         """Write the line of an event."""
         level = logging.WARNING if isinstance(event, events.SignInRefused) else logging.INFO
-        if isinstance(event, _UNLOGGED) or not LOGGER.isEnabledFor(level):
-            return
-        fields = _fields(event)
-        name = type(event).__name__
-        words = _WORDS.sub(" ", name).lower()
-        line = " ".join([words, *(f"{key}={_quoted(value)}" for key, value in fields.items())])
-        LOGGER.log(level, "%s", line, extra={"event": name, **fields})
+        if not isinstance(event, _UNLOGGED) and LOGGER.isEnabledFor(level):
+            write_event(LOGGER, level, type(event).__name__, _fields(event))
+
+
+def write_event(logger: logging.Logger, level: int, name: str, fields: Fields) -> None:
+    """Write a line with the name of an event and its fields, which are attributes of the record as well."""
+    words = _WORDS.sub(" ", name).lower()
+    line = " ".join([words, *(f"{key}={_quoted(value)}" for key, value in fields.items())])
+    logger.log(level, "%s", line, extra={"event": name, **fields})
 
 
 @contextmanager
@@ -97,5 +99,5 @@ def _printable(text: str) -> str:
 
 
 def _quoted(value: str | float) -> str:
-    text = str(value)
+    text = _printable(str(value))
     return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'

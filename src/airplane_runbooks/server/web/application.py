@@ -17,6 +17,7 @@ from ..errors import ApiError
 from ..service.identity import Users
 from ..service.lifecycle import Lifecycle
 from ..storage.changes import CHANGES
+from .access_log import AccessLog
 from .api.authentication import RequireApiKey
 from .api.calls import ApiFrontEnd
 from .api.health import HealthProbes
@@ -50,11 +51,12 @@ def create_application(
     proxy_headers: ProxyHeaders,
     hosts: Collection[str] | None,
     grace: float,
+    access_log: bool,
 ) -> Starlette:
     """Return the ASGI application. Its lifespan opens and closes the services.
 
     `hosts` are the host names that requests may have, see `EdgeMiddleware`. `grace` is how many seconds the end waits
-    for running steps.
+    for running steps. With `access_log`, each request is a line of the log.
     """
     from .pages import PageContext, PageRoutes
 
@@ -110,9 +112,13 @@ def create_application(
         *PageRoutes(PageContext(services, users, failed_logins), limits, pipeline, concurrency).routes,
     ]
     roots = {route.path.split("/")[1] for route in routes}
+    fixed_paths = {*(route.path for route in routes), *(one.path for api in API_ROUTES.values() for one in api)}
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(EdgeMiddleware, limits, proxy_headers, hosts, roots)],
+        middleware=[
+            *([Middleware(AccessLog, fixed_paths)] if access_log else []),
+            Middleware(EdgeMiddleware, limits, proxy_headers, hosts, roots),
+        ],
         exception_handlers={ApiError: error_response, HTTPException: _router_error_response},
         lifespan=lifespan,
     )

@@ -20,6 +20,7 @@ from ..logs import describe
 from .api.replies import error_response
 from .limits import Limits
 from .proxies import ProxyHeaders
+from .scope import BASE_PATH, client_address, note
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class EdgeMiddleware:
         try:
             self._check_size(scope)
             scope = self._proxy_headers.apply(scope, self._roots)
+            note(scope, address=client_address(scope), path=scope["path"].removeprefix(scope[BASE_PATH]))
             self._check_host(scope)
             await self._app(scope, receive, watched_send)
         except (Exception, asyncio.CancelledError) as problem:

@@ -24,7 +24,7 @@ from ..service.lifecycle import Lifecycle
 from .body import check_content_length
 from .callers import Identity
 from .concurrency import ConcurrencyLimits
-from .scope import path_below_base
+from .scope import note, path_below_base
 from .threads import RequestThreads
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class Pipeline:
     async def answer(self, request: Request, front_end: FrontEnd, concurrency: ConcurrencyLimits) -> Response:
         """Answer a request."""
         caller, body = front_end.identify(request), b""
+        note(request.scope, route=front_end.route, **({} if caller.user is None else {"caller": caller.user.id}))
         try:
             front_end.check(request, caller)
             if request.method == "POST":

@@ -12,6 +12,7 @@ PUBLIC_ORIGIN = "airplane_runbooks.public_origin"  # origin of this server as br
 BASE_PATH = "airplane_runbooks.base_path"  # path below which the application is mounted
 MARK_AUTHENTICATED = "airplane_runbooks.mark_authenticated"  # function to call once the caller has shown a valid key
 PARK = "airplane_runbooks.park"  # function that takes a Wait, in place of the reply
+FACTS = "airplane_runbooks.facts"  # facts about a request that the access log shows
 USER = "airplane_runbooks.user"  # owner of the API key of a call
 
 Wait = Callable[[Scope, Receive], Awaitable[Response]]
@@ -34,3 +35,9 @@ def mark_authenticated(scope: Scope) -> None:
     """Keep the connection of a request when others have to make room: its caller has shown a valid key."""
     if mark := scope.get(MARK_AUTHENTICATED):
         mark()
+
+
+def note(scope: Scope, **facts: str) -> None:
+    """Note facts about a request for the access log, if there is one."""
+    if (noted := scope.get(FACTS)) is not None:
+        noted.update(facts)
