@@ -175,11 +175,11 @@ def test_a_value_used_twice_in_a_large_level_is_walked(monkeypatch):
     row = {"id": 1, "tags": ["a", 1.5]}
     single, double = {"rows": [copy.deepcopy(row) for _ in range(20)]}, {"rows": [row] * 20}
     expected = encode_params(double)
-    assert encoding._is_plain(double)
+    assert encoding.plain_form(double) is not None
     monkeypatch.setattr(encoding, "_SUSPICIOUS", 10)
 
-    assert encoding._is_plain(single)
-    assert not encoding._is_plain(double)
+    assert encoding.plain_form(single) is not None
+    assert encoding.plain_form(double) is None
     assert encode_params(single) == encode_params(double) == expected
 
 

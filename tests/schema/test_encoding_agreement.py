@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections import ChainMap, OrderedDict, UserDict
 from collections.abc import Callable, Iterator
-from datetime import UTC, date
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airplane_runbooks import ParamValueError
-from airplane_runbooks.schema.encoding import _is_plain, encode_params, to_json
+from airplane_runbooks.schema.encoding import encode_params, plain_form, to_json
 from airplane_runbooks.schema.problems import NotEncodable
 from tests.schema.test_encoding_properties import (
     UNSENDABLE,
@@ -61,8 +63,75 @@ dated_leaves = plain_leaves | st.dates() | st.datetimes(timezones=st.just(UTC))
     )
 )
 def test_plain_values_are_recognised_without_a_walk(values):
-    assert _is_plain(values)
+    assert plain_form(values) is values
     assert outcome(encode_params, values) == outcome(walked, values)
+
+
+fixed_offsets = st.timedeltas(timedelta(hours=-23, minutes=-59), timedelta(hours=23, minutes=59)).map(timezone)
+zoned_times = st.datetimes(timezones=fixed_offsets | st.timezones(), allow_imaginary=True)
+zoned_leaves = dated_leaves | zoned_times.flatmap(lambda at: st.sampled_from([at, at.replace(fold=1)]))
+
+
+@settings(max_examples=50)
+@given(
+    st.dictionaries(
+        keys,
+        st.recursive(
+            zoned_leaves,
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+            max_leaves=6,
+        ),
+        max_size=20,
+    )
+)
+@example({"at": datetime(2024, 10, 27, 2, 30, fold=0, tzinfo=ZoneInfo("Europe/Berlin"))})
+@example({"at": datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin"))})
+@example({"at": datetime(2024, 3, 31, 2, 30, 0, 1, tzinfo=ZoneInfo("Europe/Berlin"))})
+@example({"at": [(datetime(1890, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")), {"b": datetime(2024, 1, 1, tzinfo=UTC)})]})
+@example({"at": datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))})
+@example({"at": datetime.min.replace(tzinfo=timezone(timedelta(microseconds=1)))})
+def test_times_in_other_zones_are_written_as_by_the_walk(values):
+    assert outcome(encode_params, values) == outcome(walked, values)
+
+
+class Zone(tzinfo):
+    """A zone that does as it pleases."""
+
+    def __init__(self, offset: Any) -> None:
+        self._offset = offset
+
+    def utcoffset(self, _: datetime | None) -> Any:
+        if isinstance(self._offset, Exception):
+            raise self._offset
+        return self._offset
+
+    def dst(self, _: datetime | None) -> None:
+        return None
+
+
+@pytest.mark.parametrize("offset", [None, timedelta(hours=2), KeyError("no such zone"), 2], ids=repr)
+def test_a_zone_of_the_users_own_is_asked_as_by_the_walk(offset):
+    def ended(encode: Callable[[Any], bytes]) -> Any:
+        try:
+            return outcome(encode, {"at": [datetime(2024, 1, 1, 12, tzinfo=Zone(offset))]})
+        except Exception as raised:  # noqa: BLE001  # which one it is, is compared
+            return repr(raised)
+
+    assert ended(encode_params) == ended(walked)
+
+
+@pytest.mark.parametrize("zone", [timezone(timedelta(hours=2)), ZoneInfo("Europe/Berlin"), Zone(timedelta(hours=2))])
+def test_times_in_other_zones_need_no_walk(zone):
+    given = {"at": datetime(2024, 7, 1, 12, tzinfo=zone), "rest": [1.5, "a", {"b": (None,)}]}
+    expected = {"at": datetime(2024, 7, 1, 10, tzinfo=UTC), "rest": [1.5, "a", {"b": [None]}]}
+
+    assert plain_form(given) == expected
+    assert given["at"].tzinfo is zone
+
+
+def test_a_time_without_a_zone_is_named():
+    with pytest.raises(ParamValueError, match=r"param_values.rest\[0\]"):
+        encode_params({"at": datetime(2024, 7, 1, tzinfo=timezone(timedelta(1, -1))), "rest": [datetime(2024, 1, 1)]})  # noqa: DTZ001
 
 
 class Echo(list[Any]):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from airplane_runbooks import ConfigVar, ParamValueError, Upload
 from airplane_runbooks.models import Constraints
-from airplane_runbooks.schema.encoding import MAX_PARAM_DEPTH, _is_plain, encode_params
+from airplane_runbooks.schema.encoding import MAX_PARAM_DEPTH, encode_params, plain_form
 
 LARGEST = 10**4299 - 1  # msgspec reads no number of more than 4300 characters, its sign included
 
@@ -190,8 +190,8 @@ def test_plain_values_are_recognised_to_the_last_level(leaf):
     for _ in range(levels):
         value = [value]
 
-    assert _is_plain({"deep": value})
-    assert not _is_plain({"deep": [value]})
+    assert plain_form({"deep": value}) is not None
+    assert plain_form({"deep": [value]}) is None
 
 
 @dataclasses.dataclass

@@ -1,7 +1,8 @@
 """Encoding of `param_values`: each value arrives exactly as it was given, or is refused.
 
 Values that msgspec writes as they should be, nearly all there is in practice, are recognised level by level and go to
-msgspec as they are. The rest is rebuilt value by value, which also finds the path of a value that cannot be sent.
+msgspec as they are. If times in other zones are among them, a copy goes there that has these in UTC. The rest is
+rebuilt value by value, which also finds the path of a value that cannot be sent.
 msgspec alone would write much that is refused here: bytes, sets, decimals, numbers as keys.
 """
 
@@ -44,9 +45,9 @@ def encode_params(values: Mapping[str, Any], root: str = "param_values") -> byte
     digits, naive datetimes, bytes, lone surrogates, keys that are not strings or that appear twice, cycles, more than
     100 levels, and types that have no form in JSON.
     """
-    if type(values) is dict and _is_plain(values):
+    if type(values) is dict and (plain := plain_form(values)) is not None:
         try:
-            return _encode(values)
+            return _encode(plain)
         except ValueError:
             pass  # a lone surrogate or an endless integer: the walk below finds out where
     try:
@@ -63,23 +64,27 @@ def to_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _is_plain(values: dict[Any, Any]) -> bool:
-    """Return True if msgspec writes all of it as the walk below does, or raises ValueError."""
+def plain_form(values: dict[Any, Any]) -> dict[Any, Any] | None:
+    """Return what msgspec writes as the walk below does, or raises ValueError for. None if only the walk can tell.
+
+    That is the same dict, or a copy in which all times are in UTC.
+    """
     if len(values) > _FEW:
-        return _has_plain_levels(values)
+        return _plain_levels(values)
     for key, item in values.items():
         kind = type(item)
         if type(key) is not str or (
             kind not in _AS_IS and not (kind is float and -_LARGEST <= item <= _LARGEST)  # NaN is not
         ):
-            return _has_plain_levels(values)
-    return True
+            return _plain_levels(values)
+    return values
 
 
-def _has_plain_levels(values: dict[Any, Any]) -> bool:
-    """Tell the same of values with others inside, and of many: the interpreter is fastest with a whole level."""
+def _plain_levels(values: dict[Any, Any]) -> dict[Any, Any] | None:
+    """Return the same of values with others inside, and of many: the interpreter is fastest with a whole level."""
     dicts: list[Any] = [values]
     lists: list[Any] = []
+    zoned: list[datetime] = []
     for _ in range(MAX_PARAM_DEPTH + 1):
         rest = [
             item if type(key) is str else _BAD_KEY
@@ -90,18 +95,18 @@ def _has_plain_levels(values: dict[Any, Any]) -> bool:
         if lists:
             rest += [item for one in lists for item in one if type(item) not in _AS_IS]
         dicts, lists = [], []
-        if not _are_sorted(rest, dicts, lists):
-            return False
+        if not _are_sorted(rest, dicts, lists, zoned):
+            return None
         count = len(dicts) + len(lists)
         if not count:
-            return True
+            return _copy_in_utc(values) if zoned else values
         if count > _SUSPICIOUS and len({*map(id, dicts), *map(id, lists)}) < count:
-            return False
-    return False
+            return None
+    return None
 
 
-def _are_sorted(values: list[Any], dicts: list[Any], lists: list[Any]) -> bool:
-    """Add the containers among some values to their kind. Return False if one of the others is not plain."""
+def _are_sorted(values: list[Any], dicts: list[Any], lists: list[Any], zoned: list[datetime]) -> bool:
+    """Add containers, and times that are not in UTC, to their kind. Return False if one of the rest is not plain."""
     for item in values:
         kind = type(item)
         if kind is float:
@@ -111,9 +116,33 @@ def _are_sorted(values: list[Any], dicts: list[Any], lists: list[Any]) -> bool:
             dicts.append(item)
         elif kind is list or kind is tuple:
             lists.append(item)
-        elif kind is not datetime or item.tzinfo is not UTC:
+        elif kind is not datetime:
             return False
+        elif item.tzinfo is not UTC:
+            zoned.append(item)
     return True
+
+
+def _copy_in_utc(values: dict[Any, Any]) -> dict[Any, Any] | None:
+    try:
+        copied: dict[Any, Any] = _in_utc(values)
+    except Exception:  # noqa: BLE001  # zones are anyone's code; the walk finds out where it fails
+        return None
+    return copied
+
+
+def _in_utc(value: Any) -> Any:
+    """Copy plain values, with all times in UTC. Raises ValueError for a time that has no zone."""
+    kind = type(value)
+    if kind is dict:
+        return {key: item if type(item) in _AS_IS else _in_utc(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [item if type(item) in _AS_IS else _in_utc(item) for item in value]
+    if kind is datetime and value.tzinfo is not UTC:
+        if value.utcoffset() is None:
+            raise ValueError("no time zone")  # which Python would take for that of this machine
+        return value.astimezone(UTC)
+    return value
 
 
 def _rebuild(value: Any, parents: tuple[int, ...]) -> Any:
