@@ -14,7 +14,7 @@ from .runs import Run
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a session: a function call, or a prompt.
+    """One step of a session: a function call, a prompt, or a value that the runbook shows.
 
     Attributes:
         run_id: ID of the step's run.
@@ -22,6 +22,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         status: State of the step.
         output: Result of the step, any JSON value; None before its end. A failed step's output is an object
             whose `error` holds the message, an answered prompt's the answer by parameter slug.
+            That of a value shown is the value itself.
         failure: Reason for which it has failed; None from servers that do not tell it.
         earlier_failures: Failures of its attempts before the last one, likewise.
         logs: What it has written so far, if that was asked for.

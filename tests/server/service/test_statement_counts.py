@@ -43,6 +43,16 @@ def step_and_ask(context: Context) -> bool:
     return bool(context.step(same, 2)) and answer["go"]
 
 
+@runbook
+def show_between_steps(context: Context) -> None:
+    """Show values before, between and after steps."""
+    context.show("before")
+    context.step(same, 1)
+    context.show("between")
+    context.step(same, 2)
+    context.show("after")
+
+
 IS_COUNTED = ContextVar("is_counted", default=False)  # on the thread of the writer, which has the caller's context
 
 
@@ -104,7 +114,7 @@ class Counter:
 def server(request, tmp_path):
     url = {"memory": "sqlite://", "file": f"sqlite:///{tmp_path / 'server.db'}"}.get(request.param)
     url = url or request.getfixturevalue("postgres_url")
-    with RunbookServer([ask, steps, step_and_ask], users=[ADA], database=url) as server:
+    with RunbookServer([ask, steps, step_and_ask, show_between_steps], users=[ADA], database=url) as server:
         yield server
 
 
@@ -215,6 +225,13 @@ def test_a_session_is_one_commit_and_one_for_each_step(api, counted, count, comm
     with counted(is_of_a_session) as counter:
         api.finishes("steps", {"count": count})
     assert counter.commits == commits
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_what_a_runbook_shows_takes_no_commit_more(api, counted):
+    with counted(is_of_a_session) as counter:
+        api.finishes("show_between_steps")
+    assert counter.commits == 3  # as with the two steps alone
 
 
 @pytest.mark.usefixtures("undisturbed")

@@ -27,6 +27,7 @@ import msgspec
 
 from ...models import Reviewers
 from .calls import StepCall
+from .displays import Display
 from .questions import Question
 from .runtime import AsyncRuntime, Runtime, RuntimeInfo
 
@@ -142,6 +143,14 @@ class Context(_Base[Runtime]):
         )
         return self._runtime.prompt(question)
 
+    def show(self, value: Any, /, *, name: str = "Note") -> None:
+        """Show a text in Markdown, or another value, on the page of the session, under its name as a heading.
+
+        It is recorded once, at this point of the runbook, and not again on a replay. Raises TypeError for a value that
+        has no form in JSON, and ValueError for more than 100,000 characters of text or a million bytes of JSON.
+        """
+        self._runtime.show(Display(value, name))
+
     def parallel(self, *branches: Callable[[], T], limit: int = 8) -> list[T]:
         """Call functions that have steps and prompts, side by side, and return their results in the same order.
 
@@ -251,3 +260,7 @@ class AsyncContext(_Base[AsyncRuntime]):
             expires_in=expires_in,
         )
         return await self._runtime.prompt(question)
+
+    async def show(self, value: Any, /, *, name: str = "Note") -> None:
+        """Show a text in Markdown, or another value, on the page of the session. Like `Context.show`."""
+        await self._runtime.show(Display(value, name))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from .calls import StepCall
+from .displays import Display
 from .questions import Question
 
 T = TypeVar("T")
@@ -35,6 +36,10 @@ class Runtime(RuntimeInfo, Protocol):
         """Ask, or return the recorded answer. Raises PromptCancelled."""
         ...
 
+    def show(self, display: Display) -> None:
+        """Record what is shown, unless it is recorded."""
+        ...
+
     def parallel(self, branches: Sequence[Callable[[], T]], limit: int) -> list[T]:
         """Call functions that have steps and prompts, side by side."""
         ...
@@ -49,4 +54,8 @@ class AsyncRuntime(RuntimeInfo, Protocol):
 
     async def prompt(self, question: Question) -> Any:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
+        ...
+
+    async def show(self, display: Display) -> None:
+        """Record what is shown, unless it is recorded."""
         ...

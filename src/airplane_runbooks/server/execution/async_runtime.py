@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ..authoring.calls import StepCall
+from ..authoring.displays import Display
 from ..authoring.questions import Question
 from ..storage.records import Run
 from .call_results import CallResult
@@ -57,6 +58,13 @@ class AsyncioRuntime(BaseRuntime):
         """Ask, or return the recorded answer. Raises PromptCancelled."""
         try:
             return self._ask(asyncio.current_task(), question)
+        except Signal:
+            await self._wait_for_end()
+
+    async def show(self, display: Display) -> None:
+        """Record what is shown, unless it is recorded."""
+        try:
+            self._show(asyncio.current_task(), display)
         except Signal:
             await self._wait_for_end()
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ..authoring.calls import StepCall
+from ..authoring.displays import Display
 from ..authoring.questions import Question
 from ..observers.emitter import Emitter
 from ..secrets.masking import Secrets
@@ -118,6 +119,17 @@ class Recorder:
         self._writes.add(Write.of_result(lambda store: store.add_child(run, self._root.fencing_token, prompt), opened))
         return run
 
+    def add_display(self, position: str, name: str, display: Display) -> None:
+        """Record what a runbook shows, together with what follows."""
+        run = self._child(RunKind.DISPLAY, name, position, EMPTY, None)
+        outcome = Outcome.succeeded(self._values.masked(display.document))
+
+        def add(store: Store) -> bool:
+            token = self._root.fencing_token
+            return store.add_child(run, token) and store.finish(run.id, outcome, token)
+
+        self._add_begin(add)
+
     def finish(self, run: Run, outcome: Outcome, log: StepLog | None) -> None:
         """Record the end of a step, with the rest of its log.
 
@@ -168,7 +180,7 @@ class Recorder:
             self._emitter.step_ended(self._root, run, outcome)
             self._on_progress()
 
-    def _child(self, kind: RunKind, name: str, position: str, values: bytes, digests: bytes) -> Run:
+    def _child(self, kind: RunKind, name: str, position: str, values: bytes, digests: bytes | None) -> Run:
         root = self._root
         return Run(
             id=new_id("run"),

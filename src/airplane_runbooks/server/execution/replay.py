@@ -15,6 +15,7 @@ import msgspec
 
 from ...models import Parameter, RunStatus
 from ..authoring.calls import StepCall
+from ..authoring.displays import Display
 from ..authoring.errors import PromptCancelled, PromptExpired, StepFailed
 from ..authoring.fields import shape
 from ..authoring.questions import Question
@@ -146,6 +147,13 @@ class Replay:
         if run.status is RunStatus.SUCCEEDED:
             self._compare(run, fields)
         return run
+
+    def show(self, branch: Branch, display: Display) -> None:
+        """Record what the branch shows next, unless it is recorded. Raises Signal."""
+        name = self._secrets.mask(display.name)
+        position, run = self._next(branch, RunKind.DISPLAY, name)
+        if run is None:
+            self._recorder.add_display(position, name, display)
 
     def result(self, run: Run) -> Any:
         """Return the result of a step that has ended. Raises StepFailed."""

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ..authoring.calls import StepCall
+from ..authoring.displays import Display
 from ..authoring.questions import Question
 from ..errors import Invalid
 from ..storage.records import Run
@@ -46,6 +47,9 @@ class BaseRuntime:
             raise self._replay.mismatch(
                 f"the answer to {run.name!r} does not fit its fields any more: {problem}"
             ) from None
+
+    def _show(self, owner: object, display: Display) -> None:
+        self._replay.show(self._replay.branches.current(owner), display)
 
     def _start_thread(self, function: Callable[[], Any], name: str = "runbook-step") -> Future[CallResult]:
         with self._replay.as_server_failure():  # threads may have run out

@@ -31,6 +31,11 @@ class SealedValues:
             shown = self._secrets.mask_json(plain)
             return shown, None if shown == plain else self._vault.seal(plain), plain
 
+    def masked(self, document: bytes) -> bytes:
+        """Return a JSON document with its secrets masked."""
+        with as_server_failure(self._on_failure):
+            return self._secrets.mask_json(document)
+
     def read(self, run: Run) -> Any:
         """Return the result that was recorded, with its secrets."""
         with as_server_failure(self._on_failure):

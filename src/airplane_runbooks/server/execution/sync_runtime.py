@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from ..authoring.calls import StepCall
+from ..authoring.displays import Display
 from ..authoring.questions import Question
 from .call_results import CallResult
 from .event_loop import run_blocking
@@ -46,6 +47,10 @@ class SyncRuntime(BaseRuntime):
     def prompt(self, question: Question) -> Any:
         """Ask, or return the recorded answer. Raises PromptCancelled."""
         return self._ask(threading.get_ident(), question)
+
+    def show(self, display: Display) -> None:
+        """Record what is shown, unless it is recorded."""
+        self._show(threading.get_ident(), display)
 
     def parallel(self, branches: Sequence[Callable[[], T]], limit: int) -> list[T]:
         """Call functions that have steps and prompts, side by side, at most `limit` at a time."""

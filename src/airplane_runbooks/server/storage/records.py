@@ -27,6 +27,7 @@ class RunKind(StrEnum):
     TASK = "task"
     STEP = "step"
     PROMPT = "prompt"
+    DISPLAY = "display"  # which executes nothing, and has ended from the start
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -56,6 +56,8 @@ def explode(reason: str) -> None:
 def refund(context: Context, customer: str) -> dict[str, Any]:
     """Ask for a decision."""
     context.step(look, customer)
+    context.show("## Mind\n\nOnly **paid** invoices, see `rules`.\n\n- one\n- two", name="Rules")
+    context.show([{"invoice": "in_1", "cents": 4200, "note": "word " * 30}] * 2, name="Invoices")
     answer = context.prompt(
         f"Refund {customer}?", approve=bool, cents=Field(int, description="In euro cents"), note=str
     )

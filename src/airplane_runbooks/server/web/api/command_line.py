@@ -8,9 +8,11 @@ from ....models import LogSeverity
 from ...authoring.decorators import Runbook, Task
 from ...service import catalog, logs, runs, sessions
 from ...service.services import Services
+from ...storage.encoding import decode
 from ...storage.ids import TEAM, stable_id, stamp
 from ...storage.log_lines import LogPosition
 from ...storage.records import Run, RunKind
+from ...storage.rows import LEFT_OUT
 from .handlers import (
     Call,
     Handler,
@@ -121,8 +123,21 @@ def _template(runbook: Runbook[..., object]) -> str:
 
 
 def _block(services: Services, run: Run) -> Json:
-    kind, config = ("form", _form(services, run)) if run.kind is RunKind.PROMPT else ("task", _call(run))
+    match run.kind:
+        case RunKind.PROMPT:
+            kind, config = "form", _form(services, run)
+        case RunKind.DISPLAY:
+            kind, config = "note", {"content": _markdown(run.output)}
+        case _:
+            kind, config = "task", _call(run)
     return {"id": run.id, "kind": kind, "kindConfig": {kind: config}, "startCondition": "", "slug": run.slug}
+
+
+def _markdown(document: bytes) -> str:
+    if document == LEFT_OUT:
+        return "Too long for a list; `runs/getOutputs` returns it."
+    value = decode(document)
+    return value if isinstance(value, str) else f"```json\n{document.decode()}\n```"
 
 
 def _call(run: Run) -> Json:

@@ -17,6 +17,7 @@ from .tables import Table, table_of
 
 _LONGEST = 32 * 1024  # bytes of JSON on a page; what is longer is left to the API
 _BEGINNING = 2_000  # bytes that are shown of a longer output
+_LONGEST_MARKDOWN = 10_000  # characters; a page may have a hundred of them
 _BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _FOLD_LINES = 12
 _FOLD_CHARACTERS = 600
@@ -25,7 +26,8 @@ _FOLD_CHARACTERS = 600
 class DisplayValue(msgspec.Struct, frozen=True):
     """Value on a page: its text, whether it is code, and the summary to show if it is folded.
 
-    `table` takes the place of the text if there is one. `is_cut` is True if not all of the value is shown.
+    `table` takes the place of the text if there is one. `is_cut` is True if not all of the value is shown, and
+    `is_markdown` if the text is Markdown.
     """
 
     text: str
@@ -33,6 +35,7 @@ class DisplayValue(msgspec.Struct, frozen=True):
     summary: str = ""
     table: Table | None = None
     is_cut: bool = False
+    is_markdown: bool = False
 
 
 def format_time(moment: datetime) -> str:
@@ -99,6 +102,13 @@ def describe_output(document: bytes) -> DisplayValue:
         beginning = document[:_BEGINNING].decode(errors="ignore")
         return DisplayValue(f"{beginning}… ({len(document):,} bytes in all)", is_code=True, is_cut=True)
     return describe_value(value)
+
+
+def describe_display(document: bytes) -> DisplayValue:
+    """Describe the JSON of what a runbook shows: a text as Markdown unless it is long, other values as outputs."""
+    if document != LEFT_OUT and isinstance(value := decode(document), str) and len(value) <= _LONGEST_MARKDOWN:
+        return DisplayValue(value, is_markdown=True)
+    return describe_output(document)
 
 
 def describe_members(document: bytes) -> Mapping[str, DisplayValue]:

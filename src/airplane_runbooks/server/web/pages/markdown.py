@@ -1,6 +1,8 @@
-"""Documentation of runbooks: Markdown as HTML that is safe to show."""
+"""Documentation of runbooks and the texts that they show: Markdown as HTML that is safe to show."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -10,6 +12,7 @@ _TITLE = 1  # level of the page's own heading
 _DEEPEST = 6
 
 
+@lru_cache(maxsize=200)
 def render_markdown(text: str) -> Markup:
     """Return the HTML of a text in Markdown.
 

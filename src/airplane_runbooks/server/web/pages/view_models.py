@@ -26,6 +26,7 @@ from ...storage.records import (
 from .formats import (
     DisplayValue,
     describe_answer,
+    describe_display,
     describe_members,
     describe_output,
 )
@@ -62,7 +63,10 @@ class LogViewModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A step or a prompt of a session; `depth` counts the branches around it."""
+    """A step, a prompt or a display of a session; `depth` counts the branches around it.
+
+    `display` is the value that the runbook shows, None if this is a step or a prompt.
+    """
 
     run_id: str
     name: str
@@ -75,6 +79,7 @@ class StepViewModel(msgspec.Struct, frozen=True, kw_only=True):
     duration: timedelta
     arguments: Mapping[str, DisplayValue]
     output: DisplayValue | None
+    display: DisplayValue | None
     failure: str
     log: LogViewModel | None
     prompt: PromptViewModel | None
@@ -197,6 +202,7 @@ def describe_session(services: Services, users: Users, session: Session, page: i
 def _describe_step(
     run: Run, prompt: Prompt | None, lines: Sequence[LogLine], users: Users, secrets: Secrets
 ) -> StepViewModel:
+    is_display = run.kind is RunKind.DISPLAY
     return StepViewModel(
         run_id=run.id,
         name=secrets.mask(run.name),
@@ -210,7 +216,8 @@ def _describe_step(
         ended_at=run.ended_at,
         duration=_duration(run.active_at or run.created_at, run.ended_at),
         arguments=describe_members(secrets.mask_json(run.param_values)),
-        output=_output(run, secrets) if prompt is None else None,
+        output=_output(run, secrets) if prompt is None and not is_display else None,
+        display=describe_display(secrets.mask_json(run.output)) if is_display else None,
         failure=_failure(run, secrets),
         log=_describe_log(lines, secrets),
         prompt=None if prompt is None else describe_prompt(prompt, users, secrets),

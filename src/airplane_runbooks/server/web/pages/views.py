@@ -31,6 +31,7 @@ from .view_models import (
     session_secrets,
 )
 
+_MOST_SHOWN = 5  # displays on the page of a prompt
 _FAILED = "an operator has failed the session while it was held"
 _SESSION_REFRESH = 5  # seconds
 _ADDRESS = re.compile(
@@ -158,12 +159,14 @@ def _prompt(
         fields = forms.blank(record.parameters)
     shown = describe_prompt(record, context.users, session_secrets(session, [record]))
     is_open = shown.state == "open"
+    steps = describe_session(context.services, context.users, session, None) if is_open else None
     values = {
         "prompt": shown,
         "session": session,
         "started_by": context.users.name(session.created_by),
         "parameters": describe_parameters(session),
-        "steps": describe_session(context.services, context.users, session, None) if is_open else None,
+        "steps": steps,
+        "shown": [] if steps is None else [step for step in steps.steps if step.display][-_MOST_SHOWN:],
         "fields": fields,
         "is_decision": forms.is_decision(record.parameters),
         "errors": [field for field in fields if field.error],
