@@ -42,7 +42,7 @@ def default(setting: Setting) -> str:
 
 def value(default: Any) -> str:
     """Return a value as code, or nothing if there is none."""
-    if default is None or default == ():
+    if default is None or default in ((), {}):
         return ""
     return code(str(default) if isinstance(default, str | int | float | timedelta) else repr(default))
 

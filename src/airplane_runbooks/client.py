@@ -48,11 +48,12 @@ if TYPE_CHECKING:
     from .resources.runs import AsyncRuns, Runs
     from .resources.sessions import AsyncSessions, Sessions
     from .resources.tasks import AsyncTasks, Tasks
+    from .resources.uploads import AsyncUploads, Uploads
 else:
     # Keeps `get_type_hints` working; loaded with the first call, or by an async client.
     MeterProvider = TextMapPropagator = TracerProvider = Core = Offload = RequestT = ReplyT = Any
-    BlockingRunner = Prompts = Runbooks = Runs = Sessions = Tasks = Any
-    AsyncRunner = AsyncPrompts = AsyncRunbooks = AsyncRuns = AsyncSessions = AsyncTasks = Any
+    BlockingRunner = Prompts = Runbooks = Runs = Sessions = Tasks = Uploads = Any
+    AsyncRunner = AsyncPrompts = AsyncRunbooks = AsyncRuns = AsyncSessions = AsyncTasks = AsyncUploads = Any
     Operation = Annotated  # of two types, it reads as the first one
 
 TransportT = TypeVar("TransportT")
@@ -307,6 +308,13 @@ class Airplane(_Client[Transport]):
 
         return Prompts(self._runner)
 
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Operations on uploads."""
+        from .resources.uploads import Uploads
+
+        return Uploads(self._runner)
+
     def _default_clock(self) -> Clock:
         return BlockingClock()
 
@@ -391,7 +399,7 @@ class AsyncAirplane(_Client[AsyncTransport]):
         self._options = options
         preload()
         # Loaded now, for no import may hold up the event loop.
-        _ = self.runbooks, self.sessions, self.runs, self.tasks, self.prompts
+        _ = self.runbooks, self.sessions, self.runs, self.tasks, self.prompts, self.uploads
 
     @cached_property
     def _runner(self) -> AsyncRunner:
@@ -433,6 +441,13 @@ class AsyncAirplane(_Client[AsyncTransport]):
         from .resources.prompts import AsyncPrompts
 
         return AsyncPrompts(self._runner)
+
+    @cached_property
+    def uploads(self) -> AsyncUploads:
+        """Operations on uploads."""
+        from .resources.uploads import AsyncUploads
+
+        return AsyncUploads(self._runner)
 
     def _default_clock(self) -> Clock:
         return AsyncioClock()

@@ -276,3 +276,29 @@ CANCEL_PROMPT = Operation(
     needs=("id",),
     acknowledge=lambda request: models.AnsweredPrompt(id=request.id),
 )
+CREATE_UPLOAD = Operation(
+    name="uploads.create",
+    method="POST",
+    path="/uploads/create",
+    request=models.CreateUpload,
+    reply=models.UploadReply,
+    is_optional=True,
+)
+WRITE_UPLOAD = Operation(
+    name="uploads.write",
+    method="POST",
+    path="/uploads/write",
+    request=models.WriteUpload,
+    reply=models.UploadReply,
+    is_optional=True,
+    is_extension=True,
+)
+GET_UPLOAD = Operation(
+    name="uploads.get",
+    method="GET",
+    path="/uploads/get",
+    request=models.GetUpload,
+    reply=models.UploadReply,
+    needs=("id",),
+    is_optional=True,
+)

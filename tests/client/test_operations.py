@@ -15,6 +15,7 @@ from airplane_runbooks.operations import (
     CANCEL_PROMPT,
     CANCEL_RUN,
     CANCEL_SESSION,
+    CREATE_UPLOAD,
     EXECUTE_RUNBOOK,
     EXECUTE_TASK,
     GET_PROMPT,
@@ -22,6 +23,7 @@ from airplane_runbooks.operations import (
     GET_RUN_LOGS,
     GET_RUN_OUTPUTS,
     GET_SESSION,
+    GET_UPLOAD,
     LIST_PROMPTS,
     LIST_RUNBOOKS,
     LIST_RUNS,
@@ -29,6 +31,7 @@ from airplane_runbooks.operations import (
     LIST_TASKS,
     RELEASE_SESSIONS,
     SUBMIT_PROMPT,
+    WRITE_UPLOAD,
     Operation,
 )
 
@@ -72,6 +75,19 @@ SENT = [
     (LIST_RUNS, models.ListRuns(), "/runs/list", None),
     (LIST_RUNBOOKS, models.ListRunbooks(), "/runbooks/list", None),
     (LIST_TASKS, models.ListTasks(), "/tasks/list", None),
+    (
+        CREATE_UPLOAD,
+        models.CreateUpload(file_name="a.csv", size_bytes=3),
+        "/uploads/create",
+        {"fileName": "a.csv", "sizeBytes": 3},
+    ),
+    (
+        WRITE_UPLOAD,
+        models.WriteUpload(id="upl1", offset=0, content=b"\xff\0\n"),
+        "/uploads/write",
+        {"id": "upl1", "offset": 0, "content": "/wAK"},
+    ),
+    (GET_UPLOAD, models.GetUpload(id="upl1"), "/uploads/get?id=upl1", None),
     (CANCEL_SESSION, models.CancelSession(id="ses1"), "/sessions/cancel", {"id": "ses1"}),
     (RELEASE_SESSIONS, models.ReleaseSessions(all=True), "/sessions/release", {"all": True}),
     (
@@ -105,7 +121,7 @@ def test_a_request_goes_out_as_the_api_describes_it(operation, request_, target,
 
 def test_every_operation_is_covered_here():
     assert {operation.name for operation, *_ in SENT} == {operation.name for operation in ALL.values()}
-    assert len(ALL) == 17
+    assert len(ALL) == 20
 
 
 @pytest.mark.parametrize("operation", ALL.values(), ids=ALL)
@@ -217,6 +233,7 @@ def test_encoding_a_request_leaves_it_as_it_was():
 @pytest.mark.parametrize("operation", ALL.values(), ids=ALL)
 def test_a_reply_decodes_to_its_type_or_fails_as_msgspec_does(operation):
     document = {"id": "x", "status": "Active", "sessionID": "s", "runID": "r", "output": 1, "prompt": {"id": "p"}}
+    document["upload"] = {"id": "u"}
 
     assert type(operation.decode(msgspec.json.encode(document))) is operation.reply
     with pytest.raises(msgspec.DecodeError):

@@ -34,6 +34,7 @@ READS: list[tuple[Call, str, dict[str, Any]]] = [
     (lambda a: a.prompts.get("pmt1"), "/v0/prompts/get?id=pmt1", {"prompt": PROMPT}),
     (lambda a: a.runbooks.list(), "/ext/v0/runbooks/list", {"runbooks": [{"id": "rbk1", "slug": "refund"}]}),
     (lambda a: a.tasks.list(), "/v0/tasks/list", {"tasks": [{"taskID": "tsk1", "slug": "clean"}]}),
+    (lambda a: a.uploads.get("upl1"), "/v0/uploads/get?id=upl1", {"upload": {"id": "upl1"}}),
     (lambda a: a.prompts.list("run1"), "/v0/prompts/list?runID=run1", {"prompts": [PROMPT]}),
 ]
 

@@ -38,7 +38,7 @@ def as_async(annotation: object) -> str:
 
 
 def test_both_clients_have_the_same_resources_and_methods() -> None:
-    assert NAMES == ["runbooks", "sessions", "runs", "tasks", "prompts"]
+    assert NAMES == ["runbooks", "sessions", "runs", "tasks", "prompts", "uploads"]
     for name in NAMES:
         sync, other = type(getattr(SYNC, name)), type(getattr(ASYNC, name))
         assert other.__name__ == f"Async{sync.__name__}"

@@ -64,7 +64,7 @@ class Day(Enum):
         ("datetime", "2024-02-29 12:00:00+00", NOON),
         ("configvar", "db", ConfigVar("db")),
         ("configvar", ConfigVar("db"), ConfigVar("db")),
-        ("configvar", CONFIG_VAR, ConfigVar("db")),
+        ("configvar", CONFIG_VAR, ConfigVar("db", "secret")),
         ("upload", "upl1", Upload("upl1")),
         ("upload", Upload("upl1"), Upload("upl1")),
         ("upload", UPLOAD, Upload("upl1", "https://files/upl1?signed")),
@@ -267,7 +267,7 @@ def test_a_session_a_run_and_a_prompt_read_their_values():
     body = {"status": "Active", "id": "x", "params": params, "paramValues": {"on": "2024-02-29", "db": CONFIG_VAR}}
     session, run = (decode(msgspec.json.encode(body), model) for model in (Session, Run))
     prompt = msgspec.convert({"id": "pmt1", "schema": {"parameters": params}, "values": body["paramValues"]}, Prompt)
-    expected = {"on": date(2024, 2, 29), "db": ConfigVar("db")}
+    expected = {"on": date(2024, 2, 29), "db": ConfigVar("db", "secret")}
 
     assert session.parameter_schema.validate(session.param_values) == expected
     assert run.parameter_schema.validate(run.param_values) == expected
@@ -311,7 +311,7 @@ def test_validated_values_convert_to_a_class_of_the_caller(kind):
     refund = msgspec.convert(schema.validate(values), kind)
 
     assert refund == kind(
-        Colour.RED, Level.HIGH, NOON.date(), NOON, ConfigVar("db"), [Upload("upl1", UPLOAD["url"])], None
+        Colour.RED, Level.HIGH, NOON.date(), NOON, ConfigVar("db", "secret"), [Upload("upl1", UPLOAD["url"])], None
     )
     assert refund.colour is Colour.RED
 

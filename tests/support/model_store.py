@@ -58,6 +58,15 @@ _ENDS = {
 }
 
 
+class NoUploads:
+    """Uploaded files of a store that has none."""
+
+    def drop(self, before: datetime) -> int:
+        """Drop none."""
+        del before
+        return 0
+
+
 class ModelStore:
     """A Store that lives and dies with the process."""
 
@@ -70,6 +79,7 @@ class ModelStore:
         self._children: dict[str, list[str]] = {}  # by root run
         self._raised: dict[str, list[str]] = {}  # prompts by run
         self._logs: dict[str, dict[int, LogChunk]] = {}  # by run and time
+        self.uploads = NoUploads()
 
     def transact(self, work: Callable[[ModelStore], T]) -> T:
         """Make one transaction of all that `work` does with the store it is called with, its keys included."""

@@ -6,7 +6,7 @@ from airplane_runbooks.server.authoring.decorators import Registry, Runbook, Tas
 from airplane_runbooks.server.notifications import Notifications
 from airplane_runbooks.server.observers.dispatch import Dispatcher
 from airplane_runbooks.server.observers.emitter import Emitter
-from airplane_runbooks.server.service.services import Services
+from airplane_runbooks.server.service.services import Services, UploadLimits
 
 
 def services_around(store, engine):
@@ -25,4 +25,5 @@ def services_around(store, engine):
         notifications=Notifications(),
         states=None,
         server_id="test",
+        upload_limits=UploadLimits(0, 0, 0),
     )

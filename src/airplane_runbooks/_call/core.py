@@ -45,6 +45,7 @@ class Core:
         clock: The client's clock.
         telemetry: The client's spans and metrics.
         long_polls: Places for long polls.
+        offload: Calls a function so that only the caller waits for it.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Core:
         self.clock = clock
         self.telemetry = telemetry
         self.long_polls = long_polls
-        self._offload = offload
+        self.offload = offload
         self._close_idle = close_idle
         self._base = base
         self._chain = chain
@@ -209,8 +210,8 @@ class Core:
     ) -> ReplyT:
         now = self.clock.now
         if deadline is None:
-            return await self._offload(lambda: operation.decode(body), None)
-        return await self._offload(lambda: operation.decode(body, lambda: now() >= deadline), deadline - now())
+            return await self.offload(lambda: operation.decode(body), None)
+        return await self.offload(lambda: operation.decode(body, lambda: now() >= deadline), deadline - now())
 
 
 def _raise_wrong_reply(name: str) -> NoReturn:

@@ -43,6 +43,7 @@ from .sessions import (
 from .steps import Step
 from .tasks import ExecuteTask, ListTasks, StartedRun, Task, TaskPage
 from .typed_calls import RunbookCall
+from .uploads import CreateUpload, GetUpload, UploadReply, UploadState, WriteUpload
 
 __all__ = [
     "AnsweredPrompt",
@@ -54,6 +55,7 @@ __all__ = [
     "CancelledSession",
     "Component",
     "Constraints",
+    "CreateUpload",
     "ExecuteRunbook",
     "ExecuteTask",
     "Failure",
@@ -61,6 +63,7 @@ __all__ = [
     "GetPrompt",
     "GetRun",
     "GetSession",
+    "GetUpload",
     "Hold",
     "Label",
     "ListPrompts",
@@ -104,6 +107,9 @@ __all__ = [
     "SubmitPrompt",
     "Task",
     "TaskPage",
+    "UploadReply",
+    "UploadState",
+    "WriteUpload",
     "decode",
     "parse_timestamp",
 ]

@@ -17,12 +17,14 @@ with needs_extra("server", __name__):
     from .configuration import options_from_environment
     from .events import EnclosingObserver, Event, Observer
     from .execution.execution import cancelled
+    from .service.config_variables import ConfigVariable
     from .service.identity import User
     from .serving import RunbookServer, serve
     from .web.limits import Limits
 
 __all__ = [
     "AsyncContext",
+    "ConfigVariable",
     "Context",
     "EnclosingObserver",
     "Event",

@@ -26,9 +26,10 @@ from .observers.tracing import Tracing
 from .secrets.key_file import find_vault
 from .secrets.vault import Vault
 from .service import prompts
+from .service.config_variables import complete_variables
 from .service.identity import Users
 from .service.lifecycle import Lifecycle
-from .service.services import Services
+from .service.services import Services, UploadLimits
 from .service.workers import FreeWorkers
 from .settings import Options, Settings
 from .web.application import create_application
@@ -113,6 +114,9 @@ def _create_lifecycle(
     from .storage.states import States
 
     vault = _create_vault(runbooks, tasks, database, settings)
+    config_variables = complete_variables(settings.config_variables)
+    if config_variables:
+        vault.check()
     store = SqlStore(database)
     emitter = Emitter(Dispatcher([Tracing(settings.tracer_provider), Logging()], settings.observers))
     if not database.is_shared:  # a file has one server, so any other that held a key has ended
@@ -147,6 +151,10 @@ def _create_lifecycle(
         notifications=notifications,
         states=States(database) if database.is_shared else None,
         server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
+        config_variables=config_variables,
+        upload_limits=UploadLimits(
+            settings.limits.max_upload, settings.limits.max_uploads, settings.limits.max_uploads // 2
+        ),
     )
     reconciler = Reconciler(
         store,

@@ -20,6 +20,7 @@ import msgspec
 
 from .authoring.docstrings import parse as parse_docstring
 from .bounds import describe_bounds
+from .service.config_variables import ConfigVariable
 from .service.identity import User
 from .settings import FILE, Listener, Options, Settings
 from .web.limits import Limits
@@ -190,6 +191,10 @@ def _parse_users(text: str) -> list[User]:
     return [User(one.email, one.api_key, one.groups) for one in msgspec.json.decode(text, type=list[_User])]
 
 
+def _parse_variables(text: str) -> Mapping[str, str | ConfigVariable]:
+    return msgspec.json.decode(text, type=dict[str, str | ConfigVariable])
+
+
 _KINDS: Mapping[Any, Kind] = {
     str: Kind("TEXT", "a text", str.strip),
     bool: Kind("true|false", "true or false", _parse_flag),
@@ -200,5 +205,6 @@ _secret = partial(Kind, "FILE", is_secret=True)
 _SECRETS: Mapping[str, Kind] = {
     "api_key": _secret("one key a line", _parse_keys),
     "encryption_key": _secret("a Fernet key, or several with commas", str.strip),
+    "config_variables": _secret('a JSON object such as {"name": "value"}', _parse_variables),
     "users": _secret('a JSON list of {"email": ..., "apiKey": ..., "groups": [...]}', _parse_users),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -10,6 +10,7 @@ import msgspec
 
 from .bounds import Count, Number, Port, Seconds, check_bounds
 from .events import Observer
+from .service.config_variables import ConfigVariable, complete_variables
 from .service.identity import User, Users
 from .web.limits import Limits
 from .web.proxies import parse_proxies, parse_public_url
@@ -42,6 +43,7 @@ class Options(TypedDict, total=False):
     observers: Sequence[Observer]
     capture_logs: bool
     access_log: bool
+    config_variables: Mapping[str, str | ConfigVariable]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             `logging`. It goes where it went before as well. `sys.stdout` and `sys.stderr` are replaced while the
             server runs. `serve` does it by default.
         access_log: Whether the log has a line for each request. `serve` writes them by default.
+        config_variables: Values of config variables by their names. They are secret unless they are a `ConfigVariable`
+            that says otherwise.
     """
 
     database: str = MEMORY
@@ -91,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     observers: Sequence[Observer] = ()
     capture_logs: bool = False
     access_log: bool = False
+    config_variables: Mapping[str, str | ConfigVariable] = {}
 
     def __post_init__(self) -> None:
         if isinstance(self.environments, str):
@@ -98,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.keep_for is not None and self.keep_for < timedelta():
             raise ValueError("keep_for must not be negative")
         check_bounds(self)
+        complete_variables(self.config_variables)
         parse_proxies(self.trusted_proxies)
         if self.public_url is not None:
             parse_public_url(self.public_url)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
-from typing import Generic, NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from .._responses.redaction import secrets_in
 from ..clock import Clock
@@ -13,6 +13,8 @@ from ..http import CallState, Headers, Reply
 from ..operations import Operation, ReplyT, RequestT
 from ..options import RenderedOptions
 from .long_polls import LongPolls, conditional, seconds_to_wait
+
+T = TypeVar("T")
 
 
 class Calls(Protocol):
@@ -26,6 +28,10 @@ class Calls(Protocol):
     @property
     def long_polls(self) -> LongPolls:
         """Places for the client's long polls."""
+        ...
+
+    async def offload(self, function: Callable[[], T], seconds: float | None, /) -> T:
+        """Call a function so that only the caller waits for it, for so many seconds."""
         ...
 
     def begin(self, options: RenderedOptions, timeout: float | None) -> CallState:
@@ -119,6 +125,10 @@ class OperationScope:
         if not keyed:
             call.idempotency_key = None
         return await self._perform(operation, request, self._options, call)
+
+    async def offload(self, function: Callable[[], T]) -> T:
+        """Call a function that blocks. An event loop does not wait for it."""
+        return await self._calls.offload(function, None)
 
     @contextmanager
     def long_poll(self, longest: float) -> Generator[int | None, None, None]:

@@ -6,7 +6,7 @@ from enum import Enum, IntEnum, StrEnum
 
 import pytest
 
-from airplane_runbooks import ConfigVar, Upload
+from airplane_runbooks import ConfigVar
 from airplane_runbooks.models import ParameterType
 from airplane_runbooks.server import Context, Field, runbook
 from airplane_runbooks.server.authoring.fields import parameter
@@ -43,7 +43,6 @@ def ships(
     *,
     size: Size = Size.SMALL,
     token: ConfigVar | None = None,
-    label: Upload | None = None,
 ) -> str:
     """Ship it.
 
@@ -51,7 +50,7 @@ def ships(
         speed: How fast.
         size: How large.
     """
-    SEEN.append((speed, colours, size, token, label))
+    SEEN.append((speed, colours, size, token))
     answer = context.prompt("Really?", how=Field(Speed, default=Speed.SLOW), sizes=list[Size])
     SEEN.append((answer["how"], answer["sizes"]))
     return speed.name
@@ -60,7 +59,7 @@ def ships(
 @pytest.fixture
 def api():
     SEEN.clear()
-    with served(ships) as client:
+    with served(ships, config_variables={"db_token": "hush"}) as client:
         yield client
 
 
@@ -69,12 +68,11 @@ def test_a_runbook_gets_members_and_references(api):
         "speed": "by air",
         "colours": ["red"],
         "token": {"__airplaneType": "configvar", "name": "db_token"},
-        "label": "upl1",
     }
     session_id = api.execute("ships", values)
     assert api.answer(session_id, sizes=[2, 1]).status == 200
     api.reaches(session_id, "Succeeded")
-    assert SEEN[0] == (Speed.FAST, [Colour.RED], Size.SMALL, ConfigVar("db_token"), Upload("upl1"))
+    assert SEEN[0] == (Speed.FAST, [Colour.RED], Size.SMALL, ConfigVar("db_token", "hush"))
     assert isinstance(SEEN[0][0], Speed)
     assert SEEN[-1] == (Speed.SLOW, [Size.LARGE, Size.SMALL])
     assert isinstance(SEEN[-1][1][0], Size)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Optional, get_args, get_
 import msgspec
 import pytest
 
-from airplane_runbooks import ConfigVar, Upload
+from airplane_runbooks import ConfigVar
 from airplane_runbooks.models import Component
 from airplane_runbooks.schema.encoding import to_json
 from airplane_runbooks.server import Context, Field, RunbookServer, runbook
@@ -135,18 +135,17 @@ WORKING: list[tuple[Any, Any]] = [
     (float, 3),
     (date, date(2028, 2, 29)),
     (datetime, datetime(2026, 1, 31, 11, 30, tzinfo=EAST)),
-    (ConfigVar, ConfigVar("db")),
-    (Upload, Upload("upl1")),
+    (ConfigVar, ConfigVar("db", "of db")),
     (Any, {"a": [1, None]}),
     (list, [1, "a"]),
     (list[date], [date(2026, 1, 1)]),
-    (list[ConfigVar], [ConfigVar("db")]),
+    (list[ConfigVar], [ConfigVar("db", "of db")]),
     (dict, {"a": 1}),
     (dict[str, datetime], {"a": datetime(2026, 1, 1, tzinfo=UTC)}),
     (list[Any], [1, None]),
     (Annotated[date, Field(options=[date(2026, 1, 1), date(2026, 1, 2)])], date(2026, 1, 2)),
     (Annotated[float, Field(options=[0.1, 2])], 0.1),
-    (Annotated[ConfigVar, Field(options=[ConfigVar("a"), ConfigVar("b")])], ConfigVar("b")),
+    (Annotated[ConfigVar, Field(options=[ConfigVar("a"), ConfigVar("b")])], ConfigVar("b", "of b")),
 ]
 SEEN: list[Any] = []
 
@@ -171,7 +170,7 @@ def gets(number: int, annotation: Any, default: Any) -> Any:
 @pytest.fixture(scope="module")
 def server():
     made = [gets(number, annotation, value) for number, (annotation, value) in enumerate(WORKING)]
-    with RunbookServer(made) as server:
+    with RunbookServer(made, config_variables={name: f"of {name}" for name in ("a", "b", "db")}) as server:
         yield server
 
 

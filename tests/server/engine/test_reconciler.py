@@ -306,6 +306,19 @@ def test_no_run_is_kept_for_longer_than_keep_for(store, engine, reconciler):
     assert store.run(waiting.id)
 
 
+def test_uploads_that_are_left_over_are_dropped_bit_by_bit(store, reconciler, monkeypatch):
+    left, bounds = [1, 4, 4], []
+
+    def drop(before):
+        bounds.append(before)
+        return left.pop() if left else 0
+
+    monkeypatch.setattr(store.uploads, "drop", drop)
+    reconciler().start()
+    assert left == []
+    assert timedelta(hours=24) <= now() - bounds[0] < timedelta(hours=25)
+
+
 def test_a_failing_duty_stops_no_other_and_is_logged_once(store, engine, reconciler, caplog):
     down = threading.Event()
     down.set()

@@ -22,7 +22,7 @@ from airplane_runbooks.server.storage.rows import PROMPT_ROWS, RUN_ROWS, SESSION
 from airplane_runbooks.server.storage.tables import METADATA, PROMPTS, RUNS, SESSIONS
 
 ROWS = 500  # sessions, each with a run for itself and one for a prompt; all filters but one find a single one of them
-MODULES = ("statements", "holds", "backups", "sql_idempotency", "sign_outs")
+MODULES = ("statements", "holds", "backups", "sql_idempotency", "sign_outs", "uploads")
 PARTS = {"_lean"}  # of other statements
 AT_STARTS = {"sql_idempotency._END_LEASES"}  # executed once by a server, and therefore without an index
 START = now() - timedelta(days=30)
@@ -52,6 +52,8 @@ VALUES = {
     "former_key": "former",
     "latest": 1.0,
     "the_id": "sign-in",
+    "user": "usr7",
+    "at": 0,
 }
 RUN_FILTERS = {
     "since": to_microseconds(START + timedelta(hours=ROWS - 2)),
@@ -93,6 +95,10 @@ USED = {
     "backups._HOLD_ALL": "runbook_runs_by_due_at",
     "sql_idempotency._CLEAN": "runbook_keys_by_since",
     "sign_outs._CLEAN": "runbook_sign_outs_by_until",
+    "uploads._ROOM_TAKEN": "runbook_uploads_by_created_by",
+    "uploads._ROOM_OF_USER": "runbook_uploads_by_created_by",
+    "uploads._LEFT_OVER": "runbook_uploads_by_created_at",
+    "uploads._DELETE": "runbook_upload_uses_by_upload_id",
     "runs by session_id": "runbook_runs_by_parent_id",
     "runs by task_id": "runbook_runs_by_task_id",
     "runs by task_slug": "runbook_runs_by_slug",

@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
+from ...errors import ConfigurationError
 from ..enums import ParameterType
 from .base import Scalar, as_text, plain_text, register, string
 
 
 class ConfigVar(msgspec.Struct, frozen=True):
-    """A reference to a config variable by name; the server puts its value in."""
+    """A config variable, which goes over the wire by its name.
+
+    Attributes:
+        name: The name.
+        value: The value, which a server puts in for the runbook or task; empty elsewhere.
+    """
 
     name: str
+    value: str = ""
+
+    def __repr__(self) -> str:
+        return f"ConfigVar({self.name!r})"
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """A reference to an uploaded file by the upload's ID. `url`, where to read it, comes from a server only."""
+    """An uploaded file, which goes over the wire by its ID. All but the ID comes from a server only.
+
+    Attributes:
+        id: The ID.
+        url: Where to read the file, if the server says so.
+        name: Name of the file.
+        size: Number of its bytes.
+    """
 
     id: str
     url: str | None = None
+    name: str = ""
+    size: int | None = None
+
+    def open(self) -> BinaryIO:
+        """Open the file for reading, in a runbook or a task that has it as an argument or an answer.
+
+        It can be read from any position, and takes little memory however large it is.
+
+        Raises:
+            ConfigurationError: This is not where the file is.
+        """
+        raise ConfigurationError("an upload is opened in the runbook or task that gets it, not by a client")
 
 
 class Reference(Scalar):
@@ -50,7 +79,14 @@ class ConfigVarType(Reference):
 
     def convert(self, value: Any) -> Any:
         """Return the reference that an object or a bare name makes."""
-        return ConfigVar(string(_parts(value, "configvar").get("name") if isinstance(value, dict) else value))
+        if not isinstance(value, dict):
+            return ConfigVar(string(value))
+        parts = _parts(value, "configvar")
+        return ConfigVar(string(parts.get("name")), string(parts.get("value", "")))
+
+    def identity(self, value: Any) -> Hashable:
+        """Return the name."""
+        return type(value), value.name
 
     def text_to_match(self, value: Any) -> str | None:
         """Return the name."""
@@ -80,7 +116,13 @@ class UploadType(Reference):
             return Upload(string(value))
         parts = _parts(value, "upload")
         url = parts.get("url")
-        return Upload(string(parts.get("id")), url if url is None else string(url))
+        size = parts.get("sizeBytes")
+        return Upload(
+            string(parts.get("id")),
+            url if url is None else string(url),
+            string(parts.get("fileName", "")),
+            size if size is None else int(size),
+        )
 
     def identity(self, value: Any) -> Hashable:
         """Return the ID: the same file may be read from several addresses."""

@@ -20,7 +20,7 @@ from .contexts import AsyncContext, Context
 from .docstrings import parse
 from .fields import SLUG, enum_converter, parameter
 from .timeouts import HasTimeout, checked_timeout
-from .values import check, convert
+from .values import OpenUpload, check, convert
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -80,9 +80,12 @@ class Runnable(HasTimeout, Generic[P, R_co]):
         """Check the parameter values that a client has sent. Raises Invalid, naming the path."""
         return check(self.parameters, values, "paramValues")
 
-    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the function's keyword arguments for stored parameter values. Raises Invalid, naming the path."""
-        return convert(self.parameters, values, "paramValues", self._enum_converters)
+    def arguments(self, values: Mapping[str, Any], open_upload: OpenUpload) -> dict[str, Any]:
+        """Return the function's keyword arguments for stored parameter values. Raises Invalid, naming the path.
+
+        `open_upload` returns an upload that the function can open.
+        """
+        return convert(self.parameters, values, "paramValues", self._enum_converters, open_upload)
 
     def _schema(self) -> Iterator[Parameter]:
         if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):

@@ -12,7 +12,7 @@ from ...models import Parameter, Reviewers
 from ..logs import class_name
 from ..storage.encoding import text
 from .fields import enum_converter, parameter
-from .values import convert
+from .values import OpenUpload, convert
 
 _LONGEST_EXPIRY = timedelta(days=365_000)  # the calendar ends with the year 9999
 
@@ -54,9 +54,12 @@ class Question:
         self.cancel_text = text(cancel_text, "the cancel_text of a prompt")
         self.expires_in = expires_in
 
-    def read(self, answer: Mapping[str, Any]) -> Any:
-        """Return the Python values of a stored answer, as its struct if it has one. Raises Invalid, naming the path."""
-        values = convert(self.parameters, answer, "values", self._enum_converters)
+    def read(self, answer: Mapping[str, Any], open_upload: OpenUpload) -> Any:
+        """Return the Python values of a stored answer, as its struct if it has one. Raises Invalid, naming the path.
+
+        `open_upload` returns an upload that the runbook can open.
+        """
+        values = convert(self.parameters, answer, "values", self._enum_converters, open_upload)
         return values if self._answer is None else _filled(self._answer, values)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...models import Parameter
 from ...schema.problems import ValueProblem, located, member
 from ...schema.reading import CheckedValues, ValueReader, unquote
+from ...schema.types.references import Upload
 from ..errors import Invalid
+from ..secrets.references import replaced
+
+OpenUpload: TypeAlias = Callable[[Upload], Upload]
 
 
 def check(parameters: Iterable[Parameter], values: Mapping[str, Any] | CheckedValues, root: str) -> CheckedValues:
@@ -29,17 +33,21 @@ def check(parameters: Iterable[Parameter], values: Mapping[str, Any] | CheckedVa
 
 
 def convert(
-    parameters: Iterable[Parameter],
+    parameters: Sequence[Parameter],
     values: Mapping[str, Any],
     root: str,
     enum_converters: Mapping[str, Callable[[Any], Any]],
+    open_upload: OpenUpload,
 ) -> dict[str, Any]:
     """Return the Python values of stored ones, which were checked when they were given: only types must still fit.
 
-    `enum_converters` puts members of enums in place of their values. Raises Invalid, naming the path below `root`.
+    `enum_converters` puts members of enums in place of their values, and `open_upload` uploads that can be opened in
+    place of others. Raises Invalid, naming the path below `root`.
     """
     with _as_invalid(root):
         read = ValueReader(constraints=False).read_members(parameters, values)
+        for parameter in parameters:
+            read[parameter.slug] = replaced(parameter, read[parameter.slug], Upload, open_upload)
         return {slug: located(member(slug), enum_converters[slug], value) for slug, value in read.items()}
 
 

@@ -25,6 +25,7 @@ BATCH = 100  # due jobs or prompts that are read at a time
 _EVERY = 5  # passes between two looks at what may be held or dropped
 _RARELY = 60  # passes between two looks at what may have become too old, if nothing has changed
 LONGEST_BLINDNESS = 5.0  # seconds without a look at what is due; less than a lease, so each is seen before it lapses
+UNUSED_UPLOADS = timedelta(hours=24)  # for which uploads are kept that no session has
 
 
 class Reconciler:
@@ -33,6 +34,7 @@ class Reconciler:
     It asks the store only if something may have changed there, by what it is told, or has become due by now.
 
     Of the root runs that have ended, the last `keep_ended` are kept, and none for longer than `keep_for`.
+    Uploads go with the last session that has them, and after a day if none ever has.
     """
 
     def __init__(
@@ -113,6 +115,8 @@ class Reconciler:
         if is_thorough:
             age = None if self._keep_for is None else self._passes // _RARELY
             self._unless_done("drop what has ended", lambda: self._drop(moment), (self._changes(), age))
+            age = self._passes // _RARELY
+            self._unless_done("drop unused uploads", lambda: self._drop_uploads(moment), (self._changes(), age))
         self._passes += 1
         self._guarded("see what is due", lambda: self._see(moment))
 
@@ -166,3 +170,7 @@ class Reconciler:
         before = None if self._keep_for is None else moment - self._keep_for
         while self._store.drop(self._keep_ended, before) and not self._stopping.is_set():
             pass  # a busy server ends more between two passes than the store drops at a time
+
+    def _drop_uploads(self, moment: datetime) -> None:
+        while self._store.uploads.drop(moment - UNUSED_UPLOADS) and not self._stopping.is_set():
+            pass

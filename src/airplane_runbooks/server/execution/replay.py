@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ from .recorder import Recorder
 from .sealing import SealedValues
 from .signals import AwaitingPrompt, FirstSignal, ReplayMismatch, ServerStopping, SessionCancelled, Signal
 from .step_logs import StepLog
+from .upload_files import openable
 
 _BRIEF = 60  # characters of a value in a message
 
@@ -48,6 +50,7 @@ class Replay:
         branches: Its branches.
         attempts: Performs new steps.
         values: Encodes and reads values.
+        open_upload: Returns an upload that can be opened.
         is_idle: True if the runbook was ended from outside, because it could only wait for humans.
         is_awaiting_prompt: True once any branch has come to an open prompt.
         step_count: Number of steps and prompts that all branches have come to.
@@ -70,6 +73,7 @@ class Replay:
         self._secrets = secrets
         self._first_signal = FirstSignal()
         self._digests = Digests(vault, root.id)
+        self.open_upload = partial(openable, store)
         self.values = SealedValues(vault, secrets, self._first_signal.record)
         self._recorder = Recorder(
             root,

@@ -42,7 +42,7 @@ class BaseRuntime:
         run = self._replay.prompt(branch, question)
         answer = self._replay.answer(branch, run, question.parameters)
         try:
-            return question.read(answer)
+            return question.read(answer, self._replay.open_upload)
         except Invalid as problem:  # it did fit the fields that the prompt had then
             raise self._replay.mismatch(
                 f"the answer to {run.name!r} does not fit its fields any more: {problem}"

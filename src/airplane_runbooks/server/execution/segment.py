@@ -124,7 +124,7 @@ class SegmentExecutor:
 
         def call() -> Any:
             with self._emitter.attempt(replay.root, replay.root, 1), attempt_logged(log, 1):
-                result = task.function(**task.arguments(values))
+                result = task.function(**task.arguments(values, replay.open_upload))
                 return run_async_task(replay, result) if inspect.isawaitable(result) else result
 
         return _outcome(replay, call)
@@ -173,7 +173,7 @@ class SegmentExecutor:
 
     def _call_runbook(self, replay: Replay, runbook: Runbook[..., Any], values: dict[str, Any]) -> Any:
         try:
-            arguments = runbook.arguments(values)
+            arguments = runbook.arguments(values, replay.open_upload)
         except Invalid as problem:
             if replay.history.is_empty:
                 raise

@@ -21,6 +21,7 @@ from .disguises import (
     numbers,
     parts,
 )
+from .references import secret_variables
 from .search import any_of
 
 _SESSIONS = 64  # sessions whose searches are kept
@@ -39,11 +40,12 @@ class Secrets:
 
     @classmethod
     def of(cls, parameters: Iterable[Parameter], values: Mapping[str, Any]) -> Secrets:
-        """Collect the values of secret parameters."""
+        """Collect the values of secret parameters and secret config variables."""
         texts: set[str] = set()
         for parameter in parameters:
             if parameter.secret:
                 _collect(values.get(parameter.slug), texts)
+            texts.update(secret_variables(parameter, values.get(parameter.slug)))
         return cls(texts)
 
     def add(self, other: Secrets) -> None:

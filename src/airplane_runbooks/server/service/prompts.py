@@ -15,11 +15,12 @@ from ..secrets.masking import Secrets
 from ..secrets.vault import VaultError
 from ..storage.holds import refusal as held_error
 from ..storage.holds import why_held
-from ..storage.interface import CANCELLED, Answer, Answered, Decide, SessionQuery
+from ..storage.interface import CANCELLED, Answer, Answered, SessionQuery
 from ..storage.records import Prompt, Run, Session
 from . import runs
 from .catalog import missing
 from .identity import User, check_reviewer
+from .references import keep_uploads, resolve
 from .services import Caller, Services, UnitOfWork
 from .values import mask_and_seal, secrets_of
 from .workers import ReservedWorker
@@ -83,12 +84,14 @@ def submit(services: Services, prompt_id: str, values: Values | Callable[[Prompt
     A function in place of the values gets the prompt, if that is open, and returns them or raises.
     """
 
-    def decide(prompt: Prompt, root: Run) -> Answer:
+    def decide(unit: UnitOfWork, prompt: Prompt, root: Run) -> Answer:
         details = _check(services, prompt, root, caller)
         filled: Mapping[str, Any] = {}
         if prompt.is_open:  # to an answered prompt, the store's refusal is the better news
             given = values(prompt) if callable(values) else values
-            filled = check(details.parameters, original_values(prompt, details, given), "values").json
+            checked = check(details.parameters, original_values(prompt, details, given), "values").json
+            filled, upload_ids = resolve(unit, details.parameters, checked, "values")
+            keep_uploads(unit, root.id, upload_ids)
         secrets = secrets_of(root, services.vault)
         secrets.add(Secrets.of(details.parameters, filled))
         return Answer(*mask_and_seal(details.parameters, filled, secrets, services.vault, path="values"))
@@ -99,7 +102,7 @@ def submit(services: Services, prompt_id: str, values: Values | Callable[[Prompt
 def cancel(services: Services, prompt_id: str, caller: Caller) -> Answered:
     """Cancel an open prompt. Raises NotFound, Forbidden, Held, Conflict."""
 
-    def decide(prompt: Prompt, root: Run) -> Answer:
+    def decide(_unit: UnitOfWork, prompt: Prompt, root: Run) -> Answer:
         _check(services, prompt, root, caller)
         return CANCELLED
 
@@ -109,7 +112,7 @@ def cancel(services: Services, prompt_id: str, caller: Caller) -> Answered:
 def expire(services: Services, prompt_id: str) -> None:
     """Cancel a prompt whose time is over. Raises NotFound, Held, Conflict."""
 
-    def decide(_prompt: Prompt, _root: Run) -> Answer:
+    def decide(_unit: UnitOfWork, _prompt: Prompt, _root: Run) -> Answer:
         return CANCELLED
 
     _answer(services, prompt_id, decide, None)
@@ -127,7 +130,9 @@ def resume(services: Services, answered: Answered, worker: ReservedWorker | None
         services.engine.wake(answered.root.job_id)
 
 
-def _answer(services: Services, prompt_id: str, decide: Decide, caller: Caller | None) -> Answered:
+def _answer(
+    services: Services, prompt_id: str, decide: Callable[[UnitOfWork, Prompt, Run], Answer], caller: Caller | None
+) -> Answered:
     by, seed = (None, "") if caller is None else (caller.id, caller.seed)
 
     def work(unit: UnitOfWork) -> Answered:
@@ -141,7 +146,7 @@ def _answer(services: Services, prompt_id: str, decide: Decide, caller: Caller |
             workers.append(worker)
             return True
 
-        answered = unit.store.answer(prompt_id, decide, by, seed, begin=begin)
+        answered = unit.store.answer(prompt_id, partial(decide, unit), by, seed, begin=begin)
         unit.after_commit(partial(resume, unit, answered, workers[-1] if workers else None))
         return answered
 

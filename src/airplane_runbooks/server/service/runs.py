@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,16 +12,17 @@ from ..authoring.decorators import Runbook, Task
 from ..secrets.masking import Secrets, hide_all
 from ..storage.records import Outcome, Run, RunKind, Session
 from .catalog import find_environment, find_task, missing
+from .references import keep_uploads, resolve
 from .services import Caller, Services, StartRequest, UnitOfWork
 from .values import mask_and_seal
 
 
 def start(services: Services, request: StartRequest, caller: Caller) -> Run:
     """Start a run of a task. Raises Invalid, NotFound, Closing."""
-    run = new_root_run(services, RunKind.TASK, find_task(services, request.names), request, caller)
+    run, upload_ids = new_root_run(services, RunKind.TASK, find_task(services, request.names), request, caller)
     run = replace(run, resources=dict(request.resources))
     run = replace(run, trace_context=services.emitter.starting(run))
-    add(services, run)
+    add(services, run, upload_ids=upload_ids)
     return run
 
 
@@ -55,16 +57,17 @@ def _cancelled(services: Services, root: Run, caller: Caller) -> None:
     services.engine.cancel(root.job_id)
 
 
-def add(services: Services, run: Run, session: Session | None = None) -> None:
-    """Keep a new root run with its session, and begin it here if a worker is free, else have it started.
+def add(services: Services, run: Run, session: Session | None = None, *, upload_ids: Sequence[str] = ()) -> None:
+    """Keep a new root run with its session and uploads, and begin it here if a worker is free, else have it started.
 
-    Raises Closing.
+    Raises Closing, NotFound.
     """
 
     def work(unit: UnitOfWork) -> None:
         worker = unit.reserve(run.id)
         if worker is None:
             if unit.store.add(run, session):
+                keep_uploads(unit, run.id, upload_ids)
                 unit.after_commit(partial(unit.emitter.started, run))
             unit.after_commit(partial(unit.engine.start, run.job_id))
             return
@@ -74,6 +77,7 @@ def add(services: Services, run: Run, session: Session | None = None) -> None:
             unit.after_commit(worker.give_back)
             unit.after_commit(partial(unit.engine.start, run.job_id))
         else:
+            keep_uploads(unit, run.id, upload_ids)
             unit.after_commit(partial(unit.emitter.started, run))
             unit.after_commit(partial(worker.execute, begun, is_new=True))
 
@@ -86,12 +90,15 @@ def new_root_run(
     item: Runbook[..., Any] | Task[..., Any],
     request: StartRequest,
     caller: Caller,
-) -> Run:
-    """Return the run of a runbook or task to be added to the store. Raises Invalid, NotFound."""
-    filled = item.check(request.values).json
+) -> tuple[Run, Sequence[str]]:
+    """Return the run of a runbook or task to be added to the store, and the IDs of its uploads.
+
+    Raises Invalid, NotFound.
+    """
+    filled, upload_ids = resolve(services, item.parameters, item.check(request.values).json, "paramValues")
     secrets = Secrets.of(item.parameters, filled)
     shown, sealed = mask_and_seal(item.parameters, filled, secrets, services.vault, path="paramValues")
-    return Run(
+    run = Run(
         id="run" + caller.seed,
         kind=kind,
         task_id=item.id,
@@ -104,3 +111,4 @@ def new_root_run(
         created_by=caller.id,
         timeout=item.timeout,
     )
+    return run, upload_ids

@@ -17,6 +17,7 @@ from ..storage.ids import now
 from ..storage.interface import Store
 from ..storage.sign_outs import SqlSignOuts
 from ..storage.states import States
+from .config_variables import ConfigVariable
 from .identity import User
 from .workers import ReservedWorker
 
@@ -44,6 +45,14 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
     resources: Mapping[str, str] = {}
 
 
+class UploadLimits(msgspec.Struct, frozen=True):
+    """Limits of the bytes of one uploaded file, of all files, and of those of one user."""
+
+    max_size: int
+    max_total: int
+    max_of_user: int
+
+
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Dependencies of the use cases, which are functions in the modules of this package.
 
@@ -54,6 +63,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         notifications: Notifications of committed changes, of this server and those that share its database.
         states: Reads the states of many objects; None if no other server can change them.
         server_id: Tells this server's database from others.
+        upload_limits: Limits of uploaded files.
+        config_variables: Config variables by their names.
         since: Start of this server: the only date that runbooks and tasks have, being code.
     """
 
@@ -70,6 +81,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     notifications: Notifications
     states: States | None
     server_id: str
+    upload_limits: UploadLimits
+    config_variables: Mapping[str, ConfigVariable] = {}
     since: datetime = msgspec.field(default_factory=now)
 
     def transact(self, work: Callable[[UnitOfWork], T]) -> T:

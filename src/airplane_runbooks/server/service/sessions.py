@@ -27,7 +27,7 @@ MOST_RELEASED = 1000  # sessions that are let go in one transaction
 def start(services: Services, request: StartRequest, caller: Caller) -> Session:
     """Start a session of a runbook. Raises Invalid, NotFound, Closing."""
     runbook = find_runbook(services, request.names)
-    run = runs.new_root_run(services, RunKind.RUNBOOK, runbook, request, caller)
+    run, upload_ids = runs.new_root_run(services, RunKind.RUNBOOK, runbook, request, caller)
     session = Session(
         id="ses" + caller.seed,
         run_id=run.id,
@@ -39,7 +39,7 @@ def start(services: Services, request: StartRequest, caller: Caller) -> Session:
     )
     run = replace(run, session_id=session.id, source=runbook.code.source)
     run = replace(run, trace_context=services.emitter.starting(run))
-    runs.add(services, run, session)
+    runs.add(services, run, session, upload_ids=upload_ids)
     return session
 
 

@@ -8,8 +8,10 @@ from typing import Any
 from ...models import Parameter
 from ...models.outputs import MASK
 from ...schema.problems import NotEncodable
+from ...schema.types.references import ConfigVar
 from ..errors import Invalid
 from ..secrets.masking import Secrets
+from ..secrets.references import replaced, without_variable
 from ..secrets.vault import Vault
 from ..storage.encoding import decode, encode
 from ..storage.records import Run
@@ -25,18 +27,24 @@ def secrets_of(root: Run, vault: Vault) -> Secrets:
 def mask_and_seal(
     parameters: Sequence[Parameter], values: Mapping[str, Any], secrets: Secrets, vault: Vault, *, path: str
 ) -> tuple[bytes, bytes | None]:
-    """Encode values with the secrets masked, and sealed in full if masking has changed anything.
+    """Encode values with the secrets masked, and sealed in full if that has changed anything.
+
+    Config variables are shown by their names alone.
 
     `path` names the values in errors. Raises Invalid, VaultError.
     """
     whole = _encoded(values, path)
-    hidden = {parameter.slug for parameter in parameters if parameter.secret}
+    known = {parameter.slug: parameter for parameter in parameters}
     masked = {
-        slug: MASK if slug in hidden and value is not None else secrets.mask_value(value)
+        slug: MASK if known[slug].secret and value is not None else secrets.mask_value(_shown(known[slug], value))
         for slug, value in values.items()
     }
     shown = _encoded(masked, path)
     return shown, None if shown == whole else vault.seal(whole)
+
+
+def _shown(parameter: Parameter, value: Any) -> Any:
+    return replaced(parameter, value, ConfigVar, without_variable)
 
 
 def _encoded(values: Mapping[str, Any], path: str) -> bytes:

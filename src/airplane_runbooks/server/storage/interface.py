@@ -24,6 +24,7 @@ from .records import (
     SessionEntry,
     Suspect,
 )
+from .uploads import SqlUploads
 
 T = TypeVar("T")
 
@@ -112,6 +113,11 @@ class Store(Protocol):
     @property
     def keys(self) -> Keys:
         """The idempotency keys of the same database."""
+        ...
+
+    @property
+    def uploads(self) -> SqlUploads:
+        """The uploaded files of the same database."""
         ...
 
     def transact(self, work: Callable[[Store], T]) -> T:

@@ -110,9 +110,30 @@ def _keep_logs(connection: sa.Connection) -> None:
     )
 
 
+def _keep_uploads(connection: sa.Connection) -> None:
+    shared = connection.dialect.name == "postgresql"
+    binary, cascade = "BYTEA" if shared else "BLOB", "ON DELETE CASCADE"
+    uploads = "id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, size BIGINT NOT NULL, received BIGINT NOT NULL"
+    uploads += ", created_by TEXT NOT NULL, created_at BIGINT NOT NULL, used BOOLEAN NOT NULL"
+    of_upload = f"FOREIGN KEY(upload_id) REFERENCES runbook_uploads (id) {cascade}"
+    chunks = f"upload_id TEXT NOT NULL, position BIGINT NOT NULL, content {binary} NOT NULL"
+    chunks += f", PRIMARY KEY (upload_id, position), {of_upload}"
+    uses = "run_id TEXT NOT NULL, upload_id TEXT NOT NULL, PRIMARY KEY (run_id, upload_id)"
+    uses += f", FOREIGN KEY(run_id) REFERENCES runbook_runs (id) {cascade}, {of_upload}"
+    for statement in (
+        f"CREATE TABLE runbook_uploads ({uploads})",
+        f"CREATE TABLE runbook_upload_chunks ({chunks})",
+        f"CREATE TABLE runbook_upload_uses ({uses})",
+        "CREATE INDEX runbook_uploads_by_created_by ON runbook_uploads (created_by, size)",
+        "CREATE INDEX runbook_uploads_by_created_at ON runbook_uploads (created_at)",
+        "CREATE INDEX runbook_upload_uses_by_upload_id ON runbook_upload_uses (upload_id)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # From version 1 to 2, from 2 to 3, and so on. A released one is never changed or removed; `tables` always
 # has the last version.
-UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts, _set_leases, _keep_logs)
+UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts, _set_leases, _keep_logs, _keep_uploads)
 
 _LOCK = 7261_4401  # an advisory lock of PostgreSQL's
 

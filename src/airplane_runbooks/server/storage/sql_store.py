@@ -61,6 +61,7 @@ from .transitions import (
     session_status,
     wake,
 )
+from .uploads import SqlUploads
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ class SqlStore(SqlReads, SqlExecutions):
     def __init__(self, database: Transactor, keys: SqlKeys | None = None, roots: LockedRoots | None = None) -> None:
         self.database = database
         self.keys = keys or SqlKeys(database)
+        self.uploads = SqlUploads(database)
         self.roots = roots
 
     def transact(self, work: Callable[[Store], T]) -> T:

@@ -219,6 +219,35 @@ LOGS = sa.Table(  # what steps and tasks write; a row has many lines, and is nev
     sa.PrimaryKeyConstraint("run_id", "at"),
 )
 
+UPLOADS = sa.Table(  # files; `used` says whether a session has ever had it
+    "runbook_uploads",
+    METADATA,
+    sa.Column("id", _TEXT, primary_key=True),
+    _column("name", _TEXT),
+    _column("size", sa.BigInteger),
+    _column("received", sa.BigInteger),
+    _column("created_by", _TEXT),
+    _column("created_at", _MOMENT),
+    _column("used", sa.Boolean),
+)
+
+UPLOAD_CHUNKS = sa.Table(  # the contents of files; `position` is that of the first byte
+    "runbook_upload_chunks",
+    METADATA,
+    _column("upload_id", _TEXT, _of("runbook_uploads.id")),
+    _column("position", sa.BigInteger),
+    _column("content", sa.LargeBinary),
+    sa.PrimaryKeyConstraint("upload_id", "position"),
+)
+
+UPLOAD_USES = sa.Table(  # which root runs have which files
+    "runbook_upload_uses",
+    METADATA,
+    _column("run_id", _TEXT, _of("runbook_runs.id")),
+    _column("upload_id", _TEXT, _of("runbook_uploads.id")),
+    sa.PrimaryKeyConstraint("run_id", "upload_id"),
+)
+
 IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
 HAS_ENDED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_not(None)
 IS_UNFINISHED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_(None)
@@ -241,6 +270,9 @@ _index(PROMPTS, "root_id")
 _index(PROMPTS, "expires_at", "seq", where=IS_OPEN & PROMPTS.c.expires_at.is_not(None))
 _index(KEYS, "since")
 _index(SIGN_OUTS, "until")
+_index(UPLOADS, "created_by", "size")
+_index(UPLOADS, "created_at")
+_index(UPLOAD_USES, "upload_id")
 # SQLite finds what is left by reading an index from the newest row on, until the page is full: at worst 10 to 25 ms for
 # 100,000 rows. There are few environments and statuses, so most pages are full long before.
 _index(RUNS, "seq", "updated_at", "env_slug", dialect="sqlite")

@@ -19,6 +19,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             requests on further connections get 503, and beyond one and a quarter times as many none is accepted.
         max_waiting: Long polls that may wait at a time, not counted among the calls and connections; of one user at
             most half of them, if there are several users. More are answered at once.
+        max_upload: Bytes of an uploaded file.
+        max_uploads: Bytes of all uploaded files that are kept; those of one user may have half of them.
         body_timeout: Seconds until the whole body of a request must be there.
         head_timeout: Seconds from a request's first byte until its headers must be there, or its connection is closed.
         write_timeout: Seconds within which a client must take the rest of a reply, or 256 KiB of it; otherwise its
@@ -32,6 +34,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_calls: Count = 256
     max_connections: Count = 512
     max_waiting: Number = 10_000
+    max_upload: Number = 64 * 1024 * 1024
+    max_uploads: Number = 1024 * 1024 * 1024
     body_timeout: Timeout = 30.0
     head_timeout: Timeout = 10.0
     write_timeout: Timeout = 30.0

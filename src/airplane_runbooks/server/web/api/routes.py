@@ -9,6 +9,7 @@ from .command_line import COMMAND_LINE
 from .extensions import EXTENSIONS
 from .handlers import OPERATIONS, Handler
 from .objects import OBJECTS, ObjectOperation
+from .uploads import create_upload, get_upload, write_upload
 
 API_PREFIX = "/v0"
 EXTENSIONS_PREFIX = "/ext/v0"
@@ -23,8 +24,14 @@ class ApiRoute(NamedTuple):
 
 
 _TABLES: Mapping[str, Mapping[tuple[str, str], Handler | ObjectOperation]] = {
-    API_PREFIX: {**OPERATIONS, **OBJECTS, **COMMAND_LINE},
-    EXTENSIONS_PREFIX: EXTENSIONS,
+    API_PREFIX: {
+        **OPERATIONS,
+        **OBJECTS,
+        **COMMAND_LINE,
+        ("POST", "/uploads/create"): create_upload,
+        ("GET", "/uploads/get"): get_upload,
+    },
+    EXTENSIONS_PREFIX: {**EXTENSIONS, ("POST", "/uploads/write"): write_upload},
 }
 
 API_ROUTES: Mapping[str, tuple[ApiRoute, ...]] = {
