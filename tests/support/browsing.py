@@ -121,6 +121,13 @@ class Reply(NamedTuple):
         return dict.fromkeys(re.findall('name="token" value="([^"]*)"', self.text))
 
 
+def filled(page, **fields):
+    """Return what the browser sends of a form to start, with some of its fields changed."""
+    posted = page.form.by_name()
+    posted["token"] = posted["token"][-1:]  # the first one is that of the form to sign out
+    return {**posted, **{name if name in posted else f"field-{name}": value for name, value in fields.items()}}
+
+
 class Browser:
     """Visits the pages of a server, signed in with a key unless it is None."""
 

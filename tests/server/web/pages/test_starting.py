@@ -14,7 +14,7 @@ from airplane_runbooks.models import Constraints, Parameter, ParameterType
 from airplane_runbooks.server import Context, Field, User, runbook
 from airplane_runbooks.server.web.pages import forms
 from airplane_runbooks.server.web.pages.markdown import render_markdown
-from tests.support.browsing import Browser
+from tests.support.browsing import Browser, filled
 from tests.support.servers import served
 
 ADA = User("ada@example.com", "tkn_ada_1")
@@ -63,13 +63,6 @@ def ada(api):
 def sessions(api, slug):
     found = api.get("/sessions/list").json["sessions"]
     return [one["id"] for one in found if one["name"] == slug.name]
-
-
-def filled(page, **fields):
-    """Return what the browser sends of a form to start, with some of its fields changed."""
-    posted = page.form.by_name()
-    posted["token"] = posted["token"][-1:]  # the first one is that of the form to sign out
-    return {**posted, **{name if name in posted else f"field-{name}": value for name, value in fields.items()}}
 
 
 def test_all_runbooks_are_listed_with_their_first_sentences(ada):
