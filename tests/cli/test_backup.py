@@ -32,7 +32,7 @@ def serving(path):
 
 
 def test_a_database_is_backed_up_restored_and_released(command, path, file, tmp_path):
-    database = {"AIRPLANE_SERVE_DATABASE": f"sqlite:///{path}"}
+    database = {"AIRPLANE_DATABASE": f"sqlite:///{path}"}
     with serving(path) as (server, environment), Airplane(KEY, base_url=server.base_url) as airplane:
         session_ids = [airplane.runbooks.execute("ask_first").session_id for _ in range(2)]
         for session_id in session_ids:
@@ -87,7 +87,18 @@ def test_an_ambiguous_command_is_refused(command, arguments):
 
 
 def test_a_backup_of_postgresql_names_its_own_programs(command, file):
-    ended = command("backup", str(file), "--database", "postgresql://me:hidden@h/name")
+    ended = command("backup", str(file), AIRPLANE_DATABASE="postgresql://me:hidden@h/name")
     assert ended.status == 6
     assert "pg_dump" in ended.err
     assert "hidden" not in ended.err
+
+
+def test_a_password_in_an_argument_is_refused(command, tmp_path):
+    url = "postgresql://ada:secret@127.0.0.1:1/x"
+    refused = command("restore", "--mark", "--database", url)
+    tried = command("restore", "--mark", AIRPLANE_DATABASE=url)
+
+    assert refused.status == 2
+    assert "set AIRPLANE_DATABASE" in refused.err
+    assert "set AIRPLANE_DATABASE" not in tried.err
+    assert "secret" not in refused.err + tried.err

@@ -14,6 +14,7 @@ from .. import Airplane
 from .connection import connected
 from .exits import Exit
 from .output import json_option, notes, write_json
+from .settings import refuse_password
 
 if TYPE_CHECKING:
     from ..server.storage.backups import Backup
@@ -23,12 +24,13 @@ _KEY_VARIABLE = "AIRPLANE_ENCRYPTION_KEY"
 _file = click.Path(path_type=Path)
 _database = click.option(
     "--database",
-    envvar="AIRPLANE_SERVE_DATABASE",
+    envvar="AIRPLANE_DATABASE",
     show_envvar=True,
     default="sqlite:///runbooks.db",
     show_default=True,
     metavar="URL",
     help="URL of the server's database.",
+    callback=refuse_password,
 )
 
 

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NoReturn
-from urllib.parse import urlsplit
 
 import click
 
@@ -32,8 +31,6 @@ def serve(module: str, *, reload: bool, until_closed: int | None, **given: str |
         _stop_once_closed(until_closed)
         given["api_key"] = None  # the parent has read it, and has put the keys into the environment
     texts = {name: _text_of(value) for name, value in given.items() if value is not None}
-    if "database" in texts and _has_password(texts["database"]):
-        raise click.UsageError("Others can read a password in an argument: set AIRPLANE_DATABASE to the URL instead.")
     settings = _settings(texts)
     if reload and until_closed is None:
         _supervise(module, settings)
@@ -43,13 +40,6 @@ def serve(module: str, *, reload: bool, until_closed: int | None, **given: str |
 
 def _text_of(value: str | IO[str]) -> str:
     return value if isinstance(value, str) else value.read()
-
-
-def _has_password(url: str) -> bool:
-    try:
-        return urlsplit(url).password is not None
-    except ValueError:
-        return False
 
 
 def _settings(texts: Mapping[str, str]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from ..server.configuration import Setting
@@ -40,4 +42,20 @@ def _option(setting: Setting, default: Any, *, is_file: bool) -> click.Option:
         type=click.File() if is_file else click.STRING,
         metavar="FILE" if is_file else setting.metavar,
         help=f"{sentence}.  [{'; '.join(shown)}]",
+        callback=refuse_password if setting.name == "database" else None,
     )
+
+
+def refuse_password(context: click.Context, option: click.Parameter, url: str | None) -> str | None:
+    """Return the URL of a database. Raises UsageError if it stands among the arguments and has a password."""
+    is_argument = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    if url is not None and is_argument and _has_password(url):
+        raise click.UsageError("Others can read a password in an argument: set AIRPLANE_DATABASE to the URL instead.")
+    return url
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return urlsplit(url).password is not None
+    except ValueError:
+        return False
