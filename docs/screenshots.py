@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from airplane_runbooks import Airplane
-from airplane_runbooks.server import RunbookServer, User
+from airplane_runbooks.server import Context, RunbookServer, User, runbook
 from airplane_runbooks.server.demo import refund
 
 IMAGES = Path(__file__).parent / "images"
@@ -26,12 +26,21 @@ PHONE = (390, 844)
 ADA_KEY = "tkn_ada_0123456789"
 
 
+@runbook
+def plan_refunds(context: Context) -> bool:
+    """Refund all overdue invoices."""
+    context.show("Only **overdue** invoices are refunded, see `rules`.", name="Rules")
+    invoices = [("in_9301", "grace@example.com", 4200), ("in_9307", "alan@example.com", 1999)]
+    context.show([dict(zip(("invoice", "customer", "cents"), one, strict=True)) for one in invoices], name="Invoices")
+    return bool(context.prompt("Refund these invoices?", confirm_text="Refund them", sure=bool)["sure"])
+
+
 def main() -> None:
     """Write all pictures."""
     IMAGES.mkdir(exist_ok=True)
     users = [User("ada@example.com", ADA_KEY, groups=["support"])]
     with (
-        RunbookServer([refund], users=users) as server,
+        RunbookServer([refund, plan_refunds], users=users) as server,
         Airplane(server.api_key, base_url=server.base_url) as airplane,
         chromium() as browser,
     ):
@@ -46,6 +55,10 @@ def main() -> None:
         for customer in ("edsger@example.com", "barbara@example.com"):
             session = airplane.runbooks.execute("refund", param_values={"customer": customer})
         take(browser, url, session.session_id)
+        page = signed_in(browser, url, DESKTOP)
+        page.goto(f"{url}/sessions/{airplane.runbooks.execute('plan_refunds').session_id}")
+        page.get_by_role("link", name="Answer").click()
+        shoot(page, "shown")
 
 
 def take(browser: Browser, url: str, session_id: str) -> None:

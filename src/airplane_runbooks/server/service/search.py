@@ -60,7 +60,8 @@ def search(services: Services, criteria: Criteria, before: int | None, limit: in
     slugs = {one.id: one.slug for one in services.runbooks.by_slug.values()}
     batch = limit + 1 if criteria.has_index else _BATCH
     found: list[SessionEntry] = []
-    for _ in range(0, _MOST, batch):
+    searched = 0
+    while True:
         query = EntryQuery(runbook_id=criteria.runbook_id, status=criteria.status, before=before, limit=batch)
         entries = services.store.session_entries(query)
         for entry in entries:
@@ -71,7 +72,9 @@ def search(services: Services, criteria: Criteria, before: int | None, limit: in
         if len(entries) < batch or _is_before(entries[-1], criteria.since):
             return Found(entries=found)
         before = entries[-1].place
-    return Found(entries=found, before=before, left_off=(_MOST, entries[-1].created_at))
+        searched += len(entries)
+        if searched >= _MOST:
+            return Found(entries=found, before=before, left_off=(searched, entries[-1].created_at))
 
 
 def meets(entry: SessionEntry, criteria: Criteria, slug: str) -> bool:
