@@ -41,6 +41,7 @@ LAYERS = [
     "server.bounds",
     "server.notifications",
     "server.storage",
+    "server.deliveries",
     "server.events",
     "server.secrets",
     "server.observers",

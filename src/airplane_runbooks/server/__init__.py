@@ -15,6 +15,7 @@ with needs_extra("server", __name__):
     from .authoring.errors import PromptCancelled, PromptExpired, StepFailed
     from .authoring.fields import Field
     from .configuration import options_from_environment
+    from .deliveries.targets import Slack, Webhook
     from .events import EnclosingObserver, Event, Observer
     from .execution.execution import cancelled
     from .service.config_variables import ConfigVariable
@@ -36,9 +37,11 @@ __all__ = [
     "Reviewers",
     "Runbook",
     "RunbookServer",
+    "Slack",
     "StepFailed",
     "Task",
     "User",
+    "Webhook",
     "cancelled",
     "create_app",
     "options_from_environment",

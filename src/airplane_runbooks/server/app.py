@@ -37,7 +37,9 @@ from .web.edge import allowed_host_names
 from .web.proxies import ProxyHeaders, parse_proxies, parse_public_url
 
 if TYPE_CHECKING:
+    from .deliveries.deliverer import Deliverer
     from .storage.database import Database
+    from .storage.deliveries import Announcer
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +119,8 @@ def _create_lifecycle(
     config_variables = complete_variables(settings.config_variables)
     if config_variables:
         vault.check()
-    store = SqlStore(database)
+    deliverer, announcer = _create_deliverer(runbooks, database, settings)
+    store = SqlStore(database, announcer=announcer)
     emitter = Emitter(Dispatcher([Tracing(settings.tracer_provider), Logging()], settings.observers))
     if not database.is_shared:  # a file has one server, so any other that held a key has ended
         store.keys.free_all()
@@ -148,6 +151,7 @@ def _create_lifecycle(
         interrupt=lambda run_id: notifications.publish(CANCELLED, [run_id]),
         vault=vault,
         emitter=emitter,
+        deliverer=deliverer,
         notifications=notifications,
         states=States(database) if database.is_shared else None,
         server_id=settle_fact(database, "server_id", lambda: secrets.token_hex(4).encode()).decode(),
@@ -169,6 +173,27 @@ def _create_lifecycle(
     notifications.subscribe(BACKLOG, lambda _: reconciler.hurry() if engine.has_room else None)
     capture = Capture() if settings.capture_logs else None
     return Lifecycle(services, runner=runner, reconciler=reconciler, database=database, capture=capture)
+
+
+def _create_deliverer(
+    runbooks: Registry[Runbook[..., Any]], database: Database, settings: Settings
+) -> tuple[Deliverer, Announcer | None]:
+    """Return the deliverer, and the announcer if there is a target. Raises ValueError if two targets share a name."""
+    from .deliveries.announcing import DeliveryAnnouncer
+    from .deliveries.deliverer import Deliverer
+    from .deliveries.targets import TargetsOfServer
+    from .storage.deliveries import SqlDeliveries
+
+    of_runbooks = {runbook.id: runbook.notify for runbook in runbooks.by_id.values()}
+    targets = TargetsOfServer(tuple(settings.notify), of_runbooks)
+    by_name = targets.by_name
+    deliverer = Deliverer(SqlDeliveries(database), by_name, database.notifications, is_shared=database.is_shared)
+    if not by_name:
+        return deliverer, None
+    public = None if settings.public_url is None else parse_public_url(settings.public_url)
+    if public is None:
+        logger.warning("notify is set without a public_url: the messages hold no links")
+    return deliverer, DeliveryAnnouncer(targets, None if public is None else public.base)
 
 
 def _create_vault(

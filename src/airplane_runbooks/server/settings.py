@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 
 from .bounds import Count, Number, Port, Seconds, check_bounds
+from .deliveries.targets import Target, checked_targets
 from .events import Observer
 from .service.config_variables import ConfigVariable, complete_variables
 from .service.identity import User, Users
@@ -44,6 +45,7 @@ class Options(TypedDict, total=False):
     capture_logs: bool
     access_log: bool
     config_variables: Mapping[str, str | ConfigVariable]
+    notify: Sequence[Target]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         access_log: Whether the log has a line for each request. `serve` writes them by default.
         config_variables: Values of config variables by their names. They are secret unless they are a `ConfigVariable`
             that says otherwise.
+        notify: Webhooks and channels of Slack that are told when a prompt of any runbook opens and when a session ends.
+            Their messages hold links if `public_url` is set.
     """
 
     database: str = MEMORY
@@ -96,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capture_logs: bool = False
     access_log: bool = False
     config_variables: Mapping[str, str | ConfigVariable] = {}
+    notify: Sequence[Target] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.environments, str):
@@ -107,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         parse_proxies(self.trusted_proxies)
         if self.public_url is not None:
             parse_public_url(self.public_url)
+        checked_targets(self.notify)
 
     def __repr__(self) -> str:  # the database's URL may hold a password, and the key is one
         return "<Settings>"

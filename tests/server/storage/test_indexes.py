@@ -22,8 +22,8 @@ from airplane_runbooks.server.storage.rows import PROMPT_ROWS, RUN_ROWS, SESSION
 from airplane_runbooks.server.storage.tables import METADATA, PROMPTS, RUNS, SESSIONS
 
 ROWS = 500  # sessions, each with a run for itself and one for a prompt; all filters but one find a single one of them
-MODULES = ("statements", "holds", "backups", "sql_idempotency", "sign_outs", "uploads")
-PARTS = {"_lean"}  # of other statements
+MODULES = ("statements", "holds", "backups", "sql_idempotency", "sign_outs", "uploads", "deliveries")
+PARTS = {"_lean", "_all"}  # of other statements
 AT_STARTS = {"sql_idempotency._END_LEASES"}  # executed once by a server, and therefore without an index
 START = now() - timedelta(days=30)
 
@@ -54,6 +54,7 @@ VALUES = {
     "the_id": "sign-in",
     "user": "usr7",
     "at": 0,
+    "targets": ["slack"],
 }
 RUN_FILTERS = {
     "since": to_microseconds(START + timedelta(hours=ROWS - 2)),
@@ -99,6 +100,13 @@ USED = {
     "uploads._ROOM_OF_USER": "runbook_uploads_by_created_by",
     "uploads._LEFT_OVER": "runbook_uploads_by_created_at",
     "uploads._DELETE": "runbook_upload_uses_by_upload_id",
+    "deliveries._NEXT_DUE": "runbook_deliveries_by_due_at",
+    "deliveries._LOCK_DUE": "runbook_deliveries_by_due_at",
+    "deliveries._LOCK_UNKNOWN": "runbook_deliveries_by_due_at",
+    "deliveries._END_LEASES": "runbook_deliveries_by_due_at",
+    "deliveries._WAITING": "runbook_deliveries_by_due_at",
+    "deliveries._GIVEN_UP": "runbook_deliveries_by_given_up_at",
+    "deliveries._REMOVE_OLD": "runbook_deliveries_by_given_up_at",
     "runs by session_id": "runbook_runs_by_parent_id",
     "runs by task_id": "runbook_runs_by_task_id",
     "runs by task_slug": "runbook_runs_by_slug",

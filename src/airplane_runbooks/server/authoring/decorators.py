@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -13,6 +13,7 @@ import msgspec
 from ...models import Parameter, ParameterSchema, RunbookCall
 from ...models.typed_calls import declare_call
 from ...schema.reading import CheckedValues
+from ..deliveries.targets import Target, checked_targets
 from ..storage.encoding import text
 from ..storage.ids import stable_id
 from .code import Code
@@ -113,6 +114,7 @@ class Runbook(Runnable[P, R_co]):
 
     Attributes:
         confirm: Sentence that people have to agree to on the page that starts it; empty for none.
+        notify: Targets outside that are told when it asks and when it ends, besides those of the server.
     """
 
     prefix = "rbk"
@@ -127,9 +129,11 @@ class Runbook(Runnable[P, R_co]):
         version: str | None = None,
         timeout: float | None = None,
         confirm: str = "",
+        notify: Sequence[Target] = (),
     ) -> None:
         super().__init__(function, slug=slug, name=name, id=id, version=version, timeout=timeout)
         self.confirm = text(confirm, f"{self.slug}: its confirm")
+        self.notify = checked_targets(notify)
 
     @overload
     def call(
@@ -228,6 +232,7 @@ def runbook(
     version: str | None = None,
     timeout: float | None = None,
     confirm: str = "",
+    notify: Sequence[Target] = (),
 ) -> Callable[[Callable[P, R_co]], Runbook[P, R_co]]: ...
 def runbook(
     function: Callable[..., Any] | None = None,
@@ -239,18 +244,28 @@ def runbook(
     version: str | None = None,
     timeout: float | None = None,
     confirm: str = "",
+    notify: Sequence[Target] = (),
 ) -> Any:
     """Make a plain or async function a runbook. The decorator is used with or without arguments.
 
     `slug` is by default the function's name. A session continues only with the code that it was started with or, if
     `version` is given, as long as that stays the same. A session fails (`Timeout`) after `timeout` seconds of
     execution, without the time that humans take. `confirm` is a sentence, such as "All users are signed out.", that
-    people have to agree to before they start the runbook from its page; programs are not asked. Raises TypeError for a
-    signature that a schema cannot describe, ValueError for a bad slug or default.
+    people have to agree to before they start the runbook from its page; programs are not asked. `notify` are webhooks
+    and channels of Slack that are told when it asks and when it ends, besides those of the server. Raises TypeError for
+    a signature that a schema cannot describe, ValueError for a bad slug or default.
     """
-    if function is not None:
-        return Runbook(function, slug=slug, name=name, id=id, version=version, timeout=timeout, confirm=confirm)
-    return partial(Runbook[..., Any], slug=slug, name=name, id=id, version=version, timeout=timeout, confirm=confirm)
+    make = partial(
+        Runbook[..., Any],
+        slug=slug,
+        name=name,
+        id=id,
+        version=version,
+        timeout=timeout,
+        confirm=confirm,
+        notify=notify,
+    )
+    return make if function is None else make(function)
 
 
 @overload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -72,6 +73,7 @@ class Lifecycle:
                 self.services.notifications.open()
                 self.services.engine.open(self._work, self._reconciler.hurry)
                 self._reconciler.start()
+                self.services.deliverer.open()
                 self._open = True
 
     def probe(self) -> None:
@@ -92,6 +94,7 @@ class Lifecycle:
         if not self.stopping:
             self.stopping = True
             self._runner.stop()
+            self.services.deliverer.stop()
             for call in self._at_stop:
                 call()
             # on a thread, since the database may be slow; at once, since the process may not wait for the end
@@ -102,11 +105,13 @@ class Lifecycle:
     def close(self, timeout: float) -> None:
         """End every execution at its next step, waiting at most `timeout` seconds for them. Idempotent."""
         self.stop()
+        deadline = time.monotonic() + timeout
         with self._opening:
             self._reconciler.stop()
             self.services.engine.close(timeout)
             _best_effort(self._runner.give_back)
             self._runner.close()
+            self.services.deliverer.close(max(0.0, deadline - time.monotonic()))
             self._database.close()
             self.services.emitter.close(_LAST_EVENTS)
             if self._capture is not None:

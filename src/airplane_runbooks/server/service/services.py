@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..authoring.decorators import Registry, Runbook, Task
+from ..deliveries.deliverer import Deliverer
 from ..engine.interface import Engine
 from ..notifications import Notifications
 from ..observers.emitter import Emitter
@@ -60,6 +61,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         environments: Slugs of the environments served, any if None. The first of them, else `prod`, is the default.
         reserve: Keeps a worker of this server free for a root run; None if there is none.
         interrupt: Makes this server's execution of a root run end soon, if there is one.
+        deliverer: Sends what is told outside, and has the outbox.
         notifications: Notifications of committed changes, of this server and those that share its database.
         states: Reads the states of many objects; None if no other server can change them.
         server_id: Tells this server's database from others.
@@ -78,6 +80,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     interrupt: Callable[[str], None]
     vault: Vault
     emitter: Emitter
+    deliverer: Deliverer
     notifications: Notifications
     states: States | None
     server_id: str

@@ -1,8 +1,9 @@
 """Changes of sessions, runs and prompts, which are published once their transaction has been committed.
 
 A change of a session, of its root run or of one of its prompts is published as the ID of the root run, that of a step's
-run alone as the ID of this run. A reader that wants to miss no change subscribes before it reads. It may be told of a
-change that was not made: a rolled-back unit of a shared transaction is published as well.
+run alone as the ID of this run. New deliveries are published as `OUTBOX`. A reader that wants to miss no change
+subscribes before it reads. It may be told of a change that was not made: a rolled-back unit of a shared transaction is
+published as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection
 
 CHANGES = "changes"  # the channel
+OUTBOX = "outbox"
 
 _NOTED = "runbook_changes"
 

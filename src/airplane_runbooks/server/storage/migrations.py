@@ -131,9 +131,34 @@ def _keep_uploads(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def _keep_deliveries(connection: sa.Connection) -> None:
+    shared = connection.dialect.name == "postgresql"
+    key, binary = ("BIGSERIAL", "BYTEA") if shared else ("INTEGER", "BLOB")
+    table = (
+        f"CREATE TABLE runbook_deliveries (seq {key} NOT NULL, id TEXT NOT NULL, target TEXT NOT NULL,"
+        " event_type TEXT NOT NULL, session_id TEXT NOT NULL, created_at BIGINT NOT NULL, due_at BIGINT,"
+        f" leased BOOLEAN NOT NULL, fencing_token {'BIGINT' if shared else 'INTEGER'} NOT NULL,"
+        " attempts INTEGER NOT NULL, given_up_at BIGINT, problem TEXT NOT NULL,"
+        f" body {binary} NOT NULL, PRIMARY KEY (seq), UNIQUE (id))"
+    )
+    given_up = "runbook_deliveries (given_up_at, seq) WHERE given_up_at IS NOT NULL"
+    for statement in (
+        table,
+        "CREATE INDEX runbook_deliveries_by_due_at ON runbook_deliveries (due_at, seq) WHERE due_at IS NOT NULL",
+        f"CREATE INDEX runbook_deliveries_by_given_up_at ON {given_up}",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # From version 1 to 2, from 2 to 3, and so on. A released one is never changed or removed; `tables` always
 # has the last version.
-UPGRADES: tuple[Upgrade, ...] = (_keep_digests_timeouts_and_facts, _set_leases, _keep_logs, _keep_uploads)
+UPGRADES: tuple[Upgrade, ...] = (
+    _keep_digests_timeouts_and_facts,
+    _set_leases,
+    _keep_logs,
+    _keep_uploads,
+    _keep_deliveries,
+)
 
 _LOCK = 7261_4401  # an advisory lock of PostgreSQL's
 

@@ -231,6 +231,36 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         return self.expires_at is not None and self.expires_at <= now()
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that tells one target outside of an event. It is gone once the target has got it.
+
+    Attributes:
+        id: ID of the message, the same for all attempts.
+        target: Name of the target, in the settings of the servers.
+        event_type: Type of the event, such as `prompt.opened`.
+        body: The event as JSON, secrets masked.
+        due_at: Time of the next attempt; while it is `leased`, time from which it is due for others than the server
+            that is about to send it. None if it has been given up.
+        leased: Whether a server is about to send it.
+        fencing_token: Number that each claim makes larger. A server that has lost its lease cannot settle the delivery.
+        attempts: Number of attempts since it was added or sent again.
+        problem: Reason for which the last attempt failed; empty if none has.
+    """
+
+    id: str
+    target: str
+    event_type: str
+    session_id: str
+    body: bytes
+    created_at: datetime = msgspec.field(default_factory=now)
+    due_at: datetime | None = msgspec.field(default_factory=now)
+    leased: bool = False
+    fencing_token: int = 0
+    attempts: int = 0
+    given_up_at: datetime | None = None
+    problem: str = ""
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """Outcome of a run."""
 

@@ -17,15 +17,16 @@ from ...models import (
 )
 from .records import (
     AttemptFailure,
+    Delivery,
     Failure,
     Prompt,
     Run,
     RunKind,
     Session,
 )
-from .tables import PROMPTS, RUNS, SESSIONS
+from .tables import DELIVERIES, PROMPTS, RUNS, SESSIONS
 
-RecordT = TypeVar("RecordT", Session, Run, Prompt)
+RecordT = TypeVar("RecordT", Session, Run, Prompt, Delivery)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -127,6 +128,7 @@ class Rows(Generic[RecordT]):
 SESSION_ROWS = Rows(Session, SESSIONS, SessionStatus)
 RUN_ROWS = Rows(Run, RUNS, RunStatus)
 PROMPT_ROWS = Rows(Prompt, PROMPTS, str)
+DELIVERY_ROWS = Rows(Delivery, DELIVERIES, str)
 
 LEAN_ROWS = Rows(Run, RUNS, RunStatus, without=PAYLOAD)
 # with the values that the run was started with, sealed: an answer is masked by the secrets among them

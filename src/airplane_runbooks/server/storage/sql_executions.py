@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from ...models import RunStatus, SessionStatus
 from . import statements as sql
 from .changes import note_change
+from .deliveries import Announcer, add_deliveries
 from .ids import now
 from .locked_roots import LockedRoots
 from .log_lines import LogChunk, encode_lines
@@ -69,10 +70,12 @@ class SqlExecutions:
     Attributes:
         database: The database, or an open transaction in it.
         roots: The root runs that the open transaction has locked; None in a database.
+        announcer: Makes the deliveries of opened prompts and ended sessions; None if there is no one to tell.
     """
 
     database: Transactor
     roots: LockedRoots | None
+    announcer: Announcer | None
 
     @_executing
     def add_child(self, roots: LockedRoots, run: Run, fencing_token: int, prompt: Prompt | None = None) -> bool:
@@ -87,6 +90,8 @@ class SqlExecutions:
             roots.write_step()
             later(roots.connection, sql.ADD_PROMPT, PROMPT_ROWS.row(prompt))
             roots.note_progress(root)
+            if self.announcer is not None:
+                add_deliveries(roots.connection, self.announcer.prompt_opened(root, prompt))
         return True
 
     @_executing
@@ -109,7 +114,7 @@ class SqlExecutions:
             return False
         note_change(roots.connection, run_id)  # if it is a step's, nothing else changes
         if root.id == run_id:
-            return not root.is_due and _finish_root(roots, root, outcome)
+            return not root.is_due and self._finish_root(roots, root, outcome)
         if not (roots.add_ended(run_id, outcome) or end_run(roots.connection, run_id, outcome)):
             return has_ended_so(roots.connection, run_id, outcome)
         roots.note_progress(root)
@@ -157,17 +162,18 @@ class SqlExecutions:
             roots.change(run, **AT_REST, held=why, failed_starts=0, updated_at=now())
             move_session(roots.connection, run, SessionStatus.PENDING)
 
-
-def _finish_root(roots: LockedRoots, root: Run, outcome: Outcome) -> bool:
-    if root.status.is_terminal:
-        leave_cancelling(roots.connection, root)
-        return root.status is outcome.status and root.cancelled_by is None
-    roots.write_step()
-    end_locked(roots.connection, root.id, outcome, **roots.with_progress(root, dict(AT_REST)))
-    move_session(roots.connection, root, _ENDS[outcome.status])
-    cancel_children(roots.connection, root, None)
-    roots.settle()
-    return True
+    def _finish_root(self, roots: LockedRoots, root: Run, outcome: Outcome) -> bool:
+        if root.status.is_terminal:
+            leave_cancelling(roots.connection, root)
+            return root.status is outcome.status and root.cancelled_by is None
+        roots.write_step()
+        end_locked(roots.connection, root.id, outcome, **roots.with_progress(root, dict(AT_REST)))
+        move_session(roots.connection, root, _ENDS[outcome.status])
+        cancel_children(roots.connection, root, None)
+        if self.announcer is not None:
+            add_deliveries(roots.connection, self.announcer.session_ended(root, outcome, None))
+        roots.settle()
+        return True
 
 
 def _lock_to_leave(roots: LockedRoots, run_id: str, fencing_token: int) -> Run | None:

@@ -17,6 +17,7 @@ from ...models import SessionStatus
 from ..errors import NotFound
 from . import statements as sql
 from .changes import note_change
+from .deliveries import Announcer, add_deliveries
 from .holds import refusal
 from .ids import now
 from .interface import (
@@ -71,11 +72,18 @@ _BATCH = 200  # ended root runs that are dropped at a time
 class SqlStore(SqlReads, SqlExecutions):
     """A Store in a database, which it does not close. All methods raise DatabaseUnavailable."""
 
-    def __init__(self, database: Transactor, keys: SqlKeys | None = None, roots: LockedRoots | None = None) -> None:
+    def __init__(
+        self,
+        database: Transactor,
+        keys: SqlKeys | None = None,
+        roots: LockedRoots | None = None,
+        announcer: Announcer | None = None,
+    ) -> None:
         self.database = database
         self.keys = keys or SqlKeys(database)
         self.uploads = SqlUploads(database)
         self.roots = roots
+        self.announcer = announcer
 
     def transact(self, work: Callable[[Store], T]) -> T:
         """Make one transaction of all that `work` does with the store it is called with, its keys included."""
@@ -83,7 +91,7 @@ class SqlStore(SqlReads, SqlExecutions):
         def joined(connection: Connection) -> T:
             roots = LockedRoots(connection)
             transaction = OpenTransaction(connection, roots.settle)
-            result = work(SqlStore(transaction, self.keys.within(transaction), roots))
+            result = work(SqlStore(transaction, self.keys.within(transaction), roots, self.announcer))
             roots.settle()
             return result
 
@@ -199,6 +207,8 @@ class SqlStore(SqlReads, SqlExecutions):
             end_locked(connection, root.id, Outcome.cancelled(), cancelled_by=by, ended_seed=seed, **left)
             cancel_children(connection, root, by, seed)
             move_session(connection, root, SessionStatus.CANCELLING if executing else SessionStatus.CANCELLED)
+            if self.announcer is not None:
+                add_deliveries(connection, self.announcer.session_ended(root, Outcome.cancelled(), by))
         elif not seed or seed != run.ended_seed:
             raise ended(run)
         return load_run(connection, root.id) or root

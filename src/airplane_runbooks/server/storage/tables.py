@@ -248,6 +248,24 @@ UPLOAD_USES = sa.Table(  # which root runs have which files
     sa.PrimaryKeyConstraint("run_id", "upload_id"),
 )
 
+DELIVERIES = sa.Table(  # messages to the outside; a row goes once its receiver has got the message
+    "runbook_deliveries",
+    METADATA,
+    sa.Column("seq", _SEQ, primary_key=True),
+    sa.Column("id", _TEXT, nullable=False, unique=True),
+    _column("target", _TEXT),
+    _column("event_type", _TEXT),
+    _column("session_id", _TEXT),  # of a session that may have been dropped meanwhile
+    _column("created_at", _MOMENT),
+    _optional("due_at", _MOMENT),
+    _column("leased", sa.Boolean),
+    _column("fencing_token", _LONG),
+    _column("attempts", sa.Integer),
+    _optional("given_up_at", _MOMENT),
+    _column("problem", _TEXT),
+    _column("body", _JSON),
+)
+
 IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
 HAS_ENDED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_not(None)
 IS_UNFINISHED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_(None)
@@ -273,6 +291,8 @@ _index(SIGN_OUTS, "until")
 _index(UPLOADS, "created_by", "size")
 _index(UPLOADS, "created_at")
 _index(UPLOAD_USES, "upload_id")
+_index(DELIVERIES, "due_at", "seq", where=DELIVERIES.c.due_at.is_not(None))
+_index(DELIVERIES, "given_up_at", "seq", where=DELIVERIES.c.given_up_at.is_not(None))
 # SQLite finds what is left by reading an index from the newest row on, until the page is full: at worst 10 to 25 ms for
 # 100,000 rows. There are few environments and statuses, so most pages are full long before.
 _index(RUNS, "seq", "updated_at", "env_slug", dialect="sqlite")
