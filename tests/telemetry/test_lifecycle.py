@@ -230,6 +230,18 @@ def test_what_raises_behind_the_api_changes_no_result(kind: str, place: str, cap
     assert [record.getMessage() for record in warnings] == ["telemetry is incomplete: builtins.ValueError"]
 
 
+def test_a_span_that_raises_changes_no_result(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from opentelemetry.sdk.trace import Span
+
+    def is_recording(_: Any) -> bool:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(Span, "is_recording", is_recording)
+    client = Either(kind, FakeTransport([UNAVAILABLE, OK]), tracer_provider=TracerProvider())
+    assert client(execute).session_id == "ses1"
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
 def test_a_histogram_that_raises_changes_no_result(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from opentelemetry.sdk.metrics._internal.instrument import Histogram
 

@@ -288,9 +288,17 @@ def _redactor(secrets: frozenset[str]) -> Redactor:
     return Redactor(secrets)
 
 
-def redactor_of(sent: Iterable[Headers]) -> Redactor:
+# The headers that were last asked for, with their redactor: what a call asks for, it mostly asks for again.
+_last: list[tuple[tuple[Headers, ...], Redactor]] = [((), Redactor(()))]
+
+
+def redactor_of(sent: tuple[Headers, ...]) -> Redactor:
     """Return the redactor of the credentials in these request headers."""
-    return _redactor(secrets_in(sent))
+    known, redactor = _last[0]
+    if known is not sent:
+        redactor = _redactor(secrets_in(sent))
+        _last[0] = sent, redactor
+    return redactor
 
 
 def secrets_in(sent: Iterable[Headers]) -> frozenset[str]:

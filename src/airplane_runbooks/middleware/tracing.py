@@ -13,14 +13,15 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 
 from .._responses.reading import applied_wait, request_id
+from .._responses.redaction import redactor_of
 from ..errors import TransportError
 from ..http import Request, Response
-from ..telemetry.attributes import Result, redact_url, without_credentials
+from ..telemetry.attributes import Result, shown_url, without_credentials
 from ..telemetry.client import ClientTelemetry
 from ..telemetry.extra import read
 from ..telemetry.guard import type_name
 from ..telemetry.spans import SUPPRESS_HTTP
-from ..telemetry.values import Attributes, Value
+from ..telemetry.values import Value
 from .interface import Next
 
 _CLIENT = SpanKind.CLIENT  # looking up a member of an enumeration takes time
@@ -79,7 +80,8 @@ class AttemptSpan:
     def _start(self, request: Request, current: Context) -> Span | None:
         telemetry, extra = self._telemetry, self._telemetry.extra
         attributes: dict[str, Value] = {"http.request.method": request.method, **telemetry.server.of(request.origin)}
-        is_wanted = trace.get_current_span(current).is_recording()
+        parent = trace.get_current_span(current)
+        is_wanted = telemetry.tracer.records(parent)
         if is_wanted:
             attributes.update(_details(request, telemetry))
         call = request.call
@@ -88,8 +90,8 @@ class AttemptSpan:
         if call.long_poll is not None:
             attributes["airplane.wait"] = call.long_poll
         name = f"{request.method} {request.path}" if extra.template else request.method
-        span = telemetry.tracer.start(name, current, _CLIENT, attributes)
-        if span is not None and not is_wanted and span.is_recording():
+        span = telemetry.tracer.start(name, current, _CLIENT, attributes, parent)
+        if span is not None and not is_wanted and telemetry.tracer.records(span):
             span.set_attributes(_details(request, telemetry))
         return span
 
@@ -134,16 +136,19 @@ def _result_of(failure: BaseException) -> Result:
     return status, None, type_name(failure) if isinstance(failure, Exception) else None
 
 
-def _details(request: Request, telemetry: ClientTelemetry) -> Attributes:
+def _details(request: Request, telemetry: ClientTelemetry) -> dict[str, Value]:
     """Return the attributes that are only computed for a span that is recorded."""
-    found: dict[str, Value] = {"url.full": redact_url(request.url)}
-    if telemetry.extra.of_request:
-        found |= read(telemetry.extra.of_request, request)
-    return without_credentials(request.call.sent, found)
+    redactor = redactor_of(request.call.sent)
+    found: dict[str, Value] = {"url.full": shown_url(request.url, redactor)}
+    if readers := telemetry.extra.of_request:
+        found |= without_credentials(redactor, read(readers, request))
+    return found
 
 
-def _found(request: Request, response: Response, telemetry: ClientTelemetry) -> Attributes:
-    found = read(telemetry.extra.of_response, response) if telemetry.extra.of_response else {}
+def _found(request: Request, response: Response, telemetry: ClientTelemetry) -> dict[str, Value]:
+    """Return the attributes of a response that are only computed for a span that is recorded."""
+    redactor = redactor_of(request.call.sent)
+    found = without_credentials(redactor, read(readers, response)) if (readers := telemetry.extra.of_response) else {}
     if (server_id := request_id(response.headers)) is not None:
-        found["airplane.request_id"] = server_id
-    return without_credentials(request.call.sent, found)
+        found["airplane.request_id"] = redactor.text(server_id)
+    return found

@@ -5,15 +5,15 @@ Most depend on few things, so they are built once and cached.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from .._responses.redaction import redactor_of
-from ..http import Headers
+from .._responses.redaction import Redactor
 from ..options import BaseURL, socket_path_of
 from .values import Attributes, Value
 
-_CACHED = 256  # results of attempts whose attributes are kept
+_CACHED = 256  # results of attempts whose attributes are kept, and URLs
 
 # Result of an attempt: status, HTTP version, error type.
 Result = tuple[int | None, str | None, str | None]
@@ -92,11 +92,15 @@ class AttemptAttributes(dict[tuple[str, str, str | None, Result], tuple[Attribut
         return metric, of_result
 
 
-def without_credentials(sent: Iterable[Headers], found: dict[str, Value]) -> dict[str, Value]:
+@lru_cache(maxsize=_CACHED)
+def shown_url(url: str, redactor: Redactor) -> str:
+    """Return a URL as it may be shown. Most requests go to few URLs."""
+    return redactor.text(redact_url(url))
+
+
+def without_credentials(redactor: Redactor, found: Attributes) -> dict[str, Value]:
     """Return attributes without the credentials that were sent, should a server or a URL repeat them."""
-    if not found:
-        return found
-    redact = redactor_of(sent).text
+    redact = redactor.text
     return {
         name: redact(value)
         if isinstance(value, str)

@@ -75,8 +75,8 @@ class _PoolMetrics:
     def _by_server(self) -> Iterable[tuple[Attributes, PoolFigures]]:
         """Return the attributes of each server, with the sum of its figures over all transports."""
         found: dict[tuple[tuple[str, Value], ...], PoolFigures] = {}
-        for transport in [reference() for reference in self._transports.copy().values()]:
-            if transport is None:
+        for reference in self._transports.copy().values():
+            if (transport := reference()) is None:
                 continue
             with self._guard:
                 for origin, figures in transport.pool_figures().items():

@@ -50,8 +50,9 @@ class Tracer:
         context: Context,
         kind: SpanKind,
         attributes: Attributes,
+        parent: Span,
     ) -> Span | None:
-        """Start a span below that of a context; None if tracing is suppressed, fails, or has no SDK.
+        """Start a span below that of a context, which is `parent`; None if tracing is suppressed, fails, or has no SDK.
 
         Without an SDK, API versions before 1.40 return an invalid span, later ones the parent itself or a copy. To make
         any of these current would lose or repeat the caller's trace.
@@ -63,7 +64,7 @@ class Tracer:
             if span is trace.INVALID_SPAN:
                 return None
             made = span.get_span_context()
-            is_new = not context or made.span_id != trace.get_current_span(context).get_span_context().span_id
+            is_new = made.span_id != parent.get_span_context().span_id
             return span if made.is_valid and is_new else None
         except Exception as failure:  # noqa: BLE001  # a provider's, sampler's or processor's, of any kind
             self._guard.note(failure)
