@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
+from datetime import date
 
 import pytest
 
 from airplane_runbooks import Airplane, ParameterSchema, Runbook
 from airplane_runbooks.cli.generating import module_of
 from airplane_runbooks.models import Constraints, Parameter, ParameterType
-from tests.support.generated_calls import FILE, generated
+from airplane_runbooks.server import RunbookServer
+from tests.support.generated_calls import FILE, generated, settle
 
 
 def load(path):
@@ -34,7 +36,7 @@ def test_a_generated_call_is_executed_and_its_result_read(command, server, tmp_p
     with Airplane(server.api_key, base_url=server.base_url) as airplane:
         outcome = airplane.runbooks.run(calls.Refund(customer="ada"), wait_timeout=60)
     assert outcome == {"customer": "ada", "cents": 100, "day": "None"}
-    assert calls.__all__ == ["AskFirst", "BreakDown", "Refund"]
+    assert calls.__all__ == ["AskFirst", "BreakDown", "LockUp", "Refund"]
 
 
 def test_a_module_is_written_to_stdout_and_checked(command, tmp_path):
@@ -108,6 +110,10 @@ REFERENCE = {"$ref": "#/$defs/Node"}
         ({"anyOf": [{"type": "integer"}, {"type": "number"}]}, "int | float"),
         ({"anyOf": [{"type": "string"}, {"type": "string", "format": "date"}]}, "Any"),
         ({"anyOf": [{"type": "array"}, {"type": "array", "prefixItems": [{}]}]}, "Any"),
+        (
+            {"anyOf": [{"items": {"type": ["string", "null"]}, "type": "array"}, {"enum": ["a | b]", None]}]},
+            'list[str | None] | Literal["a | b]"] | None',
+        ),
         ({"anyOf": [{"enum": ["a"]}, {"type": "integer"}]}, 'Literal["a"] | int'),
         ({"anyOf": [{"enum": [1]}, {"type": "integer"}]}, "Any"),
         ({"oneOf": [{"enum": ["a", None]}, {"type": "null"}]}, 'Literal["a"] | None'),
@@ -126,6 +132,62 @@ REFERENCE = {"$ref": "#/$defs/Node"}
 )
 def test_each_schema_of_a_result_has_its_annotation(schema, annotation):
     assert result(schema)[0] == annotation
+
+
+def tagged(*names, field="kind", **changes):
+    """Return a union of structs that a field tells apart, and its definitions."""
+    definitions = {
+        name: {"type": "object", "properties": {field: {"enum": [name.lower()]}, "cents": {"type": "integer"}}}
+        for name in names
+    }
+    for name, value in changes.items():
+        definitions[name]["properties"][field] = value
+    choices = [{"$ref": f"#/$defs/{name}"} for name in names]
+    return {"anyOf": choices, "discriminator": {"propertyName": field}}, {"$defs": definitions}
+
+
+@pytest.mark.parametrize(
+    ("changes", "annotation"),
+    [
+        ({}, "BookPaid | BookOwed"),
+        ({"Paid": {"const": "p"}}, "BookPaid | BookOwed"),
+        ({"Paid": {"enum": [1]}, "Owed": {"enum": [2]}}, "BookPaid | BookOwed"),
+        ({"Paid": {"enum": [1]}}, "Any"),
+        ({"Paid": {"enum": ["owed"]}}, "Any"),
+        ({"Paid": {"enum": ["paid", "p"]}}, "Any"),
+        ({"Paid": {"enum": [True]}, "Owed": {"enum": [False]}}, "Any"),
+        ({"Paid": {"enum": [2**64]}, "Owed": {"enum": [2]}}, "Any"),
+        ({"Paid": {"type": "string"}}, "Any"),
+        ({"Paid": None}, "Any"),
+    ],
+)
+def test_structs_that_a_field_tells_apart_make_a_union(changes, annotation):
+    union, definitions = tagged("Paid", "Owed", **changes)
+
+    assert result({**union, **definitions})[0] == annotation
+
+
+def test_a_union_of_structs_is_kept_beside_other_kinds_only():
+    union, definitions = tagged("Paid", "Owed")
+    other, more = tagged("Old", "Odd", field="state")
+    every = {"$defs": {**definitions["$defs"], **more["$defs"]}}
+
+    assert result({"anyOf": [union, {"type": "string"}], **every})[0] == "BookPaid | BookOwed | str"
+    assert result({"anyOf": [union, {"type": "object"}], **every})[0] == "Any"
+    assert result({"anyOf": [union, other], **every})[0] == "Any"
+    both = {"type": "array", "items": union, "prefixItems": [union, {**union, "discriminator": {"propertyName": "x"}}]}
+    assert result({**both, **every})[0] == "tuple[BookPaid | BookOwed, BookPaid | BookOwed]"
+
+
+def test_the_result_of_a_tagged_union_is_read(tmp_path):
+    path = tmp_path / "calls.py"
+    path.write_text(generated())
+    calls = load(path)
+    with RunbookServer([settle]) as server, Airplane(server.api_key, base_url=server.base_url) as airplane:
+        outcome = airplane.runbooks.run(calls.Settle(), wait_timeout=60)
+
+    owed = calls.SettleOwed(cents=5, parts=[calls.SettleOwed(cents=2)])
+    assert outcome == [calls.SettlePaid(on=date(2026, 1, 31)), owed, "cash"]
 
 
 def test_defaults_of_results_are_kept_where_they_can_be():

@@ -54,6 +54,17 @@ class Odd(TypedDict):
     both: int | str | None
 
 
+class Paid(msgspec.Struct, tag="paid", tag_field="state"):
+    on: date
+
+
+class Owed(msgspec.Struct, tag="owed", tag_field="state"):
+    """A payment to come."""
+
+    cents: int
+    parts: list[Paid | Owed] = []
+
+
 Keyed = TypedDict("Keyed", {"from": int, "a b": str, "class": NotRequired[list[Line]]})
 
 
@@ -95,6 +106,11 @@ def keyed(context: Context, str: str) -> Keyed | None:
 
 
 @runbook
+def settle(context: Context) -> list[Paid | Owed | str] | None:
+    return [Paid(date(2026, 1, 31)), Owed(5, [Owed(2)]), "cash"]
+
+
+@runbook
 def count(context: Context) -> dict[str, Literal[1, 2]]:
     """Count."""
     return {"ada": 2}
@@ -110,7 +126,7 @@ async def nothing(context: AsyncContext) -> None:
     """Do nothing."""
 
 
-RUNBOOKS = [unknown, bill, check, keyed, count, nothing]
+RUNBOOKS = [unknown, bill, check, keyed, settle, count, nothing]
 
 
 def generated() -> str:

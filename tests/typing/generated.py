@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from airplane_runbooks import ConfigVar, RunbookCall, Upload
 
-__all__ = ["Bill", "Check", "Count", "Keyed", "Nothing", "Unknown"]
+__all__ = ["Bill", "Check", "Count", "Keyed", "Nothing", "Settle", "Unknown"]
 
 
 class BillLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +97,23 @@ class Keyed(RunbookCall[KeyedKeyed | None], slug="keyed"):
 
 class Nothing(RunbookCall[None], slug="nothing"):
     """Do nothing."""
+
+
+class SettlePaid(msgspec.Struct, frozen=True, kw_only=True, tag_field="state", tag="paid"):
+    """Part of a result of the runbook, `Paid`."""
+
+    on: datetime.date
+
+
+class SettleOwed(msgspec.Struct, frozen=True, kw_only=True, tag_field="state", tag="owed"):
+    """A payment to come."""
+
+    cents: int
+    parts: list[SettlePaid | SettleOwed] = msgspec.field(default_factory=list)
+
+
+class Settle(RunbookCall[list[str | SettlePaid | SettleOwed] | None], slug="settle"):
+    """Settle"""
 
 
 class Unknown(RunbookCall[Any], slug="unknown"):

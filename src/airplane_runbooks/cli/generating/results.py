@@ -7,6 +7,7 @@ from typing import Any
 
 from .fields import Field, literal, literal_of, struct_lines
 from .names import Names, docstring
+from .tags import Tag, differ, find_tags
 
 Schema = Mapping[str, Any]
 
@@ -30,6 +31,9 @@ class ResultTypes:
         self._definitions: Mapping[str, Any] = found if isinstance(found, dict) else {}
         self._open: set[str] = set()  # names of definitions that are being written
         self._structs: dict[str, str] = {}  # by the names of their definitions
+        self._tags = find_tags(schema, self._definitions)
+        self._unions: dict[str, Sequence[str]] = {}  # the members of each union, which is a member of others
+        self._tagged: dict[str, Tag] = {}  # by the names of the structs
         self.annotation = self._annotation(schema, "Result", 0)
 
     def _annotation(self, schema: Any, name: str, depth: int) -> str:
@@ -39,13 +43,13 @@ class ResultTypes:
         if isinstance(reference := schema.get("$ref"), str):
             return self._referenced(reference, name, depth)
         if "enum" in schema or "const" in schema:
-            return _enum(schema["enum"] if "enum" in schema else [schema["const"]])
+            return self._enum(schema["enum"] if "enum" in schema else [schema["const"]])
         choices = schema.get("anyOf", schema.get("oneOf"))
         if isinstance(choices, list):
-            return _union([self._annotation(choice, name, depth + 1) for choice in choices])
+            return self._union([self._annotation(choice, name, depth + 1) for choice in choices])
         kinds = schema.get("type")
         if isinstance(kinds, list):
-            return _union([self._annotation({**schema, "type": kind}, name, depth + 1) for kind in kinds])
+            return self._union([self._annotation({**schema, "type": kind}, name, depth + 1) for kind in kinds])
         if kinds == "array":
             return self._array(schema, name, depth)
         if kinds == "object":
@@ -59,6 +63,8 @@ class ResultTypes:
             return self._structs[key]
         if isinstance(definition, dict) and definition.get("properties"):
             self._structs[key] = made = self._names.class_name(self._prefix, "Result" if depth == 0 else key)
+            if key in self._tags:
+                self._tagged[made] = self._tags[key]
             self._struct(made, definition, depth)
             return made
         if key in self._open:  # an alias of itself has no annotation
@@ -84,13 +90,34 @@ class ResultTypes:
 
     def _struct(self, made: str, schema: Schema, depth: int) -> None:
         required = schema.get("required") or ()
+        tag = self._tagged.get(made)
         fields = [
             _field(slug, self._annotation(each, f"{made.removeprefix(self._prefix)}_{slug}", depth + 1), each, required)
             for slug, each in schema["properties"].items()
+            if tag is None or slug != tag.field
         ]
         description = schema.get("description") or f"Part of a result of the runbook, `{schema.get('title') or made}`."
-        self.lines += ["", "", f"class {made}(msgspec.Struct, frozen=True, kw_only=True):"]
+        options = "" if tag is None else f", tag_field={literal(tag.field)}, tag={literal(tag.value)}"
+        self.lines += ["", "", f"class {made}(msgspec.Struct, frozen=True, kw_only=True{options}):"]
         self.lines += [*docstring(str(description), "    "), "", *struct_lines(fields)]
+
+    def _enum(self, values: Sequence[Any]) -> str:
+        named = literal_of([value for value in values if value is not None])
+        return self._union([named, "None"] if None in values else [named]) if named else "Any"
+
+    def _union(self, members: Sequence[str]) -> str:
+        """Return a union, or `Any` if msgspec could not tell its members apart in JSON."""
+        members = list(dict.fromkeys(part for member in members for part in self._unions.get(member, (member,))))
+        tags = [self._tagged[member] for member in members if member in self._tagged]
+        kinds = [_kind(member) for member in members if member not in self._tagged]
+        if tags:
+            kinds.append("object")
+        if "Any" in members or len(set(kinds)) < len(kinds) or not differ(tags):
+            return "Any"
+        members.sort(key=lambda member: member == "None")
+        made = " | ".join(members) or "Any"
+        self._unions[made] = members
+        return made
 
 
 def _field(slug: str, annotation: str, schema: Any, required: Sequence[str]) -> Field:
@@ -107,20 +134,6 @@ def _field(slug: str, annotation: str, schema: Any, required: Sequence[str]) -> 
         if default == {} and annotation.startswith("dict["):
             return Field(slug, annotation, factory="dict")
     return Field(slug, f"{annotation} | UnsetType", "UNSET")
-
-
-def _enum(values: Sequence[Any]) -> str:
-    named = literal_of([value for value in values if value is not None])
-    return (f"{named} | None" if None in values else named) if named else "Any"
-
-
-def _union(members: Sequence[str]) -> str:
-    """Return a union, or `Any` if msgspec could not tell its members apart in JSON."""
-    members = list(dict.fromkeys(part for member in members for part in member.split(" | ")))
-    kinds = [_kind(member) for member in members]
-    if "Any" in members or len(set(kinds)) < len(kinds):
-        return "Any"
-    return " | ".join(sorted(members, key=lambda member: member == "None")) or "Any"
 
 
 def _kind(annotation: str) -> str:
