@@ -75,10 +75,11 @@ def in_turn(scripts: Mapping[str, str], reference: str, endpoint: Endpoint, size
 
 def taken(script: str, endpoint: Endpoint) -> tuple[float, float] | None:
     """Return the seconds of wall time and of CPU of a process; None if it failed."""
+    command = [sys.executable, "-c", script, str(endpoint.port)]
+    # Modules are compiled once, as they are for users, even if this process must not keep them compiled.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(endpoint.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - started

@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.trace import TracerProvider
 
-    from ._call.core import Core, Offload
+    from ._call.core import Core
     from ._call.runner import AsyncRunner, BlockingRunner
+    from .middleware.compression import Offload
     from .operations import Operation, ReplyT, RequestT
     from .resources.prompts import AsyncPrompts, Prompts
     from .resources.runbooks import AsyncRunbooks, Runbooks
@@ -394,12 +395,13 @@ class AsyncAirplane(_Client[AsyncTransport]):
     """
 
     def _use(self, options: CallOptions) -> None:
+        # Loaded now, for no import may hold up the event loop.
         from .middleware.retry import preload
+        from .schema.reading import validate
 
         self._options = options
         preload()
-        # Loaded now, for no import may hold up the event loop.
-        _ = self.runbooks, self.sessions, self.runs, self.tasks, self.prompts, self.uploads
+        _ = validate, self.runbooks, self.sessions, self.runs, self.tasks, self.prompts, self.uploads
 
     @cached_property
     def _runner(self) -> AsyncRunner:

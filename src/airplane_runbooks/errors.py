@@ -41,7 +41,7 @@ else:
 
 # Characters that could rewrite a terminal, a log or the order of its words: C0, C1, bidirectional controls and other
 # ends of lines; and halves of surrogate pairs, which cannot be encoded.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_CONTROLS = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"  # compiled if needed
 
 
 _LONGEST_NAME = 200  # characters of what a server names, and of what it says
@@ -55,7 +55,9 @@ def _reason(failure: Failure) -> str:
 
 def escape_controls(text: str) -> str:
     r"""Return a text with its control characters written as escapes, such as `\x1b` and `\n`."""
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    if text.isprintable():  # as most are; none of these characters is
+        return text
+    return re.sub(_CONTROLS, lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 class AirplaneError(Exception):

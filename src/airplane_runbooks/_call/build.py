@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.propagators.textmap import TextMapPropagator
@@ -18,8 +19,13 @@ from ..telemetry.client import ClientTelemetry
 from ..telemetry.extra import ExtraAttributes
 from ..version import __version__
 from ..waiters.long_polls import LongPolls
-from .core import Core, Offload
+from .core import Core
 from .pipeline import compose
+
+if TYPE_CHECKING:
+    from ..middleware.compression import Offload
+else:
+    Offload = Any  # keeps `get_type_hints` working; loaded by a client that compresses
 
 
 def build_core(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .._responses.reading import request_id, status_error, version_advice
 from .._responses.redaction import empty_frames, redactor_of
@@ -24,18 +24,15 @@ from ..telemetry.client import CallSpan, ClientTelemetry, begin_call
 from ..waiters.long_polls import LongPolls
 from ..waiters.scope import OperationScope
 
+if TYPE_CHECKING:
+    from ..middleware.compression import Offload
+else:
+    Offload = Any  # keeps `get_type_hints` working; loaded by a client that compresses
+
 T = TypeVar("T")
 
 # Larger bodies, in bytes, are decoded in a thread: for smaller ones, switching threads takes longer than decoding.
 _LARGE = 64 * 1024
-
-
-class Offload(Protocol):
-    """Calls a function so that only the caller waits for it."""
-
-    async def __call__(self, function: Callable[[], T], seconds: float | None, /) -> T:
-        """Return the result. Raises OutOfTime after this many seconds."""
-        ...
 
 
 class Core:

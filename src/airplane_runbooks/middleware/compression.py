@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -14,9 +15,15 @@ from .interface import Next
 _GZIP = 31  # zlib's window bits: the largest window, in a gzip wrapper, whose time is left out
 _LARGE = 64 * 1024  # bytes; compressing them takes longer than to start a thread
 
+T = TypeVar("T")
 
-Offload = Callable[[Callable[[], bytes], None], Awaitable[bytes]]
-"""Calls a function so that only the caller waits for it."""
+
+class Offload(Protocol):
+    """Calls a function so that only the caller waits for it."""
+
+    async def __call__(self, function: Callable[[], T], seconds: float | None, /) -> T:
+        """Return the result. Raises OutOfTime after this many seconds."""
+        ...
 
 
 class Compression:

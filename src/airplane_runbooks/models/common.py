@@ -9,7 +9,6 @@ import msgspec
 
 from ..schema.encoding import ParamValue
 from ..schema.enums import Component, ParameterType
-from ..schema.reading import validate
 from .base import Model
 from .enums import Role
 
@@ -65,6 +64,8 @@ class ParameterSchema(Model, frozen=True, kw_only=True, omit_defaults=True):
         Raises ParamValueError, with the path below `root` and nothing of the value, for a missing required value, a
         wrong type, a broken constraint, an unknown slug, and everything that `param_values` refuses.
         """
+        from ..schema.reading import validate  # late: few clients validate, and it brings an engine for regexes along
+
         return validate(self.parameters, values, root)
 
 

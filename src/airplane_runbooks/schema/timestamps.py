@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 # What Python's own reader does not know, such as leap seconds and small letters, or would cut off instead of rounding.
-_SPELLED = re.compile(
+_SPELLED = (  # compiled if needed
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d+))? ?"
-    r"(?:[Zz]|([+-])(\d{2})(?::?(\d{2}))?(?::?(\d{2}))?)?",
-    re.ASCII,
+    r"(?:[Zz]|([+-])(\d{2})(?::?(\d{2}))?(?::?(\d{2}))?)?"
 )
 
 
@@ -72,7 +71,7 @@ def utc_text(value: datetime) -> str:
 
 
 def _spelled_out(text: str) -> datetime:
-    found = _SPELLED.fullmatch(text)
+    found = re.fullmatch(_SPELLED, text, re.ASCII)
     if found is None:
         raise ValueError("not a timestamp")
     day, *parts, fraction, sign, ahead, ahead_minutes, ahead_seconds = found.groups()
