@@ -280,7 +280,8 @@ def test_a_typed_text_is_read_by_the_schema(parameter, posted, result):
         (one(options=["a"], multi=True), "checkboxes"),
         (one("integer", multi=True), "area"),
         (one("configvar"), "text"),
-        (one("upload"), "text"),
+        (one("upload"), "file"),
+        (one("upload", multi=True), "files"),
         *((one(kind), "area") for kind in ("list", "map", "object", "json", "any", "to come")),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import msgspec
 
 from ....models import Parameter
 from ....schema.types import type_of
+from ....schema.types.references import Upload
 from ...storage.encoding import decode
 from ...storage.rows import LEFT_OUT
 from .tables import Table, table_of
@@ -27,7 +28,7 @@ class DisplayValue(msgspec.Struct, frozen=True):
     """Value on a page: its text, whether it is code, and the summary to show if it is folded.
 
     `table` takes the place of the text if there is one. `is_cut` is True if not all of the value is shown, and
-    `is_markdown` if the text is Markdown.
+    `is_markdown` if the text is Markdown. `files` are the IDs and names of uploads, which take the place of the text.
     """
 
     text: str
@@ -36,6 +37,7 @@ class DisplayValue(msgspec.Struct, frozen=True):
     table: Table | None = None
     is_cut: bool = False
     is_markdown: bool = False
+    files: Sequence[tuple[str, str]] = ()
 
 
 def format_time(moment: datetime) -> str:
@@ -77,6 +79,10 @@ def describe_value(value: Any) -> DisplayValue:
 
 def describe_answer(parameter: Parameter, value: Any) -> DisplayValue:
     """Write the value of a parameter: as its type does, else as `describe_value` does."""
+    if type_of(parameter.type).python is Upload and value is not None:
+        uploads = value if isinstance(value, list) else [value]
+        if uploads and all(isinstance(one, dict) and "id" in one for one in uploads):
+            return DisplayValue("", files=[(one["id"], one.get("fileName") or one["id"]) for one in uploads])
     text = None if parameter.multi else type_of(parameter.type).display(value)
     return describe_value(value) if text is None else DisplayValue(text)
 

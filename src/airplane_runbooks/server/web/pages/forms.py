@@ -57,6 +57,16 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return self.texts[-1] if self.texts else ""
 
     @property
+    def is_file(self) -> bool:
+        """True if the control is for files."""
+        return self.control in ("file", "files")
+
+    @property
+    def files(self) -> Sequence[tuple[str, str]]:
+        """The texts of files that have been sent before, each with the name of the file, or else its ID."""
+        return [(text, text.partition(" ")[2] or text) for text in self.texts if text.strip()]
+
+    @property
     def is_group(self) -> bool:
         """True if the control has a box for each choice."""
         return self.control in ("radios", "checkboxes")
@@ -171,6 +181,11 @@ def _checked(widget: Widget, texts: Sequence[str], value: Any) -> Iterable[Check
     except ValueProblem as problem:
         where = "".join(reversed(problem.steps[:-1]))
         raise UnreadableText(_sentence(f"{where}: {problem}" if where else str(problem))) from None
+
+
+def name_of(parameter: Parameter) -> str:
+    """Return the name of a parameter's field in a form."""
+    return _PREFIX + parameter.slug
 
 
 def _field(widget: Widget, texts: Sequence[str], error: str = "") -> Field:

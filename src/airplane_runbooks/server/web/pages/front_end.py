@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -25,7 +24,7 @@ from .interface import (
     Redirect,
     View,
 )
-from .posted import read_fields
+from .posted import Posted, read_form
 from .rendering import PageRenderer
 
 _VERIFIED_FOR = 1.0  # seconds; a form whose body is slower than that is looked up again
@@ -86,7 +85,7 @@ class PageFrontEnd:
 
     def call(self, request: Request, caller: Identity, body: bytes) -> Response:
         """Call the view with the request's form, and render its response."""
-        page_request = _page_request(request, caller, read_fields(request, body))
+        page_request = _page_request(request, caller, read_form(request, body))
         return self._renderer.render(request, caller.user, self._view(self._context, page_request))
 
     def render_error(self, request: Request, caller: Identity, problem: ApiError) -> Response:
@@ -96,14 +95,15 @@ class PageFrontEnd:
         return self._renderer.render(request, caller.user, _error_page(problem))
 
 
-def _page_request(request: Request, caller: Identity, fields: Mapping[str, list[str]]) -> PageRequest:
+def _page_request(request: Request, caller: Identity, posted: Posted) -> PageRequest:
     return PageRequest(
         sign_in=caller.sign_in,
         path=request.path_params,
         query=request.query_params,
         address=path_below_base(request),
         client=client_address(request.scope),
-        fields=fields,
+        fields=posted.fields,
+        files=posted.files,
         texts=request.query_params.getlist,
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...service.identity import User, Users
 from ...service.services import Services
 from ..callers import SignIn
 from ..failed_logins import FailedLoginLimiter
+from .posted import PostedFile
 
 
 class PageContext(NamedTuple):
@@ -20,7 +21,7 @@ class PageContext(NamedTuple):
 
 
 class PageRequest(NamedTuple):
-    """Request for a page: its sender, its parameters, and the fields of a posted form.
+    """Request for a page: its sender, its parameters, and the fields and files of a posted form.
 
     `address` is the path below the application's root, `client` the network address of the browser. `texts` returns all
     texts that the query has under a name.
@@ -32,6 +33,7 @@ class PageRequest(NamedTuple):
     address: str
     client: str
     fields: Mapping[str, list[str]] = {}
+    files: Mapping[str, Sequence[PostedFile]] = {}
     texts: Callable[[str], Sequence[str]] = lambda _: ()
 
     def field(self, name: str) -> str:
@@ -80,11 +82,12 @@ class Redirect(NamedTuple):
 
 
 class Download(NamedTuple):
-    """File that the browser saves instead of showing it."""
+    """File that the browser saves instead of showing it. `size` is that of a content that comes bit by bit."""
 
     name: str
-    content: bytes
+    content: bytes | Iterator[bytes]
     media_type: str
+    size: int | None = None
 
 
 View = Callable[[PageContext, PageRequest], PageResponse | Redirect | Download]

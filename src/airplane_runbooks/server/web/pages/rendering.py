@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from ...service.identity import User
 from ..scope import BASE_PATH
@@ -66,8 +68,11 @@ class PageRenderer:
         base = request.scope[BASE_PATH]
         response: Response
         if isinstance(answer, Download):
-            shown = {"Content-Disposition": f'attachment; filename="{answer.name}"'}
-            return Response(answer.content, 200, {**_HEADERS, **shown}, answer.media_type)
+            headers = {**_HEADERS, "Content-Disposition": _attachment(answer.name)}
+            if isinstance(answer.content, bytes):
+                return Response(answer.content, 200, headers, answer.media_type)
+            headers["Content-Length"] = str(answer.size)
+            return StreamingResponse(answer.content, 200, headers, answer.media_type)
         if isinstance(answer, Redirect):
             response = RedirectResponse(base + answer.to, 303)
         else:
@@ -81,6 +86,13 @@ class PageRenderer:
             age = signing.LIFETIME if answer.cookie else 0
             response.set_cookie(name, answer.cookie, age, path=path, secure=secure, httponly=True, samesite="strict")
         return response
+
+
+def _attachment(name: str) -> str:
+    """Return the header that makes a browser save a file under this name (RFC 6266)."""
+    plain_name = re.sub(r"[^A-Za-z0-9._ -]", "_", name)
+    more = "" if plain_name == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'attachment; filename="{plain_name}"{more}'
 
 
 def load_assets() -> dict[str, Asset]:

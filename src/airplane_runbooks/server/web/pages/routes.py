@@ -49,6 +49,7 @@ class PageRoutes:
             self._route("GET", "/runs/{id}/output.json", views.download_json),
             self._route("GET", "/runs/{id}/output.csv", views.download_csv),
             self._route("GET", "/runs/{id}/log.txt", views.download_log),
+            self._route("GET", "/uploads/{id}", views.download_upload),
             self._route("GET", "/prompts/{id}", views.prompt),
             self._route("POST", "/prompts/{id}", views.answer_prompt),
             self._route("GET", "/sign-in", views.ask_for_key, is_public=True),

@@ -12,7 +12,7 @@ import msgspec
 
 from ....schema.reading import CheckedValues
 from ...authoring.decorators import Runbook
-from ...errors import Conflict, Forbidden, Invalid, NotFound
+from ...errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
 from ...secrets.masking import hide_all
 from ...service import sessions
 from ...service.catalog import find_environment, find_runbook, runbooks
@@ -23,6 +23,7 @@ from ...storage.idempotency import StoredReply
 from ...storage.ids import new_seed
 from . import forms, signing
 from .interface import PageContext, PageRequest, PageResponse, Redirect
+from .references import keep_files, with_names
 from .widgets import Choice
 
 _KEY = re.compile("[0-9a-f]{32}")
@@ -41,7 +42,7 @@ def runbook_list(context: PageContext, request: PageRequest) -> PageResponse:
 def start_form(context: PageContext, request: PageRequest) -> PageResponse:
     """Show a runbook and the form that starts it, filled in as the link says or as an earlier session was."""
     runbook = _find(context.services, request)
-    parameters = hide_all(runbook.parameters)
+    parameters = with_names(context.services, hide_all(runbook.parameters))
     environment = request.query.get("envSlug") or find_environment(context.services, None)
     if session_id := request.query.get("sessionID"):
         session, root, _ = sessions.find_with_root(context.services, session_id)
@@ -60,13 +61,20 @@ def start(context: PageContext, request: PageRequest) -> PageResponse | Redirect
     key = request.field("key")
     if not _KEY.fullmatch(key):
         raise Invalid("invalid_form", "The form has lost its key. Nothing was started.")
-    filled = forms.fill(hide_all(runbook.parameters), request.fields)
+    parameters = with_names(context.services, hide_all(runbook.parameters))
+    posted: forms.Posted = request.fields
+    no_room = ""
+    try:
+        posted = keep_files(context.services, request, parameters, key)
+    except TooLarge as problem:
+        no_room = problem.message
+    filled = forms.fill(parameters, posted)
     has_choice = _has_choice(context.services)
     environment = request.field("environment").strip() if has_choice else find_environment(context.services, None)
     fields = [_environment(context.services, environment), *filled.fields]
     not_agreed = _NOT_AGREED if runbook.confirm and not request.field("confirmed") else ""
-    if not_agreed or any(field.error for field in fields):
-        return _form(context, request, runbook, fields, status=422, key=key, not_agreed=not_agreed)
+    if not_agreed or no_room or any(field.error for field in fields):
+        return _form(context, request, runbook, fields, status=422, key=key, problem=no_room, not_agreed=not_agreed)
     values = filled.values.json if isinstance(filled.values, CheckedValues) else filled.values
     asked = StartRequest(names={"id": runbook.id}, values=values, env_slug=environment)
     try:

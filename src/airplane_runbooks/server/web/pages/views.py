@@ -6,8 +6,8 @@ import re
 import time
 from collections.abc import Sequence
 
-from ...errors import Conflict, Forbidden, Invalid, NotFound
-from ...service import logs, prompts, runs
+from ...errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
+from ...service import logs, prompts, runs, uploads
 from ...service import sessions as session_service
 from ...service.services import Caller
 from ...storage.encoding import decode
@@ -23,6 +23,7 @@ from .interface import (
     PageResponse,
     Redirect,
 )
+from .references import keep_files, with_names
 from .tables import csv_of
 from .view_models import (
     describe_parameters,
@@ -109,6 +110,12 @@ def download_log(context: PageContext, request: PageRequest) -> Download:
     return Download(f"{run.id}.log", "".join(lines).encode(), "text/plain; charset=utf-8")
 
 
+def download_upload(context: PageContext, request: PageRequest) -> Download:
+    """Return an uploaded file, a chunk at a time."""
+    upload = uploads.find(context.services, request.path["id"])
+    return Download(upload.name, uploads.read(context.services, upload), "application/octet-stream", size=upload.size)
+
+
 def prompt(context: PageContext, request: PageRequest) -> PageResponse:
     """Show a prompt, with a form if it is open and the user may answer it."""
     return _prompt(context, request)
@@ -125,10 +132,11 @@ def answer_prompt(context: PageContext, request: PageRequest) -> PageResponse | 
         raise Invalid("invalid_form", "The form does not say what to do.")
     caller = Caller(request.signed_in_user, new_seed())
     fields: Sequence[forms.Field] = ()
+    posted: forms.Posted = request.fields
 
     def read(record: Prompt) -> prompts.Values:
         nonlocal fields
-        filled = forms.fill(record.parameters, request.fields)
+        filled = forms.fill(with_names(context.services, record.parameters), posted)
         fields = filled.fields
         if filled.errors:
             raise Invalid("invalid_form", "")  # each of the fields says what is wrong
@@ -138,7 +146,13 @@ def answer_prompt(context: PageContext, request: PageRequest) -> PageResponse | 
         if action == "cancel":
             answered = prompts.cancel(context.services, prompt_id, caller)
         else:
+            if request.files:  # before the transaction in which the answer is read
+                asked = prompts.find(context.services, prompt_id).parameters
+                posted = keep_files(context.services, request, asked)
             answered = prompts.submit(context.services, prompt_id, read, caller)
+    except TooLarge as problem:
+        asked = with_names(context.services, prompts.find(context.services, prompt_id).parameters)
+        return _prompt(context, request, forms.fill(asked, request.fields).fields, status=422, problem=problem.message)
     except Invalid as problem:
         return _prompt(context, request, fields, status=422, problem=problem.message)
     except Conflict:
@@ -156,7 +170,7 @@ def _prompt(
 ) -> PageResponse:
     record, session, root = prompts.find_with_session(context.services, request.path["id"])
     if status == 200:
-        fields = forms.blank(record.parameters)
+        fields = forms.blank(with_names(context.services, record.parameters))
     shown = describe_prompt(record, context.users, session_secrets(session, [record]))
     is_open = shown.state == "open"
     steps = describe_session(context.services, context.users, session, None) if is_open else None

@@ -16,6 +16,7 @@ from ....schema.problems import UnreadableText, ValueProblem
 from ....schema.reading import ValueReader
 from ....schema.types import Scalar, type_of
 from ....schema.types.base import as_text
+from ....schema.types.references import Upload
 from ...storage.encoding import decode
 
 _MOST_RADIOS = 5
@@ -157,6 +158,40 @@ class Json(Widget):
         return not any(text.strip() for text in texts)
 
 
+class Files(Widget):
+    """An upload, or a list of them: files to be chosen, or IDs of those sent before with their names behind them."""
+
+    missing = "Choose a file."
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter, "files" if parameter.multi else "file")
+
+    def show(self, value: Any) -> list[str] | None:
+        """Return the IDs with the names."""
+        return [_shown_file(item) for item in (value if self.parameter.multi else [value])]
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the IDs."""
+        ids = [text.partition(" ")[0] for text in texts if text.strip()]
+        return ids if self.parameter.multi else ids[-1]
+
+    def fill(self, texts: Sequence[str]) -> list[str] | None:
+        """Return the IDs of a link."""
+        return list(texts)
+
+    def is_empty(self, texts: Sequence[str]) -> bool:
+        """Return True if there is no file."""
+        return not any(text.strip() for text in texts)
+
+    def empty(self) -> Any:
+        """Return the empty list where there may be several files, unless the value may be left out."""
+        return _empty_list(self.parameter) if self.parameter.multi else None
+
+
+def _shown_file(value: Any) -> str:
+    return f"{value['id']} {value.get('fileName', '')}".strip() if isinstance(value, dict) else as_text(value)
+
+
 class Flag(Widget):
     """Yes or no; a browser posts nothing for no."""
 
@@ -266,6 +301,8 @@ def _preferred(parameter: Parameter) -> Widget:
     kind = type_of(parameter.type)
     if not isinstance(kind, Scalar):
         return Json(parameter, "password" if parameter.secret else "area")
+    if kind.python is Upload:
+        return Files(parameter)
     if parameter.multi:
         return Json(parameter, "password") if parameter.secret else Lines(parameter, kind)
     if kind.control == "checkbox":
