@@ -168,7 +168,7 @@ def test_a_prefix_may_have_the_name_of_a_page(path, below):
 
 def test_a_long_prefix_may_begin_as_a_page_does():
     for path, below in (
-        ("/runbooks/ops", "/"),
+        ("/runbooks/ops", ""),
         ("/runbooks/ops/sessions", "/sessions"),
         ("/runbooks/x", "/runbooks/x"),
     ):
@@ -265,6 +265,15 @@ def test_pages_behind_a_proxy_link_to_the_public_url(prefix, how):
         called = person.send("GET", "/v0/sessions/list", **{"X-Airplane-API-Key": KEY})
         assert json.loads(called.text)["sessions"][0]["id"] == session_id
         api.close()
+        person.close()
+
+
+def test_the_prefix_without_a_slash_leads_to_the_first_page():
+    with RunbookServer([ask], api_key=KEY, public_url="https://a.example/tools") as server:
+        person = Browser(server.base_url)
+        for path in ("/tools", "/tools?live=off"):
+            assert (person.get(path).status, person.get(path).location) == (308, path.replace("/tools", "/tools/"))
+        assert person.post("/tools", {}).status == 404
         person.close()
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Iterable
 
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import (
@@ -67,7 +68,8 @@ class EdgeMiddleware:
             scope = self._proxy_headers.apply(scope, self._roots)
             note(scope, address=client_address(scope), path=scope["path"].removeprefix(scope[BASE_PATH]))
             self._check_host(scope)
-            await self._app(scope, receive, watched_send)
+            app = _redirect_to_root if _is_prefix_alone(scope) else self._app
+            await app(scope, receive, watched_send)
         except (Exception, asyncio.CancelledError) as problem:
             if started:
                 raise
@@ -101,6 +103,17 @@ def host_name(host: str) -> str:
     """Return a Host header's name in lower case, without the port; an IPv6 address keeps its brackets."""
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() else host.lower()
+
+
+def _is_prefix_alone(scope: Scope) -> bool:
+    """Tell whether a browser asks for the path prefix without a slash, for which it does not send the cookie."""
+    return scope["path"] == scope[BASE_PATH] != "" and scope["method"] in ("GET", "HEAD")
+
+
+async def _redirect_to_root(scope: Scope, receive: Receive, send: Send) -> None:
+    query = scope["query_string"].decode("latin-1")
+    response = RedirectResponse(f"{scope[BASE_PATH]}/{'?' if query else ''}{query}", 308)
+    await response(scope, receive, send)
 
 
 def _as_api_error(problem: BaseException, call: str) -> ApiError:

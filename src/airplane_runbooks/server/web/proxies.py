@@ -188,7 +188,7 @@ def _move(scope: Scope, prefix: str, roots: Collection[str]) -> None:
     path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
     if (path == prefix or path.startswith(prefix + "/")) and not _was_cut_off(path, prefix, roots):
         path = path[len(prefix) :]
-    scope["root_path"], scope["path"] = prefix, prefix + (path or "/")
+    scope["root_path"], scope["path"] = prefix, prefix + path
 
 
 def _was_cut_off(path: str, prefix: str, roots: Collection[str]) -> bool:
