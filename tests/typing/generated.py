@@ -109,7 +109,7 @@ class SettleOwed(msgspec.Struct, frozen=True, kw_only=True, tag_field="state", t
     """A payment to come."""
 
     cents: int
-    parts: list[SettlePaid | SettleOwed] = msgspec.field(default_factory=list)
+    parts: list[SettlePaid | SettleOwed] = []
 
 
 class Settle(RunbookCall[list[str | SettlePaid | SettleOwed] | None], slug="settle"):

@@ -9,12 +9,11 @@ from .names import FOR_FIELDS, Names, comment, string
 
 
 class Field(NamedTuple):
-    """A field: its name in JSON, its annotation, and its default as an expression or the factory of one."""
+    """A field: its name in JSON, its annotation, and its default as an expression; msgspec copies `[]` and `{}`."""
 
     slug: str
     annotation: str
     default: str | None = None
-    factory: str | None = None
     description: str = ""
 
 
@@ -26,8 +25,6 @@ def struct_lines(fields: Iterable[Field]) -> list[str]:
 
 def _lines(field: Field, name: str) -> list[str]:
     arguments = [] if name == field.slug else [f"name={string(field.slug)}"]
-    if field.factory is not None:
-        arguments.append(f"default_factory={field.factory}")
     if arguments and field.default is not None:
         arguments.append(f"default={field.default}")
     value = f"msgspec.field({', '.join(arguments)})" if arguments else field.default

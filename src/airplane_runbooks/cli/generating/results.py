@@ -130,9 +130,9 @@ def _field(slug: str, annotation: str, schema: Any, required: Sequence[str]) -> 
         if isinstance(default, bool | int | str) and type(default).__name__ == annotation:
             return Field(slug, annotation, literal(default))
         if default == [] and annotation.startswith("list["):
-            return Field(slug, annotation, factory="list")
+            return Field(slug, annotation, "[]")
         if default == {} and annotation.startswith("dict["):
-            return Field(slug, annotation, factory="dict")
+            return Field(slug, annotation, "{}")
     return Field(slug, f"{annotation} | UnsetType", "UNSET")
 
 
