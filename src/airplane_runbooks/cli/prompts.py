@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TextIO
 
@@ -11,6 +11,7 @@ import click
 from .. import CANCEL, Airplane, Prompt, SessionStatus
 from .asking import ask
 from .connection import connected
+from .files import send_files
 from .output import format_time, is_interactive, json_option, notes, write_json, write_rows
 from .values import read_file, read_values
 
@@ -53,7 +54,8 @@ def answer(airplane: Airplane, id: str, *, pairs: tuple[str, ...], values_file: 
         _answer_here(airplane, prompt)
         return
     given = {} if values_file is None else read_file(values_file.read(), "--values-file")
-    airplane.prompts.submit(id, read_values(prompt.schema, pairs, given, "values"))
+    values = read_values(prompt.schema, pairs, given, "values")
+    airplane.prompts.submit(id, send_files(airplane, prompt.schema, values, "values"))
 
 
 @prompts.command("cancel")
@@ -68,8 +70,8 @@ def _answer_here(airplane: Airplane, prompt: Prompt) -> None:
     values = ask(prompt, prompt.schema, notes())
     if values is CANCEL:
         airplane.prompts.cancel(prompt.id)
-    elif values is not None:
-        airplane.prompts.submit(prompt.id, values)
+    elif isinstance(values, Mapping):
+        airplane.prompts.submit(prompt.id, send_files(airplane, prompt.schema, values, "values"))
 
 
 def _waiting(airplane: Airplane, session: str | None) -> Iterator[str]:

@@ -15,6 +15,7 @@ from ..schema.types import type_of
 from .completing import complete_parameter, complete_slug
 from .connection import connected
 from .exits import Exit
+from .files import send_files
 from .output import is_interactive, json_option, notes, write_json, write_list, write_rows
 from .values import read_file, read_values
 from .watching import follow
@@ -51,7 +52,7 @@ def list_runbooks(airplane: Airplane, slug: str | None, *, as_json: bool) -> Non
     multiple=True,
     metavar="PARAMETER=VALUE",
     shell_complete=complete_parameter,
-    help="Value of a parameter, typed by the schema: a text, a number, `true`, a date, else JSON. Repeatable.",
+    help="Value of a parameter, typed by its schema: text, number, `true`, date, @PATH, else JSON. Repeat it.",
 )
 @click.option("--params-file", type=click.File(), metavar="FILE", help="JSON object of values, - for standard input.")
 @click.option("--wait", is_flag=True, help="Wait for the end, show the progress, and write the result.")
@@ -85,6 +86,8 @@ def execute(
     values = read_values(None if runbook is None else runbook.parameters, pairs, given, "params")
     if runbook is not None and runbook.confirm and not yes:
         _confirm(runbook)
+    if runbook is not None:
+        values = send_files(airplane, runbook.parameters, values, "params", idempotency_key)
     options = CallOptions(idempotency_key=idempotency_key or UNSET)
     started = airplane.runbooks.execute(slug, values, options=options)
     if wait:

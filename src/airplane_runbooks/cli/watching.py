@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 
@@ -29,6 +29,7 @@ from .. import (
 )
 from .asking import ask
 from .exits import Exit, exit_of_end
+from .files import send_files
 from .output import coloured, format_duration, is_interactive, notes, write_json, write_result
 
 _LIVE = PollPolicy(max_delay=1.0)  # what a person looks at is a second old at most
@@ -75,7 +76,8 @@ def _wait(
             console.print(f"Session {session_id} waits for an answer: {hint}", soft_wrap=True)
             return None
         with display.paused():
-            return ask(prompt, schema, console)
+            answer = ask(prompt, schema, console)
+        return send_files(airplane, schema, answer, "values") if isinstance(answer, Mapping) else answer
 
     is_live = console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
     with display.shown() if is_live else nullcontext():
