@@ -63,5 +63,5 @@ class _Contents(io.RawIOBase):
 def openable(store: Store, upload: Upload) -> Upload:
     """Return an upload that can be opened."""
     file = _UploadFile(upload.id, upload.url, upload.name, upload.size)
-    file.__dict__["uploads"] = store.uploads
+    vars(file)["uploads"] = store.uploads
     return file

@@ -182,5 +182,6 @@ def _find(connection: Connection, select: sa.Select[Any], upload_id: str) -> Upl
 
 
 def _upload(row: Sequence[Any]) -> Upload:
-    values = dict(zip(_FIELDS, row, strict=True))
-    return Upload(**{**values, "created_at": from_microseconds(values["created_at"])})
+    values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
+    values["created_at"] = from_microseconds(values["created_at"])
+    return Upload(**values)
