@@ -12,7 +12,7 @@ from airplane_runbooks.server.configuration import SERVED, all_settings, read_se
 from airplane_runbooks.server.settings import Listener, Options, Settings
 
 KEY = "tkn_5d41402abc4b2a76"
-OBJECTS_OF_PYTHON = {"tracer_provider", "observers", "notify"}
+OBJECTS_OF_PYTHON = {"tracer_provider", "meter_provider", "observers", "notify"}
 TEXTS = {
     "host": ("::1", "::1"),
     "port": ("0", 0),

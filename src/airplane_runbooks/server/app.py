@@ -22,6 +22,7 @@ from .notifications import Notifications
 from .observers.dispatch import Dispatcher
 from .observers.emitter import Emitter
 from .observers.logging import Logging
+from .observers.metrics import Figures, Metrics
 from .observers.tracing import Tracing
 from .secrets.key_file import find_vault
 from .secrets.vault import Vault
@@ -109,6 +110,7 @@ def _create_lifecycle(
     from .engine.holding import Holding
     from .engine.reconciler import Reconciler
     from .storage.backups import hold_restored
+    from .storage.census import count_sessions
     from .storage.facts import settle_fact
     from .storage.holds import Holds
     from .storage.sign_outs import SqlSignOuts
@@ -121,14 +123,17 @@ def _create_lifecycle(
         vault.check()
     deliverer, announcer = _create_deliverer(runbooks, database, settings)
     store = SqlStore(database, announcer=announcer)
-    emitter = Emitter(Dispatcher([Tracing(settings.tracer_provider), Logging()], settings.observers))
+    metrics = Metrics(database.dialect, settings.meter_provider)
+    database.watch_commits(metrics.committed)
+    emitter = Emitter(Dispatcher([Tracing(settings.tracer_provider), metrics, Logging()], settings.observers))
     if not database.is_shared:  # a file has one server, so any other that held a key has ended
         store.keys.free_all()
         store.end_leases()
     hold_restored(database)
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     notifications = database.notifications
-    engine = _create_engine(database, settings.workers, catalog, notifications)
+    engine = _create_engine(database, settings.workers, catalog, notifications, metrics)
+    metrics.report(Figures(partial(count_sessions, database), lambda: engine.busy, settings.workers))
     holding = Holding(Holds(database), engine, catalog, emitter)
     runner = Runner(
         store,
@@ -172,7 +177,9 @@ def _create_lifecycle(
     notifications.subscribe(CANCELLED, lambda run_ids: runner.interrupt(run_ids or ()))
     notifications.subscribe(BACKLOG, lambda _: reconciler.hurry() if engine.has_room else None)
     capture = Capture() if settings.capture_logs else None
-    return Lifecycle(services, runner=runner, reconciler=reconciler, database=database, capture=capture)
+    lifecycle = Lifecycle(services, runner=runner, reconciler=reconciler, database=database, capture=capture)
+    lifecycle.at_stop(metrics.withdraw)
+    return lifecycle
 
 
 def _create_deliverer(
@@ -216,12 +223,14 @@ def _database_digest_key(database: Database) -> Callable[[], bytes]:
     return lambda: settle_fact(database, "digest_key", lambda: os.urandom(32))
 
 
-def _create_engine(database: Database, workers: int, catalog: Catalog, notifications: Notifications) -> Engine:
+def _create_engine(
+    database: Database, workers: int, catalog: Catalog, notifications: Notifications, metrics: Metrics
+) -> Engine:
     """Return the engine: one of several if the database is shared."""
     if not database.is_shared:
-        return StoreEngine(workers)
+        return StoreEngine(workers, on_taken=metrics.taken)
     from .engine.membership import Membership
     from .storage.ids import new_id
 
     membership = Membership(database.sqlalchemy_engine.url, new_id("srv"), catalog.announcement())
-    return StoreEngine(workers, membership, lambda job_id: notifications.publish(BACKLOG, [job_id]))
+    return StoreEngine(workers, membership, lambda job_id: notifications.publish(BACKLOG, [job_id]), metrics.taken)

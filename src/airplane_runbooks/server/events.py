@@ -65,6 +65,7 @@ class RequestReceived(EnclosingEvent, frozen=True, kw_only=True):
     method: str
     route: str
     headers: Mapping[str, str]
+    scheme: str = "http"
 
 
 class RequestAnswered(Event, frozen=True, kw_only=True):

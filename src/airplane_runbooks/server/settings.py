@@ -17,8 +17,10 @@ from .web.limits import Limits
 from .web.proxies import parse_proxies, parse_public_url
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 else:
+    MeterProvider = Any
     TracerProvider = Any  # for readers of annotations; the real class is loaded with a server
 
 MEMORY = "sqlite://"
@@ -41,6 +43,7 @@ class Options(TypedDict, total=False):
     public_url: str | None
     trusted_proxies: Sequence[str]
     tracer_provider: TracerProvider | None
+    meter_provider: MeterProvider | None
     observers: Sequence[Observer]
     capture_logs: bool
     access_log: bool
@@ -72,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         trusted_proxies: Addresses and networks of the proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`,
             or `Forwarded`, are trusted.
         tracer_provider: Provider of the tracer for spans; by default the global one.
+        meter_provider: Provider of the meter for metrics; by default the global one.
         observers: Observers of the server's events, see `airplane_runbooks.server.events`.
         capture_logs: Whether what steps and tasks write is kept with them: what they print, and their records of
             `logging`. It goes where it went before as well. `sys.stdout` and `sys.stderr` are replaced while the
@@ -96,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     trusted_proxies: Sequence[str] = ()
     tracer_provider: TracerProvider | None = None
+    meter_provider: MeterProvider | None = None
     observers: Sequence[Observer] = ()
     capture_logs: bool = False
     access_log: bool = False

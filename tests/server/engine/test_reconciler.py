@@ -37,7 +37,7 @@ class Engine:
         self.recovered, self.woken = [], []
         self.peers = frozenset()
 
-    def recover(self, jobs, more=False):
+    def recover(self, jobs, more=False, ages=None):
         self.recovered.append(jobs)
 
     def wake(self, job_id):

@@ -22,7 +22,7 @@ from airplane_runbooks.server.storage.rows import PROMPT_ROWS, RUN_ROWS, SESSION
 from airplane_runbooks.server.storage.tables import METADATA, PROMPTS, RUNS, SESSIONS
 
 ROWS = 500  # sessions, each with a run for itself and one for a prompt; all filters but one find a single one of them
-MODULES = ("statements", "holds", "backups", "sql_idempotency", "sign_outs", "uploads", "deliveries")
+MODULES = ("statements", "holds", "backups", "census", "sql_idempotency", "sign_outs", "uploads", "deliveries")
 PARTS = {"_lean", "_all"}  # of other statements
 AT_STARTS = {"sql_idempotency._END_LEASES"}  # executed once by a server, and therefore without an index
 START = now() - timedelta(days=30)
@@ -93,6 +93,7 @@ USED = {
     "holds._UNFINISHED": "runbook_runs_by_due_at",
     "holds._HELD": "runbook_runs_by_due_at",
     "holds._LET_GO": "runbook_runs_by_due_at",
+    "census._CENSUS": "runbook_runs_by_due_at",
     "backups._HOLD_ALL": "runbook_runs_by_due_at",
     "sql_idempotency._CLEAN": "runbook_keys_by_since",
     "sign_outs._CLEAN": "runbook_sign_outs_by_until",

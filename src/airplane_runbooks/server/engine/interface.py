@@ -7,7 +7,7 @@ begun. All the same, an engine must not work on one job twice at the same time w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 BACKLOG = "backlog"  # the channel of jobs that have to wait for a worker of the server that was told of them
@@ -62,15 +62,21 @@ class Engine(Protocol):
         ...
 
     @property
+    def busy(self) -> int:
+        """Number of workers that have work."""
+        ...
+
+    @property
     def has_room(self) -> bool:
         """True if a worker has nothing to do."""
         ...
 
-    def recover(self, jobs: Sequence[str], *, more: bool = False) -> None:
+    def recover(self, jobs: Sequence[str], *, more: bool = False, ages: Mapping[str, float] = ...) -> None:
         """Work on due jobs that got lost or have no worker, and on others that got stuck.
 
         The server calls it about once a second, and when there is reason to. It may be told of more jobs than it has
-        room for. If there are `more` than it was told of, it calls `look` as soon as these have been taken.
+        room for. If there are `more` than it was told of, it calls `look` as soon as these have been taken. `ages` are
+        the seconds for which jobs have been due.
         """
         ...
 

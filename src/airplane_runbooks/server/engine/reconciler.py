@@ -156,8 +156,10 @@ class Reconciler:
         return True
 
     def _recover(self) -> None:
-        due = self._store.due(now(), BATCH)
-        self._engine.recover(self._holding.share(due), more=len(due) == BATCH)
+        moment = now()
+        due = self._store.due(moment, BATCH)
+        ages = {run.job_id: (moment - run.due_at).total_seconds() for run in due if run.due_at is not None}
+        self._engine.recover(self._holding.share(due), more=len(due) == BATCH, ages=ages)
 
     def _expire(self, moment: datetime) -> None:
         overdue = self._store.overdue(moment, BATCH)

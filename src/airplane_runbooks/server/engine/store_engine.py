@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum, auto
 
 from ..errors import Closing
@@ -23,6 +23,7 @@ from .membership import Membership
 logger = logging.getLogger(__name__)
 
 RETRY = 5.0  # seconds until work that raised starts again
+_NO_AGES: Mapping[str, float] = {}
 
 
 class _State(Enum):
@@ -36,7 +37,7 @@ class StoreEngine:
 
     The threads are daemons, so that a step that never returns cannot keep the interpreter from its exit. `close` waits
     for the others. With a `membership`, other servers use the same database; `on_backlog` is called when one of them
-    could begin a job sooner.
+    could begin a job sooner. `on_taken` is called with the seconds for which a job was due when a worker took it.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class StoreEngine:
         workers: int = 16,
         membership: Membership | None = None,
         on_backlog: Callable[[str], object] = lambda _: None,
+        on_taken: Callable[[float], object] = lambda _: None,
     ) -> None:
         if workers < 1:
             raise ValueError("an engine needs at least one worker")
         self._workers = workers
         self._membership = membership
         self._on_backlog = on_backlog
+        self._on_taken = on_taken
         self._look: Callable[[], object] = lambda: None
         self._more = False  # whether more was due than there were workers for
         self._luck = random.Random()  # noqa: S311 - no secret; of its own, to leave the application's seed alone
@@ -58,6 +61,7 @@ class StoreEngine:
         self._ready = threading.Condition(self._lock)
         self._queue: deque[str] = deque()
         self._states: dict[str, _State] = {}
+        self._due_since: dict[str, float] = {}  # of those in the queue, by the monotonic clock
         self._broken: dict[str, float] = {}  # times to start them again
         self._threads: list[threading.Thread] = []
         self._idle = 0
@@ -127,13 +131,18 @@ class StoreEngine:
         return self._room > 0
 
     @property
+    def busy(self) -> int:
+        """Number of workers that have work."""
+        return self._busy
+
+    @property
     def _room(self) -> int:
         return max(0, self._workers - self._reserved - len(self._states))
 
-    def recover(self, jobs: Sequence[str], *, more: bool = False) -> None:
+    def recover(self, jobs: Sequence[str], *, more: bool = False, ages: Mapping[str, float] = _NO_AGES) -> None:
         """Work on due jobs that are unknown here, and on those that raised a while ago. Look again if there are `more`.
 
-        That is once these have been taken.
+        That is once these have been taken. `ages` are the seconds for which they have been due.
         """
         moment = time.monotonic()
         for job_id in [job_id for job_id, at in list(self._broken.items()) if at <= moment]:
@@ -146,13 +155,14 @@ class StoreEngine:
             unknown = self._luck.sample(unknown, min(room, len(unknown)))  # or all servers would take the same ones
         self._more = more
         for job_id in unknown:
-            self._enqueue(job_id)
+            self._enqueue(job_id, ages.get(job_id, 0.0))
 
     def close(self, timeout: float) -> None:
         """Take no more work and wait, at most `timeout` seconds, for running work."""
         with self._lock:
             self._closed = True
             self._queue.clear()
+            self._due_since.clear()
             self._ready.notify_all()
             threads = [thread for thread in self._threads if thread is not threading.current_thread()]
         deadline = time.monotonic() + timeout
@@ -167,12 +177,13 @@ class StoreEngine:
         if self._membership is not None and len(self._states) + self._reserved > self._workers:
             self._on_backlog(job_id)
 
-    def _enqueue(self, job_id: str) -> bool:
+    def _enqueue(self, job_id: str, age: float = 0.0) -> bool:
         with self._lock:
             if self._closed:
                 return False
             state = self._states.get(job_id)
             if state is None:
+                self._due_since[job_id] = time.monotonic() - age
                 self._states[job_id] = _State.QUEUED
                 self._push(job_id)
             elif state is _State.WORKING:
@@ -180,6 +191,7 @@ class StoreEngine:
             return True
 
     def _push(self, job_id: str, *, first: bool = False) -> None:
+        self._due_since.setdefault(job_id, time.monotonic())
         (self._queue.appendleft if first else self._queue.append)(job_id)
         if len(self._queue) > self._idle and len(self._threads) < self._workers:
             thread = threading.Thread(target=self._loop, name=f"runbook-worker-{len(self._threads)}", daemon=True)
@@ -222,7 +234,9 @@ class StoreEngine:
             self._busy += 1
             job_id = self._queue.popleft()
             self._states[job_id] = _State.WORKING
-            return job_id
+            since = self._due_since.pop(job_id)
+        self._on_taken(max(0.0, time.monotonic() - since))
+        return job_id
 
     def _may_take(self) -> bool:
         """Tell whether the first job of the queue may have a worker that is not reserved, or was reserved for it."""

@@ -1,1 +1,1 @@
-"""Observers of the events of a server: tracing and logging."""
+"""Observers of the events of a server: tracing, metrics and logging."""

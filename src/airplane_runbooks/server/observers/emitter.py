@@ -32,13 +32,14 @@ class Emitter:
         self._dispatcher.close(timeout)
 
     @contextmanager
-    def request(self, method: str, route: str, headers: Mapping[str, str]) -> Generator[Exchange]:
+    def request(self, method: str, route: str, headers: Mapping[str, str], scheme: str = "http") -> Generator[Exchange]:
         """Enclose the handling of a request."""
         shown: dict[str, str] = {}
         for name, value in headers.items():
             if (lower := name.lower()) not in _CREDENTIALS:
                 shown.setdefault(lower, value)
-        with self._dispatcher.enclose(events.RequestReceived(method=method, route=route, headers=shown)):
+        received = events.RequestReceived(method=method, route=route, headers=shown, scheme=scheme)
+        with self._dispatcher.enclose(received):
             yield Exchange(self._dispatcher, method, route)
 
     def starting(self, run: Run) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -52,11 +53,16 @@ class Connections(Protocol):
 
 
 class Commit:
-    """The end of a transaction: it is committed, and what has changed is published."""
+    """The end of a transaction: it is committed, and what has changed is published.
+
+    Attributes:
+        watch: Called with the seconds that each commit took, and with its error. It must not raise.
+    """
 
     def __init__(self, outages: Outages, publish: Callable[[Collection[str]], None]) -> None:
         self._outages = outages
         self._publish = publish
+        self.watch: Callable[[float, BaseException | None], object] = _ignore
 
     def after(
         self, connection: sa.Connection, commit: Callable[[sa.Connection], DBAPIError | None]
@@ -67,14 +73,19 @@ class Commit:
         """
         take_changes(connection)  # of an earlier transaction, which was rolled back
         yield connection
-        changes = take_changes(connection)
+        changes, begun = take_changes(connection), time.monotonic()
         try:
             problem = commit(connection)
+            self.watch(time.monotonic() - begun, problem)
         finally:  # it may have been committed even so
             if changes:
                 self._publish(changes)
         if problem is not None:
             raise self._outages.report(problem) from problem
+
+
+def _ignore(seconds: float, problem: BaseException | None) -> None:
+    """Let no observer know."""
 
 
 def close_latecomers(engine: sa.Engine, closed: threading.Event) -> None:

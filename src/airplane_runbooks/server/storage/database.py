@@ -63,8 +63,8 @@ class Database:
         self._outages = Outages()
         kind = postgresql.Connections if self.is_shared else sqlite.Connections
         # a weak reference, or what is subscribed would keep an unclosed one, by what lets go of it
-        commit = Commit(self._outages, partial(_publish, weakref.ref(self.notifications)))
-        self._connections: Connections = kind(parsed, commit)
+        self._commit = Commit(self._outages, partial(_publish, weakref.ref(self.notifications)))
+        self._connections: Connections = kind(parsed, self._commit)
         self.sqlalchemy_engine = self._connections.engine
         # PostgreSQL commits what comes at a time together by itself
         self._writer = None if self.is_shared else GroupCommit(self._connections.write)
@@ -78,6 +78,10 @@ class Database:
     def is_shared(self) -> bool:
         """True if several servers can use it at a time."""
         return self.dialect == "postgresql"
+
+    def watch_commits(self, watch: Callable[[float, BaseException | None], object]) -> None:
+        """Have this called with the seconds that each commit takes, and with its error. It must not raise."""
+        self._commit.watch = watch
 
     def read(self) -> AbstractContextManager[sa.Connection]:
         """Read. Each statement sees a consistent state, and on SQLite all of them see the same."""

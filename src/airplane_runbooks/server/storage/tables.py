@@ -269,7 +269,7 @@ DELIVERIES = sa.Table(  # messages to the outside; a row goes once its receiver 
 IS_OPEN = PROMPTS.c.submitted_at.is_(None) & PROMPTS.c.cancelled_at.is_(None)
 HAS_ENDED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_not(None)
 IS_UNFINISHED = RUNS.c.root_id.is_(None) & RUNS.c.ended_at.is_(None)
-_IS_AT_WORK = RUNS.c.root_id.is_(None) & (RUNS.c.ended_at.is_(None) | RUNS.c.due_at.is_not(None))
+IS_AT_WORK = RUNS.c.root_id.is_(None) & (RUNS.c.ended_at.is_(None) | RUNS.c.due_at.is_not(None))
 
 # Each commit writes the indexes that its rows are in: on SQLite a page of each, on PostgreSQL an entry of each for
 # every update, since all updates change a column that some index has. So each index serves a statement that needs it.
@@ -278,7 +278,7 @@ _index(RUNS, "task_id", "seq")
 _index(RUNS, "slug", "seq", where=is_short(RUNS.c.slug))
 _index(RUNS, "env_slug", "seq", where=is_short(RUNS.c.env_slug), dialect="postgresql")
 _index(RUNS, "updated_at", "seq", dialect="postgresql")
-_index(RUNS, "due_at", "seq", where=_IS_AT_WORK)
+_index(RUNS, "due_at", "seq", where=IS_AT_WORK)
 _index(RUNS, "ended_at", "seq", where=HAS_ENDED)
 _index(SESSIONS, "runbook_id", "seq")
 _index(SESSIONS, "status", "seq", dialect="postgresql")

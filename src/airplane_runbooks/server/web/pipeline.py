@@ -90,7 +90,7 @@ class Pipeline:
 
     def _traced(self, request: Request, front_end: FrontEnd, caller: Identity, body: bytes) -> Response:
         emitter = self._lifecycle.services.emitter
-        with emitter.request(request.method, front_end.route, request.headers) as exchange:
+        with emitter.request(request.method, front_end.route, request.headers, request.scope["scheme"]) as exchange:
             response = self._call(request, front_end, caller, body)
             exchange.answered(response.status_code)
             return response
