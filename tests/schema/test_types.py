@@ -225,3 +225,7 @@ def test_a_reader_without_constraints_still_holds_to_types():
     assert reader.read(parameter(options=["a"], regex="a"), "b") == "b"
     with pytest.raises(ValueProblem, match="expected a string, got a number"):
         reader.read(parameter(options=["a"]), 1)
+
+
+def test_the_repr_of_a_config_variable_hides_its_value():
+    assert repr(ConfigVar("dsn", "hush")) == "ConfigVar('dsn')"
