@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ....models import SessionStatus
 from ...service import prompts
+from ...service.deliveries import has_given_up
 from ...storage.interface import SessionQuery
 from ...storage.records import Session
 from .held import has_restored
@@ -28,6 +29,7 @@ def home(context: PageContext, request: PageRequest) -> PageResponse:
         "running": _newest(context, SessionStatus.ACTIVE),
         "failed": _newest(context, SessionStatus.FAILED),
         "has_restored": has_restored(context.services),
+        "has_given_up": has_given_up(context.services),
         "live": request.is_live,
         "refresh": _REFRESH if request.is_live else 0,
     }

@@ -13,7 +13,7 @@ from ..concurrency import AnonymousConcurrency, ConcurrencyLimits
 from ..limits import Limits
 from ..misrouted import is_meant_for_api, misrouted_error
 from ..pipeline import Pipeline
-from . import held, home, searching, starting, views
+from . import deliveries, held, home, searching, starting, views
 from .front_end import PageFrontEnd
 from .interface import PageContext, View
 from .rendering import Asset, PageRenderer, load_assets
@@ -39,6 +39,8 @@ class PageRoutes:
             self._route("GET", "/", home.home),
             self._route("GET", "/held", held.held),
             self._route("POST", "/held", held.release_all),
+            self._route("GET", "/deliveries", deliveries.deliveries),
+            self._route("POST", "/deliveries", deliveries.send_again),
             self._route("GET", "/sessions", searching.sessions),
             self._route("GET", "/sessions/{id}", views.session),
             self._route("POST", "/sessions/{id}", views.end_session),

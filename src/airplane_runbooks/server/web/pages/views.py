@@ -36,7 +36,7 @@ _MOST_SHOWN = 5  # displays on the page of a prompt
 _FAILED = "an operator has failed the session while it was held"
 _SESSION_REFRESH = 5  # seconds
 _ADDRESS = re.compile(
-    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions(/[A-Za-z0-9]{1,60}/cancel)?|runbooks(/[a-z0-9_]{1,50})?|held)?"
+    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions(/[A-Za-z0-9]{1,60}/cancel)?|runbooks(/[a-z0-9_]{1,50})?|held|deliveries)?"
     r"(\?[A-Za-z0-9%&=+._~*:/@,-]{0,4000})?",
     re.ASCII,
 )
