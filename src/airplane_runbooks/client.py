@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -59,7 +59,7 @@ else:
 
 TransportT = TypeVar("TransportT")
 
-USER_AGENT = f"airplane-runbooks/{__version__} python/{platform.python_version()}"
+USER_AGENT = f"airplane-runbooks/{__version__} python/{sys.version.split()[0]}"
 
 
 class _Client(ABC, Generic[TransportT]):
