@@ -1,4 +1,4 @@
-"""Onboarding of a colleague: one prompt for the equipment, one for the account."""
+"""Onboarding of a colleague: an uploaded contract, one prompt for the equipment, one for the account."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from airplane_runbooks import Upload
 from airplane_runbooks.server import Context, Field, runbook
 
 from . import world
@@ -47,6 +48,8 @@ def onboard(
     email: Annotated[str, Field(regex=r"[a-z.]+@example\.com", description="Such as `grace.hopper@example.com`")],
     team: Team,
     start: date,
+    *,
+    contract: Upload | None = None,
 ) -> Onboarding:
     """Order the equipment of a new colleague, and make an account.
 
@@ -54,8 +57,11 @@ def onboard(
         name: As on the contract.
         team: The team decides on the groups to choose from.
         start: First day of work.
+        contract: The signed contract, a PDF.
     """
     context.step(check_address, email)
+    if contract is not None:
+        context.step(keep_contract, email, contract)
     equipment = context.prompt(
         f"Equipment for {name}, who starts on {start}",
         confirm_text="Order",
@@ -76,6 +82,18 @@ def check_address(email: str) -> None:
     """See to it that the address is free. Raises ValueError if it is not."""
     if owner := world.read(PEOPLE, {"ada@example.com": {"name": "Ada Lovelace", "groups": ["staff"]}}).get(email):
         raise ValueError(f"{email} belongs to {owner['name']}: choose another address")
+
+
+def keep_contract(email: str, contract: Upload) -> str:
+    """Put the contract into the folder of contracts. Raises ValueError unless it is a PDF."""
+    with contract.open() as file:
+        content = file.read()
+    if not content.startswith(b"%PDF-"):
+        raise ValueError(f"{contract.name} is not a PDF: upload the signed contract")
+    path = world.folder() / "contracts" / f"{email}.pdf"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return str(path)
 
 
 def order(email: str, laptop: str, wishes: str | None) -> None:

@@ -35,6 +35,23 @@ def test_a_colleague_gets_equipment_and_an_account(airplane: Airplane, world_fol
     assert orders == {"grace.hopper@example.com": {"laptop": "16 inches", "wishes": None}}
 
 
+def test_a_contract_is_kept(airplane: Airplane, tmp_path: Path, world_folder: Path) -> None:
+    (tmp_path / "signed.pdf").write_bytes(b"%PDF-1.7 signed")
+    contract = airplane.uploads.create(tmp_path / "signed.pdf")
+    airplane.runbooks.run("onboard", {**VALUES, "contract": contract}, wait_timeout=60, on_prompt=choose)
+
+    kept = world_folder / "contracts" / "grace.hopper@example.com.pdf"
+    assert kept.read_bytes() == b"%PDF-1.7 signed"
+
+
+def test_a_contract_that_is_not_a_pdf_is_refused(airplane: Airplane, tmp_path: Path) -> None:
+    (tmp_path / "signed.txt").write_text("I sign.", encoding="utf-8")
+    contract = airplane.uploads.create(tmp_path / "signed.txt")
+
+    with pytest.raises(SessionFailed, match=r"signed\.txt is not a PDF"):
+        airplane.runbooks.run("onboard", {**VALUES, "contract": contract}, wait_timeout=60)
+
+
 def test_an_address_that_is_taken_is_refused_first(airplane: Airplane) -> None:
     with pytest.raises(SessionFailed, match=r"ada@example\.com belongs to Ada Lovelace: choose another address"):
         airplane.runbooks.run("onboard", {**VALUES, "email": "ada@example.com"}, wait_timeout=60)
