@@ -197,18 +197,26 @@ def test_a_reply_without_outputs_is_refused():
         read({}, RunOutputs)
 
 
+# members that some models require
+NEEDED = {
+    "id": "x",
+    "taskID": "t",
+    "status": "Active",
+    "sessionID": "s",
+    "runID": "r",
+    "output": 1,
+    "prompt": {"id": "pmt1"},
+    "fileName": "a.txt",
+    "sizeBytes": 1,
+    "offset": 0,
+    "content": "YQ==",
+    "upload": {"id": "upl1"},
+}
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_null_stands_for_every_field_that_can_be_left_out(model):
-    needed = {
-        "id": "x",
-        "taskID": "t",
-        "status": "Active",
-        "sessionID": "s",
-        "runID": "r",
-        "output": 1,
-        "prompt": {"id": "pmt1"},
-    }
-    document = {f.encode_name: needed[f.encode_name] for f in msgspec.structs.fields(model) if f.required}
+    document = {f.encode_name: NEEDED[f.encode_name] for f in msgspec.structs.fields(model) if f.required}
     nulls = {f.encode_name: None for f in msgspec.structs.fields(model) if not f.required}
     if model is Session:  # whose result may be null
         del nulls["output"]
@@ -218,17 +226,7 @@ def test_a_null_stands_for_every_field_that_can_be_left_out(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_unknown_fields_are_ignored(model):
-    needed = {
-        "id": "x",
-        "taskID": "t",
-        "status": "Active",
-        "sessionID": "s",
-        "runID": "r",
-        "output": 1,
-        "prompt": {"id": "pmt1"},
-    }
-
-    assert read({**needed, "newField": {"a": [1]}, "x-y": None}, model) == read(needed, model)
+    assert read({**NEEDED, "newField": {"a": [1]}, "x-y": None}, model) == read(NEEDED, model)
 
 
 @pytest.mark.parametrize("model", MODELS)
