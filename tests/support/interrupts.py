@@ -32,6 +32,7 @@ def interrupt(name: str, at: int) -> Generator[None]:
         return step
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # CPython 3.12 looks for it when the function is set
     sys.settrace(enter)
     try:
         yield

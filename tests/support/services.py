@@ -22,6 +22,7 @@ def services_around(store, engine):
         interrupt=lambda run_id: None,
         vault=None,
         emitter=Emitter(Dispatcher([])),
+        deliverer=None,
         notifications=Notifications(),
         states=None,
         server_id="test",

@@ -133,7 +133,7 @@ def _create_lifecycle(
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     notifications = database.notifications
     engine = _create_engine(database, settings.workers, catalog, notifications, metrics)
-    metrics.report(Figures(partial(count_sessions, database), lambda: engine.busy, settings.workers))
+    withdraw_figures = metrics.report(Figures(partial(count_sessions, database), lambda: engine.busy, settings.workers))
     holding = Holding(Holds(database), engine, catalog, emitter)
     runner = Runner(
         store,
@@ -178,7 +178,7 @@ def _create_lifecycle(
     notifications.subscribe(BACKLOG, lambda _: reconciler.hurry() if engine.has_room else None)
     capture = Capture() if settings.capture_logs else None
     lifecycle = Lifecycle(services, runner=runner, reconciler=reconciler, database=database, capture=capture)
-    lifecycle.at_stop(metrics.withdraw)
+    lifecycle.at_stop(withdraw_figures)
     return lifecycle
 
 

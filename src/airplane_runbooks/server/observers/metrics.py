@@ -63,7 +63,6 @@ class Metrics:
         self._guard = Guard(logger)
         self._provider = meter_provider
         self._system = {"db.system.name": database, "db.operation.name": "COMMIT"}
-        self._figures: Figures | None = None
         self._make(metrics.NoOpMeter(SCOPE))
         with self._guard:
             self._make(metrics.get_meter(SCOPE, __version__, meter_provider, SCHEMA_URL))
@@ -102,15 +101,14 @@ class Metrics:
         """True if there may be readers of what is recorded."""
         return self._provider is not None or getattr(PROVIDER_MODULE, "_METER_PROVIDER", self) is not None
 
-    def report(self, figures: Figures) -> None:
-        """Report figures of a server until `withdraw`, or for as long as this object lives."""
-        self._figures = figures
+    def report(self, figures: Figures) -> Callable[[], None]:
+        """Report figures of a server until the returned function is called, or is collected.
+
+        They are not kept here, since they lead to the database, whose finalizer leads here.
+        """
         with self._guard:
             _gauges_of(self._provider).add(figures)
-
-    def withdraw(self) -> None:
-        """Report the figures no longer. Idempotent."""
-        self._figures = None  # which was the only reference
+        return [figures].clear
 
     def committed(self, seconds: float, problem: BaseException | None) -> None:
         """Record one commit."""

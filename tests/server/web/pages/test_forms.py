@@ -26,6 +26,7 @@ TEMPLATE = load_templates(lambda name: name).from_string(
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 lines = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
+upload_ids = st.from_regex(r"[0-9A-Za-z]{1,20}", fullmatch=True)
 numbers = st.integers(-(2**63), 2**63)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
@@ -46,7 +47,10 @@ SCALARS = [
     (ParameterType.DATE, st.dates().map(str) | moments.map(lambda moment: moment.isoformat())),
     (ParameterType.DATETIME, moments.map(lambda moment: moment.isoformat())),
     (ParameterType.CONFIGVAR, texts | texts.map(lambda name: {"__airplaneType": "configvar", "name": name})),
-    (ParameterType.UPLOAD, texts | texts.map(lambda name: {"__airplaneType": "upload", "id": name, "url": None})),
+    (
+        ParameterType.UPLOAD,
+        upload_ids | upload_ids.map(lambda one: {"__airplaneType": "upload", "id": one, "url": None}),
+    ),
     (ParameterType.JSON, json_values),
     (ParameterType.ANY, json_values),
     (ParameterType("to come"), json_values),
