@@ -19,8 +19,6 @@ from .settings import refuse_password
 if TYPE_CHECKING:
     from ..server.storage.backups import Backup
 
-_KEY_VARIABLE = "AIRPLANE_ENCRYPTION_KEY"
-
 _file = click.Path(path_type=Path)
 _database = click.option(
     "--database",
@@ -44,13 +42,14 @@ def backup(file: Path, *, database: str, as_json: bool) -> None:
     The key to secret values is not part of it.
     """
     with _refusing():
+        from ..server.secrets.key_file import key_path
         from ..server.storage.backups import back_up, file_of
 
         source = file_of(database)
         _write(back_up(source, file.absolute()), as_json=as_json)
-    if _KEY_VARIABLE in os.environ:
-        _note(f"Its secret values need the key that is in {_KEY_VARIABLE} now.")
-    elif (key := _key_file(source)).exists():
+    if (variable := _key_variable()) is not None:
+        _note(f"Its secret values need the key that is in {variable} now.")
+    elif (key := key_path(source)).exists():
         _note(f"The key to its secret values is not part of it: keep a copy of {key} in another place.")
 
 
@@ -68,6 +67,7 @@ def restore(file: Path | None, *, database: str, mark: bool, as_json: bool) -> N
     if mark == (file is not None):
         raise click.UsageError("Name either a FILE or --mark.")
     with _refusing():
+        from ..server.secrets.key_file import key_path
         from ..server.storage.backups import file_of, mark_restored
         from ..server.storage.backups import restore as restore_file
 
@@ -76,7 +76,7 @@ def restore(file: Path | None, *, database: str, mark: bool, as_json: bool) -> N
             return
         target = file_of(database)
         _write(restore_file(file.absolute(), target), as_json=as_json)
-    if _KEY_VARIABLE not in os.environ and not (key := _key_file(target)).exists():
+    if _key_variable() is None and not (key := key_path(target)).exists():
         _note(f"There is no {key}. If there are secret values, put the original key there before a server starts.")
 
 
@@ -124,8 +124,11 @@ def _write(written: Backup, *, as_json: bool) -> None:
         )
 
 
-def _key_file(database: Path) -> Path:
-    return database.with_name(f"{database.name}.key")
+def _key_variable() -> str | None:
+    """Return the environment variable with the key to secret values, or with the path of its file; None without one."""
+    from ..server.secrets.vault import KEY_VARIABLE
+
+    return next((name for name in (KEY_VARIABLE, f"{KEY_VARIABLE}_FILE") if os.environ.get(name)), None)
 
 
 def _note(text: str) -> None:

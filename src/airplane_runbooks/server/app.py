@@ -200,7 +200,7 @@ def _create_deliverer(
     public = None if settings.public_url is None else parse_public_url(settings.public_url)
     if public is None:
         logger.warning("notify is set without a public_url: the messages hold no links")
-    return deliverer, DeliveryAnnouncer(targets, None if public is None else public.base)
+    return deliverer, DeliveryAnnouncer(targets, None if public is None else public.url)
 
 
 def _create_vault(

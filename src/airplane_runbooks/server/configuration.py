@@ -151,9 +151,13 @@ def _settings_of(group: type[msgspec.Struct]) -> list[Setting]:
     descriptions = parse_docstring(getdoc(group) or "")[1]
     hints = get_type_hints(group, include_extras=True)
     return [
-        Setting(field.name, _kind(field.name, hints[field.name]), field.default, descriptions[field.name], group)
+        Setting(field.name, _kind(field.name, hints[field.name]), _default(field), descriptions[field.name], group)
         for field in msgspec.structs.fields(group)
     ]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def _kind(name: str, hint: Any) -> Kind | None:

@@ -39,11 +39,16 @@ def find_vault(encryption_key: str | None, database: Path | None, spare: Callabl
     return Vault([new_key()] if database is None else _OwnKey(database))
 
 
+def key_path(database: Path) -> Path:
+    """Return the path of the key file of a database in a file."""
+    return database.with_name(f"{database.name}.key")
+
+
 class _OwnKey:
     """The key of a database file, made when it is first needed. Raises VaultError at once if it is bad."""
 
     def __init__(self, database: Path) -> None:
-        self._path = database.with_name(f"{database.name}.key")
+        self._path = key_path(database)
         if os.path.lexists(self._path):
             _read(self._path)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import Conflict, Forbidden
-from ..storage.ids import API_USER
+from ..errors import Conflict
 from ..storage.records import Delivery
-from .services import Caller, Services
+from .services import Caller, Services, check_operator
 
 MOST_SHOWN = 100
 
@@ -29,8 +28,7 @@ def has_given_up(services: Services) -> bool:
 
 def send_again(services: Services, delivery_id: str, caller: Caller) -> None:
     """Send what was given up again, on behalf of the server's operator. Raises Forbidden, Conflict."""
-    if caller.id != API_USER:
-        raise Forbidden("operators_only", "this takes the server's own key")
+    check_operator(caller)
     if not services.deliverer.deliveries.send_again(delivery_id):
         raise Conflict("not_given_up", "the message is not among those that were given up, so nothing was changed")
     services.deliverer.hurry()

@@ -11,10 +11,11 @@ import msgspec
 from ..authoring.decorators import Registry, Runbook, Task
 from ..deliveries.deliverer import Deliverer
 from ..engine.interface import Engine
+from ..errors import Forbidden
 from ..notifications import Notifications
 from ..observers.emitter import Emitter
 from ..secrets.vault import Vault
-from ..storage.ids import now
+from ..storage.ids import API_USER, now
 from ..storage.interface import Store
 from ..storage.sign_outs import SqlSignOuts
 from ..storage.states import States
@@ -131,6 +132,12 @@ class UnitOfWork(Services, frozen=True, kw_only=True):
     def unless_committed(self, effect: Callable[[], object]) -> None:
         """Call this if the transaction fails."""
         self.undoing.append(effect)
+
+
+def check_operator(caller: Caller) -> None:
+    """Raise Forbidden unless the caller is the server's operator, who has the server's own key."""
+    if caller.id != API_USER:
+        raise Forbidden("operators_only", "this takes the server's own key")
 
 
 def _undo(units: list[UnitOfWork]) -> None:

@@ -7,9 +7,8 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from ..errors import Conflict, Forbidden
+from ..errors import Conflict
 from ..storage.holds import RESTORED, why_held
-from ..storage.ids import API_USER
 from ..storage.records import (
     Failure,
     Outcome,
@@ -19,7 +18,7 @@ from ..storage.records import (
 )
 from . import runs
 from .catalog import find_runbook, missing
-from .services import Caller, Services, StartRequest, UnitOfWork
+from .services import Caller, Services, StartRequest, UnitOfWork, check_operator
 
 MOST_RELEASED = 1000  # sessions that are let go in one transaction
 
@@ -81,7 +80,7 @@ def fail(services: Services, session_id: str, message: str, caller: Caller) -> N
 
     def work(unit: UnitOfWork) -> None:
         _, root, _ = find_with_root(unit, session_id)
-        refuse_others(caller)
+        check_operator(caller)
         outcome = Outcome.failed(Failure("Restored" if root.held == RESTORED else "CodeChanged", message))
         if why_held(root) is None or not unit.store.finish(root.id, outcome, root.fencing_token):
             raise Conflict("session_not_held", "the session is not held, so nothing was changed")
@@ -99,7 +98,7 @@ def release(services: Services, item_id: str, caller: Caller) -> None:
     def work(unit: UnitOfWork) -> None:
         is_run = item_id.startswith("run")
         root = runs.find_brief(unit, item_id) if is_run else find_with_root(unit, item_id)[1]
-        refuse_others(caller)
+        check_operator(caller)
         if root.held is not None and root.held != RESTORED:
             raise Conflict("held_for_code", f"only servers with its code can let it go on: {why_held(root)}")
         if not _let_go(unit, root.id):
@@ -109,19 +108,16 @@ def release(services: Services, item_id: str, caller: Caller) -> None:
 
 
 def release_all(services: Services, caller: Caller) -> int:
-    """Let all go on that is held since the database was restored, and return how many those are. Raises Forbidden."""
+    """Let at most `MOST_RELEASED` go on that are held since the database was restored, and return their number.
+
+    Raises Forbidden.
+    """
 
     def work(unit: UnitOfWork) -> int:
-        refuse_others(caller)
+        check_operator(caller)
         return sum(_let_go(unit, root.id) for root in unit.store.held(RESTORED, MOST_RELEASED))
 
     return services.transact(work)
-
-
-def refuse_others(caller: Caller) -> None:
-    """Raise Forbidden for all but the server's operator, who has the server's own key."""
-    if caller.id != API_USER:
-        raise Forbidden("operators_only", "this takes the server's own key")
 
 
 def _let_go(unit: UnitOfWork, root_id: str) -> bool:

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 _MARK = "restored"  # name of the fact that holds the time of the backup
 _OLDEST = 2  # version of the tables from which on there are facts
 _BESIDE = ("-wal", "-shm", "-journal")  # files that SQLite would take for a part of the database
-_LAPSE = 10.0  # seconds after which a server that has been killed no longer counts as alive
+_LAPSE = 10.0  # seconds after which a killed server no longer counts as alive: its lease and a little more
 _BUSY_TIMEOUT = 30_000  # milliseconds
 
 

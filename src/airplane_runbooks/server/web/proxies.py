@@ -30,11 +30,6 @@ class PublicUrl(NamedTuple):
     prefix: str
 
     @property
-    def base(self) -> str:
-        """The URL, without a slash at its end."""
-        return f"{self.scheme}://{self.netloc}{self.prefix}"
-
-    @property
     def host(self) -> str:
         """Name or address, without the port."""
         return re.sub(r":[0-9]*$", "", self.netloc)

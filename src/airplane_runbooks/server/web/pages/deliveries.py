@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...errors import Forbidden
 from ...service import deliveries as delivery_service
 from ...service.services import Caller
 from ...storage.ids import API_USER, new_seed
@@ -26,8 +25,7 @@ def deliveries(context: PageContext, request: PageRequest) -> PageResponse:
 
 def send_again(context: PageContext, request: PageRequest) -> Redirect:
     """Send one again that was given up."""
-    if not signing.has_form_token(request.signed_in_user, _FORM, request.field("token")):
-        raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
+    signing.check_form_token(request.signed_in_user, _FORM, request.field("token"))
     caller = Caller(request.signed_in_user, new_seed())
     delivery_service.send_again(context.services, request.field("delivery"), caller)
     return Redirect("/deliveries")

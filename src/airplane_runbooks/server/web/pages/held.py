@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...errors import Forbidden
 from ...service import sessions
 from ...service.services import Caller, Services
 from ...storage.holds import RESTORED
@@ -33,7 +32,6 @@ def held(context: PageContext, request: PageRequest) -> PageResponse:
 
 def release_all(context: PageContext, request: PageRequest) -> Redirect:
     """Let all of them go on."""
-    if not signing.has_form_token(request.signed_in_user, _FORM, request.field("token")):
-        raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
+    signing.check_form_token(request.signed_in_user, _FORM, request.field("token"))
     sessions.release_all(context.services, Caller(request.signed_in_user, new_seed()))
     return Redirect("/held")

@@ -82,7 +82,7 @@ class Redirect(NamedTuple):
 
 
 class Download(NamedTuple):
-    """File that the browser saves instead of showing it. `size` is that of a content that comes bit by bit."""
+    """File that the browser saves instead of showing it. `size` is its length if the content is an iterator."""
 
     name: str
     content: bytes | Iterator[bytes]

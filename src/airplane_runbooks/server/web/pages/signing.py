@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ...errors import Forbidden
 from ...service.identity import User, Users
 from ..callers import SignIn
 from ..proxies import origin
@@ -63,6 +64,12 @@ def form_token(user: User, form: str) -> str:
 def has_form_token(user: User, form: str, token: str) -> bool:
     """Tell whether the token of a form is that of this user."""
     return user.has_signed("form", form, token)
+
+
+def check_form_token(user: User, form: str, token: str) -> None:
+    """Raise Forbidden unless the token of a form is that of this user."""
+    if not has_form_token(user, form, token):
+        raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
 
 
 def is_same_origin(headers: Mapping[str, str], own_origin: str) -> bool:

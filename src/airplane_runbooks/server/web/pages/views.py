@@ -70,8 +70,7 @@ def confirm_cancel(context: PageContext, request: PageRequest) -> PageResponse |
 def end_session(context: PageContext, request: PageRequest) -> Redirect:
     """Cancel a session, or fail or release one that is held, and go back to its page."""
     record = session_service.find(context.services, request.path["id"])
-    if not signing.has_form_token(request.signed_in_user, record.id, request.field("token")):
-        raise Forbidden("wrong_form", "This form was not made for you, or it is out of date. Nothing was changed.")
+    signing.check_form_token(request.signed_in_user, record.id, request.field("token"))
     caller = Caller(request.signed_in_user, new_seed())
     match request.field("action"):
         case "cancel":
