@@ -57,4 +57,6 @@ def _key(file: Any) -> Any:
     name = getattr(file, "name", file)
     if not isinstance(name, str) or not Path(name).is_file():
         return None
+    if hasattr(file, "close"):
+        file.close()  # click 8.1 has opened it, and does not close it
     return Secret(Path(name).read_text(encoding="utf-8").strip()).reveal
