@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import airplane_runbooks
 from airplane_runbooks import (
     Airplane,
     AsyncAirplane,
@@ -304,3 +305,7 @@ def test_threads_share_a_client() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_names_that_are_loaded_late_are_listed_at_once() -> None:
+    assert set(airplane_runbooks.__all__) <= set(dir(airplane_runbooks))

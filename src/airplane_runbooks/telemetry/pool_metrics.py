@@ -14,7 +14,7 @@ from .attributes import server_attributes
 from .client import SCOPE
 from .guard import Guard
 from .log import logger
-from .spans import SCHEMA_URL
+from .once import OncePerProvider
 from .values import Attributes, Value
 
 
@@ -24,15 +24,11 @@ def observe_pool(transport: object, version: str, meter_provider: metrics.MeterP
     Raises ConfigurationError if there can be no weak reference to the transport.
     """
     if isinstance(transport, PooledTransport):
-        _metrics_of(meter_provider, version).add(transport)
+        _METRICS.get(meter_provider, SCOPE, version).add(transport)
 
 
 class _PoolMetrics:
-    """The metrics of all pools that report to one provider.
-
-    A provider has one instrument of each name, however many clients there are, and keeps its callbacks for ever. So
-    these hold the transports weakly, and add up the figures of all that lead to one server.
-    """
+    """The metrics of all pools that report to one provider: the sums of the figures of all that lead to one server."""
 
     def __init__(self) -> None:
         self._transports: dict[int, weakref.ref[PooledTransport]] = {}
@@ -85,21 +81,4 @@ class _PoolMetrics:
         return [(dict(server), figures) for server, figures in found.items()]
 
 
-class _OfProcess:
-    """Stands for the provider of the process, which may yet have to be set."""
-
-
-_of_providers: weakref.WeakKeyDictionary[object, _PoolMetrics] = weakref.WeakKeyDictionary()
-
-
-def _metrics_of(provider: metrics.MeterProvider | None, version: str) -> _PoolMetrics:
-    """Return the metrics of a provider, or of the process if there is none. They are made once."""
-    current = metrics.get_meter_provider()
-    key: object = current if provider is None else provider
-    if key is current and key not in _of_providers:
-        key = _OfProcess  # a client that was built before it was set may report to it already
-    made = _PoolMetrics()
-    kept = _of_providers.setdefault(key, made)
-    if kept is made:  # and not another thread's
-        kept.start(metrics.get_meter(SCOPE, version, provider, SCHEMA_URL))
-    return kept
+_METRICS = OncePerProvider(_PoolMetrics, _PoolMetrics.start)

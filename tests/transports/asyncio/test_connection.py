@@ -16,6 +16,7 @@ from airplane_runbooks import AttemptTimeout, ConnectionLost, Request
 from airplane_runbooks.http import Headers
 from airplane_runbooks.testing.conformance import PLENTY, finishes_within, request_to
 from airplane_runbooks.testing.hostile import HostileServer, Peer, reply
+from airplane_runbooks.transports.asyncio import _connection
 from airplane_runbooks.transports.asyncio._connecting import Route
 from airplane_runbooks.transports.asyncio._connecting import _Peer as Peered
 from airplane_runbooks.transports.asyncio._connecting import _start_tls as start_tls
@@ -278,6 +279,27 @@ def test_no_answer_is_read_from_a_broken_tls_connection(ends: tuple[socket.socke
         await asyncio.sleep(0)
         connection.connection_lost(ConnectionResetError())
         await carried
+        with pytest.raises(ConnectionLost):
+            exchange.result()
+
+    asyncio.run(scenario())
+
+
+def test_the_rest_of_a_broken_connection_is_read_in_bounds(
+    ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        connection, exchange = Connection(loop, ends[0]), Exchange(loop, 100)
+        connection.connection_made(cast(Any, Sender()))
+        carried = asyncio.ensure_future(carry(connection, exchange))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(_connection, "_PIECE", 1)
+        monkeypatch.setattr(_connection, "_MOST_PIECES", 2)
+        ends[1].send(reply())
+        connection.connection_lost(ConnectionResetError())
+        await carried
+        assert ends[0].recv(3) == b"TP/"
         with pytest.raises(ConnectionLost):
             exchange.result()
 

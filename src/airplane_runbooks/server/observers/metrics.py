@@ -19,6 +19,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from ...models import RunStatus, SessionStatus
 from ...telemetry.guard import Guard
 from ...telemetry.metrics import ATTEMPT_BUCKETS, PROVIDER_MODULE
+from ...telemetry.once import OncePerProvider
 from ...version import __version__
 from .. import events
 from ..errors import ApiError
@@ -107,7 +108,7 @@ class Metrics:
         They are not kept here, since they lead to the database, whose finalizer leads here.
         """
         with self._guard:
-            _gauges_of(self._provider).add(figures)
+            _GAUGES.get(self._provider, SCOPE, __version__).add(figures)
         return [figures].clear
 
     def committed(self, seconds: float, problem: BaseException | None) -> None:
@@ -179,10 +180,7 @@ _REQUEST: ContextVar[_Request | None] = ContextVar("measured_request", default=N
 
 
 class _Gauges:
-    """The observable instruments of all servers that report to one provider.
-
-    A provider has one instrument of each name and keeps its callbacks for ever, so these hold the servers weakly.
-    """
+    """The observable instruments of all servers that report to one provider."""
 
     def __init__(self) -> None:
         self._servers: dict[int, weakref.ref[Figures]] = {}
@@ -234,21 +232,7 @@ class _Gauges:
         ]
 
 
-class _OfProcess:
-    """Stands for the provider of the process, which may yet have to be set."""
-
-
-_OF_PROVIDERS: weakref.WeakKeyDictionary[object, _Gauges] = weakref.WeakKeyDictionary()
-
-
-def _gauges_of(provider: metrics.MeterProvider | None) -> _Gauges:
-    """Return the instruments of a provider, or of the process if there is none. They are made once."""
-    key: object = _OfProcess if provider is None else provider
-    made = _Gauges()
-    kept = _OF_PROVIDERS.setdefault(key, made)
-    if kept is made:  # and not another thread's
-        kept.start(metrics.get_meter(SCOPE, __version__, provider, SCHEMA_URL))
-    return kept
+_GAUGES = OncePerProvider(_Gauges, _Gauges.start)
 
 
 def _of(root: events.Root, error: str | None) -> Attributes:
