@@ -20,11 +20,12 @@ from ...models import RunStatus, SessionStatus
 from ...telemetry.guard import Guard
 from ...telemetry.metrics import ATTEMPT_BUCKETS, PROVIDER_MODULE
 from ...telemetry.once import OncePerProvider
+from ...telemetry.spans import SCHEMA_URL
 from ...version import __version__
 from .. import events
 from ..errors import ApiError
 from ..logs import class_name
-from .tracing import SCHEMA_URL, SCOPE
+from .tracing import SCOPE
 
 logger = logging.getLogger(__name__)
 

@@ -30,6 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from ...models import RunStatus
 from ...telemetry.guard import Guard
+from ...telemetry.spans import SCHEMA_URL
 from ...version import __version__
 from .. import events
 from ..errors import ApiError
@@ -38,7 +39,6 @@ from ..logs import class_name
 logger = logging.getLogger(__name__)
 
 SCOPE = "airplane_runbooks.server"
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 _STORED = TraceContextTextMapPropagator()
 
