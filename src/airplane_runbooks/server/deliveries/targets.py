@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -29,7 +30,7 @@ _HEADERS = {
 }
 
 
-class Target:
+class Target(ABC):
     """Receiver of events. Its URL and its secrets are shown nowhere.
 
     Attributes:
@@ -65,8 +66,8 @@ class Target:
         """Tell whether both send the same to the same URL, though perhaps not of the same events."""
         return type(self) is type(other) and (self._origin, self._path) == (other._origin, other._path)
 
-    def _message(self, delivery: Delivery, timestamp: int) -> tuple[bytes, Mapping[str, str]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _message(self, delivery: Delivery, timestamp: int) -> tuple[bytes, Mapping[str, str]]: ...
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, 'name', '')!r}>"

@@ -37,6 +37,7 @@ _MARK = "restored"  # name of the fact that holds the time of the backup
 _OLDEST = 2  # version of the tables from which on there are facts
 _BESIDE = ("-wal", "-shm", "-journal")  # files that SQLite would take for a part of the database
 _LAPSE = 10.0  # seconds after which a killed server no longer counts as alive: its lease and a little more
+_LOOK = 0.5  # seconds between two looks for living servers
 _BUSY_TIMEOUT = 30_000  # milliseconds
 
 
@@ -126,7 +127,7 @@ def _copy(source: Path, copy: Path, mode: str, target: Path) -> Backup:
             version = _version(made, source)
             with made:
                 made.execute(
-                    f"INSERT INTO {FACTS.name} (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608
+                    f"INSERT INTO {FACTS.name} (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - our table
                     (_MARK, str(moment).encode()),
                 )
         with _opened(copy, "ro") as made:
@@ -175,7 +176,7 @@ def _wait_for_no_servers(database: Database) -> None:
     while running := database.query(lambda connection: connection.scalar(alive)):
         if time.monotonic() > give_up:
             raise DatabaseError(f"{running} server(s) use the database: stop them first")
-        time.sleep(0.5)
+        time.sleep(_LOOK)
 
 
 def _mark_with_last_change(connection: sa.Connection) -> None:
