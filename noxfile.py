@@ -34,6 +34,7 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
     "coverage": ("--group", "coverage"),
     "demo": (*EVERYTHING, "--group", "demo"),
     "docs": (*EVERYTHING, "--group", "docs"),
+    "examples": (*EVERYTHING, "--group", "examples"),
     "lint": ("--group", "lint"),
     "lock": ("--group", "lock"),
     "nox": ("--group", "nox"),
@@ -60,6 +61,7 @@ SMOKE = (
 )
 VARYING = (*(str(one) for one in sorted(Path("tests").glob("[a-z]*/")) if one.name not in ALIKE), *SMOKE)
 EXAMPLES = sorted(path.parent for path in Path("examples").glob("*/pyproject.toml"))
+DOWNSTREAM = {"runbooks", "sdk"}  # those that every change is tested by; `examples` has the tests of them all
 BETWEEN = ("tests/client", "tests/testing", *SMOKE)  # for a Python between two that run more
 
 # The client is to be covered by its own tests. The others take longer while they are measured, and add nothing.
@@ -128,9 +130,9 @@ def run_tests(
     session.run(*command, *SIDE_BY_SIDE, *words, env={"HYPOTHESIS_PROFILE": profile})
 
 
-def test_examples(session: nox.Session) -> None:
-    """Run the tests of the projects in examples/, each one in its folder and with its settings, as its users do."""
-    for folder in EXAMPLES:
+def test_examples(session: nox.Session, *folders: Path) -> None:
+    """Run the tests of projects in examples/, each one in its folder and with its settings, as its users do."""
+    for folder in folders:
         with session.chdir(folder):
             session.run("python", "-m", "pytest", *SIDE_BY_SIDE)
 
@@ -182,7 +184,7 @@ def nightly(session: nox.Session) -> None:
         folder = Path(".nox", "pythons", python).resolve()
         if unpack_python(session, python, folder):
             path += os.pathsep + str(folder / "usr" / "bin")
-    run_in_pairs(session, "chaos", *ONE_EACH, "telemetry", AIRPLANE_NIGHTLY="1", PATH=path)
+    run_in_pairs(session, "chaos", *ONE_EACH, "examples", "telemetry", AIRPLANE_NIGHTLY="1", PATH=path)
     session.log("Every check passed, at its full size.")
 
 
@@ -216,11 +218,18 @@ def suite(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, requires=["build"])
 def server(session: nox.Session) -> None:
-    """Run the tests of server, command line and examples, which `suite` leaves out; arguments go to pytest."""
+    """Run the tests of server, command line and two examples, which `suite` leaves out; arguments go to pytest."""
     install(session, "test")
     run_tests(session, "-m", WHOLE, *(session.posargs or UNMEASURED))
     if not session.posargs:
-        test_examples(session)
+        test_examples(session, *(folder for folder in EXAMPLES if folder.name in DOWNSTREAM))
+
+
+@nox.session(python=OLDEST, requires=["build"])
+def examples(session: nox.Session) -> None:
+    """Run the tests of the projects in examples/; arguments are names of projects."""
+    install(session, "examples")
+    test_examples(session, *(folder for folder in EXAMPLES if not session.posargs or folder.name in session.posargs))
 
 
 @nox.session(python=OLDEST, requires=["build"])
@@ -315,9 +324,10 @@ def typing(session: nox.Session) -> None:
     install(session, "typing")
     session.run("mypy", "src")
     session.run("mypy", "tests/typing")
+    cache = Path(".mypy_cache", "examples").resolve()  # one for all, which use the same packages
     for folder in EXAMPLES:
         with session.chdir(folder):
-            session.run("mypy", ".")
+            session.run("mypy", "--cache-dir", str(cache), ".")
     session.run("pyright")
 
 
