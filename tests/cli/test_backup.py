@@ -9,6 +9,9 @@ import pytest
 
 from airplane_runbooks import Airplane
 from airplane_runbooks.server import RunbookServer
+from airplane_runbooks.server.errors import Conflict
+from airplane_runbooks.server.service import sessions
+from airplane_runbooks.server.storage.backups import mark_restored
 from tests.cli.conftest import ask_first, refund
 from tests.support.timing import eventually
 
@@ -52,7 +55,42 @@ def test_a_database_is_backed_up_restored_and_released(command, path, file, tmp_
         refused = command("release", session_ids[0], **environment)
         assert (refused.status, "is not held" in refused.err) == (6, True)
         assert command("release", "--all", **environment).out == "1\n"
+        assert command("release", "--all", **environment).out == "0\n"
         assert [airplane.sessions.get(one).held for one in session_ids] == [None] * 2
+
+
+@pytest.fixture
+def held(path):
+    """Yield the environment of a server with three sessions that are held, which releases two at a time."""
+    with serving(path) as (server, _), Airplane(KEY, base_url=server.base_url) as airplane:
+        for session_id in [airplane.runbooks.execute("ask_first").session_id for _ in range(3)]:
+            eventually(lambda session_id=session_id: airplane.sessions.prompts(session_id))
+    mark_restored(f"sqlite:///{path}")
+    with serving(path) as (_, environment), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "MOST_RELEASED", 2)
+        yield environment
+
+
+def test_all_are_released_in_as_many_calls_as_it_takes(command, held):
+    assert command("release", "--all", **held).out == "3\n"
+
+
+def test_a_failed_release_says_how_many_it_has_released(command, held, monkeypatch):
+    release_some = sessions.release_all
+    calls = []
+
+    def release_once(*arguments):
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise Conflict("conflict", "no more of them")
+        return release_some(*arguments)
+
+    monkeypatch.setattr(sessions, "release_all", release_once)
+    refused = command("release", "--all", **held)
+
+    assert (refused.status, refused.out) == (6, "")
+    assert refused.err.splitlines()[0] == "Released before this: 2."
+    assert "no more of them" in refused.err
 
 
 def test_a_database_is_marked_once_no_server_uses_it(command, path):

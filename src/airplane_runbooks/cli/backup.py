@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import Airplane
+from .. import Airplane, AirplaneError
 from .connection import connected
 from .exits import Exit
 from .output import json_option, notes, write_json
@@ -94,10 +94,18 @@ def release(airplane: Airplane, id: str | None, *, every: bool) -> None:
     if id is not None:
         airplane.sessions.release(id)
         return
+    click.echo(_release_all(airplane))
+
+
+def _release_all(airplane: Airplane) -> int:
     count = 0
-    while released := airplane.sessions.release_all():
-        count += released
-    click.echo(count)
+    try:
+        while released := airplane.sessions.release_all():
+            count += released
+    except (AirplaneError, KeyboardInterrupt):
+        _note(f"Released before this: {count}.")
+        raise
+    return count
 
 
 @contextmanager

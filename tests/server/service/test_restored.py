@@ -12,7 +12,9 @@ import pytest
 
 from airplane_runbooks import Airplane, Conflict, Forbidden, NotFound
 from airplane_runbooks.server import Context, RunbookServer, User, runbook, task
+from airplane_runbooks.server.service import sessions
 from airplane_runbooks.server.storage.backups import back_up, mark_restored, restore
+from airplane_runbooks.server.web.pages import held
 from tests.support.browsing import Browser
 from tests.support.servers import Client, eventually
 
@@ -205,7 +207,24 @@ def test_an_operator_releases_sessions_on_their_pages(restored):
         page = operator.get("/held")
         assert [f'href="/sessions/{one}"' in page.text for one in (asking, active)] == [False, True]
         assert ada.post("/held", {"token": list(page.tokens())[-1]}).status == 403
-        assert operator.post("/held", {"token": list(page.tokens())[-1]}).location == "/held"
-        assert "Nothing is held since a restore." in operator.get("/held").text
+        assert operator.post("/held", {"token": list(page.tokens())[-1]}).location == "/held?released=2"
+        page = operator.get("/held?released=2")
+        assert "Nothing is held since a restore." in page.text
+        assert "Released: 2.</p>" in page.text
         assert 'href="/held"' not in operator.get("/").text
     api.reaches(active, "Succeeded")
+
+
+def test_one_press_releases_as_many_as_there_is_time_for(restored, monkeypatch):
+    server, *_ = restored
+    monkeypatch.setattr(sessions, "MOST_RELEASED", 1)
+    with closing(Browser(server.base_url, KEY)) as operator:
+        page = operator.get("/held")
+        assert "Released" not in page.text
+        fields = {"token": list(page.tokens())[-1]}
+        with monkeypatch.context() as patch:
+            patch.setattr(held, "_LONGEST", 0)
+            assert operator.post("/held", fields).location == "/held?released=1"
+        assert "Released: 1. There was no time for the rest" in operator.get("/held?released=1").text
+        assert operator.post("/held", fields).location == "/held?released=2"
+        assert "Released" not in operator.get("/held?released=<b>").text
