@@ -179,6 +179,17 @@ RELEASE_SESSIONS = Operation(
     is_optional=True,
     is_extension=True,
 )
+DELETE_SESSION = Operation(
+    name="sessions.delete",
+    method="POST",
+    path="/sessions/delete",
+    request=models.DeleteSession,
+    reply=models.DeletedSession,
+    needs=("id",),
+    is_optional=True,
+    is_extension=True,
+    acknowledge=lambda _: models.DeletedSession(),
+)
 EXECUTE_TASK = Operation(
     name="tasks.execute",
     method="POST",

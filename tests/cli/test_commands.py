@@ -174,6 +174,18 @@ def test_a_session_is_cancelled_once(command, waiting):
     assert command("cancel", session_id).status == 6
 
 
+def test_a_session_that_has_ended_is_deleted_by_an_operator(command, airplane):
+    session_id = airplane.runbooks.execute("ask_first").session_id
+    running = command("delete", session_id, "--yes")
+    assert (running.status, "cancel it first" in running.err) == (6, True)
+    assert command("cancel", session_id).status == 0
+    eventually(lambda: airplane.sessions.get(session_id).status.is_terminal)
+    unasked = command("delete", session_id)
+    assert (unasked.status, "Agree with --yes." in unasked.err) == (2, True)
+    assert command("delete", session_id, "--yes").status == 0
+    assert command("delete", session_id, "--yes").status == 6
+
+
 def test_a_run_is_cancelled_by_its_id(command, waiting):
     session_id, _ = waiting
     lines = [line.split("\t") for line in command("runs", "--session", session_id).out.splitlines()]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airplane_runbooks import Airplane
+from airplane_runbooks import Airplane, NotFound
 from tests.support.terminals import on_terminal
+from tests.support.timing import eventually
 
 
 @pytest.fixture
@@ -50,6 +51,25 @@ def test_a_confirmation_is_asked_at_the_terminal(terminal, server):
         screen.expect("Succeeded")
         screen.expect("3")
         assert screen.ends() == 0
+
+
+def test_a_deletion_is_asked_at_the_terminal(terminal, server):
+    with Airplane(server.api_key, base_url=server.base_url) as airplane:
+        session_id = airplane.runbooks.execute("ask_first").session_id
+        airplane.sessions.cancel(session_id)
+        eventually(lambda: airplane.sessions.get(session_id).status.is_terminal)
+        with terminal("delete", session_id) as screen:
+            screen.expect(f"Delete {session_id} for good? [y/N]")
+            screen.type("\n")
+            screen.expect("Nothing was deleted.")
+            assert screen.ends() == 4
+        assert airplane.sessions.get(session_id).id == session_id
+        with terminal("delete", session_id) as screen:
+            screen.expect("[y/N]")
+            screen.type("y\n")
+            assert screen.ends() == 0
+        with pytest.raises(NotFound):
+            airplane.sessions.get(session_id)
 
 
 def test_a_prompt_is_cancelled_at_the_terminal(terminal, server):

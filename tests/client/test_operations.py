@@ -16,6 +16,7 @@ from airplane_runbooks.operations import (
     CANCEL_RUN,
     CANCEL_SESSION,
     CREATE_UPLOAD,
+    DELETE_SESSION,
     EXECUTE_RUNBOOK,
     EXECUTE_TASK,
     GET_PROMPT,
@@ -89,6 +90,7 @@ SENT = [
     ),
     (GET_UPLOAD, models.GetUpload(id="upl1"), "/uploads/get?id=upl1", None),
     (CANCEL_SESSION, models.CancelSession(id="ses1"), "/sessions/cancel", {"id": "ses1"}),
+    (DELETE_SESSION, models.DeleteSession(id="ses1"), "/sessions/delete", {"id": "ses1"}),
     (RELEASE_SESSIONS, models.ReleaseSessions(all=True), "/sessions/release", {"all": True}),
     (
         LIST_RUNS,
@@ -121,7 +123,7 @@ def test_a_request_goes_out_as_the_api_describes_it(operation, request_, target,
 
 def test_every_operation_is_covered_here():
     assert {operation.name for operation, *_ in SENT} == {operation.name for operation in ALL.values()}
-    assert len(ALL) == 20
+    assert len(ALL) == 21
 
 
 @pytest.mark.parametrize("operation", ALL.values(), ids=ALL)

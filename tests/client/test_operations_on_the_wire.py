@@ -59,6 +59,7 @@ WRITES: list[tuple[Call, str, dict[str, Any], dict[str, Any]]] = [
     ),
     (lambda a: a.runs.cancel("run1"), "/v0/runs/cancel", {"runID": "run1"}, {}),
     (lambda a: a.sessions.cancel("ses1"), "/ext/v0/sessions/cancel", {"id": "ses1"}, {}),
+    (lambda a: a.sessions.delete("ses1"), "/ext/v0/sessions/delete", {"id": "ses1"}, {}),
     (lambda a: a.sessions.release("ses1"), "/ext/v0/sessions/release", {"id": "ses1"}, {"released": 1}),
     (lambda a: a.sessions.release_all(), "/ext/v0/sessions/release", {"all": True}, {"released": 7}),
     (
@@ -183,6 +184,7 @@ class TestRefusals:
             (lambda a: a.sessions.get(""), "id"),
             (lambda a: a.sessions.cancel(""), "id"),
             (lambda a: a.sessions.release(""), "id"),
+            (lambda a: a.sessions.delete(""), "id"),
             (lambda a: a.runs.cancel(""), "run_id"),
             (lambda a: a.prompts.list(""), "run_id"),
             (lambda a: a.sessions.list_page(limit=51), "limit"),

@@ -29,6 +29,7 @@ Act = Callable[[Any], Any]
 
 OPTIONAL: dict[str, Act] = {
     "sessions.cancel": lambda airplane: airplane.sessions.cancel("ses1"),
+    "sessions.delete": lambda airplane: airplane.sessions.delete("ses1"),
     "sessions.release": lambda airplane: airplane.sessions.release("ses1"),
     "runbooks.list": lambda airplane: airplane.runbooks.list(),
     "runs.logs": lambda airplane: airplane.runs.logs("run1"),

@@ -36,6 +36,7 @@ from airplane_runbooks.server.storage.interface import (
     Window,
     answered,
     ended,
+    running,
 )
 from airplane_runbooks.server.storage.log_lines import LogChunk
 from airplane_runbooks.server.storage.records import (
@@ -435,13 +436,27 @@ class ModelStore:
             late = [run for run in first_ended[surplus:] if before and run.ended_at and run.ended_at < before]
             dropped = first_ended[:surplus] + late
             for root in dropped:
-                for run_id in (*self._children.pop(root.id), root.id):
-                    run = self._runs.pop(run_id)
-                    self._sessions.pop(run.session_id or "", None)
-                    self._logs.pop(run_id, None)
-                    for prompt_id in self._raised.pop(run_id, ()):
-                        del self._prompts[prompt_id]
+                self._remove(root)
             return [_lean(run) for run in dropped]
+
+    def delete(self, run_id: str) -> Run | None:
+        """Delete a root run that has ended, with all that belongs to it, and return it; None if it is not there."""
+        with self._lock:
+            root = self._runs.get(run_id)
+            if root is None:
+                return None
+            if not root.status.is_terminal or root.due_at is not None:
+                raise running()
+            self._remove(root)
+            return _lean(root)
+
+    def _remove(self, root: Run) -> None:
+        for run_id in (*self._children.pop(root.id), root.id):
+            run = self._runs.pop(run_id)
+            self._sessions.pop(run.session_id or "", None)
+            self._logs.pop(run_id, None)
+            for prompt_id in self._raised.pop(run_id, ()):
+                del self._prompts[prompt_id]
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""

@@ -238,6 +238,7 @@ def runbooks(airplane: Airplane, options: CallOptions, values: Mapping[str, Para
     assert_type(airplane.tasks.list(), tuple[Task, ...])
     assert_type(airplane.sessions.cancel("ses1"), None)
     assert_type(airplane.sessions.release("ses1"), None)
+    assert_type(airplane.sessions.delete("ses1"), None)
     assert_type(airplane.sessions.release_all(), int)
 
     airplane.runbooks.execute("hello", "prod")  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from .prompts import prompts
 from .runbooks import execute, list_runbooks
 from .runs import list_runs
 from .serving import serve
-from .sessions import cancel, list_sessions, watch
+from .sessions import cancel, delete, list_sessions, watch
 
 NAME = "airplane-runbooks"
 
@@ -36,7 +36,7 @@ def commands() -> None:
 
 
 for _command in (
-    *(execute, list_runbooks, watch, list_sessions, list_runs, logs, cancel, prompts),
+    *(execute, list_runbooks, watch, list_sessions, list_runs, logs, cancel, delete, prompts),
     *(serve, doctor, generate, backup, restore, release),
 ):
     commands.add_command(_command)

@@ -1,4 +1,4 @@
-"""Commands about sessions: `sessions`, `watch` and `cancel`."""
+"""Commands about sessions: `sessions`, `watch`, `cancel` and `delete`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import click
 from .. import Airplane, Session
 from .completing import complete_slug
 from .connection import connected
-from .output import format_time, json_option, write_list
+from .exits import Exit
+from .output import format_time, is_interactive, json_option, write_list
 from .runbooks import answers_option, find_runbook, wait_timeout_option
 from .watching import follow
 
@@ -58,3 +59,21 @@ def cancel(airplane: Airplane, id: str) -> None:
         airplane.runs.cancel(id)
     else:
         airplane.sessions.cancel(id)
+
+
+@click.command()
+@click.argument("session")
+@click.option("--yes", "-y", is_flag=True, help="Delete it without a question.")
+@connected
+def delete(airplane: Airplane, session: str, *, yes: bool) -> None:
+    """Delete a SESSION that has ended, with its values, result, prompts and logs.
+
+    This cannot be undone, and takes the server's own key.
+    """
+    if not yes:
+        if not is_interactive():
+            raise click.UsageError(f"Deleting {session} cannot be undone. Agree with --yes.")
+        if not click.confirm(f"Delete {session} for good?", err=True):
+            click.echo("Nothing was deleted.", err=True)
+            raise click.exceptions.Exit(Exit.CANCELLED)
+    airplane.sessions.delete(session)

@@ -33,6 +33,8 @@ from .runs import (
 from .sessions import (
     CancelledSession,
     CancelSession,
+    DeletedSession,
+    DeleteSession,
     GetSession,
     ListSessions,
     ReleasedSessions,
@@ -56,6 +58,8 @@ __all__ = [
     "Component",
     "Constraints",
     "CreateUpload",
+    "DeleteSession",
+    "DeletedSession",
     "ExecuteRunbook",
     "ExecuteTask",
     "Failure",

@@ -93,6 +93,16 @@ class ReleasedSessions(Model, frozen=True, kw_only=True, omit_defaults=True):
     released: int = 0
 
 
+class DeleteSession(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of `sessions.delete`."""
+
+    id: str
+
+
+class DeletedSession(Model, frozen=True, kw_only=True, omit_defaults=True):
+    """Reply of `sessions.delete`, which says nothing but that it worked."""
+
+
 class ListSessions(Model, frozen=True, kw_only=True, omit_defaults=True):
     """Query of `sessions.list`. The two times bound the last update; `limit` is 1 to 50 items per page."""
 

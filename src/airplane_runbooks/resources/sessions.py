@@ -10,8 +10,8 @@ from typing import Any, TypeVar, Unpack, overload
 
 from msgspec import UNSET
 
-from ..models import CancelSession, GetSession, ListSessions, Prompt, ReleaseSessions, Run, Session, Step
-from ..operations import CANCEL_SESSION, GET_SESSION, LIST_SESSIONS, RELEASE_SESSIONS
+from ..models import CancelSession, DeleteSession, GetSession, ListSessions, Prompt, ReleaseSessions, Run, Session, Step
+from ..operations import CANCEL_SESSION, DELETE_SESSION, GET_SESSION, LIST_SESSIONS, RELEASE_SESSIONS
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import (
@@ -138,6 +138,19 @@ class Sessions(Resource):
             NotSupported: The server does not have this operation.
         """
         return self._runner.call(RELEASE_SESSIONS, ReleaseSessions(all=True), options, timeout).data.released
+
+    def delete(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
+        """Delete a session that has ended, with its values, result, prompts and logs. This cannot be undone.
+
+        This takes the server's own key, and a server of this package. Backups are not affected.
+
+        Raises:
+            NotFound: There is no such session, or it has been deleted already.
+            Forbidden: The key is a user's.
+            Conflict: The session has not ended; cancel it first.
+            NotSupported: The server does not have this operation.
+        """
+        self._runner.call(DELETE_SESSION, DeleteSession(id=id), options, timeout)
 
     def runs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.
@@ -390,6 +403,19 @@ class AsyncSessions(AsyncResource):
             NotSupported: The server does not have this operation.
         """
         return (await self._runner.call(RELEASE_SESSIONS, ReleaseSessions(all=True), options, timeout)).data.released
+
+    async def delete(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> None:
+        """Delete a session that has ended, with its values, result, prompts and logs. This cannot be undone.
+
+        This takes the server's own key, and a server of this package. Backups are not affected.
+
+        Raises:
+            NotFound: There is no such session, or it has been deleted already.
+            Forbidden: The key is a user's.
+            Conflict: The session has not ended; cancel it first.
+            NotSupported: The server does not have this operation.
+        """
+        await self._runner.call(DELETE_SESSION, DeleteSession(id=id), options, timeout)
 
     async def runs(self, id: str, *, timeout: Timeout = UNSET, options: CallOptions | None = None) -> tuple[Run, ...]:
         """Return the runs of a session, the oldest first.

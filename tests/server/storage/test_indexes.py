@@ -55,6 +55,10 @@ VALUES = {
     "user": "usr7",
     "at": 0,
     "targets": ["slack"],
+    "of_session": "ses7",
+    "run": "run7",
+    "first": 1.0,
+    "seeds": ["7"],
 }
 RUN_FILTERS = {
     "since": to_microseconds(START + timedelta(hours=ROWS - 2)),
@@ -108,6 +112,9 @@ USED = {
     "deliveries._WAITING": "runbook_deliveries_by_due_at",
     "deliveries._GIVEN_UP": "runbook_deliveries_by_given_up_at",
     "deliveries._REMOVE_OLD": "runbook_deliveries_by_given_up_at",
+    "deliveries._REMOVE_OF_SESSION": "runbook_deliveries_by_session_id",
+    "sql_idempotency._FORGET": "runbook_keys_by_since",
+    "statements.SEEDS_OF_ANSWERS": "runbook_prompts_by_parent_id",
     "runs by session_id": "runbook_runs_by_parent_id",
     "runs by task_id": "runbook_runs_by_task_id",
     "runs by task_slug": "runbook_runs_by_slug",

@@ -306,6 +306,11 @@ class Stores(RuleBasedStateMachine):
     def drop(self, keep: int, before: datetime | None) -> None:
         self.both("drop", keep, before)
 
+    @precondition(lambda self: self.roots)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        self.both("delete", self.pick(data, self.roots))
+
     @rule(
         window=windows,
         runbook_id=st.sampled_from([None, "u", "v"]),

@@ -1,4 +1,4 @@
-"""Sessions: start, show, cancel, fail."""
+"""Sessions: start, show, cancel, fail, release, delete."""
 
 from __future__ import annotations
 
@@ -118,6 +118,18 @@ def release_all(services: Services, caller: Caller) -> int:
         return sum(_let_go(unit, root.id) for root in unit.store.held(RESTORED, MOST_RELEASED))
 
     return services.transact(work)
+
+
+def delete(services: Services, session_id: str, caller: Caller) -> None:
+    """Delete a session that has ended, with all that belongs to it. Raises NotFound, Forbidden, Conflict."""
+
+    def work(unit: UnitOfWork) -> None:
+        session = find(unit, session_id)
+        check_operator(caller)
+        if unit.store.delete(session.run_id) is None:  # another call has just done it
+            raise missing("session", session_id)
+
+    services.transact(work)
 
 
 def _let_go(unit: UnitOfWork, root_id: str) -> bool:

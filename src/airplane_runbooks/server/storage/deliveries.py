@@ -132,6 +132,11 @@ class SqlDeliveries:
         return [DELIVERY_ROWS.read(row) for row in fetch(connection, _WAITING, {"limit": limit})]
 
 
+def remove_deliveries(connection: Connection, session_id: str) -> None:
+    """Remove all that is to be told of a session, or was given up."""
+    later(connection, _REMOVE_OF_SESSION, {"of_session": session_id})
+
+
 def _settle(connection: Connection, delivery: Delivery, **changes: Any) -> bool:
     values = {"key": delivery.id, "of_fencing_token": delivery.fencing_token, "leased": False, **changes}
     return bool(change(connection, _CHANGE_CLAIMED, DELIVERY_ROWS.write(values)))
@@ -170,6 +175,7 @@ _REMOVE = sa.delete(DELIVERIES).where(
     DELIVERIES.c.id == _KEY, DELIVERIES.c.fencing_token == bindparam("of_fencing_token")
 )
 _REMOVE_OLD = sa.delete(DELIVERIES).where(DELIVERIES.c.given_up_at < _BEFORE)
+_REMOVE_OF_SESSION = sa.delete(DELIVERIES).where(DELIVERIES.c.session_id == bindparam("of_session"))
 _END_LEASES = (
     sa.update(DELIVERIES)
     .where(DELIVERIES.c.due_at.is_not(None), DELIVERIES.c.leased)

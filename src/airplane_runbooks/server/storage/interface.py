@@ -76,6 +76,11 @@ def ended(run: Run) -> Conflict:
     return Conflict("run_finished", f"the run has ended already: {run.status.value}")
 
 
+def running() -> Conflict:
+    """Refuse to delete a session that may still be executed."""
+    return Conflict("session_running", "the session has not ended: cancel it first, and delete it once it has ended")
+
+
 class Answer(msgspec.Struct, frozen=True):
     """Answer to a prompt: its values as JSON, secrets masked, and sealed in full if that hides any. None cancels it."""
 
@@ -298,6 +303,15 @@ class Store(Protocol):
         """Drop all but the `keep` root runs that ended last, and those that ended before then; return them.
 
         All that belongs to them goes, too. At most some hundreds go at a time.
+        """
+        ...
+
+    def delete(self, run_id: str) -> Run | None:
+        """Delete a root run that has ended, and return it; None if it is not there.
+
+        All that belongs to it and to its session goes, too: files that no other root run has, messages that wait to be
+        sent, and the idempotency keys of the calls that started, answered and cancelled it. Raises Conflict if it may
+        still be executed.
         """
         ...
 

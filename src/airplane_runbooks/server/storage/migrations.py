@@ -146,6 +146,7 @@ def _keep_deliveries(connection: sa.Connection) -> None:
         table,
         "CREATE INDEX runbook_deliveries_by_due_at ON runbook_deliveries (due_at, seq) WHERE due_at IS NOT NULL",
         f"CREATE INDEX runbook_deliveries_by_given_up_at ON {given_up}",
+        "CREATE INDEX runbook_deliveries_by_session_id ON runbook_deliveries (session_id)",
     ):
         connection.exec_driver_sql(statement)
 

@@ -50,6 +50,10 @@ _CHANGE = sa.update(KEYS).where(_IS_KEY)
 _RENAME = sa.update(KEYS).where(KEYS.c.key == bindparam("former_key")).values(key=_KEY)
 _END_LEASES = sa.update(KEYS).where(KEYS.c.status.is_(None)).values(leased=0.0)
 _EXPIRE = sa.delete(KEYS).where(_IS_KEY)
+_FORGET = sa.delete(KEYS).where(
+    KEYS.c.since >= bindparam("first", type_=sa.Double),
+    KEYS.c.seed.in_(bindparam("seeds", expanding=True, type_=KEYS.c.seed.type)),
+)
 _some = sa.select(KEYS.c.key).where(_IS_FORGOTTEN).order_by(KEYS.c.since).limit(_BATCH)
 _CLEAN = sa.delete(KEYS).where(KEYS.c.key.in_(_some.with_for_update(skip_locked=True)))
 
@@ -135,6 +139,11 @@ class SqlKeys:
     def settle(self, connection: Connection, key: str, reply: StoredReply) -> None:
         """Keep the reply for the rest of the key's hour."""
         later(connection, _CHANGE, {"the_key": key, "status": reply.status, "body": reply.body})
+
+
+def forget_calls(connection: Connection, seeds: Collection[str], since: float) -> None:
+    """Remove the keys of the calls with these seeds, of which none was first made an hour before then, or earlier."""
+    change(connection, _FORGET, {"seeds": list(seeds), "first": since - LIFETIME})
 
 
 def _lock(connection: Connection, names: dict[str, str], moment: float) -> _Entry | None:

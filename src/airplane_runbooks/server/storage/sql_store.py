@@ -17,7 +17,7 @@ from ...models import SessionStatus
 from ..errors import NotFound
 from . import statements as sql
 from .changes import note_change
-from .deliveries import Announcer, add_deliveries
+from .deliveries import Announcer, add_deliveries, remove_deliveries
 from .holds import refusal
 from .ids import now
 from .interface import (
@@ -26,6 +26,7 @@ from .interface import (
     Store,
     answered,
     ended,
+    running,
 )
 from .locked_roots import LockedRoots
 from .prepared import change, fetch, first, later, scalar
@@ -44,7 +45,7 @@ from .rows import (
     to_microseconds,
 )
 from .sql_executions import SqlExecutions
-from .sql_idempotency import SqlKeys
+from .sql_idempotency import SqlKeys, forget_calls
 from .sql_reads import SqlReads, load_run
 from .transactions import OpenTransaction, Transactor, reading, writing
 from .transitions import (
@@ -62,7 +63,7 @@ from .transitions import (
     session_status,
     wake,
 )
-from .uploads import SqlUploads
+from .uploads import SqlUploads, delete_unused, uploads_of
 
 T = TypeVar("T")
 
@@ -226,6 +227,25 @@ class SqlStore(SqlReads, SqlExecutions):
         if session_status(connection, root) is not SessionStatus.WAITING:
             changes |= {"segment": root.segment + 1, "due_at": moment, "leased": False, "failed_starts": 0}
         change_run(connection, root, **changes)
+        return root
+
+    @writing
+    def delete(self, connection: Connection, run_id: str) -> Run | None:
+        """Delete a root run that has ended, with all that belongs to it, and return it; None if it is not there."""
+        root = lock_root(connection, sql.LOCK_RUN, run_id)
+        if root is None:
+            return None
+        if not root.status.is_terminal or root.due_at is not None:
+            raise running()
+        session_id = root.session_id or ""
+        answers = fetch(connection, sql.SEEDS_OF_ANSWERS, {"key": run_id})
+        seeds = {session_id.removeprefix("ses"), root.ended_seed, *(row[0] for row in answers)} - {""}
+        forget_calls(connection, seeds, root.created_at.timestamp())
+        if session_id:
+            remove_deliveries(connection, session_id)
+        upload_ids = uploads_of(connection, run_id)
+        change(connection, sql.DELETE_RUNS, {"ids": [run_id]})
+        delete_unused(connection, upload_ids)
         return root
 
     def drop(self, keep: int, before: datetime | None = None) -> Sequence[Run]:

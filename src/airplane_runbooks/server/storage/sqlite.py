@@ -30,7 +30,14 @@ _OTHERS = 0o077
 _LOCKED_BYTE = 1 << 30  # Windows locks bytes, not files, and they cannot be read: so lock one far behind the PID
 _BUSY_TIMEOUT = 30_000  # milliseconds
 
-_FILE = (f"busy_timeout={_BUSY_TIMEOUT}", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
+# `secure_delete` overwrites what is deleted, as many builds of SQLite do unless they are told otherwise
+_FILE = (
+    f"busy_timeout={_BUSY_TIMEOUT}",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+)
 _MEMORY = ("foreign_keys=ON",)
 
 

@@ -182,6 +182,7 @@ EXTEND_PROMPTS = (  # NULL stays NULL
     .values(expires_at=PROMPTS.c.expires_at + bindparam("longer", type_=sa.BigInteger))
 )
 
+SEEDS_OF_ANSWERS = sa.select(PROMPTS.c.answered_seed).where(PROMPTS.c.root_id == KEY)
 NEWEST_TO_DROP = (
     sa.select(RUNS.c.ended_at, RUNS.c.seq)
     .where(HAS_ENDED)

@@ -292,6 +292,7 @@ _index(UPLOADS, "created_by", "size")
 _index(UPLOADS, "created_at")
 _index(UPLOAD_USES, "upload_id")
 _index(DELIVERIES, "due_at", "seq", where=DELIVERIES.c.due_at.is_not(None))
+_index(DELIVERIES, "session_id")
 _index(DELIVERIES, "given_up_at", "seq", where=DELIVERIES.c.given_up_at.is_not(None))
 # SQLite finds what is left by reading an index from the newest row on, until the page is full: at worst 10 to 25 ms for
 # 100,000 rows. There are few environments and statuses, so most pages are full long before.

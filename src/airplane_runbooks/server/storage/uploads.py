@@ -57,6 +57,10 @@ _LEFT_OVER = (
     .limit(bindparam("limit", type_=sa.BigInteger))
 )
 _LOCK_LEFT_OVER = _LEFT_OVER.with_for_update(skip_locked=True)
+_USED_BY = sa.select(UPLOAD_USES.c.upload_id).where(
+    UPLOAD_USES.c.run_id == bindparam("run", type_=UPLOAD_USES.c.run_id.type)
+)
+_LOCK_MANY = sa.select(UPLOADS.c.id).where(UPLOADS.c.id.in_(_IDS)).with_for_update(skip_locked=True)
 _DELETE = sa.delete(UPLOADS).where(UPLOADS.c.id.in_(_IDS), _is_without_use)
 
 
@@ -167,13 +171,28 @@ class SqlUploads:
     @writing
     def _drop(self, connection: Connection, before: int) -> int:
         ids = [row[0] for row in fetch(connection, _LOCK_LEFT_OVER, {"before": before, "limit": _BATCH})]
-        # again without use, now that their rows are locked: a session may have taken one in between
-        return change(connection, _DELETE, {"ids": ids}) if ids else 0
+        return _delete_locked(connection, ids)
+
+
+def uploads_of(connection: Connection, run_id: str) -> Sequence[str]:
+    """Return the IDs of the files that a root run has."""
+    return [row[0] for row in fetch(connection, _USED_BY, {"run": run_id})]
+
+
+def delete_unused(connection: Connection, upload_ids: Sequence[str]) -> None:
+    """Delete those of some files that no root run has. One that a session is just taking is left to `drop`."""
+    if upload_ids:
+        _delete_locked(connection, [row[0] for row in fetch(connection, _LOCK_MANY, {"ids": upload_ids})])
 
 
 def missing_upload(upload_id: str) -> NotFound:
     """Return the error for a file that is not here, or not all of it."""
     return NotFound("upload_not_found", f"there is no complete upload {upload_id[:100]}")
+
+
+def _delete_locked(connection: Connection, upload_ids: Sequence[str]) -> int:
+    # without use, now that their rows are locked: a session may have taken one in between
+    return change(connection, _DELETE, {"ids": upload_ids}) if upload_ids else 0
 
 
 def _find(connection: Connection, select: sa.Select[Any], upload_id: str) -> Upload | None:

@@ -6,8 +6,10 @@ import time
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from ....models import RunStatus, SessionStatus
+from ...errors import Conflict
 from ..ids import now
 from ..interface import Store
 from ..records import AttemptFailure, Failure, Outcome, Run, RunKind, Session, Suspect
@@ -31,6 +33,21 @@ class Jobs(Case):
         assert not store.add_child(new_run("x", RunKind.STEP, "r"), fencing_token)
         assert not store.history("r")
         assert not store.prompts("q")
+
+    def test_a_deleted_session_is_gone_once_it_has_ended(self, store: Store) -> None:
+        with pytest.raises(Conflict, match="cancel it first"):
+            store.delete("r")
+        store.cancel("r", "me")
+        assert status(store) is SessionStatus.CANCELLING
+        with pytest.raises(Conflict, match="cancel it first"):
+            store.delete("r")
+        store.release("r", token(store))
+        assert status(store) is SessionStatus.CANCELLED
+        deleted = store.delete("r")
+        assert deleted is not None
+        assert deleted.id == "r"
+        assert (store.session("s"), store.run("r"), store.run("q"), store.prompt("p")) == (None,) * 4
+        assert store.delete("r") is None
 
     def test_writes_with_a_stale_fencing_token_are_refused(self, store: Store) -> None:
         stale = token(store)

@@ -20,7 +20,7 @@ from .schemas import Body, Json, parameters_json
 
 
 class CancelSessionBody(Body, rename="camel"):
-    """Body of `sessions/cancel`."""
+    """Body of `sessions/cancel` and `sessions/delete`."""
 
     session_id: str | None = msgspec.field(default=None, name="sessionID")
 
@@ -64,6 +64,13 @@ def release_sessions(services: Services, call: Call) -> Json:
     return {"released": 1}
 
 
+def delete_session(services: Services, call: Call) -> Json:
+    """Delete a session that has ended."""
+    body = read_body(call, CancelSessionBody)
+    sessions.delete(services, body.id or body.session_id or absent("id"), call.caller)
+    return {}
+
+
 def list_runbooks(services: Services, call: Call) -> Json:  # noqa: ARG001 - a handler
     """Show the runbooks that are served."""
     return {"runbooks": [_runbook(runbook) for runbook in runbooks(services)]}
@@ -83,6 +90,7 @@ EXTENSIONS: dict[tuple[str, str], Handler] = {
     ("POST", "/sessions/cancel"): cancel_session,
     ("POST", "/sessions/fail"): fail_session,
     ("POST", "/sessions/release"): release_sessions,
+    ("POST", "/sessions/delete"): delete_session,
     ("GET", "/runbooks/list"): list_runbooks,
     ("GET", "/tasks/list"): list_tasks,
     ("GET", "/version"): get_version,

@@ -45,6 +45,7 @@ class PageRoutes:
             self._route("GET", "/sessions/{id}", views.session),
             self._route("POST", "/sessions/{id}", views.end_session),
             self._route("GET", "/sessions/{id}/cancel", views.confirm_cancel),
+            self._route("GET", "/sessions/{id}/delete", views.confirm_delete),
             self._route("GET", "/runbooks", starting.runbook_list),
             self._route("GET", "/runbooks/{slug}", starting.start_form),
             self._route("POST", "/runbooks/{slug}", starting.start),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ...errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
 from ...service import logs, prompts, runs, uploads
 from ...service import sessions as session_service
-from ...service.services import Caller
+from ...service.services import Caller, check_operator
 from ...storage.encoding import decode
 from ...storage.holds import why_held
 from ...storage.ids import API_USER, new_seed, stamp
@@ -36,7 +36,7 @@ _MOST_SHOWN = 5  # displays on the page of a prompt
 _FAILED = "an operator has failed the session while it was held"
 _SESSION_REFRESH = 5  # seconds
 _ADDRESS = re.compile(
-    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions(/[A-Za-z0-9]{1,60}/cancel)?|runbooks(/[a-z0-9_]{1,50})?|held|deliveries)?"
+    r"/((sessions|prompts)/[A-Za-z0-9]{1,60}|sessions(/[A-Za-z0-9]{1,60}/(cancel|delete))?|runbooks(/[a-z0-9_]{1,50})?|held|deliveries)?"
     r"(\?[A-Za-z0-9%&=+._~*:/@,-]{0,4000})?",
     re.ASCII,
 )
@@ -53,7 +53,7 @@ def session(context: PageContext, request: PageRequest) -> PageResponse:
         "live": request.is_live,
         "refresh": _SESSION_REFRESH if is_live else 0,
         "token": signing.form_token(request.signed_in_user, record.id),
-        "may_fail": request.signed_in_user.id == API_USER,
+        "is_operator": request.signed_in_user.id == API_USER,
     }
     return PageResponse("session.html", values)
 
@@ -67,8 +67,18 @@ def confirm_cancel(context: PageContext, request: PageRequest) -> PageResponse |
     return PageResponse("cancel.html", values)
 
 
+def confirm_delete(context: PageContext, request: PageRequest) -> PageResponse | Redirect:
+    """Ask an operator whether a session is to be deleted; one that has not ended is shown instead."""
+    record = session_service.find(context.services, request.path["id"])
+    check_operator(Caller(request.signed_in_user, new_seed()))
+    if not record.status.is_terminal:
+        return Redirect(f"/sessions/{record.id}")
+    values = {"session": record, "token": signing.form_token(request.signed_in_user, record.id)}
+    return PageResponse("delete.html", values)
+
+
 def end_session(context: PageContext, request: PageRequest) -> Redirect:
-    """Cancel a session, or fail or release one that is held, and go back to its page."""
+    """Cancel a session, or fail or release one that is held, and go back to its page; or delete one."""
     record = session_service.find(context.services, request.path["id"])
     signing.check_form_token(request.signed_in_user, record.id, request.field("token"))
     caller = Caller(request.signed_in_user, new_seed())
@@ -79,6 +89,9 @@ def end_session(context: PageContext, request: PageRequest) -> Redirect:
             session_service.release(context.services, record.id, caller)
         case "fail":
             session_service.fail(context.services, record.id, _FAILED, caller)
+        case "delete":
+            session_service.delete(context.services, record.id, caller)
+            return Redirect("/sessions")
         case _:
             raise Invalid("invalid_form", "The form does not say what to do.")
     return Redirect(f"/sessions/{record.id}")
