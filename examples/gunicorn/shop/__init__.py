@@ -1,0 +1,1 @@
+"""A shop whose web service starts runbooks, and a demo of it."""
