@@ -19,8 +19,8 @@ CONNECTION = ("base_url", "env", "api_key_file", "allow_insecure_http")
 HEAD = f"""\
 # Command line
 
-The commands of `{NAME}`, which the extra `cli` installs. [](../guides/command-line.md) shows them at work.
-`python -m docs.command_line_reference` writes this page.
+The commands of `{NAME}`, which the extra `cli` installs. [The command line](../guides/command-line.md)
+shows them at work. `python -m docs.command_line_reference` writes this page.
 """
 MORE = {"serve": "\nThe other options are the [settings](../operate/settings.md) of servers.\n"}
 STATUSES = {

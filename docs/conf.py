@@ -13,7 +13,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"{project} {release}"
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+# No other syntax of MyST: the pages are read on GitHub as well.
+myst_enable_extensions = ["html_image"]
 myst_heading_anchors = 3
 
 default_role = "code"  # docstrings mark code by single backticks

@@ -35,7 +35,7 @@ RELATIVES = re.compile(r"\b(?:anybody|everybody|whichever|what)\b", re.IGNORECAS
 
 QUOTED = re.compile(r"`[^`]*`|\"[^\"\n]{0,200}\"|\u201c[^\u201d]*\u201d")
 FENCED = re.compile(
-    r"^(?P<fence>`{3,}|~{3,})(?!\{(?:note|tip|warning|glossary)\}).*?^(?P=fence)$|^>.*?$", re.MULTILINE | re.DOTALL
+    r"^(?P<fence>`{3,}|~{3,})(?!\{(?:note|tip|warning)\}).*?^(?P=fence)$|^>.*?$", re.MULTILINE | re.DOTALL
 )
 MARKUP = re.compile(r"\{[{%#].*?[}%#]\}|<[^>]*>", re.DOTALL)
 HASH = re.compile(r"(?:^|(?<=\s))#\s.*$")
