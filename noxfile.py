@@ -25,6 +25,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PROJECT = PYPROJECT["project"]
 PYTHONS = nox.project.python_versions(PYPROJECT)
 OLDEST = PYTHONS[0]
+EXTRAS = PROJECT["optional-dependencies"]
 
 EVERYTHING = ("pyproject.toml", "--all-extras")
 LOCKS = {  # file in requirements/ -> what uv resolves for it
@@ -38,6 +39,8 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
     "lint": ("--group", "lint"),
     "lock": ("--group", "lock"),
     "nox": ("--group", "nox"),
+    "package": ("--group", "package"),
+    "publish": ("--group", "publish"),
     "telemetry": (*EVERYTHING, "--group", "telemetry", "--group", "declarative"),
     "test": (*EVERYTHING, "--group", "test"),
     "typing": (*EVERYTHING, "--group", "typing"),
@@ -45,7 +48,9 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
 
 # Set by `nightly` for the sessions it starts, which then leave nothing out.
 NIGHTLY = "AIRPLANE_NIGHTLY" in os.environ
-APART = "slow or postgres or browser or compat or telemetry"  # marks of tests that have sessions of their own
+APART = (
+    "slow or postgres or browser or compat or telemetry or package"  # marks of tests that have sessions of their own
+)
 GATE = "" if NIGHTLY else " and not nightly"
 WHOLE = f"not ({APART}){GATE}"
 REPEATED = f"{WHOLE} and not once"
@@ -53,7 +58,7 @@ REPEATED = f"{WHOLE} and not once"
 SIDE_BY_SIDE = ("-n", "3", "--dist", "worksteal")
 
 # Tests in these folders turn out alike on every Python, but for a few of the server's.
-ALIKE = {"benchmarks", "chaos", "compat", "docs", "house", "server", "support", "typing"}
+ALIKE = {"benchmarks", "chaos", "compat", "docs", "house", "package", "server", "support", "typing"}
 SMOKE = (
     "tests/server/authoring/test_fields.py",
     "tests/server/authoring/test_code.py",
@@ -166,7 +171,19 @@ def run_in_pairs(session: nox.Session, *names: str, **env: str) -> None:
     session.run(*command, external=True, env=env, interrupt_timeout=15, terminate_timeout=5)
 
 
-ONE_EACH = ("coverage", "server", "cluster", "suite", "lowest", "browser", "typing", "compat", "docs", "lint")
+ONE_EACH = (
+    "coverage",
+    "server",
+    "cluster",
+    "suite",
+    "lowest",
+    "browser",
+    "typing",
+    "compat",
+    "docs",
+    "package",
+    "lint",
+)
 
 
 @nox.session(python=False)
@@ -184,7 +201,7 @@ def nightly(session: nox.Session) -> None:
         folder = Path(".nox", "pythons", python).resolve()
         if unpack_python(session, python, folder):
             path += os.pathsep + str(folder / "usr" / "bin")
-    run_in_pairs(session, "chaos", *ONE_EACH, "examples", "telemetry", AIRPLANE_NIGHTLY="1", PATH=path)
+    run_in_pairs(session, "chaos", *ONE_EACH, "examples", "telemetry", "extras", AIRPLANE_NIGHTLY="1", PATH=path)
     session.log("Every check passed, at its full size.")
 
 
@@ -202,6 +219,25 @@ def build(session: nox.Session) -> None:
     install(session, "build", package=False)
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build", "--no-isolation", silent=True)
+
+
+@nox.session(requires=["build"])
+def package(session: nox.Session) -> None:
+    """Test that builds are the same bit for bit, and what they contain; arguments go to pytest."""
+    install(session, "package", package=False)
+    session.run("python", "-m", "pytest", "tests/package", "-m", "package", *session.posargs)
+
+
+@nox.session(requires=["build"])
+@nox.parametrize("names", ["", *EXTRAS, ",".join(EXTRAS)], ids=["none", *EXTRAS, "all"])
+def extras(session: nox.Session, names: str) -> None:
+    """Use the built wheel with some extras in an empty environment, and see that it names the others."""
+    locked = [line.partition("\\")[0] for line in Path("requirements/test.txt").read_text("utf-8").splitlines()]
+    constraints = Path(session.create_tmp(), "constraints.txt")
+    constraints.write_text("\n".join(line for line in locked if "==" in line), encoding="utf-8")
+    (wheel,) = Path("dist").glob("*.whl")
+    session.install("--constraint", str(constraints), f"{wheel}[{names}]" if names else str(wheel))
+    session.run("python", "-W", "error", "tests/package/try_extras.py", *filter(None, names.split(",")))
 
 
 @nox.session(python=PRESENT, requires=["build"])
@@ -383,8 +419,8 @@ def lock(session: nox.Session) -> None:
         compile_lock(session, name, *inputs)
     # beside what is tested, so that both can be installed together
     compile_lock(session, "compat-python", "--group", "compat", "-c", "requirements/test.txt")
-    extras, itself = PROJECT.get("optional-dependencies", {}).values(), PROJECT["name"]
-    direct = [*PROJECT["dependencies"], *(one for extra in extras for one in extra if not one.startswith(itself))]
+    groups, itself = EXTRAS.values(), PROJECT["name"]
+    direct = [*PROJECT["dependencies"], *(one for extra in groups for one in extra if not one.startswith(itself))]
     bounds = Path(session.create_tmp(), "lowest.in")
     bounds.write_text("\n".join(map(floor, direct)), encoding="utf-8")
     compile_lock(session, "lowest", str(bounds), "--group", "test")
