@@ -1,4 +1,4 @@
-"""Settings of gunicorn, which reads this file where it is started."""  # noqa: INP001 - it is not a module
+"""Settings of gunicorn, which reads this file where it is started."""
 
 preload_app = True  # import the service, and make its client, once: before the workers are forked
 worker_class = "gthread"

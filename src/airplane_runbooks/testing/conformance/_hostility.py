@@ -130,7 +130,7 @@ class Hostility(Case):
         "raw",
         [
             b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n400\r\n",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n400\r\nx",
             b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 2000,
             reply(gzip.compress(b"x" * 2000, mtime=0), headers=b"content-encoding: gzip\r\n"),
         ],
