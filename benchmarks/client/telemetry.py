@@ -37,7 +37,7 @@ def without_telemetry(_endpoint: Endpoint) -> Call:
     """Take the spans out of the client."""
     airplane, secret = client(), Secret("tkn_benchmark")
     made = airplane._runner.core
-    *without_span, _ = layers(lambda: secret, made.clock, budget=RetryBudget(), attempt_span=Any)
+    without_span = layers(lambda: secret, made.clock, budget=RetryBudget())
     made._chain = compose(without_span, transport_link(Null(), made.clock))
     made.call = lambda *called: made.perform(*called, made.begin(called[-1], called[-1].timeout))
     return execute(airplane)

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from .schema.encoding import ParamValue
     from .schema.types.references import ConfigVar, Upload
     from .version import __version__
-    from .waiters.follow import (
+    from .waiters.handlers import (
         CANCEL,
         AsyncPromptHandler,
         Cancel,
@@ -168,7 +168,7 @@ _PUBLIC = {
     "schema.encoding": "ParamValue",
     "schema.types.references": "ConfigVar Upload",
     "version": "__version__",
-    "waiters.follow": "CANCEL AsyncPromptHandler Cancel PromptAnswer PromptHandler",
+    "waiters.handlers": "CANCEL AsyncPromptHandler Cancel PromptAnswer PromptHandler",
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 _TOP = {module.partition(".")[0] for module in _PUBLIC}

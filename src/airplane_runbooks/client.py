@@ -367,7 +367,8 @@ class Airplane(_Client[Transport]):
         Raises:
             TransportError: A connection could not be opened.
         """
-        _ = self.runbooks
+        _load_rest()
+        _ = self.runbooks, self.sessions, self.runs, self.tasks, self.prompts, self.uploads
         if (warm_up := getattr(self._transport, "warm_up", None)) is not None:
             warm_up(self._origin, connections, timeout)
 
@@ -396,12 +397,11 @@ class AsyncAirplane(_Client[AsyncTransport]):
 
     def _use(self, options: CallOptions) -> None:
         # Loaded now, for no import may hold up the event loop.
-        from .middleware.retry import preload
-        from .schema.reading import validate
+        from .telemetry.client import ClientTelemetry
 
+        _load_rest()
         self._options = options
-        preload()
-        _ = validate, self.runbooks, self.sessions, self.runs, self.tasks, self.prompts, self.uploads
+        _ = ClientTelemetry, self.runbooks, self.sessions, self.runs, self.tasks, self.prompts, self.uploads
 
     @cached_property
     def _runner(self) -> AsyncRunner:
@@ -522,6 +522,18 @@ class AsyncAirplane(_Client[AsyncTransport]):
 def _with_hidden_values(headers: Mapping[str, str] | UnsetType) -> Mapping[str, str] | UnsetType:
     """Return headers whose repr hides the values: a traceback may show local variables."""
     return Fields(headers) if isinstance(headers, Mapping) else headers
+
+
+def _load_rest() -> None:
+    """Load the modules that only some calls need: those that fail, wait or read values by a schema."""
+    import html
+
+    from .middleware.retry import preload
+    from .schema.reading import validate
+    from .waiters import follow, results
+
+    preload()
+    _ = html, validate, follow, results
 
 
 def _is_cached(kind: type, name: str) -> bool:

@@ -90,8 +90,9 @@ def test_an_async_client_loads_all_that_calls_need():
 def test_warming_up_loads_all_that_calls_need():
     double = "from airplane_runbooks.testing import FakeTransport; double = FakeTransport([])"
     building = f"{double}; from airplane_runbooks import Airplane; client = Airplane('tkn_1', transport=double)"
+    calling = "client.runbooks, client.sessions, client.runs, client.prompts, client.uploads; import html, tenacity"
 
-    assert loaded_by("client.runbooks", after=f"{building}; client.warm_up()") == set()
+    assert loaded_by(calling, after=f"{building}; client.warm_up()") == set()
 
 
 IMPORTING_AT_ONCE = """
@@ -132,7 +133,7 @@ def test_a_name_that_is_not_public_is_missing():
     with pytest.raises(AttributeError, match="has no attribute 'airplane'"):
         airplane_runbooks.airplane  # noqa: B018
 
-    assert airplane_runbooks.waiters.follow.CANCEL is airplane_runbooks.CANCEL
+    assert airplane_runbooks.waiters.handlers.CANCEL is airplane_runbooks.CANCEL
 
 
 def test_imports_for_types_alone_do_not_count(tmp_path):

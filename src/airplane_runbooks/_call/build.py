@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.propagators.textmap import TextMapPropagator
-from opentelemetry.trace import TracerProvider
-
 from ..clock import Clock
 from ..middleware import Middleware, Next
 from ..middleware.chain import layers
-from ..middleware.tracing import AttemptSpan
 from ..options import BaseURL, Secret
 from ..policy import RetryBudget
-from ..telemetry.client import ClientTelemetry
+from ..telemetry.absent import Telemetry, is_absent
 from ..telemetry.extra import ExtraAttributes
 from ..version import __version__
 from ..waiters.long_polls import LongPolls
@@ -23,9 +18,14 @@ from .core import Core
 from .pipeline import compose
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.propagators.textmap import TextMapPropagator
+    from opentelemetry.trace import TracerProvider
+
     from ..middleware.compression import Offload
 else:
-    Offload = Any  # keeps `get_type_hints` working; loaded by a client that compresses
+    # Keeps `get_type_hints` working; loaded by a client that compresses, or when the process loads OpenTelemetry.
+    MeterProvider = TextMapPropagator = TracerProvider = Offload = Any
 
 
 def build_core(
@@ -49,29 +49,37 @@ def build_core(
     compress_from: int | None,
 ) -> Core:
     """Return the core of a new client."""
-    telemetry = ClientTelemetry(
-        base,
-        version=__version__,
-        tracer_provider=tracer_provider,
-        meter_provider=meter_provider,
-        propagator=propagator,
-        extra=extra_attributes,
-        attributes=attributes,
-    )
     chain = layers(
         secret_source,
         clock,
         budget=retry_budget,
-        attempt_span=AttemptSpan(telemetry, suppress_http_instrumentation=suppress_http_instrumentation),
         per_call=middleware,
         per_attempt=attempt_middleware,
         compression=None if compress_from is None else _compression(compress_from, offload),
     )
+
+    def observed() -> tuple[Next, Telemetry]:
+        from ..middleware.tracing import AttemptSpan  # late: they load OpenTelemetry
+        from ..telemetry.client import ClientTelemetry
+
+        telemetry = ClientTelemetry(
+            base,
+            version=__version__,
+            tracer_provider=tracer_provider,
+            meter_provider=meter_provider,
+            propagator=propagator,
+            extra=extra_attributes,
+            attributes=attributes,
+        )
+        span = AttemptSpan(telemetry, suppress_http_instrumentation=suppress_http_instrumentation)
+        return compose([*chain, span], link), telemetry
+
+    is_observed = not is_absent() or any(part is not None for part in (tracer_provider, meter_provider, propagator))
     return Core(
         base,
-        compose(chain, link),
+        None if is_observed else compose(chain, link),
+        observed,
         clock,
-        telemetry,
         offload=offload,
         close_idle=close_idle,
         long_polls=LongPolls(pool_size),

@@ -20,7 +20,7 @@ from ..middleware import Next
 from ..models.decoding import UNREADABLE, OutOfTime
 from ..operations import Operation, ReplyT, RequestT
 from ..options import BaseURL, RenderedOptions
-from ..telemetry.client import CallSpan, ClientTelemetry, begin_call
+from ..telemetry.absent import AbsentTelemetry, Telemetry
 from ..waiters.long_polls import LongPolls
 from ..waiters.scope import OperationScope
 
@@ -38,6 +38,15 @@ _LARGE = 64 * 1024
 class Core:
     """The parts that a client and its clones share. With a sync transport and clock, no coroutine here suspends.
 
+    Args:
+        base: Base URL of the API.
+        unobserved: Chain without spans, for the time until the process loads OpenTelemetry; None if it has.
+        observed: Makes the chain with spans, and the telemetry that they go to.
+        clock: The client's clock.
+        offload: Calls a function so that only the caller waits for it.
+        close_idle: Closes idle connections to an origin.
+        long_polls: Places for long polls.
+
     Attributes:
         clock: The client's clock.
         telemetry: The client's spans and metrics.
@@ -48,21 +57,30 @@ class Core:
     def __init__(
         self,
         base: BaseURL,
-        chain: Next,
+        unobserved: Next | None,
+        observed: Callable[[], tuple[Next, Telemetry]],
         clock: Clock,
-        telemetry: ClientTelemetry,
         *,
         offload: Offload,
         close_idle: Callable[[str], object] | None,
         long_polls: LongPolls,
     ) -> None:
         self.clock = clock
-        self.telemetry = telemetry
         self.long_polls = long_polls
         self.offload = offload
         self._close_idle = close_idle
         self._base = base
-        self._chain = chain
+        self._observed = observed
+        self.telemetry: Telemetry
+        if unobserved is None:
+            self._observe()
+        else:
+            self._chain, self.telemetry = unobserved, AbsentTelemetry(self._observe)
+
+    def _observe(self) -> Telemetry:
+        """Report all further calls, and return the telemetry."""
+        self._chain, self.telemetry = self._observed()
+        return self.telemetry
 
     def call(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, options: RenderedOptions
@@ -76,7 +94,7 @@ class Core:
     async def _measured(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, options: RenderedOptions, call: CallState
     ) -> Reply[ReplyT]:
-        span = CallSpan(self.telemetry, operation.name)
+        span = self.telemetry.begin(operation.name)
         try:
             reply = await self.perform(operation, request, options, call)
         except BaseException as failure:
@@ -90,7 +108,7 @@ class Core:
     ) -> T:
         """Carry out an operation that needs several calls, under one span for all of them."""
         scope = OperationScope(self, options)
-        span = begin_call(self.telemetry, name)
+        span = None if self.telemetry.is_idle() else self.telemetry.begin(name)
         try:
             result = await steps(scope)
         except BaseException as failure:
@@ -98,9 +116,11 @@ class Core:
             empty_frames(failure)
             if isinstance(failure, AirplaneError):
                 scope.annotate(failure, name)
-            span.end(scope.attempts, failure, scope.session_id, scope.sent)
+            if span is not None:
+                span.end(scope.attempts, failure, scope.session_id, scope.sent)
             raise
-        span.end(scope.attempts, None, scope.session_id, scope.sent)
+        if span is not None:
+            span.end(scope.attempts, None, scope.session_id, scope.sent)
         return result
 
     def begin(self, options: RenderedOptions, timeout: float | None) -> CallState:

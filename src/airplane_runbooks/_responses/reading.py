@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 import time
@@ -132,7 +131,9 @@ def _text_of_page(body: bytes) -> str:
             hidden = None
         if hidden is None:
             shown += f" {text}"
-    return html.unescape(shown)
+    from html import unescape  # late: few servers answer with pages
+
+    return unescape(shown)
 
 
 _UNSEEN = frozenset({"script", "style"})

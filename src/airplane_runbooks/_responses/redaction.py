@@ -12,7 +12,6 @@ import base64
 import contextlib
 import copy
 import functools
-import html
 import re
 import traceback
 import zlib
@@ -63,12 +62,20 @@ def _without_percents(text: str) -> str:
     return unquote(_PERCENT_U.sub(lambda match: chr(int(match[1], 16)), text)) if "%" in text else text
 
 
+def _without_entities(text: str) -> str:
+    if "&" not in text:
+        return text
+    import html  # late: its tables take longer to load than all of this module
+
+    return html.unescape(text)
+
+
 def _without_nulls(text: str) -> str:
     """Remove nulls, which UTF-16 and UTF-32 put between ASCII letters, and U+FFFD, which HTML reads `&#0;` as."""
     return text.replace("\0", "").replace("\ufffd", "")
 
 
-_DECODERS = (_without_backslashes, _without_percents, html.unescape, _without_nulls)
+_DECODERS = (_without_backslashes, _without_percents, _without_entities, _without_nulls)
 _MARK = re.compile("[\\\\%&\0\ufffd]")  # decoders leave a text without any of these unchanged
 
 

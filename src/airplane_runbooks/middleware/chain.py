@@ -18,7 +18,6 @@ def layers(
     clock: Clock,
     *,
     budget: RetryBudget | None,
-    attempt_span: Middleware,
     per_call: Iterable[Middleware] = (),
     per_attempt: Iterable[Middleware] = (),
     compression: Middleware | None = None,
@@ -26,8 +25,8 @@ def layers(
     """Return a client's layers, the outermost first.
 
     The idempotency key is made before the retries, so that all attempts share it. The API key is added after them, so
-    that each attempt asks for the current one. The attempt's span is innermost, so that it times only the transport.
-    Bodies are compressed once, after all layers of the user's that are around a call.
+    that each attempt asks for the current one. Bodies are compressed once, after all layers of the user's that are
+    around a call. The span of an attempt goes below all of these, so that it times only the transport.
     """
     compressing = [] if compression is None else [compression]
     return [
@@ -37,5 +36,4 @@ def layers(
         Retry(budget, clock),
         *per_attempt,
         Auth(secret_source),
-        attempt_span,
     ]

@@ -8,7 +8,7 @@ from typing import Required, TypedDict
 from ..models import Session
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
-from ..waiters.follow import AsyncPromptHandler, PromptHandler
+from ..waiters.handlers import AsyncPromptHandler, PromptHandler
 
 
 class _Wait(TypedDict, total=False):

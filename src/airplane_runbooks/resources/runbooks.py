@@ -13,8 +13,7 @@ from ..models import ExecuteRunbook, ListRunbooks, Runbook, RunbookCall, Session
 from ..operations import EXECUTE_RUNBOOK, LIST_RUNBOOKS
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
-from ..waiters.follow import AsyncPromptHandler, PromptHandler, execute_and_wait
-from ..waiters.results import result_of
+from ..waiters.handlers import AsyncPromptHandler, PromptHandler
 from ._base import AsyncResource, Resource, execution, in_env, result_reader
 from ._keywords import AsyncRunKeywords, RunKeywords
 
@@ -104,6 +103,8 @@ class Runbooks(Resource):
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
+        from ..waiters.follow import execute_and_wait  # late: to execute alone needs no waiters
+
         steps = partial(
             execute_and_wait,
             request=execution(slug, param_values, id),
@@ -186,6 +187,9 @@ class Runbooks(Resource):
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
+        from ..waiters.follow import execute_and_wait  # late: to execute alone needs no waiters
+        from ..waiters.results import result_of
+
         ended = partial(
             execute_and_wait,
             request=execution(slug, param_values, id),
@@ -293,6 +297,8 @@ class AsyncRunbooks(AsyncResource):
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
+        from ..waiters.follow import execute_and_wait  # late: to execute alone needs no waiters
+
         steps = partial(
             execute_and_wait,
             request=execution(slug, param_values, id),
@@ -375,6 +381,9 @@ class AsyncRunbooks(AsyncResource):
             ParamValueError: A value or an answer cannot be sent as it is; the message names its path.
             NotFound: There is no such runbook.
         """
+        from ..waiters.follow import execute_and_wait  # late: to execute alone needs no waiters
+        from ..waiters.results import result_of
+
         ended = partial(
             execute_and_wait,
             request=execution(slug, param_values, id),

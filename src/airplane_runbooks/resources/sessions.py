@@ -15,13 +15,12 @@ from ..operations import CANCEL_SESSION, DELETE_SESSION, GET_SESSION, LIST_SESSI
 from ..options import CallOptions, Timeout
 from ..policy import PollPolicy
 from ..waiters.follow import (
-    AsyncPromptHandler,
-    PromptHandler,
     session_prompts,
     session_runs,
     session_steps,
     wait_for_session,
 )
+from ..waiters.handlers import AsyncPromptHandler, PromptHandler
 from ..waiters.paging import all_pages, all_pages_async
 from ..waiters.results import result_of
 from ._base import AsyncResource, Resource, result_reader

@@ -82,26 +82,9 @@ class ClientTelemetry:
         self._may_be_idle = False  # a provider that has been set stays
         return False
 
-
-class IdleSpan:
-    """The span of an operation while telemetry goes nowhere."""
-
-    def end(
-        self,
-        attempts: int,
-        failure: BaseException | None,
-        session_id: object = None,
-        sent: tuple[Headers, ...] = (),
-    ) -> None:
-        """Do nothing."""
-
-
-_IDLE = IdleSpan()
-
-
-def begin_call(telemetry: ClientTelemetry, operation: str) -> CallSpan | IdleSpan:
-    """Begin the span of an operation."""
-    return _IDLE if telemetry.is_idle() else CallSpan(telemetry, operation)
+    def begin(self, operation: str) -> CallSpan:
+        """Begin the span of an operation."""
+        return CallSpan(self, operation)
 
 
 class CallSpan:

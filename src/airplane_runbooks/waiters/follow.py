@@ -5,10 +5,9 @@ Each is one operation with one span, written once as a coroutine for both client
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import Enum
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,7 +30,6 @@ from ..models import (
     ListRuns,
     LogLine,
     LogSeverity,
-    ParameterSchema,
     Prompt,
     PromptReply,
     Run,
@@ -56,24 +54,13 @@ from ..operations import (
     SUBMIT_PROMPT,
 )
 from ..policy import PollPolicy
+from .handlers import AsyncPromptHandler, Cancel
 from .paging import LogCursor, PageCursor
 from .scope import OperationScope
 from .wait import Subject, Wait, result_of
 
 T = TypeVar("T")
 
-
-class Cancel(Enum):
-    """Type of `CANCEL`, which a prompt handler returns to cancel the prompt."""
-
-    CANCEL = "cancel"
-
-
-CANCEL: Final = Cancel.CANCEL
-
-PromptAnswer: TypeAlias = Mapping[str, Any] | msgspec.Struct | Cancel | None
-PromptHandler: TypeAlias = Callable[[Prompt, ParameterSchema], PromptAnswer]
-AsyncPromptHandler: TypeAlias = Callable[[Prompt, ParameterSchema], PromptAnswer | Awaitable[PromptAnswer]]
 
 # Clocks of servers may differ by this much. Runs of other sessions that are listed therefore are filtered out by ID.
 _CLOCK_SKEW = timedelta(seconds=60)
