@@ -124,6 +124,8 @@ def bare_urllib3(endpoint: Endpoint) -> Call:
 
 
 def airplane_of(endpoint: Endpoint, **options: Any) -> Any:
+    import opentelemetry.trace  # noqa: F401  # as in a service that is traced: without it the client reports nothing
+
     from airplane_runbooks import Airplane
     from airplane_runbooks.transports.urllib3 import Urllib3Transport
 

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import msgspec
+import opentelemetry.trace  # noqa: F401  # as in a service that is traced: without it the client reports nothing
 
 import airplane_runbooks
 from airplane_runbooks import Airplane, Request, Response

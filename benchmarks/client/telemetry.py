@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import opentelemetry.trace  # noqa: F401  # as in a service that is traced: without it the client reports nothing
+
 from airplane_runbooks import Airplane, Headers, Request, Response, RetryBudget, Secret
 from airplane_runbooks._call.link import transport_link
 from airplane_runbooks._call.pipeline import compose
