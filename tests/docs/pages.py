@@ -13,7 +13,7 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-# These use what only Sphinx knows. Pages that are read on GitHub do not lead there.
+# These use what only Sphinx knows: they list, generate or include, and have no text of their own.
 SITE_ONLY = {
     DOCS / "index.md",
     *(DOCS / "reference" / "api").glob("*.md"),
