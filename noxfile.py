@@ -347,10 +347,11 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and plain English."""
+    """Check style, formatting, plain English and what the workflows of GitHub may do."""
     install(session, "lint", package=False)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("zizmor", "--offline", "--quiet", "--persona", "auditor", ".github")
     session.run("python", "tests/house/language.py")
 
 
