@@ -1,0 +1,1 @@
+"""A batch of sessions that can be interrupted, and begun again without doing anything twice."""
