@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import msgspec
 import pytest
 
-from airplane_runbooks.server import Limits, RunbookServer, create_app, options_from_environment
+from airplane_runbooks.server import Limits, RunbookServer, Slack, Webhook, create_app, options_from_environment
 from airplane_runbooks.server.configuration import SERVED, all_settings, read_settings
 from airplane_runbooks.server.settings import Listener, Options, Settings
+from airplane_runbooks.webhooks import EventType
+from tests.support.receivers import SECRET
 
 KEY = "tkn_5d41402abc4b2a76"
-OBJECTS_OF_PYTHON = {"tracer_provider", "meter_provider", "observers", "notify"}
+OBJECTS_OF_PYTHON = {"tracer_provider", "meter_provider", "observers"}
 TEXTS = {
     "host": ("::1", "::1"),
     "port": ("0", 0),
@@ -92,17 +95,21 @@ def test_a_bad_value_is_an_error_that_names_the_variable(variable, text, message
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("api_key", "tkn_sécret"),
-        ("users", '[{"email": "ada@example.com", "apiKey": 5, "key": "tkn_secret"}]'),
-        ("users", '[{"email": "ada", "apiKey": "tkn_secret"}]'),
-        ("users", "tkn_secret"),
+        ("api_key", "tkn_hidden_é"),
+        ("users", '[{"email": "ada@example.com", "apiKey": 5, "key": "tkn_hidden"}]'),
+        ("users", '[{"email": "ada", "apiKey": "tkn_hidden"}]'),
+        ("users", "tkn_hidden"),
+        ("notify", '[{"kind": "webhook", "url": "https://a.example/hidden"}]'),
+        ("notify", '[{"kind": "webhook", "url": "https://a.example/hidden", "secret": "whsec_hidden"}]'),
+        ("notify", '[{"kind": "slack", "url": "http://a.example/hidden"}]'),
+        ("notify", '[{"kind": "slack", "url": "https://a.example/hidden", "channel": "hidden"}]'),
     ],
 )
 def test_an_error_shows_no_secret(name, text):
     for given in (({f"AIRPLANE_{name.upper()}": text}, {}), ({}, {name: text})):
         with pytest.raises(ValueError, match=r"^(AIRPLANE_|--)") as caught:
             read_settings(*given)
-        assert "cret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+        assert "hidden" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
 def test_secrets_are_read_from_files(tmp_path):
@@ -113,6 +120,37 @@ def test_secrets_are_read_from_files(tmp_path):
 
     assert found["api_key"] == [KEY]
     assert [(user.email, user.groups) for user in found["users"]] == [("ada@example.com", {"ops"})]
+
+
+HOOK = {"kind": "webhook", "url": "https://a.example/hook", "secret": SECRET}
+CHANNEL = {"kind": "slack", "url": "https://slack.example/hook", "name": "billing", "events": ["prompt.opened"]}
+
+
+def test_targets_to_notify_are_read_from_a_file(tmp_path):
+    (tmp_path / "notify.json").write_text(json.dumps([HOOK, CHANNEL]))
+    hook, channel = read_settings({"AIRPLANE_NOTIFY_FILE": str(tmp_path / "notify.json")})["notify"]
+
+    assert hook.is_like(Webhook(HOOK["url"], secret=SECRET))
+    assert (hook.name, hook.events) == ("webhook", set(EventType))
+    assert channel.is_like(Slack(CHANNEL["url"]))
+    assert (channel.name, channel.events) == ("billing", {EventType.PROMPT_OPENED})
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([{**HOOK, "kind": "pager"}], "--notify-file must be a JSON list of"),
+        ([{**CHANNEL, "secret": SECRET}], "--notify-file must be a JSON list of"),
+        ([{**HOOK, "url": "http://a.example"}], "--notify-file: the URL of a webhook must be an https URL"),
+        ([{**HOOK, "secret": "whsec_"}], "--notify-file: the secret of a webhook is"),
+        ([{**CHANNEL, "events": ["session.paused"]}], "--notify-file: the events of 'billing' are some of"),
+        ([HOOK, {**HOOK, "url": "https://b.example"}], "--notify-file: two targets of notify have the name 'webhook'"),
+    ],
+)
+def test_a_target_that_cannot_be_notified_is_an_error(targets, message):
+    with pytest.raises(ValueError, match="--notify-file") as caught:
+        read_settings({}, {"notify": json.dumps(targets)})
+    assert str(caught.value).startswith(message)
 
 
 def test_files_of_secrets_that_cannot_be_read_are_named(tmp_path):

@@ -20,6 +20,7 @@ import msgspec
 
 from .authoring.docstrings import parse as parse_docstring
 from .bounds import describe_bounds
+from .deliveries.reading import UnusableTargetError, read_targets
 from .service.config_variables import ConfigVariable
 from .service.identity import User
 from .settings import FILE, Listener, Options, Settings
@@ -79,6 +80,8 @@ class Setting(NamedTuple):
         kind = cast("Kind", self.kind)
         try:
             value = kind.parse(text)
+        except UnusableTargetError as problem:
+            raise ValueError(f"{source}: {problem}") from None
         except (ValueError, msgspec.DecodeError):
             shown = "" if kind.is_secret else f", not {text[:100]!r}"
             raise ValueError(f"{source} must be {kind.words}{shown}") from None
@@ -210,5 +213,6 @@ _SECRETS: Mapping[str, Kind] = {
     "api_key": _secret("one key a line", _parse_keys),
     "encryption_key": _secret("a Fernet key, or several with commas", str.strip),
     "config_variables": _secret('a JSON object such as {"name": "value"}', _parse_variables),
+    "notify": _secret('a JSON list of {"kind": "webhook", "url": ..., "secret": ...} and "slack"', read_targets),
     "users": _secret('a JSON list of {"email": ..., "apiKey": ..., "groups": [...]}', _parse_users),
 }
