@@ -142,11 +142,16 @@ def test_examples(session: nox.Session, *folders: Path) -> None:
             session.run("python", "-m", "pytest", *SIDE_BY_SIDE)
 
 
+def may_install() -> bool:
+    """Tell whether this is Debian's root."""
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
 def provide(session: nox.Session, package: str, *programs: str) -> None:
     """See to it that programs of a Debian package are here: install it if they are not, and this is Debian's root."""
     if any(map(shutil.which, programs)):
         return
-    if not shutil.which("apt-get") or os.geteuid() != 0:
+    if not may_install():
         session.skip(f"needs {programs[0]}: install the package {package}")
     import fcntl
 
@@ -156,6 +161,13 @@ def provide(session: nox.Session, package: str, *programs: str) -> None:
         options = ("install", "-y", "-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         session.run("apt-get", *options, package, external=True, silent=True, env=quiet)
+
+
+def provide_proxies(session: nox.Session) -> None:
+    """Install nginx and Caddy for the nightly tests, which are skipped where that is not possible."""
+    if NIGHTLY and may_install():
+        provide(session, "nginx", "nginx", "/usr/sbin/nginx")
+        provide(session, "caddy", "caddy")
 
 
 def provide_postgres(session: nox.Session) -> None:
@@ -207,7 +219,7 @@ def nightly(session: nox.Session) -> None:
 
 def unpack_python(session: nox.Session, python: str, folder: Path) -> bool:
     """Unpack that Python out of Debian's unstable distribution. Return False if this is not Debian's root."""
-    if not shutil.which("apt-get") or os.geteuid() != 0:
+    if not may_install():
         return False
     session.run("bash", ".ci/unpack-python", python, str(folder), external=True, success_codes=[0, 3])
     return (folder / "usr" / "bin" / f"python{python}").exists()
@@ -256,6 +268,7 @@ def suite(session: nox.Session) -> None:
 def server(session: nox.Session) -> None:
     """Run the tests of server, command line and two examples, which `suite` leaves out; arguments go to pytest."""
     install(session, "test")
+    provide_proxies(session)
     run_tests(session, "-m", WHOLE, *(session.posargs or UNMEASURED))
     if not session.posargs:
         test_examples(session, *(folder for folder in EXAMPLES if folder.name in DOWNSTREAM))
@@ -280,7 +293,10 @@ def browser(session: nox.Session) -> None:
     """Test the pages in a real Chromium; arguments go to pytest."""
     install(session, "browser")
     provide(session, "chromium", "chromium", "google-chrome")
-    session.run("python", "-m", "pytest", "-m", f"browser{GATE}", *(session.posargs or ["tests/server/web"]))
+    provide_proxies(session)
+    session.run(
+        "python", "-m", "pytest", "-m", f"browser{GATE}", *(session.posargs or ["tests/server/web", "tests/cli"])
+    )
 
 
 @nox.session(requires=["build"])

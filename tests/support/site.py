@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import urllib3
 
-from airplane_runbooks import Airplane
+from airplane_runbooks import Airplane, webhooks
 from airplane_runbooks.transports.urllib3 import Urllib3Transport
 from tests.support.browsing import Browser
 from tests.support.processes import running
+from tests.support.receivers import SECRET, HookReceiver, Message
 from tests.support.reverse_proxies import nginx
 from tests.support.timing import PATIENCE, eventually
 
@@ -28,6 +30,7 @@ PROJECT = Path(__file__).parents[2] / "examples" / "runbooks"
 PROGRAM = (sys.executable, "-m", "airplane_runbooks")
 KEY = "tkn_of_the_server_itself"
 ADA = "tkn_ada_has_a_long_key"
+A_DAY = 86_400  # seconds
 
 
 class Site(NamedTuple):
@@ -68,6 +71,29 @@ class Site(NamedTuple):
         return self.folder / "world" / name
 
 
+def deploy(folder: Path, changes: Mapping[str, str] = {}) -> None:
+    """Put the example runbooks into a folder. Each of the changes has to find its place in the onboarding."""
+    shutil.copytree(PROJECT / "ops", folder / "ops", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / "ops" / "onboarding.py"
+    text = path.read_text("utf-8")
+    for before, after in changes.items():
+        assert before in text, before
+        text = text.replace(before, after)
+    path.write_text(text, "utf-8")
+
+
+def told(hooks: HookReceiver, session_id: str, event_type: webhooks.EventType) -> webhooks.EventData:
+    """Wait until the receiver has a message of this type about a session, verify it, and return what it tells."""
+
+    def find(messages: list[Message]) -> webhooks.EventData | None:
+        events = (webhooks.verify(one.body, one.headers, SECRET, tolerance=A_DAY) for one in messages)
+        return next((one.data for one in events if (one.type, one.data.session.id) == (event_type, session_id)), None)
+
+    found = find(hooks.wait_until(find))
+    assert found is not None
+    return found
+
+
 @contextmanager
 def listening() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Yield the sockets on which nginx listens, which outlive it."""
@@ -76,13 +102,14 @@ def listening() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @contextmanager
-def site(folder: Path, sockets: tuple[socket.socket, socket.socket]) -> Iterator[Site]:
-    """Serve the example runbooks, from the database in a folder, until the end of a `with` statement."""
+def site(folder: Path, sockets: tuple[socket.socket, socket.socket], hooks: HookReceiver) -> Iterator[Site]:
+    """Serve the runbooks and the database in a folder until the end of a `with` statement, and tell a receiver."""
+    (folder / "notify.json").write_text(json.dumps([{"kind": "webhook", "url": hooks.url, "secret": SECRET}]))
     (folder / "users.json").write_text(json.dumps([{"email": "ada@example.com", "apiKey": ADA}]))
     url = f"https://localhost:{sockets[0].getsockname()[1]}/tools"
-    options = ("--port", "0", "--users-file", "users.json", "--public-url", url, "--trusted-proxies", "127.0.0.1")
-    paths = {"PYTHONPATH": str(PROJECT), "RUNBOOKS_WORLD": str(folder / "world")}
-    env = {**os.environ, **paths, "AIRPLANE_API_KEY": KEY}
+    files = ("--users-file", "users.json", "--notify-file", "notify.json")
+    options = ("--port", "0", *files, "--public-url", url, "--trusted-proxies", "127.0.0.1")
+    env = {**os.environ, "RUNBOOKS_WORLD": str(folder / "world"), "AIRPLANE_API_KEY": KEY}
     with (folder / "server.log").open("a+") as log:
         start = log.tell()
         command = (*PROGRAM, "serve", "ops", *options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,28 +13,17 @@ import pytest
 from airplane_runbooks.models import Reviewers
 from airplane_runbooks.server import Context, Field, RunbookServer, User, runbook
 from tests.support.browsing import disguise, expired
+from tests.support.chromium import CHROMIUM, FLAGS, PHONE, fits
 from tests.support.servers import Client
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.once,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the PATH"),
 ]
 
-FLAGS = [
-    "--lang=en-US",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-]
 DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
 NARROW = {"width": 320, "height": 640}
 ABORTED = "net::ERR_ABORTED"
 GRAVE = ("error", "warning")
@@ -187,11 +175,6 @@ def sign_in(page, root, key="tkn_eve_2"):
 def asked(api, slug="refund", values=None):
     session_id = api.execute(slug, values)
     return session_id, api.open_prompt(session_id)["id"]
-
-
-def fits(page):
-    """Tell whether nothing sticks out sideways."""
-    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
