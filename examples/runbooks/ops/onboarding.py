@@ -45,7 +45,7 @@ class Onboarding(msgspec.Struct, frozen=True):
 def onboard(
     context: Context,
     name: str,
-    email: Annotated[str, Field(regex=r"[a-z.]+@example\.com", description="Such as `grace.hopper@example.com`")],
+    email: Annotated[str, Field(regex=r"[a-z.]+@example\.com", description="Such as grace.hopper@example.com")],
     team: Team,
     start: date,
     *,

@@ -60,7 +60,7 @@ def refund(context: Context, customer: str, limit_cents: int = 50_000) -> str:
     """Refund a customer's invoice, if a human agrees.
 
     Args:
-        customer: E-mail address, such as `ada@example.com`.
+        customer: E-mail address, such as ada@example.com.
         limit_cents: Amount above which the risk is high.
     """
     invoice = context.step(find_invoice, customer)
