@@ -1,0 +1,5 @@
+"""A transport of airplane-runbooks over httpx."""
+
+from .transport import HttpxTransport
+
+__all__ = ["HttpxTransport"]
