@@ -1,0 +1,1 @@
+"""A FastAPI service in front of runbooks."""
