@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from airplane_runbooks import __version__
 
@@ -25,6 +29,24 @@ def floors():
     groups = (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
     direct = [one for group in groups for one in map(Requirement, group) if one.name != PROJECT["name"]]
     return {one.name: next(part.version for part in one.specifier if part.operator == ">=") for one in direct}
+
+
+def imported_packages():
+    """Return the packages outside the standard library that the modules of this one import, late imports included."""
+    trees = (ast.parse(path.read_text("utf-8")) for path in (ROOT / "src").rglob("*.py"))
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"airplane_runbooks"}
+
+
+def test_every_package_that_is_imported_is_declared():
+    provided_by = packages_distributions()
+    declared = {canonicalize_name(name) for name in floors()}
+    found = {name: {canonicalize_name(one) for one in provided_by.get(name, [])} for name in imported_packages()}
+
+    assert "msgspec" in found
+    assert [name for name, packages in found.items() if declared.isdisjoint(packages)] == []
 
 
 def test_the_page_on_support_names_the_pythons_of_the_metadata():
