@@ -180,8 +180,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read AIRPLANE_API_KEY, AIRPLANE_API_HOST, AIRPLANE_ENV_SLUG and AIRPLANE_ENV_ID.
 
-        AIRPLANE_API_HOST is an origin such as `https://api.airplane.dev`, to which `/v0` is added, or a bare host name,
-        which means https unless it is this machine. Empty variables count as unset.
+        AIRPLANE_API_HOST is an origin such as `https://api.airplane.dev`, to which `/v0` is added if missing, or a
+        bare host name, which means https unless it is this machine. Empty variables count as unset.
         """
         environ = os.environ if environ is None else environ
         try:
@@ -203,7 +203,7 @@ def _base_url_of(host: str) -> str:
         except ValueError:
             raise ConfigurationError("AIRPLANE_API_HOST is neither an origin nor a host name") from None
         host = ("http://" if is_loopback(name) else "https://") + host
-    return host.rstrip("/") + "/v0"
+    return host.rstrip("/").removesuffix("/v0") + "/v0"
 
 
 def is_loopback(host: str) -> bool:

@@ -49,6 +49,8 @@ def test_the_process_environment_is_read_by_default(monkeypatch):
     [
         ("https://api.airplane.dev", "https://api.airplane.dev/v0"),
         ("https://api.airplane.dev/", "https://api.airplane.dev/v0"),
+        ("https://api.airplane.dev/v0", "https://api.airplane.dev/v0"),
+        ("https://api.airplane.dev/runbooks/v0/", "https://api.airplane.dev/runbooks/v0"),
         ("api.airplane.dev", "https://api.airplane.dev/v0"),
         ("api.airplane.dev:8443", "https://api.airplane.dev:8443/v0"),
         ("http://localhost:4000", "http://localhost:4000/v0"),

@@ -48,7 +48,7 @@ def use_server() -> None:
     with RunbookServer([greet]) as server, Airplane(server.api_key, base_url=server.base_url) as airplane:
         assert airplane.runbooks.run("greet", {"name": "ada"}, wait_timeout=60) == "Ada"
         if "cli" in EXTRAS:
-            env = {"AIRPLANE_API_KEY": server.api_key, "AIRPLANE_API_HOST": server.base_url.removesuffix("/v0")}
+            env = {"AIRPLANE_API_KEY": server.api_key, "AIRPLANE_API_HOST": server.base_url}
             result = run("execute", "greet", "--param", "name=ada", "--wait", "--json", **env)
             assert '"Ada"' in result.stdout, result
 
