@@ -337,7 +337,16 @@ class RunFailed(AirplaneError):
 
 
 class ClientClosed(AirplaneError):
-    """The client or its transport has been closed."""
+    """The client or its transport has been closed, before a request or while it was under way.
+
+    Attributes:
+        sent: False if no byte of the request can have reached the server; None if that is unknown.
+    """
+
+    def __init__(self, message: str, *, sent: bool | None = None) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.maybe_processed = sent is not False
 
 
 class MiddlewareSuspended(AirplaneError):

@@ -272,7 +272,9 @@ def test_the_statuses_in_the_docstring_are_those_of_the_classes():
         (APIError(500, "no"), True),
         (DecodeError("no", Response(status=200, headers=HEADERS, body=b"")), True),
         (ConfigurationError("no"), False),
-        (ClientClosed("no"), False),
+        (ClientClosed("no"), True),
+        (ClientClosed("no", sent=None), True),
+        (ClientClosed("no", sent=False), False),
         (MiddlewareSuspended("no"), False),
     ],
 )

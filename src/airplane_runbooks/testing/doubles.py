@@ -43,7 +43,7 @@ class FakeTransport:
     def send(self, request: Request, timeout: float | None, /) -> Response:
         """Answer one attempt."""
         if self.closed:
-            raise ClientClosed("the transport has been closed")
+            raise ClientClosed("the transport has been closed", sent=False)
         self.requests.append(request)
         self.timeouts.append(timeout)
         outcome = self._answer(request)

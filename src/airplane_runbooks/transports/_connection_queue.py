@@ -51,7 +51,7 @@ class ConnectionQueue(Generic[T]):
             return self._kept.pop()
         except IndexError:
             self._tokens.put(None)  # for the next waiting thread
-        raise ClientClosed("the transport has been closed")
+        raise ClientClosed("the transport has been closed", sent=False)
 
     def _wait(self, timeout: float | None) -> None:
         """Wait for a token, and be counted in the meantime."""

@@ -131,7 +131,7 @@ class ThreadedTransport:
         """Put a job into the queue, and a thread to work if one is idle."""
         with self._lock:
             if self._closed:
-                raise ClientClosed("the transport has been closed")
+                raise ClientClosed("the transport has been closed", sent=False)
             self._waiting[job] = None
             if not self._idle:
                 return
@@ -155,8 +155,7 @@ class ThreadedTransport:
 
     def _abandon(self, job: _Job) -> None:
         job.deadline.interrupt()
-        sent = None if job.deadline.is_used else False
-        job.end(AttemptTimeout("no time left, and no way to end what the request waits for", sent=sent))
+        job.end(AttemptTimeout("no time left, and no way to end what the request waits for", sent=job.sent))
 
     def _work(self) -> None:
         """Carry out what is waiting, on a thread of the pool, until nothing is."""
@@ -198,7 +197,7 @@ class ThreadedTransport:
             jobs = [*self._waiting, *self._running]
             self._waiting.clear()
         for job in jobs:
-            job.settle(ClientClosed("the transport has been closed"))
+            job.settle(ClientClosed("the transport has been closed", sent=job.sent))
             job.deadline.interrupt()
         self._sync.close()
         self._executor.shutdown(wait=False)
@@ -224,6 +223,11 @@ class _Job:
         # The outcome is always a result: asyncio would log an exception that was never retrieved.
         self.outcome: asyncio.Future[Outcome] = self.loop.create_future()
         self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def sent(self) -> bool | None:
+        """False if no byte of the request can have reached the server; None if that is unknown."""
+        return None if self.deadline.is_used else False
 
     def start_timer(self, expire: Callable[[_Job], None]) -> None:
         """Call `expire` when the time is up."""

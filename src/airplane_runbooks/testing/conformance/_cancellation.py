@@ -193,6 +193,8 @@ class Cancellation(AsyncCase):
                 await transport.aclose()
                 outcomes = await asyncio.gather(*sends, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {ClientClosed}
+            told = [outcome.maybe_processed for outcome in outcomes if isinstance(outcome, ClientClosed)]
+            assert sum(told) >= 3, "the server has read three of the requests, and may have acted on them"
             with pytest.raises(ClientClosed):
                 await transport.send(request_to(origin), PLENTY)
             await transport.aclose()

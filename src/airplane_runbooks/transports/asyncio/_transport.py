@@ -113,9 +113,9 @@ class AsyncioTransport:
             finally:
                 pool.give_back(connection, exchange)
             return exchange.result()
-        except TransportError:
+        except TransportError as failure:
             if self._closed:
-                raise ClientClosed("the transport has been closed") from None
+                raise ClientClosed("the transport has been closed", sent=failure.sent) from None
             raise
 
     async def warm_up(self, origin: str, connections: int = 1, timeout: float | None = None) -> None:
@@ -128,14 +128,14 @@ class AsyncioTransport:
         pool = session.pools.get(origin) or self._new_pool(session, origin)
         try:
             await pool.warm_up(connections, None if timeout is None else monotonic() + timeout)
-        except TransportError:
+        except TransportError as failure:
             if self._closed:
-                raise ClientClosed("the transport has been closed") from None
+                raise ClientClosed("the transport has been closed", sent=failure.sent) from None
             raise
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> _Session:
         if self._closed:
-            raise ClientClosed("the transport has been closed")
+            raise ClientClosed("the transport has been closed", sent=False)
         for other in list(self._sessions):
             if other.is_closed():
                 self._sessions.pop(other, None)

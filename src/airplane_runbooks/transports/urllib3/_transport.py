@@ -132,9 +132,9 @@ class Urllib3Transport:
         self._interruptibles.add(deadline)
         try:
             yield deadline
-        except TransportError:
+        except TransportError as failure:
             if self._closed:
-                raise ClientClosed("the transport has been closed") from None
+                raise ClientClosed("the transport has been closed", sent=failure.sent) from None
             raise
         finally:
             self._interruptibles.discard(deadline)
@@ -172,7 +172,7 @@ class Urllib3Transport:
     def _origin(self, url: str) -> _Origin:
         with self._lock:
             if self._closed:
-                raise ClientClosed("the transport has been closed")
+                raise ClientClosed("the transport has been closed", sent=False)
             if url not in self._origins:
                 try:
                     self._origins[url] = self._new_origin(url)
