@@ -27,7 +27,7 @@ def main() -> None:
     trace.set_tracer_provider(tracers)
     with RunbookServer([shop.refund]) as runbooks:
         os.environ |= {"AIRPLANE_API_KEY": runbooks.api_key, "AIRPLANE_API_HOST": runbooks.base_url.removesuffix("/v0")}
-        with serving() as (_, url), httpx.Client(base_url=url, timeout=30) as caller:
+        with serving() as (_, url), httpx.Client(base_url=url, timeout=30, trust_env=False) as caller:
             show(caller, "order-1", {"customer": ADA, "cents": 500}, traceparent=f"00-{TRACE}-{1:016x}-01")
             show(caller, "order-1", {"customer": ADA, "cents": 500})
             show(caller, "order-2", {"customer": "bob@elsewhere.com", "cents": 500})

@@ -106,6 +106,11 @@ class TestSessions:
 
 
 class TestTheDeadline:
+    def test_the_limit_of_a_wait_is_told_in_milliseconds(self, make: Make) -> None:
+        either = make(lambda _: session("Waiting"))
+        with pytest.raises(WaitTimeout, match=r"has not ended within 0\.95 s"):
+            either(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=0.9496944870072184))
+
     def test_a_wait_timeout_carries_the_session_seen_last(self, make: Make) -> None:
         either = make(lambda _: session("Waiting"))
         with pytest.raises(WaitTimeout, match=r"session ses1 has not ended within 60 s, last seen Waiting") as caught:

@@ -46,5 +46,5 @@ def service(runbooks: RunbookServer) -> Iterator[tuple[uvicorn.Server, str]]:  #
 
 @pytest.fixture
 def caller(service: tuple[uvicorn.Server, str]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=service[1], timeout=60) as client:
+    with httpx.Client(base_url=service[1], timeout=60, trust_env=False) as client:
         yield client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import shop
 import uvicorn
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from serving import serving
 
 from airplane_runbooks import Airplane
 from airplane_runbooks.server import RunbookServer
@@ -67,8 +69,12 @@ def test_a_refund_that_outlasts_its_caller_goes_on(caller: httpx.Client) -> None
     assert caller.get(f"/sessions/{answer.json()['session']}").json()["status"] in {"Active", "Waiting"}
 
 
-def test_a_deadline_that_cannot_be_met_is_a_timeout(caller: httpx.Client) -> None:
-    assert refund(caller, x_request_timeout="0.001").status_code == 504
+def test_a_server_that_does_not_answer_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AIRPLANE_API_KEY", "tkn_test")
+        monkeypatch.setenv("AIRPLANE_API_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with serving() as (_, url), httpx.Client(base_url=url, timeout=60, trust_env=False) as caller:
+            assert refund(caller, x_request_timeout="0.3").status_code == 504
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])

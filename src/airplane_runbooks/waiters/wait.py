@@ -120,7 +120,8 @@ class Wait(Generic[WaitedT]):
         delay = self._pace.delay(retry_after=self._retry_after, left=self.scope.left, draw=draw)
         if delay is None:
             seen = "and was never seen" if self.last is None else f"last seen {_state(self.last)}"
-            message = f"{name} has not ended within {self._timeout} s, {seen}"
+            limit = self._timeout and round(self._timeout, 3)  # what is left of a deadline has many digits
+            message = f"{name} has not ended within {limit} s, {seen}"
             raise WaitTimeout(message, last=self.last) from self._failure
         return delay
 
