@@ -278,6 +278,8 @@ def server(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """Run the tests of the projects in examples/; arguments are names of projects."""
     install(session, "examples")
+    if may_install():  # or else the tests that need promtool are skipped
+        provide(session, "prometheus", "promtool")
     test_examples(session, *(folder for folder in EXAMPLES if not session.posargs or folder.name in session.posargs))
 
 

@@ -133,7 +133,14 @@ def _create_lifecycle(
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     notifications = database.notifications
     engine = _create_engine(database, settings.workers, catalog, notifications, metrics)
-    withdraw_figures = metrics.report(Figures(partial(count_sessions, database), lambda: engine.busy, settings.workers))
+    withdraw_figures = metrics.report(
+        Figures(
+            sessions=partial(count_sessions, database),
+            deliveries=deliverer.deliveries.count if deliverer.targets else dict[str, int],
+            busy=lambda: engine.busy,
+            workers=settings.workers,
+        )
+    )
     holding = Holding(Holds(database), engine, catalog, emitter)
     runner = Runner(
         store,

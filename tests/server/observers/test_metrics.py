@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from airplane_runbooks.server import Context, RunbookServer, events, runbook, task
+from airplane_runbooks.server import Context, RunbookServer, Webhook, events, runbook, task
 from airplane_runbooks.server.observers.metrics import Metrics
 from airplane_runbooks.server.storage import census
 from airplane_runbooks.server.storage.connections import Commit
@@ -18,6 +19,7 @@ from airplane_runbooks.telemetry.metrics import PROVIDER_MODULE
 from tests.support.servers import Client, eventually
 
 KEY = "tkn_of_the_server"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @runbook
@@ -58,7 +60,7 @@ class Measured:
             for one in scope.metrics
             if one.name == name
         ]
-        assert {one.unit for one in found} <= {"s", "{session}", "{run}", "{worker}"}
+        assert {one.unit for one in found} <= {"s", "{message}", "{session}", "{run}", "{worker}"}
         points = [point for one in found for point in one.data.data_points]
         return {tuple(value for _, value in sorted(point.attributes.items())): point for point in points}
 
@@ -116,6 +118,20 @@ def test_unfinished_sessions_are_counted_by_status(measured):
     assert set(found) == {(False, status) for status in ("Pending", "Active", "Waiting", "Cancelling")} | {
         (True, status) for status in ("Pending", "Waiting")
     }
+
+
+def test_messages_that_have_not_arrived_are_counted_by_state(measured):
+    with socket.socket() as refusing:  # it does not listen
+        refusing.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{refusing.getsockname()[1]}/hook"
+        one = measured(ask, notify=[Webhook(url, secret=SECRET, events=["prompt.opened"])])
+        assert one.values("airplane.server.deliveries") == {("waiting",): 0, ("given_up",): 0}
+        one.api.open_prompt(one.api.execute("ask"))
+        assert one.values("airplane.server.deliveries") == {("waiting",): 1, ("given_up",): 0}
+
+
+def test_a_server_without_targets_counts_no_messages(measured):
+    assert measured(ask).points("airplane.server.deliveries") == {}
 
 
 def test_sessions_are_counted_once_for_each_collection(measured, monkeypatch):

@@ -134,6 +134,15 @@ def test_a_claimed_delivery_is_not_claimed_again(database, deliveries):
     assert deliveries.next_due(["nowhere"]) is None
 
 
+def test_deliveries_are_counted_until_they_have_arrived(database, deliveries):
+    add(database, *(delivery(name) for name in "abcd"))
+    arrived, refused, *_ = deliveries.claim(ROOM, 10)
+    assert deliveries.count() == {"waiting": 4, "given_up": 0}
+    deliveries.settle(arrived)
+    deliveries.give_up(refused, "410")
+    assert deliveries.count() == {"waiting": 2, "given_up": 1}
+
+
 def test_a_target_gets_as_much_as_it_has_room_for(database, deliveries):
     add(database, *(delivery(f"s{number}") for number in range(4)), delivery("w", "webhook"))
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from typing import TypeVar
 
 import msgspec
 from opentelemetry import metrics
@@ -34,9 +35,9 @@ Attributes = dict[str, str | int | bool]
 _QUEUE_BUCKETS = (*ATTEMPT_BUCKETS, 30, 60, 300)
 _STEP_BUCKETS = (*_QUEUE_BUCKETS, 1800, 3600)
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_SEEN = (  # series that are 0 rather than missing
-    *((status, False) for status in ("Pending", "Active", "Waiting", "Cancelling")),
-    *((status, True) for status in ("Pending", "Waiting")),
+_SEEN: Collection[tuple[SessionStatus, bool]] = (  # series that are 0 rather than missing
+    *((status, False) for status in SessionStatus if not status.is_terminal),
+    *((status, True) for status in (SessionStatus.PENDING, SessionStatus.WAITING)),
 )
 
 
@@ -45,11 +46,13 @@ class Figures(msgspec.Struct, frozen=True, weakref=True):
 
     Attributes:
         sessions: Counts the sessions that have not ended, by status and by whether they are held.
+        deliveries: Counts the messages to targets that have not arrived, by their state; none without targets.
         busy: Counts the workers that have work.
         workers: Number of workers.
     """
 
     sessions: Callable[[], Mapping[tuple[SessionStatus, bool], int]]
+    deliveries: Callable[[], Mapping[str, int]]
     busy: Callable[[], int]
     workers: int
 
@@ -194,6 +197,12 @@ class _Gauges:
             unit="{session}",
             description="Sessions in the database that have not ended.",
         )
+        meter.create_observable_gauge(
+            "airplane.server.deliveries",
+            callbacks=[self._deliveries],
+            unit="{message}",
+            description="Messages to webhooks and channels in the database that have not arrived.",
+        )
         meter.create_observable_up_down_counter(
             "airplane.server.workers.busy",
             callbacks=[lambda _: [Observation(sum(one.busy() for one in self._living()))]],
@@ -216,24 +225,33 @@ class _Gauges:
         return [figures for reference in self._servers.copy().values() if (figures := reference()) is not None]
 
     def _sessions(self, _: CallbackOptions) -> list[Observation]:
-        """Count sessions. A database that does not answer has no figures; the others still have theirs."""
-        counts: dict[tuple[str, bool], int] = {}
-        for one in self._living():
-            try:
-                found = one.sessions()
-            except ApiError:
-                continue
-            for key in (*_SEEN, *found):
-                counts[key] = counts.get(key, 0)
-            for key, count in found.items():
-                counts[key] += count
+        counts = _count((one.sessions for one in self._living()), _SEEN)
         return [
-            Observation(count, {"airplane.session.status": status, "airplane.session.held": held})
+            Observation(count, {"airplane.session.status": status.value, "airplane.session.held": held})
             for (status, held), count in counts.items()
         ]
 
+    def _deliveries(self, _: CallbackOptions) -> list[Observation]:
+        counts = _count((one.deliveries for one in self._living()), ())
+        return [Observation(count, {"airplane.delivery.state": state}) for state, count in counts.items()]
+
 
 _GAUGES = OncePerProvider(_Gauges, _Gauges.start)
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def _count(servers: Iterable[Callable[[], Mapping[Key, int]]], seen: Collection[Key]) -> Mapping[Key, int]:
+    """Add up the counts of servers. A database that does not answer has none; the others still have theirs."""
+    counts: dict[Key, int] = {}
+    for count in servers:
+        try:
+            found = count()
+        except ApiError:
+            continue
+        for key in {*seen, *found}:
+            counts[key] = counts.get(key, 0) + found.get(key, 0)
+    return counts
 
 
 def _of(root: events.Root, error: str | None) -> Attributes:

@@ -131,6 +131,11 @@ class SqlDeliveries:
         """Return what is to be sent, in the order of the next attempts."""
         return [DELIVERY_ROWS.read(row) for row in fetch(connection, _WAITING, {"limit": limit})]
 
+    @reading
+    def count(self, connection: Connection) -> Mapping[str, int]:
+        """Return how many are to be sent, as `waiting`, and how many were given up, as `given_up`."""
+        return {"waiting": scalar(connection, _COUNT_WAITING), "given_up": scalar(connection, _COUNT_GIVEN_UP)}
+
 
 def remove_deliveries(connection: Connection, session_id: str) -> None:
     """Remove all that is to be told of a session, or was given up."""
@@ -187,3 +192,5 @@ _GIVEN_UP = (
     .limit(_LIMIT)
 )
 _WAITING = _all.where(DELIVERIES.c.due_at.is_not(None)).order_by(*_in_order).limit(_LIMIT)
+_COUNT_WAITING = sa.select(sa.func.count()).select_from(DELIVERIES).where(DELIVERIES.c.due_at.is_not(None))
+_COUNT_GIVEN_UP = sa.select(sa.func.count()).select_from(DELIVERIES).where(DELIVERIES.c.given_up_at.is_not(None))
