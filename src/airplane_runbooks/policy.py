@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -87,11 +88,17 @@ class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"growth must be 1 to 10, not {self.growth}")
 
 
+# One for all budgets, which need it for an instant after a failure. A fork waits for it: a child whose parent had it
+# taken in another thread would never get it. Systems without fork have nothing to register with.
+_LOCK = threading.Lock()
+getattr(os, "register_at_fork", dict)(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
 class RetryBudget:
     """A token bucket that ends a retry storm: while too many calls fail, they fail at the first attempt.
 
     A retry takes `cost` tokens, a success gives one back. With the defaults a client may retry one call in five for
-    ever, and a burst of a hundred on top. Safe to share between threads and clients.
+    ever, and a burst of a hundred on top. Safe to share between threads and clients. A forked child has a copy.
     """
 
     def __init__(self, capacity: float = 500.0, cost: float = 5.0) -> None:
@@ -100,7 +107,6 @@ class RetryBudget:
         self.capacity = capacity
         self.cost = cost
         self._tokens = capacity
-        self._lock = threading.Lock()
 
     @property
     def tokens(self) -> float:
@@ -109,7 +115,7 @@ class RetryBudget:
 
     def take(self) -> bool:
         """Pay for a retry. Return False if the bucket does not hold enough."""
-        with self._lock:
+        with _LOCK:
             if self._tokens < self.cost:
                 return False
             self._tokens -= self.cost
@@ -118,7 +124,7 @@ class RetryBudget:
     def refund(self) -> None:
         """Give one token back after a success. While the bucket is full this takes no lock."""
         if self._tokens < self.capacity:
-            with self._lock:
+            with _LOCK:
                 self._tokens = min(self.capacity, self._tokens + 1)
 
     def __repr__(self) -> str:

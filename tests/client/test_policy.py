@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airplane_runbooks import NO_RETRY, RetryBudget, RetryPolicy
+from airplane_runbooks import NO_RETRY, RetryBudget, RetryPolicy, policy
 
 
 @pytest.mark.parametrize("attempts", [0, -1])
@@ -130,7 +132,30 @@ def test_threads_together_neither_lose_tokens_nor_invent_them():
 
 def test_a_full_bucket_takes_no_lock():
     budget = RetryBudget(capacity=5)
-    with budget._lock:
+    with policy._LOCK:
         budget.refund()
 
     assert budget.tokens == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_that_is_forked_during_a_retry_has_its_budget():
+    """A fork in the middle of another thread's `take` would copy a lock that no thread of the child releases."""
+    budget = RetryBudget()
+    taken, stopping = threading.Event(), threading.Event()
+
+    def retry() -> None:
+        with policy._LOCK:
+            taken.set()
+            stopping.wait(0.2)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(retry)
+        taken.wait(60)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(60)  # ends a child that hangs
+            os._exit(0 if budget.take() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert budget.tokens == 500
