@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -11,6 +14,8 @@ from airplane_runbooks.server import Context, RunbookServer, runbook
 from airplane_runbooks.testing.conformance import AsyncTransportConformance, TransportConformance
 from docs.guides.socket_transport import SocketTransport
 from docs.guides.stream_transport import StreamTransport
+
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 
 
 @runbook
@@ -36,6 +41,17 @@ def test_the_async_transport_of_the_guide_serves_a_client():
 
     with RunbookServer([greet]) as server:
         assert asyncio.run(call(server)) == "Hello Ada"
+
+
+def test_the_guide_shows_the_transport_as_it_is():
+    page, source = ((GUIDES / name).read_text("utf-8") for name in ("transports.md", "socket_transport.py"))
+    section = page.partition("## One from scratch")[2].partition("\n## ")[0]
+    shown = [
+        code.replace("\n\n\n", "\n\n") for code in re.findall(r"^```py\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    ]
+
+    assert len(shown) == 2
+    assert [code for code in shown if not any(indent(code, " " * depth) in source for depth in (0, 4, 8))] == []
 
 
 @pytest.mark.nightly
