@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner, Result
 
 from airplane_runbooks.cli.app import commands
-from airplane_runbooks.server import Context, RunbookServer, runbook, task
+from airplane_runbooks.server import Context, Field, RunbookServer, runbook, task
 
 
 def look_up(customer: str) -> str:
@@ -32,6 +32,12 @@ def ask_first(context: Context) -> str:
     return f"{answer['approve']} {answer['note']}"
 
 
+@runbook
+def ask_twice(context: Context) -> list[Any]:
+    password = Annotated[str, Field(secret=True)]
+    return [context.prompt(f"The {one} question", word=password)["word"] for one in ("1st", "2nd")]
+
+
 @runbook(confirm="All rooms are \x1b[31mlocked.")
 def lock_up(context: Context, rooms: int = 1) -> int:
     return rooms
@@ -53,7 +59,7 @@ def tidy(room: str) -> str:
 
 @pytest.fixture(scope="module")
 def server():
-    with RunbookServer([refund, ask_first, lock_up, break_down], [tidy]) as one:
+    with RunbookServer([refund, ask_first, ask_twice, lock_up, break_down], [tidy]) as one:
         yield one
 
 

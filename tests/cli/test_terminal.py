@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airplane_runbooks import Airplane, NotFound
+from airplane_runbooks import Airplane, NotFound, SessionStatus
 from tests.support.terminals import on_terminal
 from tests.support.timing import eventually
 
@@ -98,6 +98,86 @@ def test_a_prompt_is_left_open_and_answered_later(terminal, server):
                 assert screen.ends() == 0
 
         assert airplane.sessions.result(session_id, wait_timeout=60) == "False n"
+
+
+@pytest.fixture
+def airplane(server):
+    with Airplane(server.api_key, base_url=server.base_url) as one:
+        yield one
+
+
+def open_prompt(airplane, session_id):
+    return eventually(lambda: airplane.sessions.prompts(session_id))[0].id
+
+
+def test_an_answer_from_elsewhere_ends_the_question(terminal, airplane):
+    session_id = airplane.runbooks.execute("ask_twice").session_id
+    first = open_prompt(airplane, session_id)
+    with terminal("watch", session_id) as screen:
+        screen.expect("The 1st question")
+        screen.expect("Word: ")
+        screen.type("half a wo")
+        airplane.prompts.submit(first, {"word": "from the page"})
+        screen.expect("The prompt was answered elsewhere.")
+        screen.expect("The 2nd question")
+        screen.expect("Word: ")
+        screen.type("hunter2\n")
+        screen.expect("Your choice")
+        screen.type("perhaps\n")
+        screen.expect("Enter y, c or l.")
+        screen.expect("Your choice")
+        screen.type("y\n")
+        screen.expect("Succeeded")
+
+        assert screen.ends() == 0
+    assert "hunter2" not in screen.text
+    assert "half a wo" not in screen.text
+
+
+def test_an_answer_from_elsewhere_ends_the_command(terminal, airplane):
+    session_id = airplane.runbooks.execute("ask_first").session_id
+    prompt_id = open_prompt(airplane, session_id)
+    with terminal("prompts", "answer", prompt_id) as screen:
+        screen.expect("Approve")
+        screen.type("ye")
+        airplane.prompts.cancel(prompt_id)
+        screen.expect("The prompt was cancelled elsewhere.")
+
+        assert screen.ends() == 6
+
+
+def test_a_cancelled_session_asks_no_longer(terminal, airplane):
+    session_id = airplane.runbooks.execute("ask_first").session_id
+    with terminal("watch", session_id) as screen:
+        screen.expect("Approve")
+        airplane.sessions.cancel(session_id)
+        screen.expect("The prompt was cancelled elsewhere.")
+        screen.expect(f"session {session_id} was cancelled")
+
+        assert screen.ends() == 4
+
+
+@pytest.mark.nightly
+def test_a_question_ends_with_the_time_to_wait(terminal, airplane):
+    session_id = airplane.runbooks.execute("ask_first").session_id
+    with terminal("watch", session_id, "--wait-timeout", "5") as screen:
+        screen.expect("has not ended within 5.0 s")
+
+        assert screen.ends() == 5
+    airplane.sessions.cancel(session_id)
+
+
+def test_the_end_of_the_input_leaves_the_session_running(terminal, airplane):
+    session_id = airplane.runbooks.execute("ask_first").session_id
+    with terminal("watch", session_id) as screen:
+        screen.expect("Approve")
+        screen.type("ye\x04")  # what is typed so far, without an end of the line
+        screen.type("\x04")
+        screen.expect("goes on. Return to it: airplane-runbooks watch ses")
+
+        assert screen.ends() == 130
+    assert airplane.sessions.get(session_id).status == SessionStatus.WAITING
+    airplane.sessions.cancel(session_id)
 
 
 def test_ctrl_c_leaves_the_session_running(terminal, server):

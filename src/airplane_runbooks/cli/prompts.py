@@ -9,8 +9,9 @@ from typing import TextIO
 import click
 
 from .. import CANCEL, Airplane, Prompt, SessionStatus
-from .asking import ask
+from .asking import AskingEnded, ask
 from .connection import connected
+from .exits import Exit
 from .files import send_files
 from .output import format_time, is_interactive, json_option, notes, write_json, write_rows
 from .values import read_file, read_values
@@ -67,7 +68,10 @@ def cancel_prompt(airplane: Airplane, id: str) -> None:
 
 
 def _answer_here(airplane: Airplane, prompt: Prompt) -> None:
-    values = ask(prompt, prompt.schema, notes())
+    try:
+        values = ask(airplane, prompt, prompt.schema, notes())
+    except AskingEnded:
+        raise click.exceptions.Exit(Exit.REFUSED) from None
     if values is CANCEL:
         airplane.prompts.cancel(prompt.id)
     elif isinstance(values, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from .. import (
     SessionStatus,
     Step,
 )
-from .asking import ask
+from .asking import AskingEnded, ask
 from .exits import Exit, exit_of_end
 from .files import send_files
 from .output import coloured, format_duration, is_interactive, notes, write_json, write_result
@@ -69,6 +70,7 @@ def _wait(
     airplane: Airplane, session_id: str, wait_timeout: float | None, console: Console, *, answers: bool
 ) -> Session:
     display = _Display(airplane, session_id, console)
+    until = None if wait_timeout is None else time.monotonic() + wait_timeout
 
     def on_prompt(prompt: Prompt, schema: ParameterSchema) -> PromptAnswer:
         if not answers:
@@ -76,7 +78,10 @@ def _wait(
             console.print(f"Session {session_id} waits for an answer: {hint}", soft_wrap=True)
             return None
         with display.paused():
-            answer = ask(prompt, schema, console)
+            try:
+                answer = ask(airplane, prompt, schema, console, until=until)
+            except AskingEnded:
+                return None
         return send_files(airplane, schema, answer, "values") if isinstance(answer, Mapping) else answer
 
     is_live = console.is_terminal and not console.is_dumb_terminal and console.file.isatty()

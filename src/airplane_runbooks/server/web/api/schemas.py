@@ -214,6 +214,8 @@ def _parameter(parameter: Parameter) -> Json:
         },
         "multi": parameter.multi,
     }
+    if parameter.secret:
+        written["secret"] = True
     if parameter.values is not None:
         written["values"] = _parameter(parameter.values)
     return written
