@@ -12,6 +12,7 @@ import pytest
 
 from airplane_runbooks import webhooks
 from tests.support.receivers import SECRET, HookReceiver
+from tests.support.timing import PATIENCE
 
 SESSIONS = 30
 KILLS = 5
@@ -44,13 +45,20 @@ class Hanging(HookReceiver):
 
     def _take(self, message):
         answer = super()._take(message)
-        assert self.is_answering.wait(60)
+        assert self.is_answering.wait(KILLS * PATIENCE)
         return answer
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database(request, tmp_path):
+    """Return the URL of a fresh database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'runbooks.db'}"
+    return request.getfixturevalue("postgres_url")
+
+
 @pytest.mark.nightly
-def test_each_end_is_told_although_the_server_is_killed(tmp_path):
-    database = f"sqlite:///{tmp_path / 'runbooks.db'}"
+def test_each_end_is_told_although_the_server_is_killed(database):
     started = set()
     with Hanging() as receiver:
         for kill in range(KILLS + 1):
