@@ -111,6 +111,10 @@ def test_the_commands_say_where_the_key_to_secrets_is(command, path, file):
         path.with_name("runbooks.db.key").write_text("the key")
         beside = command("backup", f"{file}.2", "--database", f"sqlite:///{path}")
         given = command("backup", f"{file}.3", "--database", f"sqlite:///{path}", AIRPLANE_ENCRYPTION_KEY="k")
+        named = command("backup", f"{file}.4", "--database", f"sqlite:///{path}", AIRPLANE_ENCRYPTION_KEY_FILE="k")
+    new = f"sqlite:///{path}.new"
+    assert "There is no" not in command("restore", str(file), "--database", new, AIRPLANE_ENCRYPTION_KEY_FILE="k").err
+    assert "the key that is in AIRPLANE_ENCRYPTION_KEY_FILE now" in named.err
     assert f"keep a copy of {path}.key in another place" in beside.err
     assert "the key that is in AIRPLANE_ENCRYPTION_KEY now" in given.err
 

@@ -224,6 +224,30 @@ def test_the_key_comes_from_a_file_or_standard_input(command, server, tmp_path):
     assert command("list", "--api-key-file", "-", stdin=server.api_key, AIRPLANE_API_KEY=None).status == 0
 
 
+def test_the_key_comes_from_the_file_that_a_variable_names(command, server, tmp_path):
+    path = tmp_path / "keys"
+    path.write_text(f"{server.api_key}\ntkn_the_next_one\n")
+    named = {"AIRPLANE_API_KEY_FILE": str(path)}
+
+    assert command("list", **named, AIRPLANE_API_KEY=None).status == 0
+    assert command("list", "--api-key-file", str(path), AIRPLANE_API_KEY="tkn_not_the_right_one").status == 0
+    both = command("list", **named)
+    assert (both.status, "AIRPLANE_API_KEY and AIRPLANE_API_KEY_FILE exclude each other" in both.err) == (2, True)
+
+
+def test_a_file_without_a_key_is_named(command, tmp_path):
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    problems = {"empty": "it is empty", "binary": "it is not a text file", "none": "No such file", ".": "directory"}
+    for name, problem in problems.items():
+        path = str(tmp_path / name)
+        for arguments, env in ((("--api-key-file", path), {}), ((), {"AIRPLANE_API_KEY_FILE": path})):
+            ended = command("doctor", *arguments, AIRPLANE_API_KEY=None, **env)
+            assert ended.status == 2
+            assert f"cannot read the key in {path}" in ended.err
+            assert problem in ended.err
+
+
 def test_a_missing_key_is_a_wrong_setting(command):
     ended = command("list", AIRPLANE_API_KEY=None)
 

@@ -109,6 +109,8 @@ def test_an_answer_other_than_success_has_its_advice():
 
     assert forbidden.advice == "Ask for permission, or use the key of another user."
     assert other.advice.startswith("Check that the address ends in /v0")
+    doubled = list(answer_checks(f"{URL}/v0", BadRequest(404, "no")))[-1]
+    assert doubled.advice.startswith("Leave /v0 out of AIRPLANE_API_HOST")
 
 
 DATE = "Thu, 01 Jan 1970 00:16:40 GMT"  # 1000 s after the epoch

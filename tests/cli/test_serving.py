@@ -17,6 +17,7 @@ from airplane_runbooks import NO_RETRY, Airplane, AirplaneError
 from airplane_runbooks.cli.reloading import snapshot
 from airplane_runbooks.cli.serving import serve
 from airplane_runbooks.server.configuration import all_settings
+from airplane_runbooks.server.secrets.vault import new_key
 from tests.support.processes import running
 from tests.support.timing import PATIENCE, eventually
 
@@ -26,6 +27,16 @@ from airplane_runbooks.server import Context, runbook
 
 @runbook
 def {name}(context: Context) -> None: ...
+"""
+
+VAULTS = """
+from typing import Annotated
+from airplane_runbooks.server import Context, Field, runbook
+
+@runbook
+def open_vault(context: Context, code: Annotated[str, Field(secret=True)]) -> int:
+    context.prompt("Go on?", go=bool)
+    return len(code)
 """
 
 
@@ -53,6 +64,7 @@ def slugs(url, key=KEY):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "books.py").write_text(MODULE.format(name="first"))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
     return tmp_path
 
 
@@ -94,12 +106,14 @@ def test_settings_come_from_options_and_the_environment(folder):
             "The server cannot start: --workers must be a whole number of at least 1, not 'x'",
         ),
         (("books", "--host", "192.0.2.1", "--port", "0"), "The server cannot start: "),
+        (("books", "--encryption-key-file", os.devnull), "start: --encryption-key-file is empty: it must be a Fernet"),
+        (("books", "--users-file", "binary"), "start: --users-file: binary is not a text file"),
         (("books", "--users-file", "books.py"), "The server cannot start: --users-file must be a JSON list of"),
         (("books", "--database", "mysql://localhost/x"), "The server cannot start: a database of this kind"),
         (("books", "--database", "postgresql://a:b@localhost/x"), "Others can read a password in an argument"),
         (("nowhere",), "There is no module nowhere."),
     ],
-    ids=["worker", "number", "host", "users", "database", "password", "module"],
+    ids=["worker", "number", "host", "no-key", "binary", "users", "database", "password", "module"],
 )
 def test_settings_that_cannot_work_end_with_status_2(command, folder, monkeypatch, arguments, message):
     monkeypatch.chdir(folder)
@@ -144,6 +158,34 @@ def test_a_killed_supervisor_leaves_no_server_behind(folder):
         process.wait(PATIENCE)
 
         assert eventually(lambda: not slugs(url, key))
+
+
+@pytest.mark.nightly
+def test_a_secret_outlives_a_restore_with_its_key_file(command, tmp_path):
+    (tmp_path / "vaults.py").write_text(VAULTS)
+    for name in ("right", "wrong"):
+        (tmp_path / name).write_text(f"{new_key()}\n")
+    old, new, backup = (str(tmp_path / name) for name in ("old.db", "new.db", "backup"))
+    options = ("vaults.py", "--port", "0", "--database")
+    with serving(tmp_path, *options, f"sqlite:///{old}", AIRPLANE_ENCRYPTION_KEY_FILE="right") as process:
+        with Airplane(KEY, base_url=address(process)) as airplane:
+            session_id = airplane.runbooks.execute("open_vault", {"code": "hunter-two"}).session_id
+            prompt = eventually(lambda: airplane.sessions.prompts(session_id))[0]
+        assert command("backup", backup, AIRPLANE_DATABASE=f"sqlite:///{old}").status == 0
+    assert command("restore", backup, AIRPLANE_DATABASE=f"sqlite:///{new}").status == 0
+    assert b"hunter-two" not in (tmp_path / "new.db").read_bytes()
+
+    for key, end in (("wrong", "Waiting"), ("right", "Succeeded")):
+        with serving(tmp_path, *options, f"sqlite:///{new}", "--encryption-key-file", key) as process:
+            url = address(process)
+            here = {"AIRPLANE_API_HOST": url.removesuffix("/v0"), "AIRPLANE_API_KEY": KEY}
+            assert command("doctor", **here).status == 0
+            with Airplane(KEY, base_url=url) as airplane:
+                if key == "right":
+                    assert command("release", session_id, **here).status == 0
+                    airplane.prompts.submit(prompt.id, {"go": True})
+                    assert airplane.sessions.wait(session_id, wait_timeout=PATIENCE).output == 10
+                assert airplane.sessions.get(session_id).status == end
 
 
 def test_a_snapshot_leaves_out_what_is_not_the_authors_own(tmp_path):

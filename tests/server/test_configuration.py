@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import msgspec
@@ -160,6 +161,18 @@ def test_files_of_secrets_that_cannot_be_read_are_named(tmp_path):
             read_settings({"AIRPLANE_API_KEY_FILE": str(path)})
     with pytest.raises(ValueError, match="exclude each other"):
         read_settings({"AIRPLANE_API_KEY_FILE": "keys", "AIRPLANE_API_KEY": KEY})
+
+
+@pytest.mark.parametrize("setting", [one for one in all_settings() if one.kind and one.kind.is_secret])
+def test_an_empty_file_of_a_secret_is_refused(setting, tmp_path):
+    path = tmp_path / "empty"
+    path.write_text(" \n")
+    for given in (({f"{setting.variable}_FILE": str(path)}, {}), ({}, {setting.name: ""})):
+        with pytest.raises(
+            ValueError, match=rf"^(--|AIRPLANE_)\S+ is empty: it must be {re.escape(setting.kind.words)}"
+        ):
+            read_settings(*given)
+    assert setting.name not in read_settings({setting.variable: ""})  # which counts as not set
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from .. import Airplane, AirplaneError, RetryPolicy, Runbook, Secret
+from .. import Airplane, AirplaneError, RetryPolicy, Runbook
+from .connection import read_key
 
 _PATIENCE = 2.0  # seconds: a person sits before a line that does not move
 
@@ -48,15 +49,10 @@ def _runbooks(options: dict[str, Any]) -> Sequence[Runbook]:
             retry=RetryPolicy(max_attempts=1),
         ) as airplane:
             return airplane.runbooks.list()
-    except (AirplaneError, OSError, UnicodeError):
+    except (AirplaneError, OSError, ValueError):
         return ()
 
 
-def _key(file: Any) -> Any:
+def _key(path: Any) -> Any:
     """Return the key in a file; None leaves it to the environment, as does standard input, which the shell needs."""
-    name = getattr(file, "name", file)
-    if not isinstance(name, str) or not Path(name).is_file():
-        return None
-    if hasattr(file, "close"):
-        file.close()  # click 8.1 has opened it, and does not close it
-    return Secret(Path(name).read_text(encoding="utf-8").strip()).reveal
+    return read_key(path) if isinstance(path, str) and Path(path).is_file() else None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TextIO
+from typing import Any, Concatenate, ParamSpec
 
 import click
+from click.core import ParameterSource
 
 from .. import Airplane, Secret
 
 P = ParamSpec("P")
+
+_KEY = "AIRPLANE_API_KEY"
 
 
 def connected(function: Callable[Concatenate[Airplane, P], None]) -> Callable[..., None]:
@@ -20,9 +24,11 @@ def connected(function: Callable[Concatenate[Airplane, P], None]) -> Callable[..
     @click.option("--env", metavar="SLUG", help="Environment.  [env: AIRPLANE_ENV_SLUG]")
     @click.option(
         "--api-key-file",
-        type=click.File(),
+        type=click.Path(allow_dash=True),
         metavar="FILE",
-        help="File that holds the API key, - for standard input.  [env: AIRPLANE_API_KEY, the key itself]",
+        envvar=f"{_KEY}_FILE",
+        callback=_check_single,
+        help=f"File that holds the API key, - for standard input.  [env: {_KEY}_FILE, or {_KEY}, the key itself]",
     )
     @click.option("--allow-insecure-http", is_flag=True, help="Allow plain http to other machines.")
     @functools.wraps(function)
@@ -30,12 +36,43 @@ def connected(function: Callable[Concatenate[Airplane, P], None]) -> Callable[..
         *arguments: Any,
         base_url: str | None,
         env: str | None,
-        api_key_file: TextIO | None,
+        api_key_file: str | None,
         allow_insecure_http: bool,
         **options: Any,
     ) -> None:
-        key = None if api_key_file is None else Secret(api_key_file.read().strip()).reveal
+        key = None if api_key_file is None else _key(api_key_file)
         with Airplane(key, base_url=base_url, env_slug=env, allow_insecure_http=allow_insecure_http) as airplane:
             function(airplane, *arguments, **options)
 
     return command
+
+
+def read_key(path: str) -> Callable[[], str]:
+    """Return a function that returns the key in a file, - for standard input. Of several keys, the first one counts.
+
+    Raises OSError, UnicodeError, and ValueError for a file without a key.
+    """
+    with click.open_file(path, encoding="utf-8") as file:
+        keys = file.read().split()
+    if not keys:
+        raise ValueError("it is empty")
+    return Secret(keys[0]).reveal
+
+
+def _key(path: str) -> Callable[[], str]:
+    try:
+        return read_key(path)
+    except OSError as problem:
+        raise click.UsageError(f"cannot read the key in {path}: {problem.strerror}") from None
+    except UnicodeError:
+        raise click.UsageError(f"cannot read the key in {path}: it is not a text file") from None
+    except ValueError as problem:
+        raise click.UsageError(f"cannot read the key in {path}: {problem}") from None
+
+
+def _check_single(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
+    """Return the path of a key. Raises UsageError if the environment gives a key and a file with one."""
+    is_variable = context.get_parameter_source(option.name or "") is ParameterSource.ENVIRONMENT
+    if path and is_variable and os.environ.get(_KEY):
+        raise click.UsageError(f"{_KEY} and {_KEY}_FILE exclude each other.")
+    return path or None

@@ -157,6 +157,9 @@ def answer_checks(url: str, error: APIError | None) -> Iterator[Check]:
         yield Check("key", ok=False, found=str(error), advice=advice)
     elif isinstance(error, Forbidden):
         yield Check("key", ok=False, found=str(error), advice="Ask for permission, or use the key of another user.")
+    elif url.rstrip("/").endswith("/v0/v0"):
+        advice = "Leave /v0 out of AIRPLANE_API_HOST, which is the address without it; --base-url is the one with it."
+        yield Check("answer", ok=False, found=str(error), advice=advice)
     else:
         advice = "Check that the address ends in /v0, and that the server is well: its /readyz says so."
         yield Check("answer", ok=False, found=str(error), advice=advice)

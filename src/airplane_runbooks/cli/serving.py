@@ -30,7 +30,7 @@ def serve(module: str, *, reload: bool, until_closed: int | None, **given: str |
     if until_closed is not None:
         _stop_once_closed(until_closed)
         given["api_key"] = None  # the parent has read it, and has put the keys into the environment
-    texts = {name: _text_of(value) for name, value in given.items() if value is not None}
+    texts = {name: _text_of(name, value) for name, value in given.items() if value is not None}
     settings = _settings(texts)
     if reload and until_closed is None:
         _supervise(module, settings)
@@ -38,8 +38,13 @@ def serve(module: str, *, reload: bool, until_closed: int | None, **given: str |
         _serve(module, settings)
 
 
-def _text_of(value: str | IO[str]) -> str:
-    return value if isinstance(value, str) else value.read()
+def _text_of(name: str, value: str | IO[str]) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return value.read()
+    except UnicodeError:
+        _refuse(ValueError(f"--{name.replace('_', '-')}-file: {value.name} is not a text file"))
 
 
 def _settings(texts: Mapping[str, str]) -> dict[str, Any]:

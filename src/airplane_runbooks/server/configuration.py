@@ -78,6 +78,8 @@ class Setting(NamedTuple):
     def read(self, source: str, text: str) -> Any:
         """Return the value that a text stands for. Raises ValueError that names the source, and shows no secret."""
         kind = cast("Kind", self.kind)
+        if kind.is_secret and not text.strip():  # such as a file that was mounted too late; it must not count as unset
+            raise ValueError(f"{source} is empty: it must be {kind.words}")
         try:
             value = kind.parse(text)
         except UnusableTargetError as problem:
