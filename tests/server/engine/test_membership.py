@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from airplane_runbooks.server.engine import membership
-from airplane_runbooks.server.engine.membership import LEASE, Membership
-from airplane_runbooks.server.storage.tables import SERVERS
+from airplane_runbooks.server.engine.membership import Membership
+from airplane_runbooks.server.storage.tables import SERVER_LEASE, SERVERS
 from tests.support.servers import eventually
 
 pytestmark = pytest.mark.postgres
@@ -54,7 +54,7 @@ def test_each_server_knows_the_code_of_the_others(join):
 def test_a_server_that_is_not_renewed_is_not_known_any_more(join, database):
     one = join("one")
     with database.begin() as connection:
-        ago = sa.text(f"now() - interval '{LEASE + 1} seconds'")
+        ago = sa.text(f"now() - interval '{SERVER_LEASE + 1} seconds'")
         connection.execute(sa.insert(SERVERS).values(id="dead", seen_at=ago, catalog=b"[]"))
     assert one.others() == []
     join("other")

@@ -16,12 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..logs import describe
 from ..storage.postgresql import keep_connections, keep_settings
-from ..storage.tables import SERVERS
+from ..storage.tables import SERVER_LEASE, SERVERS
 
 logger = logging.getLogger(__name__)
 
-LEASE = 8.0  # seconds that a server counts as alive without a renewal
-RENEWAL = 2.0
+RENEWAL = 2.0  # seconds
 
 # A renewal need not wait for the disk. One that hangs must end before the membership does.
 _SETTINGS = {
@@ -97,4 +96,4 @@ class Membership:
 
 
 def _is_alive(servers: sa.FromClause) -> sa.ColumnElement[bool]:
-    return servers.c.seen_at >= sa.func.now() - timedelta(seconds=LEASE)
+    return servers.c.seen_at >= sa.func.now() - timedelta(seconds=SERVER_LEASE)

@@ -28,7 +28,7 @@ from .migrations import UPGRADES
 from .new_files import new_file
 from .rows import to_microseconds
 from .sqlite import FileLock
-from .tables import FACTS, IS_UNFINISHED, RUNS, SERVERS, SESSIONS
+from .tables import FACTS, IS_UNFINISHED, RUNS, SERVER_LEASE, SERVERS, SESSIONS
 from .url import parse
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 _MARK = "restored"  # name of the fact that holds the time of the backup
 _OLDEST = 2  # version of the tables from which on there are facts
 _BESIDE = ("-wal", "-shm", "-journal")  # files that SQLite would take for a part of the database
-_LAPSE = 10.0  # seconds after which a killed server no longer counts as alive: its lease and a little more
+_LAPSE = SERVER_LEASE + 2.0  # seconds after which a killed server surely no longer counts as alive
 _LOOK = 0.5  # seconds between two looks for living servers
 _BUSY_TIMEOUT = 30_000  # milliseconds
 

@@ -188,6 +188,8 @@ KEYS = sa.Table(
     _optional("body", sa.LargeBinary),
 )
 
+SERVER_LEASE = 8.0  # seconds that a server counts as alive after it was seen
+
 SERVERS = sa.Table(
     "runbook_servers",
     METADATA,
