@@ -10,6 +10,14 @@ from click.testing import CliRunner, Result
 from airplane_runbooks.cli.app import commands
 from airplane_runbooks.server import Context, Field, RunbookServer, runbook, task
 
+SHOWN = """## First\x1b[31m
+
+Do **all** of `this`, <b>[now](https://example.com/\x9b)</b>:
+
+1. look
+2. pay
+"""
+
 
 def look_up(customer: str) -> str:
     return f"invoice of {customer}"
@@ -30,6 +38,15 @@ def ask_first(context: Context) -> str:
     context.step(look_up, "ada")
     answer = context.prompt("Refund the \x1b[31minvoice?", approve=bool, note=str, copies=int | None)
     return f"{answer['approve']} {answer['note']}"
+
+
+@runbook
+def explain(context: Context, value: Any = None) -> str:
+    context.show(SHOWN, name="The \x1b[31mplan")
+    context.show([{"invoice": 1, "cents": 4200}, {"invoice": 2, "note": "a\tb"}], name="Invoices")
+    context.show(value, name="Last")
+    context.step(look_up, "ada")
+    return "done"
 
 
 @runbook
@@ -59,7 +76,7 @@ def tidy(room: str) -> str:
 
 @pytest.fixture(scope="module")
 def server():
-    with RunbookServer([refund, ask_first, ask_twice, lock_up, break_down], [tidy]) as one:
+    with RunbookServer([refund, ask_first, ask_twice, explain, lock_up, break_down], [tidy]) as one:
         yield one
 
 

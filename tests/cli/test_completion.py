@@ -25,7 +25,7 @@ def complete(command):
 
 
 def test_slugs_are_completed_by_the_server(complete):
-    assert complete("execute", "") == ["refund", "ask_first", "ask_twice", "lock_up", "break_down"]
+    assert complete("execute", "") == ["refund", "ask_first", "ask_twice", "explain", "lock_up", "break_down"]
     assert complete("execute", "re") == ["refund"]
     assert complete("list", "a") == ["ask_first", "ask_twice"]
     assert complete("sessions", "--runbook", "lock") == ["lock_up"]

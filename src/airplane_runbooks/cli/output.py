@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 from rich.console import Console
+from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +28,8 @@ COLOURS = {
 }
 
 _WHOLE = {"SLUG", "SESSION", "RUN", "PROMPT", "STATUS", "PARAMETER"}  # columns of what people copy, never cut off
+
+_highlight = JSONHighlighter()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, as the API has it: one object a line.")
 
@@ -52,9 +55,15 @@ def write_result(value: Any) -> None:
     if isinstance(value, str):
         click.echo(value if not console.is_terminal else "\n".join(map(escape_controls, value.splitlines())))
     elif console.is_terminal:
-        console.print_json(msgspec.json.encode(value).decode(), ensure_ascii=False)
+        console.print(json_text(value), soft_wrap=True)
     else:
         write_json(value)
+
+
+def json_text(value: Any) -> Text:
+    """Return the JSON of a value for a terminal, over several lines, with control characters as escapes."""
+    document = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return _highlight("\n".join(map(escape_controls, document.splitlines())))
 
 
 def write_list(

@@ -28,10 +28,12 @@ from .. import (
     SessionStatus,
     Step,
 )
+from ..models import RunKind
 from .asking import AskingEnded, ask
 from .exits import Exit, exit_of_end
 from .files import send_files
 from .output import coloured, format_duration, is_interactive, notes, write_json, write_result
+from .showing import Shown, ShownValues
 
 _LIVE = PollPolicy(max_delay=1.0)  # what a person looks at is a second old at most
 _FOR_THE_RESULT = 60.0
@@ -48,16 +50,19 @@ def follow(airplane: Airplane, session_id: str, *, wait_timeout: float | None, a
         answers: Whether a person at a terminal may answer its prompts.
     """
     console = notes()
+    shown = ShownValues(airplane, console)
+    display = _Display(airplane, session_id, console, shown)
     try:
-        session = _wait(airplane, session_id, wait_timeout, console, answers=answers and is_interactive())
+        session = _wait(airplane, session_id, wait_timeout, display, answers=answers and is_interactive())
     except (KeyboardInterrupt, EOFError, click.Abort):
         console.print(
             f"\nSession {session_id} goes on. Return to it: airplane-runbooks watch {session_id}", soft_wrap=True
         )
         raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+    display.write_rest()
     session = _with_result(airplane, session)
     if as_json:
-        write_json(session)
+        _write_session(session, shown.all)
     if session.status != SessionStatus.SUCCEEDED:
         failure = SessionCancelled if session.status == SessionStatus.CANCELLED else SessionFailed
         click.echo(f"Error: {failure(session)}", err=True)
@@ -67,9 +72,9 @@ def follow(airplane: Airplane, session_id: str, *, wait_timeout: float | None, a
 
 
 def _wait(
-    airplane: Airplane, session_id: str, wait_timeout: float | None, console: Console, *, answers: bool
+    airplane: Airplane, session_id: str, wait_timeout: float | None, display: _Display, *, answers: bool
 ) -> Session:
-    display = _Display(airplane, session_id, console)
+    console = display.console
     until = None if wait_timeout is None else time.monotonic() + wait_timeout
 
     def on_prompt(prompt: Prompt, schema: ParameterSchema) -> PromptAnswer:
@@ -90,22 +95,30 @@ def _wait(
             session_id,
             wait_timeout=wait_timeout,
             poll=_LIVE if is_live else None,
-            on_progress=display.update if is_live else None,
+            on_progress=display.update,
             on_prompt=on_prompt,
             raise_on_failure=False,
         )
 
 
 class _Display:
-    """The session and its steps on a terminal, drawn anew at each change."""
+    """The session and its steps on a terminal, drawn anew at each change, below what the runbook shows.
 
-    def __init__(self, airplane: Airplane, session_id: str, console: Console) -> None:
+    Where it is not started, only what the runbook shows is written.
+
+    Attributes:
+        console: The terminal or file.
+    """
+
+    def __init__(self, airplane: Airplane, session_id: str, console: Console, shown: ShownValues) -> None:
+        self.console = console
         self._airplane = airplane
+        self._shown = shown
         self._session_id = session_id
         self._steps: Sequence[Step] = ()
         self._spinner = Spinner("dots" if console.encoding.startswith("utf") else "line")
-        self._console = console
         self._live: Live | None = None
+        self._is_complete = False
         self._last: RenderableType = ""
 
     @contextmanager
@@ -129,7 +142,7 @@ class _Display:
 
     def _start(self) -> None:
         # A new one each time: one that is started again overwrites what was written meanwhile.
-        self._live = Live(self._last, console=self._console, refresh_per_second=8)
+        self._live = Live(self._last, console=self.console, refresh_per_second=8)
         self._live.start()
 
     def _stop(self) -> None:
@@ -142,10 +155,22 @@ class _Display:
         del elapsed
         with suppress(AirplaneError):
             runs = self._airplane.sessions.runs(session.id or self._session_id)
-            self._steps = [Step.of(run, None) for run in runs if run.task_id != session.runbook_id]
+            self._shown.write_new(runs)
+            steps = (run for run in runs if run.task_id != session.runbook_id and run.kind is not RunKind.DISPLAY)
+            self._steps = [Step.of(run, None) for run in steps]
+            self._is_complete = session.status.is_terminal
         self._last = self._draw(session)
         if self._live is not None:
             self._live.update(self._last, refresh=True)
+
+    def write_rest(self) -> None:
+        """Write what the runbook has shown and no update could read, or say that it cannot be read."""
+        if self._is_complete:
+            return
+        try:
+            self._shown.write_new(self._airplane.sessions.runs(self._session_id))
+        except AirplaneError as error:
+            self.console.print(f"What the runbook has shown cannot be read: {error}", soft_wrap=True)
 
     def _draw(self, session: Session) -> RenderableType:
         now = datetime.now(UTC)
@@ -179,6 +204,12 @@ def _with_result(airplane: Airplane, session: Session) -> Session:
         result = airplane.sessions.result(session.id, wait_timeout=_FOR_THE_RESULT)
         return msgspec.structs.replace(session, raw_output=msgspec.Raw(msgspec.json.encode(result)))
     return session
+
+
+def _write_session(session: Session, shown: Sequence[Shown]) -> None:
+    """Write a session as JSON, with what its runbook has shown as a further member."""
+    members = msgspec.json.decode(msgspec.json.encode(session), type=dict[str, msgspec.Raw])
+    write_json({**members, **({"shown": shown} if shown else {})})
 
 
 def _show_result(session: Session, console: Console) -> None:

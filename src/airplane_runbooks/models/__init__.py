@@ -5,7 +5,7 @@ from ..schema.timestamps import parse_timestamp
 from .base import Model, Stamped
 from .common import AttemptFailure, Constraints, Failure, Hold, Parameter, ParameterSchema, Permission
 from .decoding import decode
-from .enums import LogSeverity, LogStream, Role, RunStatus, Runtime, SessionStatus
+from .enums import LogSeverity, LogStream, Role, RunKind, RunStatus, Runtime, SessionStatus
 from .logs import GetLogs, LogLine, LogPage
 from .prompts import (
     AnsweredPrompt,
@@ -94,6 +94,7 @@ __all__ = [
     "Role",
     "Run",
     "RunConstraints",
+    "RunKind",
     "RunOutputs",
     "RunPage",
     "RunStatus",

@@ -39,6 +39,16 @@ class RunStatus(Status):
     CANCELLED = "Cancelled"
 
 
+class RunKind(OpenEnum):
+    """Kind of a run: a root run of a runbook or task, or a step of a session."""
+
+    RUNBOOK = "runbook"
+    TASK = "task"
+    STEP = "step"
+    PROMPT = "prompt"
+    DISPLAY = "display"
+
+
 class Runtime(OpenEnum):
     """System that executes a run."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from .base import Model, Stamped
 from .common import AttemptFailure, Failure, Parameter, ParameterSchema, Permission
-from .enums import RunStatus, Runtime
+from .enums import RunKind, RunStatus, Runtime
 
 
 class Label(Model, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,7 +29,8 @@ class Run(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     """One execution of a function. `session_id` is set when it is a step of a session; `timeout` is in seconds.
 
     `is_waiting_for_user` is true while a prompt of the run is open, and None if the server does not say. Only servers
-    of this package tell the `attempt`, the `error`, and the failures of up to 20 attempts before the last one.
+    of this package tell the `kind`, the `attempt`, the `error`, and the failures of up to 20 attempts before the last
+    one.
 
     Both shapes of the API decode into it: the flat one, and the older `{"run": {"runID": ..., ...}}`.
     """
@@ -64,6 +65,7 @@ class Run(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     cancelled_by: str | None = None
     zone_id: str | None = msgspec.field(default=None, name="zoneID")
     is_waiting_for_user: bool | None = None
+    kind: RunKind | None = None
     attempt: int | None = None
     error: Failure | None = None
     earlier_failures: tuple[AttemptFailure, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from .common import AttemptFailure, Failure
-from .enums import RunStatus
+from .enums import RunKind, RunStatus
 from .logs import LogLine
 from .runs import Run
 
@@ -20,6 +20,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         run_id: ID of the step's run.
         name: Name of the step.
         status: State of the step.
+        kind: Whether it is a function call (`step`), a `prompt` or a value shown (`display`); None from servers that do
+            not tell.
         output: Result of the step, any JSON value; None before its end. A failed step's output is an object
             whose `error` holds the message, an answered prompt's the answer by parameter slug.
             That of a value shown is the value itself.
@@ -38,6 +40,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    kind: RunKind | None = None
     failure: Failure | None = None
     earlier_failures: tuple[AttemptFailure, ...] = ()
     logs: tuple[LogLine, ...] = ()
@@ -49,6 +52,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
             run_id=run.id,
             name=run.task_name or run.task_id or run.id,
             status=run.status,
+            kind=run.kind,
             output=output,
             created_at=run.created_at,
             started_at=run.active_at,

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from airplane_runbooks.server import Context, User, runbook
-from airplane_runbooks.server.web.pages.formats import describe_output
-from airplane_runbooks.server.web.pages.tables import csv_of, table_of
 from tests.support.browsing import Browser
 from tests.support.servers import served
 
@@ -119,23 +117,3 @@ def test_the_question_whether_to_cancel_survives_a_sign_in(api, ada):
     session_id = api.execute("waits")
     address = f"/sessions/{session_id}/cancel"
     assert ada.sign_in("tkn_ada_1", next=address).location == address
-
-
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\t=1", "\r=1"])
-def test_a_text_like_a_formula_is_made_harmless_in_csv(cell):
-    assert list(csv.reader(io.StringIO(csv_of([{cell: cell}]), newline=""))) == [[f"'{cell}"], [f"'{cell}"]]
-
-
-@pytest.mark.parametrize(
-    "value", [None, 1, "x", {}, [], [1], [{}], [{"a": 1}, 2], [{"a": [1]}], [{"a": {"b": 1}}], {"a": {"b": 1}}]
-)
-def test_other_values_have_neither_a_table_nor_csv(value):
-    assert (table_of(value), csv_of(value)) == (None, None)
-
-
-def test_a_table_on_a_page_is_bounded():
-    table = table_of([{"a": "x" * 500}] * 150)
-    assert (len(table.rows), table.count, table.is_cut) == (100, 150, True)
-    assert table.rows[0] == ["x" * 200 + "…"]
-    assert table_of([{str(number): 1 for number in range(21)}]) is None
-    assert not describe_output(b'[{"a":1}]').is_cut

@@ -109,6 +109,7 @@ def run_json(run: Run, *, waiting: bool) -> Json:
         **_ends(run),
         "cancelledBy": run.cancelled_by,
         "zoneID": None,
+        "kind": run.kind,
         "attempt": run.attempt,
         "error": failure_json(run.failure),
         "earlierFailures": [msgspec.structs.asdict(failure) for failure in run.earlier_failures or ()],

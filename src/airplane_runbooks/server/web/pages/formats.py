@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from ....models import Parameter
+from ....models.tables import Table, table_of
 from ....schema.types import type_of
 from ....schema.types.references import Upload
 from ...storage.encoding import decode
 from ...storage.rows import LEFT_OUT
-from .tables import Table, table_of
 
 _LONGEST = 32 * 1024  # bytes of JSON on a page; what is longer is left to the API
 _BEGINNING = 2_000  # bytes that are shown of a longer output

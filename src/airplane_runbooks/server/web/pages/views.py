@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 
+from ....models.tables import csv_of
 from ...errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
 from ...service import logs, prompts, runs, uploads
 from ...service import sessions as session_service
@@ -24,7 +25,6 @@ from .interface import (
     Redirect,
 )
 from .references import keep_files, with_names
-from .tables import csv_of
 from .view_models import (
     describe_parameters,
     describe_prompt,

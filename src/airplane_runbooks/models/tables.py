@@ -1,4 +1,4 @@
-"""Outputs as tables: lists of flat objects, on a page and as CSV. Pure."""
+"""Outputs as tables: lists of flat objects, for people and as CSV. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from ....schema.types.base import as_text
+from ..schema.types.base import as_text
 
-_MOST_ROWS = 100  # on a page
+_MOST_ROWS = 100  # to look at
 _MOST_COLUMNS = 20
-_LONGEST_CELL = 200  # characters on a page
+_LONGEST_CELL = 200  # characters to look at
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
