@@ -7,6 +7,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 
 from .. import events
 
@@ -39,9 +40,11 @@ class Logging:
 
 def write_event(logger: logging.Logger, level: int, name: str, fields: Fields) -> None:
     """Write a line with the name of an event and its fields, which are attributes of the record as well."""
-    words = _WORDS.sub(" ", name).lower()
-    line = " ".join([words, *(f"{key}={_quoted(value)}" for key, value in fields.items())])
-    logger.log(level, "%s", line, extra={"event": name, **fields})
+    if logger.isEnabledFor(level):
+        line = " ".join([_words(name), *[f"{key}={_quoted(value)}" for key, value in fields.items()]])
+        # Not by `log`, which would search for its caller: that is always this line.
+        extra = {"event": name, **fields}
+        logger.handle(logger.makeRecord(logger.name, level, __file__, 0, "%s", (line,), None, extra=extra))
 
 
 @contextmanager
@@ -98,6 +101,12 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
+@lru_cache(maxsize=100)
+def _words(name: str) -> str:
+    return _WORDS.sub(" ", name).lower()
+
+
+@lru_cache(maxsize=1000, typed=True)  # most fields of a line were in the one before
 def _quoted(value: str | float) -> str:
     text = _printable(str(value))
     return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
