@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from airplane_runbooks.server import AsyncContext, Context, Field, RunbookServer, StepFailed, runbook
+from airplane_runbooks.server.execution import attempts
 from airplane_runbooks.server.storage.records import Failure, Run, RunKind
 from airplane_runbooks.server.storage.rows import LONGEST_LISTED
 from tests.support.servers import eventually, served, started
@@ -41,10 +42,10 @@ def orders(context: Context, item: Secret) -> None:
 @runbook
 def orders_again(context: Context, item: Secret, last: int) -> str:
     """Order until it is there, and say which attempt succeeded."""
-    attempts = iter(range(1, 100))
+    numbers = iter(range(1, 100))
 
     def order() -> int:
-        number = next(attempts)
+        number = next(numbers)
         if number < last:
             raise OutOfStock(f"no {item} left for attempt {number}" + "!" * 2000)
         return number
@@ -236,6 +237,15 @@ def test_a_step_left_to_the_next_start_keeps_its_failures(tmp_path):
         (step,) = [run for run in api.runs(session_id) if run["taskName"] == "stop_once"]
     assert step["attempt"] == 2
     assert step["earlierFailures"] == [{"attempt": 1, "kind": "OutOfStock", "message": "not yet"}]
+
+
+def test_a_failure_is_recorded_before_the_next_attempt(monkeypatch):
+    monkeypatch.setattr(attempts, "_FIRST_DELAY", 3600)  # a server may be killed meanwhile
+    with served(orders_again) as api:
+        session_id = api.execute("orders_again", {"item": "gunpowder tea", "last": 2})
+        (step,) = eventually(lambda: [run for run in api.runs(session_id) if run["earlierFailures"]])
+        assert (step["status"], step["attempt"]) == ("Active", 1)
+        assert [(one["attempt"], one["kind"]) for one in step["earlierFailures"]] == [(1, "OutOfStock")]
 
 
 def test_a_step_that_failed_before_a_pause_is_named_too(api):

@@ -83,8 +83,8 @@ class Attempts:
                 return await attempt(run, number)
             except Exception as problem:  # noqa: BLE001 - the runbook asked for another attempt after any exception
                 run = run.with_earlier(self._values.failure(problem))
+                self._recorder.keep_failures(run)
                 if await wait(delay):
-                    self._recorder.keep_failures(run)
                     raise self._first_signal.record(ServerStopping()) from None
                 run = msgspec.structs.replace(run, attempt=number + 1)
                 await self._recorder.begin_again(run, wait)

@@ -95,7 +95,7 @@ class Recorder:
         await self._flush(wait)
 
     def keep_failures(self, run: Run) -> None:
-        """Record how the attempts of a step have failed that is left to another server."""
+        """Record how the attempts of a step have failed: the server may end before the next one begins."""
         self._add_attempt(run)
 
     def add_prompt(self, position: str, description: str, question: Question, digests: bytes) -> Run:
