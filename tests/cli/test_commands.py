@@ -204,6 +204,8 @@ def test_sessions_are_listed_by_runbook_and_state(command, waiting):
 
     assert [line[1] for line in lines if line[0] == session_id] == ["Waiting"]
     assert len(documents) == 1
+    unknown = command("sessions", "--status", "waitng")
+    assert (unknown.status, "'waiting'" in unknown.err.lower()) == (2, True)
 
 
 def test_runs_are_listed_by_task_and_by_session(command, airplane):

@@ -7,7 +7,7 @@ from itertools import islice
 
 import click
 
-from .. import Airplane, Session
+from .. import Airplane, Session, SessionStatus
 from .completing import complete_slug
 from .connection import connected
 from .exits import Exit
@@ -20,7 +20,12 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), default=20, s
 
 @click.command("sessions")
 @click.option("--runbook", metavar="SLUG", shell_complete=complete_slug, help="Only sessions of this runbook.")
-@click.option("--status", metavar="STATUS", help="Only sessions in this state, such as Waiting.")
+@click.option(
+    "--status",
+    type=click.Choice([status.value for status in SessionStatus], case_sensitive=False),
+    metavar="STATUS",
+    help="Only sessions in this state, such as Waiting.",
+)
 @limit_option
 @json_option
 @connected
