@@ -365,12 +365,13 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting, plain English and what the workflows of GitHub may do."""
+    """Check style, formatting, plain English, spelling and what the workflows of GitHub may do."""
     install(session, "lint", package=False)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("zizmor", "--offline", "--quiet", "--persona", "auditor", ".github")
     session.run("python", "tests/house/language.py")
+    session.run("codespell", "src", "docs", "examples", *map(str, sorted(Path().glob("*.md"))))
 
 
 @nox.session(requires=["build"])
@@ -388,9 +389,10 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a warning is an error."""
+    """Build the documentation; a warning is an error, as is a public name or an error text that it does not have."""
     install(session, "docs")
     session.run("sphinx-build", "-W", "--keep-going", "-E", "-q", "docs", "docs/_build")
+    session.run("python", "docs/site_check.py", "docs/_build")
 
 
 @nox.session(requires=["build"])
