@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - docs is not a package
-"""Writes the table of all settings into docs/operate/settings.md: `python -m docs.settings_table`."""
+"""Writes the tables of settings into the pages that have them: `python -m docs.settings_table`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 from airplane_runbooks.server.configuration import SERVED, Setting, all_settings
 
 PAGE = Path(__file__).parent / "operate" / "settings.md"
-TABLE = re.compile(r"(?<=<!-- made by python -m docs.settings_table -->\n\n).*(?=\n<!-- end -->)", re.DOTALL)
+VARIABLES_PAGE = Path(__file__).parent / "reference" / "environment.md"
+TABLE = re.compile(r"(?<=<!-- made by python -m docs.settings_table -->\n).*(?=\n<!-- end -->)", re.DOTALL)
 HEAD = "| argument | option | variable | default | meaning |\n| --- | --- | --- | --- | --- |\n"
 
 
@@ -20,18 +21,38 @@ def table() -> str:
     return HEAD + "".join(map(row, all_settings()))
 
 
-def page(text: str) -> str:
-    """Return the text of the page with today's table."""
-    return TABLE.sub(lambda _: table(), text)
+def variables() -> str:
+    """Return the table of the variables, with a row for each setting that has one."""
+    rows = "".join(
+        f"| {variable_of(setting)} | {default(setting)} | {first_sentence(setting.description)} |\n"
+        for setting in all_settings()
+        if setting.kind is not None
+    )
+    return f"| variable | default | meaning |\n| --- | --- | --- |\n{rows}"
+
+
+def page(text: str, of: str) -> str:
+    """Return the text of a page with today's table."""
+    return TABLE.sub(lambda _: f"\n{of}", text)
 
 
 def row(setting: Setting) -> str:
     """Return the row of a setting."""
-    option, variable = ("", "") if setting.kind is None else (code(setting.option), code(setting.variable))
-    if setting.kind is not None and setting.kind.is_secret:
-        variable += f", `{setting.variable}_FILE`"
-    cells = (code(setting.name), option, variable, default(setting), setting.description)
+    option = "" if setting.kind is None else code(setting.option)
+    cells = (code(setting.name), option, variable_of(setting), default(setting), setting.description)
     return f"| {' | '.join(cells)} |\n"
+
+
+def variable_of(setting: Setting) -> str:
+    """Return the names of a setting's variables, if it has any."""
+    if setting.kind is None:
+        return ""
+    return code(setting.variable) + (f", `{setting.variable}_FILE`" if setting.kind.is_secret else "")
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a description."""
+    return text.partition(". ")[0].removesuffix(".")
 
 
 def default(setting: Setting) -> str:
@@ -53,4 +74,5 @@ def code(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
+    for path, made in ((PAGE, table()), (VARIABLES_PAGE, variables())):
+        path.write_text(page(path.read_text("utf-8"), made), "utf-8")
