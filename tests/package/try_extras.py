@@ -84,8 +84,8 @@ def use_testing() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "test_it.py")
         path.write_text(module, "utf-8")
-        command = (sys.executable, "-m", "pytest", "-q", "-k", "status or header", "-p", "no:cacheprovider", str(path))
-        assert subprocess.run(command, check=False).returncode == 0
+        options = ("-c", os.devnull, "--rootdir", folder, "-p", "no:cacheprovider", "-q", "-k", "status or header")
+        assert subprocess.run((sys.executable, "-m", "pytest", *options, path), check=False).returncode == 0
 
 
 def use_cli() -> None:
