@@ -318,6 +318,20 @@ def test_a_proxy_that_does_not_speak_http_was_not_sent() -> None:
         transport.close()
 
 
+@pytest.mark.parametrize("origin", [ORIGIN, "http://api.test:8080"], ids=["tunnel", "forwarded"])
+def test_no_connection_names_the_server_and_the_proxy(origin: str) -> None:
+    with socket.socket() as taken:  # bound and not listening: it refuses connections
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        transport = Urllib3Transport(proxy=f"http://user:hunter2@127.0.0.1:{port}")
+        with pytest.raises(ConnectError) as caught:
+            transport.send(request_to(origin), PLENTY)
+        transport.close()
+    host = origin.partition("://")[2]
+    assert str(caught.value).startswith(f"no connection to {host} through the proxy http://127.0.0.1:{port}: ")
+    assert "hunter2" not in traceback_of(caught.value)
+
+
 def test_a_dripping_proxy_does_not_outlast_the_timeout() -> None:
     def script(peer: Peer) -> None:
         peer.read_request()

@@ -26,6 +26,12 @@ class Proxy(NamedTuple):
         return f"Proxy({self.url})"
 
 
+def goal_of(origin: str, proxy: Proxy | None) -> str:
+    """Name a server, and the proxy on the way to it, for errors."""
+    server = origin.partition("://")[2]
+    return server if proxy is None else f"{server} through the proxy {proxy.url}"
+
+
 class GivenProxy:
     """A proxy as it was given, and what it was given by. Its repr shows no password, for a traceback may show it."""
 

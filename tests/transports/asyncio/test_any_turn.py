@@ -74,7 +74,7 @@ def test_the_end_of_a_handshake_is_told_by_name(
 
     async def scenario(origin: str) -> None:
         transport = AsyncioTransport(ssl_context=tls[1])
-        with pytest.raises(ConnectError, match=r"^no connection: Connection\w+Error$") as caught:
+        with pytest.raises(ConnectError, match=r"^no connection to localhost:\d+: Connection\w+Error$") as caught:
             await transport.send(request_to(origin.replace("http:", "https:")), PLENTY)
         assert (caught.value.sent, caught.value.transient) == (False, True)
         await transport.aclose()

@@ -23,6 +23,7 @@ from tests.transports.test_proxies import (  # noqa: F401  # to be collected her
     test_a_tunnel_in_which_the_proxy_speaks_first_is_refused,
     test_a_tunnel_may_lead_to_an_address,
     test_https_goes_through_a_tunnel_that_learns_nothing,
+    test_no_connection_names_the_server_and_the_proxy,
     test_plain_http_is_forwarded_with_the_whole_url,
     test_the_proxys_password_does_not_reach_the_server,
     trusting,

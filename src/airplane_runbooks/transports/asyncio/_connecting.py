@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ...errors import ConnectError, TransportError
 from ...http import Fields, Headers, Request
 from .._addresses import ATTEMPT_DELAY, AddressInfo, race_order
-from .._proxies import Proxy, check_tunnel, tunnel_target
+from .._proxies import Proxy, check_tunnel, goal_of, tunnel_target
 from .._sockets import tune
 from ._connection import Connection
 from ._exchange import Opening
@@ -39,6 +39,7 @@ class Route:
     """
 
     def __init__(self, origin: str, proxy: Proxy | None, context: ssl.SSLContext | None) -> None:
+        self._goal = goal_of(origin, proxy)
         scheme, _, self.host = origin.partition("://")
         server = _peer(origin, context)
         self.forwarder = proxy if scheme == "http" else None
@@ -52,7 +53,7 @@ class Route:
             return await self._connect()
         except (OSError, ValueError) as failure:
             # A name that cannot be one, or a certificate not to be trusted, which will both be the same next time.
-            problem = f"no connection: {str(failure) or type(failure).__name__}"
+            problem = f"no connection to {self._goal}: {str(failure) or type(failure).__name__}"
             raise ConnectError(problem, transient=not isinstance(failure, ValueError)) from failure
 
     async def _connect(self) -> Connection:

@@ -16,7 +16,7 @@ from ...http import IDEMPOTENCY_HEADER, Headers, Request, Response
 from ...options import socket_path_of
 from ...pools import PoolFigures
 from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE, ConnectionAges
-from .._proxies import needs_tls
+from .._proxies import goal_of, needs_tls
 from .._settings import checked_settings
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
 from ._connecting import Route
@@ -147,7 +147,7 @@ class AsyncioTransport:
         try:
             route = self._new_route(origin)
         except ValueError as problem:
-            raise ConnectError(f"no connection: {problem}", transient=False) from problem
+            raise ConnectError(f"no connection to {goal_of(origin, None)}: {problem}", transient=False) from problem
         pool = session.pools[origin] = OriginPool(route, session.places)
         return pool
 

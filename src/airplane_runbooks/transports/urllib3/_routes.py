@@ -16,7 +16,7 @@ from ...errors import AttemptTimeout, ConnectError, TransportError
 from ...http import Fields
 from .._addresses import race_order
 from .._deadline import Deadline
-from .._proxies import Proxy, check_tunnel, tunnel_target
+from .._proxies import Proxy, check_tunnel, goal_of, tunnel_target
 from .._sockets import tune
 
 
@@ -24,6 +24,7 @@ class Route:
     """Route to an origin, directly or through a proxy."""
 
     def __init__(self, origin: str, proxy: Proxy | None, ssl_context: ssl.SSLContext | None) -> None:
+        self._goal = goal_of(origin, proxy)
         self._has_tunnel = proxy is not None and origin.startswith("https:")
         manager = (
             urllib3.PoolManager(ssl_context=ssl_context)
@@ -51,7 +52,7 @@ class Route:
         except BaseException as failure:
             made.close()
             if isinstance(failure, OSError | ValueError | HTTPError | TransportError):
-                raise _not_connected(failure) from failure
+                raise _not_connected(self._goal, failure) from failure
             raise
         return made.sock
 
@@ -75,13 +76,13 @@ class _ResumingContext:
         return getattr(self._context, name)
 
 
-def _not_connected(failure: Exception) -> TransportError:
+def _not_connected(goal: str, failure: Exception) -> TransportError:
     if isinstance(failure, TimeoutError):
         return AttemptTimeout("no time left while connecting", sent=False)
     if isinstance(failure, TransportError):
         return ConnectError(f"the proxy did not open a tunnel: {failure}", transient=failure.transient)
     # A name that cannot be one, or a certificate not to be trusted, which will both be the same next time.
-    return ConnectError(f"no connection: {failure}", transient=not isinstance(failure, ValueError))
+    return ConnectError(f"no connection to {goal}: {failure}", transient=not isinstance(failure, ValueError))
 
 
 if TYPE_CHECKING:

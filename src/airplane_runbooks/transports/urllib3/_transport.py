@@ -27,7 +27,7 @@ from ...options import socket_path_of
 from ...pools import PoolFigures
 from .._ages import DEFAULT_MAX_CONNECTION_AGE, DEFAULT_MAX_CONNECTION_IDLE
 from .._deadline import Deadline, InterruptibleDeadline
-from .._proxies import Proxy, needs_tls
+from .._proxies import Proxy, goal_of, needs_tls
 from .._settings import checked_settings
 from .._unix_sockets import HOST
 from ..base import DEFAULT_MAX_RESPONSE_BYTES, call_in_children
@@ -177,7 +177,9 @@ class Urllib3Transport:
                 try:
                     self._origins[url] = self._new_origin(url)
                 except ValueError as problem:
-                    raise ConnectError(f"no connection: {problem}", transient=False) from problem
+                    raise ConnectError(
+                        f"no connection to {goal_of(url, None)}: {problem}", transient=False
+                    ) from problem
             return self._origins[url]
 
     def _new_origin(self, url: str) -> _Origin:
