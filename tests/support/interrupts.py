@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -32,9 +33,13 @@ def interrupt(name: str, at: int) -> Generator[None]:
         return step
 
     before = sys.gettrace()
+    collects = gc.isenabled()
+    gc.disable()  # it calls functions of other libraries at any time, which are not what is interrupted
     sys._getframe().f_trace_opcodes = True  # CPython 3.12 looks for it when the function is set
     sys.settrace(enter)
     try:
         yield
     finally:
         sys.settrace(before)
+        if collects:
+            gc.enable()

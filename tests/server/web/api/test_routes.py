@@ -15,7 +15,7 @@ def routes_of(operations):
 
 def test_every_operation_of_the_client_has_a_route():
     routes = {(route.method, route.path) for routes in API_ROUTES.values() for route in routes}
-    assert len(OPERATIONS) == 20
+    assert OPERATIONS
     assert routes_of(OPERATIONS) <= routes
 
 
