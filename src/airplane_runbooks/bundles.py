@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -34,11 +34,31 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str = ""
 
     def __post_init__(self) -> None:
+        checked_layers("middleware", self.middleware)
+        checked_layers("attempt_middleware", self.attempt_middleware)
         if self.options.idempotency_key is not UNSET:
             raise ConfigurationError("the options of a bundle are those of all calls: they cannot set idempotency_key")
         for name, value in self.attributes.items():
             if not isinstance(name, str) or not name or not isinstance(value, str | int):
                 raise ConfigurationError(f"attribute {name!r} of a bundle must be a string, an integer or a bool")
+
+
+def checked_layers(name: str, layers: Any) -> tuple[Middleware, ...]:
+    """Return the layers that an argument holds. Raises ConfigurationError, naming the argument and the position."""
+    try:
+        found = tuple(layers)
+    except TypeError:
+        raise ConfigurationError(f"{name} must be a list or tuple of layers, not {_type_of(layers)}") from None
+    for position, layer in enumerate(found):
+        if not callable(layer):
+            raise ConfigurationError(
+                f"{name}[{position}] must be a callable of a request and call_next, not {_type_of(layer)}"
+            )
+    return found
+
+
+def _type_of(value: object) -> str:
+    return type(value).__name__
 
 
 class Combined(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 from msgspec import UNSET, UnsetType
 
 from ._call.deferred import DeferredCore
-from .bundles import Bundle, combine
+from .bundles import Bundle, checked_layers, combine
 from .clock import AsyncioClock, BlockingClock, Clock
 from .errors import ConfigurationError
 from .http import AsyncTransport, Fields, Reply, Transport
@@ -112,8 +112,8 @@ class _Client(ABC, Generic[TransportT]):
         )
         combined = combine(
             Bundle(
-                middleware=tuple(middleware),
-                attempt_middleware=tuple(attempt_middleware),
+                middleware=checked_layers("middleware", middleware),
+                attempt_middleware=checked_layers("attempt_middleware", attempt_middleware),
                 options=own,
                 user_agent=USER_AGENT,
             ),

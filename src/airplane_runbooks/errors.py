@@ -148,11 +148,12 @@ class ConnectionLost(TransportError):
 class InvalidResponse(TransportError):
     """The response is malformed, over a limit, undecodable, or a reply to another request.
 
-    Only the last is transient: the next attempt is made on another connection.
+    Only the last is transient: the next attempt is made on another connection. A transport or a middleware that
+    returns no response at all is named in the message.
     """
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
-        super().__init__(message, transient=transient)
+    def __init__(self, message: str, *, sent: bool | None = None, transient: bool = False) -> None:
+        super().__init__(message, sent=sent, transient=transient)
 
 
 class DeadlineExceeded(AirplaneError, TimeoutError):

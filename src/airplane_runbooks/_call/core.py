@@ -17,6 +17,7 @@ from ..errors import (
 )
 from ..http import CallState, ClientRequest, Reply, Response
 from ..middleware import Next
+from ..middleware.wrong_results import wrong_result
 from ..models.decoding import UNREADABLE, OutOfTime
 from ..operations import Operation, ReplyT, RequestT
 from ..options import BaseURL, RenderedOptions
@@ -176,12 +177,24 @@ class Core:
                 idempotency_key=call.idempotency_key,
             )
         except BaseException as failure:
-            redactor_of(call.sent).error(failure)
-            if isinstance(failure, AirplaneError):
-                _annotate(failure, operation.name, call)
-            if self._close_idle is not None and isinstance(failure, DecodeError | InvalidResponse):
-                self._close_idle(self._base.origin)  # replies to other requests may follow on the idle connections
-            raise
+            error = self._completed(failure, operation.name, call)
+            if error is failure:
+                raise
+        try:
+            raise error  # outside of the handler, for the original exception may hold all of a wrong result
+        finally:
+            del error  # its traceback holds this frame
+
+    def _completed(self, failure: BaseException, operation: str, call: CallState) -> BaseException:
+        """Return the error of a call, with the state of the call and without credentials."""
+        if isinstance(failure, AttributeError | TypeError):
+            failure = wrong_result(failure, self._chain, attempts=call.attempts) or failure
+        redactor_of(call.sent).error(failure)
+        if isinstance(failure, AirplaneError):
+            _annotate(failure, operation, call)
+        if self._close_idle is not None and isinstance(failure, DecodeError | InvalidResponse):
+            self._close_idle(self._base.origin)  # replies to other requests may follow on the idle connections
+        return failure
 
     async def _decode(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, response: Response, call: CallState

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ..errors import MiddlewareSuspended
 from ..http import Request, Response
 from ..middleware import Middleware, Next
+from ..middleware.wrong_results import note_layers
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ def _bind(layer: Middleware, call_next: Next) -> Next:
     def call(request: Request) -> Awaitable[Response]:
         return layer(request, call_next)
 
+    note_layers(call, layer, call_next)
     return call
 
 

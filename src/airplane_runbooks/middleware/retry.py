@@ -18,6 +18,7 @@ from ..telemetry.guard import type_name
 from ..telemetry.log import logger
 from .idempotency import KEY_LIFETIME
 from .interface import Next
+from .wrong_results import wrong_result
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -55,13 +56,16 @@ class Retry:
             outcome: Outcome
             try:
                 outcome = await call_next(request)
-            except TransportError as failure:
-                outcome = failure
-            else:
                 if outcome.is_success or is_unchanged(request, outcome):
                     if self._budget is not None:
                         self._budget.refund()
                     return outcome
+            except TransportError as failure:
+                outcome = failure
+            except (AttributeError, TypeError) as problem:
+                if (error := wrong_result(problem, call_next, attempts=request.call.attempts)) is None:
+                    raise
+                raise error from None
             state = self._advance(state, request, outcome)
             verdict = self._judge(state, request, outcome)
             if isinstance(verdict, GiveUp):
