@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import cast
 
 LONGEST_MESSAGE = 10_000  # characters
 _LONGEST_NAME = 200
 _REPLACED = ("coroutine raised StopIteration",)
+_PACKAGE = __name__.partition(".")[0]
+_BETWEEN = {_PACKAGE, "asyncio", "concurrent", "threading"}  # packages whose frames lie between those of authors
+_OF_AUTHORS = f"{__package__}.demo"  # the beginning of the names of our own modules that are written as theirs
 
 
 def class_name(kind: type) -> str:
@@ -50,11 +53,44 @@ def original(problem: BaseException) -> BaseException:
 
 def describe(problem: BaseException) -> str:
     """Describe the class and place of an exception without its message, which may hold parameter values."""
-    frame = cast("TracebackType | None", BaseException.__dict__["__traceback__"].__get__(problem))
-    where = ""
-    while frame is not None:
-        where = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}"
-        frame = frame.tb_next
+    return _described(problem, list(_frames(problem))[-1:])
+
+
+def describe_authors(problem: BaseException) -> str:
+    """Describe the class and place of an exception that has left the code of a runbook, task or step, as `describe`.
+
+    The place is the innermost one outside of this package. What this package has raised because of another exception,
+    such as that of a step, is followed by the place of that one.
+    """
+    frames = list(_frames(problem))
+    if not (own := _of_author(frames)):
+        return describe(problem)
+    cause = cast("BaseException | None", BaseException.__dict__["__cause__"].__get__(problem))
+    if own[-1] is frames[-1] or cause is None or not (causing := _of_author(list(_frames(cause)))):
+        return _described(problem, own[-1:])
+    return f"{_described(problem, own[-1:])}, from {_described(cause, causing[-1:])}"
+
+
+def _frames(problem: BaseException) -> Iterator[TracebackType]:
+    """Yield the places of a traceback, the outermost first."""
+    place = cast("TracebackType | None", BaseException.__dict__["__traceback__"].__get__(problem))
+    while place is not None:
+        yield place
+        place = place.tb_next
+
+
+def _of_author(places: list[TracebackType]) -> list[TracebackType]:
+    return [place for place in places if _is_of_author(place.tb_frame.f_globals.get("__name__"))]
+
+
+def _is_of_author(module: object) -> bool:
+    if not isinstance(module, str):
+        return True
+    return module.startswith(_OF_AUTHORS) or module.partition(".")[0] not in _BETWEEN
+
+
+def _described(problem: BaseException, places: list[TracebackType]) -> str:
+    where = "".join(f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" for place in places)
     return f"{kind_of(problem)}{where}"
 
 

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from airplane_runbooks.server import AsyncContext, Context, PromptCancelled, StepFailed, runbook, task
-from airplane_runbooks.server.logs import class_name, describe, kind_of, message_of, original
+from airplane_runbooks.server.logs import class_name, describe, describe_authors, kind_of, message_of, original
 from tests.support.servers import eventually, served
 
 
@@ -230,10 +230,48 @@ def raises_in_finally(context: Context) -> None:
         fails("disguised")
 
 
+def explodes():
+    raise LookupError("hush")
+
+
+@runbook
+def explodes_itself(context: Context) -> None:
+    explodes()
+
+
+@runbook
+def explodes_in_a_step(context: Context) -> None:
+    context.step(explodes)
+
+
+@runbook
+def explodes_with_a_limit(context: Context) -> None:
+    context.step(explodes, timeout=60)
+
+
+@runbook
+async def explodes_on_a_thread(context: AsyncContext) -> None:
+    await context.step(explodes)
+
+
+@runbook
+async def explodes_in_a_branch(context: AsyncContext) -> None:
+    await asyncio.gather(context.step(explodes), context.step(explodes))
+
+
+@task
+def explodes_alone() -> None:
+    explodes()
+
+
+EXPLOSIONS = [explodes_in_a_step, explodes_with_a_limit, explodes_on_a_thread, explodes_in_a_branch]
+
+
 @pytest.fixture(scope="module")
 def api():
     books = (step, parallel, step_on_a_thread, step_on_the_loop, body, branch, body_on_the_loop)
-    with served(*books, returns, takes, gives_up, raises_in_finally, tasks=[alone, alone_on_the_loop]) as client:
+    more = (returns, takes, gives_up, raises_in_finally, explodes_itself, *EXPLOSIONS)
+    with served(*books, *more, tasks=[alone, alone_on_the_loop, explodes_alone]) as client:
         yield client
 
 
@@ -264,6 +302,44 @@ def test_a_task_fails_with_any_exception_that_it_raises(api, where, what):
     run_id = api.post("/tasks/execute", {"slug": where, "paramValues": {"what": what}}).json["runID"]
     eventually(lambda: api.get("/runs/get", id=run_id).json["status"] == "Failed")
     assert api.get("/runs/getOutputs", id=run_id).json["output"] == {"error": RAISED[what][2]}
+
+
+def place_in(function, line):
+    """Return a line of this file: this many below the decorators of a function."""
+    return f"{__file__}:{function.__code__.co_firstlineno + line}"
+
+
+def logged_failures(caplog):
+    return [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING and "failed" in one.msg]
+
+
+@pytest.mark.parametrize("book", EXPLOSIONS, ids=lambda book: book.slug)
+def test_the_log_of_a_failed_step_names_its_function(api, book, caplog):
+    """It also names the place in the runbook that has called the step."""
+    api.finishes(book.slug, status="Failed")
+    (said,) = logged_failures(caplog)
+    _, _, places = said.partition(" failed: ")
+    assert places == f"StepFailed at {place_in(book.function, 2)}, from LookupError at {place_in(explodes, 1)}"
+
+
+def test_the_log_of_a_failed_runbook_names_its_function(api, caplog):
+    api.finishes("explodes_itself", status="Failed")
+    (said,) = logged_failures(caplog)
+    assert said.endswith(f" failed: LookupError at {place_in(explodes, 1)}")
+
+
+def test_the_log_of_a_failed_task_names_its_function(api, caplog):
+    api.post("/tasks/execute", {"slug": "explodes_alone", "paramValues": {}})
+    eventually(lambda: logged_failures(caplog))
+    (said,) = logged_failures(caplog)
+    assert said.endswith(f" failed: LookupError at {place_in(explodes, 1)}")
+
+
+def test_code_of_no_module_is_that_of_an_author():
+    with pytest.raises(ZeroDivisionError) as raised:
+        exec(compile("1 / 0", "made.py", "exec"), {"__name__": None})
+    assert describe_authors(raised.value) == "ZeroDivisionError at made.py:1"
+    assert describe_authors(ZeroDivisionError()) == "ZeroDivisionError"
 
 
 @pytest.mark.parametrize("what", RETURNED)

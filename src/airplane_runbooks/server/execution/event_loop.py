@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from ..logs import describe
+from ..logs import describe_authors
 from .call_results import CallResult
 
 T = TypeVar("T")
@@ -71,4 +71,4 @@ def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     if problem is None:
         logger.warning("%s", context["message"])
     elif not issubclass(type(problem), _EXITS):
-        logger.warning("a task that was never awaited failed: %s", describe(problem))
+        logger.warning("a task that was never awaited failed: %s", describe_authors(problem))
