@@ -16,6 +16,7 @@ from ...schema.reading import CheckedValues
 from ..deliveries.targets import Target, checked_targets
 from ..storage.encoding import text
 from ..storage.ids import stable_id
+from .annotations import resolved_annotations
 from .code import Code
 from .contexts import AsyncContext, Context
 from .docstrings import parse
@@ -91,7 +92,7 @@ class Runnable(HasTimeout, Generic[P, R_co]):
     def _schema(self) -> Iterator[Parameter]:
         if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
             raise TypeError(f"{self.slug}: a {_kind(type(self))} must be a plain or async function, not a generator")
-        hints = typing.get_type_hints(self.function, include_extras=True)
+        hints = resolved_annotations(self.function, self.slug)
         for argument in self._without_context(list(inspect.signature(self.function).parameters.values()), hints):
             if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
                 raise TypeError(
@@ -174,7 +175,7 @@ class Runbook(Runnable[P, R_co]):
     @cached_property
     def result_schema(self) -> dict[str, Any] | None:
         """JSON Schema of the result, from its annotation; None without one, or if JSON Schema has no words for it."""
-        annotation = typing.get_type_hints(self.function, include_extras=True).get("return", Any)
+        annotation = resolved_annotations(self.function, self.slug).get("return", Any)
         if annotation is Any:
             return None
         try:
@@ -188,7 +189,7 @@ class Runbook(Runnable[P, R_co]):
 
     @cached_property
     def _call_type(self) -> type[RunbookCall[Any]]:
-        hints = typing.get_type_hints(self.function, include_extras=True)
+        hints = resolved_annotations(self.function, self.slug)
         return declare_call(self.slug, self._signature.parameters, hints.get("return", Any))
 
     def _without_context(self, arguments: list[inspect.Parameter], hints: dict[str, Any]) -> list[inspect.Parameter]:

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import msgspec
 
@@ -24,7 +24,19 @@ from .values import read
 SLUG = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
-class Field(msgspec.Struct, frozen=True):
+class _NamesItsFields(msgspec.StructMeta):
+    """Class of `Field`: an argument that it does not have is an error that lists those that it has."""
+
+    if not TYPE_CHECKING:  # type checkers would take these arguments for those of Field
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            for name in kwargs:
+                if name not in self.__struct_fields__:
+                    raise TypeError(f"Field has no argument {name!r}: it has {', '.join(self.__struct_fields__)}")
+            return super().__call__(*args, **kwargs)
+
+
+class Field(msgspec.Struct, frozen=True, metaclass=_NamesItsFields):
     """Description of a parameter or a prompt's field, where the bare type does not say enough.
 
     Attributes:
