@@ -36,6 +36,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         checked_layers("middleware", self.middleware)
         checked_layers("attempt_middleware", self.attempt_middleware)
+        if not isinstance(self.options, CallOptions):
+            raise ConfigurationError(f"the options of a bundle must be CallOptions, not {type(self.options).__name__}")
         if self.options.idempotency_key is not UNSET:
             raise ConfigurationError("the options of a bundle are those of all calls: they cannot set idempotency_key")
         for name, value in self.attributes.items():
@@ -73,10 +75,14 @@ class Combined(NamedTuple):
 
 def combine(own: Bundle, bundles: Sequence[Bundle]) -> Combined:
     """Combine a client's own arguments with its bundles, by the order that `Bundle` describes."""
+    if isinstance(bundles, Bundle):
+        raise ConfigurationError("bundles must be a sequence: write bundles=[...] around a single Bundle")
     ordered = (own, *bundles)
     options = CallOptions()
     attributes: dict[str, str | int] = {}
     for bundle in reversed(ordered):
+        if not isinstance(bundle, Bundle):
+            raise ConfigurationError(f"bundles must hold Bundle objects, not {type(bundle).__name__}")
         options = bundle.options.over(options)
         attributes |= bundle.attributes
     return Combined(

@@ -128,6 +128,8 @@ class _Client(ABC, Generic[TransportT]):
             prepare(base.origin)
         new_link, new_offload = self._link, self._offload
         budget = RetryBudget() if retry_budget is UNSET else retry_budget
+        if not isinstance(budget, RetryBudget | None):
+            raise ConfigurationError(f"retry_budget must be a RetryBudget or None, not {type(budget).__name__}")
 
         def build() -> Core:
             from ._call.build import build_core

@@ -126,6 +126,8 @@ def render(options: CallOptions, user_agent: str) -> RenderedOptions:
         headers["x-airplane-env-slug"] = env_slug
     if options.env_id:
         headers["x-airplane-env-id"] = options.env_id
+    if not isinstance(options.headers, Mapping | UnsetType):
+        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(options.headers).__name__}")
     for name in options.headers or ():
         if not is_header_name(name):
             raise ConfigurationError(f"{name!r} cannot name a header")
@@ -134,7 +136,7 @@ def render(options: CallOptions, user_agent: str) -> RenderedOptions:
     return RenderedOptions(
         timeout=_seconds("timeout", options.timeout, DEFAULT_TIMEOUT),
         attempt_timeout=_seconds("attempt_timeout", options.attempt_timeout, DEFAULT_ATTEMPT_TIMEOUT),
-        retry=options.retry or RetryPolicy(),
+        retry=_policy(options.retry),
         idempotency_key=key or headers.get("idempotency-key"),
         env_slug=env_slug,
         get_headers=Headers(headers),
@@ -152,6 +154,14 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             raise ConfigurationError(f"header {name!r} is set by the library and cannot be given")
         if not isinstance(headers[name], str) or not is_header_value(headers[name]):
             raise ConfigurationError(f"the value of header {name!r} has a character that headers cannot carry")
+
+
+def _policy(retry: object) -> RetryPolicy:
+    if retry is UNSET:
+        return RetryPolicy()
+    if not isinstance(retry, RetryPolicy):
+        raise ConfigurationError(f"retry must be a RetryPolicy, such as NO_RETRY, not {type(retry).__name__}")
+    return retry
 
 
 def _seconds(name: str, value: Timeout, default: float) -> float | None:

@@ -137,3 +137,22 @@ def test_a_bundle_that_cannot_work_is_refused(arguments: dict[str, Any], word: s
 def test_a_product_with_a_line_break_is_refused_by_the_client(make: Make) -> None:
     with pytest.raises(ConfigurationError, match="user-agent"):
         make(Bundle(user_agent="acme\r\nx-evil: 1"))
+
+
+@pytest.mark.parametrize(
+    ("bundles", "problem"),
+    [
+        (Bundle(), "bundles must be a sequence"),
+        ([None], "bundles must hold Bundle objects, not NoneType"),
+    ],
+    ids=["a bundle", "None in a list"],
+)
+def test_bundles_of_another_form_are_refused(bundles: Any, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        Either("sync", FakeTransport([]), bundles=bundles)
+
+
+def test_options_of_a_bundle_that_are_none_are_refused() -> None:
+    options: Any = {"timeout": 3}
+    with pytest.raises(ConfigurationError, match="the options of a bundle must be CallOptions, not dict"):
+        Bundle(options=options)

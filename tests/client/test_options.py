@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import pickle
+from typing import Any
 
 import pytest
 from msgspec import UNSET
 
-from airplane_runbooks import NO_RETRY, CallOptions, ConfigurationError, RetryPolicy
+from airplane_runbooks import NO_RETRY, CallOptions, ConfigurationError, ConnectError, RetryPolicy
 from airplane_runbooks.options import DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_TIMEOUT, render
+from airplane_runbooks.testing import FakeTransport
+from tests.support.clients import Either
 
 CLIENT = CallOptions(
     timeout=10,
@@ -132,3 +136,29 @@ def test_options_cannot_be_changed():
     with pytest.raises(AttributeError, match="immutable"):
         CLIENT.timeout = 3
     assert CallOptions().timeout is UNSET
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"retry": 3}, "retry must be a RetryPolicy, such as NO_RETRY, not int"),
+        ({"retry": None}, "retry must be a RetryPolicy, such as NO_RETRY, not NoneType"),
+        ({"retry_budget": 3}, "retry_budget must be a RetryBudget or None, not int"),
+        ({"headers": ["x-team"]}, "headers must be a mapping of names to values, not list"),
+    ],
+    ids=str,
+)
+def test_options_of_a_wrong_type_are_refused_by_name(kind: str, options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        Either(kind, FakeTransport([]), **options)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("base_url", [None, "https://runbooks.example.com/v0"])
+def test_no_connection_to_the_hosted_api_says_that_it_is_gone(kind: str, base_url: str | None) -> None:
+    client = Either(kind, FakeTransport([ConnectError("no connection")]), base_url=base_url, retry=NO_RETRY)
+    with pytest.raises(ConnectError) as caught:
+        client(lambda airplane: airplane.runs.get("run1"))
+    assert ("the hosted API is gone: pass base_url" in str(caught.value)) is (base_url is None)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

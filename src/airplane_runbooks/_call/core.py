@@ -11,6 +11,7 @@ from ..clock import Clock
 from ..errors import (
     AirplaneError,
     ConfigurationError,
+    ConnectError,
     DeadlineExceeded,
     DecodeError,
     InvalidResponse,
@@ -20,7 +21,7 @@ from ..middleware import Next
 from ..middleware.wrong_results import wrong_result
 from ..models.decoding import UNREADABLE, OutOfTime
 from ..operations import Operation, ReplyT, RequestT
-from ..options import BaseURL, RenderedOptions
+from ..options import DEFAULT_BASE_URL, BaseURL, RenderedOptions
 from ..telemetry.absent import AbsentTelemetry, Telemetry
 from ..waiters.long_polls import LongPolls
 from ..waiters.scope import OperationScope
@@ -31,6 +32,8 @@ else:
     Offload = Any  # keeps `get_type_hints` working; loaded by a client that compresses
 
 T = TypeVar("T")
+
+_GONE = "the hosted API is gone: pass base_url, or set AIRPLANE_API_HOST"
 
 # Larger bodies, in bytes, are decoded in a thread: for smaller ones, switching threads takes longer than decoding.
 _LARGE = 64 * 1024
@@ -192,6 +195,8 @@ class Core:
         redactor_of(call.sent).error(failure)
         if isinstance(failure, AirplaneError):
             _annotate(failure, operation, call)
+        if isinstance(failure, ConnectError) and self._base.url == DEFAULT_BASE_URL:
+            failure.args = (f"{failure.args[0]}; {_GONE}",)
         if self._close_idle is not None and isinstance(failure, DecodeError | InvalidResponse):
             self._close_idle(self._base.origin)  # replies to other requests may follow on the idle connections
         return failure
