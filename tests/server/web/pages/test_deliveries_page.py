@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
@@ -65,6 +66,20 @@ def test_other_users_see_messages_and_cannot_send_them(server, receiver):
         for token in ("", foreign):
             assert ada.post("/deliveries", {"token": token, "delivery": delivery}).status == 403
     assert len(receiver.messages) == 1
+
+
+def test_a_message_that_waits_shows_its_next_attempt():
+    answers = [(503, {"Retry-After": "3600"})]
+    with HookReceiver(answers) as busy, started(idle, notify=[Webhook(busy.url, secret=SECRET)]) as (server, api):
+        api.finishes("idle")
+        deliveries = server._lifecycle.services.deliverer.deliveries
+        eventually(lambda: any(one.problem for one in deliveries.waiting(1)))
+        (waiting,) = deliveries.waiting(1)
+        with visit(server, server.api_key) as operator:
+            page = operator.get("/deliveries").text
+    assert waiting.due_at > waiting.created_at + timedelta(minutes=59)
+    at = f'<time datetime="{waiting.due_at.isoformat()}">{waiting.due_at:%Y-%m-%d %H:%M:%S} UTC</time>'
+    assert f"the last one: {waiting.problem}, next attempt at {at}" in page
 
 
 def test_a_page_without_messages_says_so():
