@@ -78,13 +78,23 @@ def describe_value(value: Any) -> DisplayValue:
 
 
 def describe_answer(parameter: Parameter, value: Any) -> DisplayValue:
-    """Write the value of a parameter: as its type does, else as `describe_value` does."""
+    """Write the value of a parameter: an option with its label, others as their types or `describe_value` do."""
     if type_of(parameter.type).python is Upload and value is not None:
         uploads = value if isinstance(value, list) else [value]
         if uploads and all(isinstance(one, dict) and "id" in one for one in uploads):
             return DisplayValue("", files=[(one["id"], one.get("fileName") or one["id"]) for one in uploads])
-    text = None if parameter.multi else type_of(parameter.type).display(value)
+    text = None if parameter.multi else _labelled(parameter, value) or type_of(parameter.type).display(value)
     return describe_value(value) if text is None else DisplayValue(text)
+
+
+def _labelled(parameter: Parameter, value: Any) -> str | None:
+    """Return the label under which a form offers a value, and the value; None if it has no other label."""
+    plain = type_of(parameter.type).label
+    for option in parameter.constraints.options or ():
+        if isinstance(option, dict) and "value" in option and option["value"] == value:
+            label = str(option.get("label") or "")
+            return f"{label} ({plain(value)})" if label and label != plain(value) else None
+    return None
 
 
 def describe_json(document: bytes) -> DisplayValue:
