@@ -287,7 +287,11 @@ class Transport(Protocol):
     connection is given back.
 
     A reply to another request is never returned. Bytes that arrive before a request has gone out close the connection.
-    A reply whose `Idempotency-Key` differs from the request's raises InvalidResponse and closes the connection.
+    A reply whose `Idempotency-Key` differs from the request's raises InvalidResponse and closes the connection. So does
+    a success without the key, if the server has sent one before on this connection. A POST that is answered with
+    another status than 2xx closes its connection. Interim responses are skipped and bounded; 101 and folded headers are
+    refused. The guide "Writing a transport" lists these details, and `airplane_runbooks.testing.conformance` holds a
+    transport to all of them.
 
     A connection that has been idle for long, or is old, is closed between two requests instead of used.
 
