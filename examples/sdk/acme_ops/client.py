@@ -18,17 +18,19 @@ class Ops:
     """Operations on customers. Threads may share it.
 
     Args:
-        airplane: A client that was built with `bundles=[bundle(team)]`; it is closed with this one.
+        airplane: A client that was built with `bundles=[bundle(team)]`.
+        owned: Close that client together with this object.
     """
 
-    def __init__(self, airplane: Airplane) -> None:
+    def __init__(self, airplane: Airplane, *, owned: bool = False) -> None:
         self._airplane = airplane
+        self._owned = owned
 
     @classmethod
     def connect(cls, team: str, api_key: str | None = None, *, base_url: str | None = None) -> Self:
         """Build a client for a team. What is not given comes from AIRPLANE_API_KEY and AIRPLANE_API_HOST."""
         with translated():
-            return cls(Airplane(api_key, base_url=base_url, bundles=[bundle(team)]))
+            return cls(Airplane(api_key, base_url=base_url, bundles=[bundle(team)]), owned=True)
 
     def refund(self, customer: str, cents: int, *, request_id: str | None = None, wait: float = 60) -> Receipt:
         """Pay an amount back, and wait so many seconds for the receipt.
@@ -55,8 +57,9 @@ class Ops:
             return self._airplane.runbooks.run(OpenInvoices(customer=customer, at_most=at_most), wait_timeout=wait)
 
     def close(self) -> None:
-        """Close the connections. Closing twice is fine."""
-        self._airplane.close()
+        """Close the connections, unless others use the client too. Closing twice is fine."""
+        if self._owned:
+            self._airplane.close()
 
     def __enter__(self) -> Self:
         return self

@@ -104,6 +104,13 @@ def test_each_error_becomes_one_of_the_sdk(
     assert caught.value.request_id == "order-1"
 
 
+def test_a_client_that_was_passed_stays_open() -> None:
+    ops, requests = sdk(STARTED, ENDED)
+    ops.close()
+    assert ops.refund("c1", 5) == RECEIPT
+    assert len(requests) == 2
+
+
 def test_a_missing_key_is_an_error_of_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRPLANE_API_KEY", raising=False)
     with pytest.raises(OpsRefused, match="AIRPLANE_API_KEY"):
