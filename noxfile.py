@@ -384,6 +384,7 @@ def typing(session: nox.Session) -> None:
     for folder in EXAMPLES:
         with session.chdir(folder):
             session.run("mypy", "--cache-dir", str(cache), ".")
+    session.run("python", "-m", "pytest", "-m", "nightly", "tests/docs/test_typed_pages.py")
     session.run("pyright")
 
 

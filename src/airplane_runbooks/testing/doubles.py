@@ -24,9 +24,9 @@ def json_response(data: Any, *, status: int = 200, headers: Mapping[str, str] | 
 class FakeTransport:
     """A transport that answers from a handler or a script, and remembers what it was asked.
 
-    A handler is called with each request, possibly from several threads; a script is used up one item per request, and
-    a request beyond its end is an AssertionError. An exception, returned or in the script, is raised. TypeError says so
-    if the answers are anything else.
+    A `Handler` is a function that is called with each `Request`, possibly from several threads, and returns an
+    `Outcome`: a `Response`, or an exception to raise. A script is an iterable of outcomes, of which each request takes
+    one, and a request beyond its end is an AssertionError. TypeError says so if the answers are anything else.
 
     Attributes:
         requests: All requests so far.
