@@ -7,14 +7,22 @@ import ast
 from collections.abc import Iterator
 from inspect import getdoc
 from pathlib import Path
+from typing import Any
 
 from airplane_runbooks import errors
+from airplane_runbooks.schema.problems import ValueProblem
 from airplane_runbooks.server import errors as server_errors
 from airplane_runbooks.server.storage.errors import DatabaseUnavailable
 
 PAGE = Path(__file__).parent / "reference" / "errors.md"
 SERVER = Path(server_errors.__file__).parent
 PACKAGE_OF_TESTS = "conformance"
+KINDS = ("environment", "prompt", "run", "runbook", "session", "task")  # of which one may not exist
+PROBLEMS = {  # what stands behind the path of a value
+    "invalid_parameter": "the value does not fit the schema; the text says why",
+    "missing_parameter": "a required value was not given",
+    "unknown_parameter": "there is no such parameter",
+}
 HEAD = """\
 # Errors
 
@@ -69,17 +77,27 @@ def codes() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) >= 2:
                 error, (code, text) = known.get(node.func.id), node.args[:2]
-                if error is not None and isinstance(code, ast.Constant):
-                    yield f"| `{code.value}` | {error.status} | {'yes' if error.retryable else ''} | {shown(text)} |\n"
+                if error is not None and isinstance(code, ast.Constant | ast.JoinedStr):
+                    for one in KINDS if isinstance(code, ast.JoinedStr) else ("",):
+                        yield code_row(shown(code, one), error, shown(text, one))
+    for problem in (ValueProblem, *ValueProblem.__subclasses__()):
+        text = f"…: {PROBLEMS[problem.code]}"
+        yield code_row(problem.code, server_errors.Invalid, text)
 
 
-def shown(text: ast.expr) -> str:
-    """Return a text as it stands in the source, with an ellipsis for each value in it."""
+def code_row(code: str, error: Any, text: str) -> str:
+    """Return the row of a code."""
+    return f"| `{code}` | {error.status} | {'yes' if error.retryable else ''} | {text} |\n"
+
+
+def shown(text: ast.expr, kind: str = "") -> str:
+    """Return a text as it stands in the source, with an ellipsis for each value in it but the kind."""
     if isinstance(text, ast.Constant):
         return str(text.value)
     if isinstance(text, ast.JoinedStr):
-        return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in text.values)
-    return "…"
+        return "".join(shown(part, kind) for part in text.values)
+    is_kind = isinstance(text, ast.FormattedValue) and ast.unparse(text.value) == "kind"
+    return kind if kind and is_kind else "…"
 
 
 if __name__ == "__main__":

@@ -17,5 +17,8 @@ def test_the_reference_has_every_error_of_the_client():
 
 
 def test_the_reference_has_codes_with_status_and_text():
-    assert "| `runbook_not_found` | 404 |  | there is no runbook … |\n" in page() or "not_found` | 404 |" in page()
+    for kind in ("runbook", "task", "environment"):
+        assert f"| `{kind}_not_found` | 404 |  | there is no {kind} … |\n" in page()
+    assert "| `unknown_parameter` | 400 |  | …: there is no such parameter |\n" in page()
+    assert "| `missing_parameter` | 400 |  | " in page()
     assert "| `idempotency_key_in_use` | 409 | yes | " in page()
