@@ -13,6 +13,7 @@ from airplane_runbooks.server.errors import Conflict
 from airplane_runbooks.server.service import sessions
 from airplane_runbooks.server.storage.backups import mark_restored
 from tests.cli.conftest import ask_first, refund
+from tests.support.terminals import on_terminal
 from tests.support.timing import eventually
 
 KEY = "tkn_of_the_server"
@@ -69,6 +70,30 @@ def held(path):
     with serving(path) as (_, environment), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "MOST_RELEASED", 2)
         yield environment
+
+
+def test_lists_show_what_is_held_until_it_is_released(command, held):
+    listed = [line.split("\t") for line in command("sessions", **held).out.splitlines()]
+    assert [line[1::4] for line in listed] == [["Waiting", "held"]] * 3
+    assert [line.split("\t")[4] for line in command("prompts", "list", **held).out.splitlines()] == ["held"] * 3
+    for arguments in (("sessions",), ("prompts", "list")):
+        documents = command(*arguments, "--json", **held).documents
+        assert [document["held"]["code"] for document in documents] == ["restored"] * 3
+    command("release", "--all", **held)
+    assert all("held" not in document for document in command("sessions", "--json", **held).documents)
+    assert not any(line.endswith("held") for line in command("prompts", "list", **held).out.splitlines())
+
+
+def test_a_held_session_is_followed_and_asks_once_it_goes_on(command, held):
+    session_id = command("sessions", "--limit", "1", "--json", **held).documents[0]["id"]
+    with on_terminal("watch", session_id, env=held) as screen:
+        screen.expect(f"Session {session_id} is held: the database was restored from a backup")
+        command("release", "--all", **held)
+        screen.expect("Approve")
+        command("cancel", session_id, **held)
+        screen.expect(f"session {session_id} was cancelled")
+        assert screen.ends() == 4
+    assert screen.text.count("is held") == 1
 
 
 def test_all_are_released_in_as_many_calls_as_it_takes(command, held):

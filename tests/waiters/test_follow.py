@@ -284,6 +284,18 @@ class TestAnswering:
         assert asked == ["pmt1", "pmt2"]
         assert len(self.posted()) == 5
 
+    def test_a_held_prompt_is_asked_once_it_is_not_held(self, make: Make) -> None:
+        self.model.prompts["pmt1"]["held"] = {"code": "code_changed", "message": "the session is held"}
+        asked: list[str] = []
+
+        def handler(prompt: Prompt, schema: ParameterSchema) -> dict[str, Any]:
+            asked.append(prompt.id)
+            self.model.prompts["pmt1"]["held"] = None
+            return {"approve": True} if schema.parameters else {}
+
+        make(self.model)(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=handler))
+        assert asked == ["pmt2", "pmt1"]
+
     def test_a_temporary_failure_to_list_prompts_is_survived(self, make: Make) -> None:
         failures = iter([BUSY, BUSY])
         self.end_with(lambda path: next(failures, None) if path == "/prompts/list" else None)

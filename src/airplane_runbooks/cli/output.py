@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import escape_controls
+from ..models import Hold
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ COLOURS = {
     "Active": "cyan",
 }
 
-_WHOLE = {"SLUG", "SESSION", "RUN", "PROMPT", "STATUS", "PARAMETER"}  # columns of what people copy, never cut off
+_WHOLE = {"SLUG", "SESSION", "RUN", "PROMPT", "STATUS", "PARAMETER", "HELD"}  # columns that are never cut off
 
 _highlight = JSONHighlighter()
 
@@ -99,6 +100,11 @@ def coloured(text: str) -> Text:
 def format_time(moment: datetime | None) -> str:
     """Return a time in UTC to the second, empty without one."""
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def format_hold(hold: Hold | None) -> str:
+    """Return the word for a session that is held, or a prompt of it; an empty text otherwise."""
+    return "" if hold is None else "held"
 
 
 def format_duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from .asking import AskingEnded, ask
 from .connection import connected
 from .exits import Exit
 from .files import send_files
-from .output import format_time, is_interactive, json_option, notes, write_json, write_rows
+from .output import format_hold, format_time, is_interactive, json_option, notes, write_json, write_rows
 from .values import read_file, read_values
 
 _NEWEST = 500  # sessions among which open prompts are looked for
@@ -39,8 +39,11 @@ def list_prompts(airplane: Airplane, session: str | None, *, as_json: bool) -> N
         for _, prompt in found:
             write_json(prompt)
         return
-    rows = ((one.id, session_id, format_time(one.created_at), one.description) for session_id, one in found)
-    write_rows(("PROMPT", "SESSION", "OPEN SINCE", "DESCRIPTION"), rows)
+    rows = (
+        (one.id, session_id, format_time(one.created_at), one.description, format_hold(one.held))
+        for session_id, one in found
+    )
+    write_rows(("PROMPT", "SESSION", "OPEN SINCE", "DESCRIPTION", "HELD"), rows)
 
 
 @prompts.command()

@@ -11,7 +11,7 @@ from .. import Airplane, Session, SessionStatus
 from .completing import complete_slug
 from .connection import connected
 from .exits import Exit
-from .output import format_time, is_interactive, json_option, write_list
+from .output import format_hold, format_time, is_interactive, json_option, write_list
 from .runbooks import answers_option, find_runbook, wait_timeout_option
 from .watching import follow
 
@@ -34,11 +34,11 @@ def list_sessions(airplane: Airplane, *, runbook: str | None, status: str | None
     runbook_id = None if runbook is None else find_runbook(airplane, runbook).id
     every = airplane.sessions.list(runbook_id=runbook_id)
     found = islice((one for one in every if status is None or one.status.lower() == status.lower()), limit)
-    write_list(found, ("SESSION", "STATUS", "NAME", "STARTED", "BY"), _row, as_json=as_json)
+    write_list(found, ("SESSION", "STATUS", "NAME", "STARTED", "BY", "HELD"), _row, as_json=as_json)
 
 
 def _row(one: Session) -> Sequence[str]:
-    return one.id, one.status, one.name, format_time(one.created_at), one.created_by or ""
+    return one.id, one.status, one.name, format_time(one.created_at), one.created_by or "", format_hold(one.held)
 
 
 @click.command()

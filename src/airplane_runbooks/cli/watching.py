@@ -28,7 +28,8 @@ from .. import (
     SessionStatus,
     Step,
 )
-from ..models import RunKind
+from ..errors import escape_controls
+from ..models import Hold, RunKind
 from .asking import AskingEnded, ask
 from .exits import Exit, exit_of_end
 from .files import send_files
@@ -37,6 +38,7 @@ from .showing import Shown, ShownValues
 
 _LIVE = PollPolicy(max_delay=1.0)  # what a person looks at is a second old at most
 _FOR_THE_RESULT = 60.0
+_IS_HELD = "the session is held: "  # with which our server begins the reason
 
 
 def follow(airplane: Airplane, session_id: str, *, wait_timeout: float | None, as_json: bool, answers: bool) -> None:
@@ -120,6 +122,7 @@ class _Display:
         self._live: Live | None = None
         self._is_complete = False
         self._last: RenderableType = ""
+        self._hold: Hold | None = None  # what was said of the session last
 
     @contextmanager
     def shown(self) -> Generator[None]:
@@ -153,6 +156,7 @@ class _Display:
     def update(self, session: Session, elapsed: float) -> None:
         """Draw what is known now. Steps that cannot be read just now stay as they were."""
         del elapsed
+        self._tell_hold(session)
         with suppress(AirplaneError):
             runs = self._airplane.sessions.runs(session.id or self._session_id)
             self._shown.write_new(runs)
@@ -162,6 +166,13 @@ class _Display:
         self._last = self._draw(session)
         if self._live is not None:
             self._live.update(self._last, refresh=True)
+
+    def _tell_hold(self, session: Session) -> None:
+        """Say once that the session is held, and why."""
+        if session.held is not None and session.held != self._hold:
+            reason = escape_controls(session.held.message.removeprefix(_IS_HELD))
+            self.console.print(f"Session {self._session_id} is held: {reason}", soft_wrap=True)
+        self._hold = session.held
 
     def write_rest(self) -> None:
         """Write what the runbook has shown and no update could read, or say that it cannot be read."""

@@ -213,9 +213,10 @@ class Sessions(Resource):
             poll: How often to poll a server that does not answer when something has changed.
             on_progress: Called with the session and the seconds since the start: when something has changed, and at
                 least every `max_delay` of the policy.
-            on_prompt: Called once for each new prompt of the session, with the prompt and its schema. A mapping that it
-                returns, or a struct, is checked against the schema and submitted, `CANCEL` cancels the prompt, None
-                leaves it to others. Its own time counts towards the timeout, but is not cut short.
+            on_prompt: Called once for each new prompt of the session, with the prompt and its schema, and not while the
+                session is held. A mapping that it returns, or a struct, is checked against the schema and submitted,
+                `CANCEL` cancels the prompt, None leaves it to others. Its own time counts towards the timeout, but is
+                not cut short.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
             timeout: Seconds for one poll with its attempts.
             options: Options of each call.
@@ -482,9 +483,10 @@ class AsyncSessions(AsyncResource):
             poll: How often to poll a server that does not answer when something has changed.
             on_progress: Called with the session and the seconds since the start: when something has changed, and at
                 least every `max_delay` of the policy.
-            on_prompt: Called once for each new prompt of the session, with the prompt and its schema. A mapping that it
-                returns, or a struct, is checked against the schema and submitted, `CANCEL` cancels the prompt, None
-                leaves it to others. Its own time counts towards the timeout, but is not cut short.
+            on_prompt: Called once for each new prompt of the session, with the prompt and its schema, and not while the
+                session is held. A mapping that it returns, or a struct, is checked against the schema and submitted,
+                `CANCEL` cancels the prompt, None leaves it to others. Its own time counts towards the timeout, but is
+                not cut short.
             raise_on_failure: Whether to raise if the session has failed or been cancelled.
             timeout: Seconds for one poll with its attempts.
             options: Options of each call.

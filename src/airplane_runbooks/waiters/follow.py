@@ -258,7 +258,7 @@ async def wait_for_prompt(
 
 
 class PromptAnswerer:
-    """Answers the prompts of a session by a handler, which is called once for each prompt."""
+    """Answers the prompts of a session by a handler, which is called once for each prompt, and not while it is held."""
 
     def __init__(self, handler: AsyncPromptHandler, session_id: str) -> None:
         self._handler = handler
@@ -271,7 +271,7 @@ class PromptAnswerer:
         """Answer the open prompts, and return whether there were any."""
         with wait.scope.as_one_call():  # there may be thousands of runs
             prompts = await wait.tolerate(_open_prompts(wait.scope, session, self._session_id))
-        submitted = [await self._answer(wait, prompt) for prompt in prompts or ()]
+        submitted = [await self._answer(wait, prompt) for prompt in prompts or () if prompt.held is None]
         return any(submitted)
 
     async def _answer(self, wait: Wait[Session], prompt: Prompt) -> bool:

@@ -208,6 +208,15 @@ def test_a_session_read_through_the_api_is_one_statement(api, counted):
     assert counter.all == (1, 0, 0)
 
 
+def test_a_list_of_sessions_reads_holds_of_unfinished_ones_only(api, counted):
+    api.finishes("steps", {"count": 1})
+    for reads in (1, 2):
+        with counted() as counter:
+            assert api.get("/sessions/list").status == 200
+        assert counter.all == (reads, 0, 0)
+        api.reaches(api.execute("ask"), "Waiting")
+
+
 def test_a_session_page_takes_seven_reads_with_any_prompts(api, ada, counted):
     session_id, prompt_id = asked(api)
     api.reaches(session_id, "Waiting")

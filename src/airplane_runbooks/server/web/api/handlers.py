@@ -13,7 +13,7 @@ from ...errors import Invalid
 from ...service import prompts, runs, sessions
 from ...service.services import Caller, Services, StartRequest
 from ...storage.interface import MAX_PAGE, RunQuery, SessionQuery
-from .objects import prompt_with_hold_json, runs_json
+from .objects import prompt_with_hold_json, runs_json, sessions_json
 from .query import parse_number, parse_time
 from .schemas import (
     Body,
@@ -23,7 +23,6 @@ from .schemas import (
     Json,
     PromptBody,
     outputs_json,
-    session_json,
 )
 
 BodyT = TypeVar("BodyT", bound=Body)
@@ -71,7 +70,7 @@ def list_sessions(services: Services, call: Call) -> Json:
         limit=parse_number(call.query, "limit", MAX_PAGE) or MAX_PAGE,
         page=parse_number(call.query, "page", _LAST_PAGE),
     )
-    return {"sessions": [session_json(session) for session in services.store.sessions(query)]}
+    return {"sessions": sessions_json(services, services.store.sessions(query))}
 
 
 def get_outputs(services: Services, call: Call) -> Json:

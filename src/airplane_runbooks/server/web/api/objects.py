@@ -9,7 +9,7 @@ from ....models import SessionStatus
 from ...service import prompts, runs, sessions
 from ...service.services import Services
 from ...storage.holds import hold_code, why_held
-from ...storage.records import Prompt, Run, RunKind
+from ...storage.records import Prompt, Run, RunKind, Session
 from ...storage.states import IS_WAITING, join_ids
 from .schemas import Json, prompt_json, result_json, run_json, session_json
 from .snapshots import Snapshot
@@ -64,6 +64,13 @@ OBJECTS: Mapping[tuple[str, str], ObjectOperation] = {
     ("GET", "/runs/get"): ObjectOperation("run", ("id", "runID"), read_run),
     ("GET", "/prompts/get"): ObjectOperation("prompt", ("id",), read_prompt),
 }
+
+
+def sessions_json(services: Services, found: Sequence[Session]) -> list[Json]:
+    """Return the JSON of sessions, with the reasons for which some of them are held."""
+    unfinished = [session.run_id for session in found if not session.status.is_terminal]
+    holds = {root.id: held_json(root) for root in services.store.brief(unfinished)} if unfinished else {}
+    return [{**session_json(session), "held": holds.get(session.run_id)} for session in found]
 
 
 def runs_json(services: Services, found: Sequence[Run]) -> list[Json]:
