@@ -24,7 +24,7 @@ from .observers.emitter import Emitter
 from .observers.logging import Logging
 from .observers.metrics import Figures, Metrics
 from .observers.tracing import Tracing
-from .secrets.key_file import find_vault
+from .secrets.key_file import find_vault, try_keys
 from .secrets.vault import Vault
 from .service import prompts
 from .service.config_variables import complete_variables
@@ -59,8 +59,8 @@ def create_app(
     process. Several API keys are all valid, so that one can replace another. Set `public_url` if others can reach the
     server: the application cannot find that out. Raises TypeError for a function that is not decorated, ValueError for
     duplicate slugs or IDs, for an invalid API key or a short one together with a public URL, and for two users with the
-    same key or email address, VaultError if an encryption key is invalid, and DatabaseError if the database cannot be
-    used.
+    same key or email address, VaultError if an encryption key is invalid or missing, and DatabaseError if the database
+    cannot be used.
     """
     settings = Settings(**options)
     users = Users(api_key, settings.users)
@@ -213,10 +213,17 @@ def _create_deliverer(
 def _create_vault(
     runbooks: Registry[Runbook[..., Any]], tasks: Registry[Task[..., Any]], database: Database, settings: Settings
 ) -> Vault:
-    """Return the vault. Raises VaultError if a runbook or task has secret parameters and there is no encryption key."""
-    vault = find_vault(
-        settings.encryption_key, database.path, _database_digest_key(database) if database.is_shared else None
-    )
+    """Return the vault, and warn if it cannot open what the database holds.
+
+    Raises VaultError if there is no encryption key, and a runbook or task has secret parameters, or a database in a
+    file holds sealed values.
+    """
+    from .storage.sealed_values import sample_sealed_values
+
+    sealed = sample_sealed_values(database)
+    spare = _database_digest_key(database) if database.is_shared else None
+    vault = find_vault(settings.encryption_key, database.path, spare, holds_sealed=bool(sealed))
+    try_keys(vault, sealed)
     items = (*runbooks.by_id.values(), *tasks.by_id.values())
     if any(parameter.secret for item in items for parameter in item.parameters):
         vault.check()

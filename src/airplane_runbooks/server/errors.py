@@ -53,6 +53,12 @@ class Held(ApiError):
     status = 423
 
 
+class EncryptionKeyMissing(ApiError):
+    """The call needs a secret value that this server has no encryption key for."""
+
+    status = 423
+
+
 class KeyBusy(ApiError):
     """The first call with this idempotency key has not been answered yet. It has at most `seconds` left."""
 

@@ -22,7 +22,17 @@ from airplane_runbooks.server.storage.rows import PROMPT_ROWS, RUN_ROWS, SESSION
 from airplane_runbooks.server.storage.tables import METADATA, PROMPTS, RUNS, SESSIONS
 
 ROWS = 500  # sessions, each with a run for itself and one for a prompt; all filters but one find a single one of them
-MODULES = ("statements", "holds", "backups", "census", "sql_idempotency", "sign_outs", "uploads", "deliveries")
+MODULES = (
+    "statements",
+    "holds",
+    "backups",
+    "census",
+    "sql_idempotency",
+    "sign_outs",
+    "uploads",
+    "deliveries",
+    "sealed_values",
+)
 PARTS = {"_lean", "_all"}  # of other statements
 AT_STARTS = {"sql_idempotency._END_LEASES"}  # executed once by a server, and therefore without an index
 START = now() - timedelta(days=30)
@@ -98,6 +108,8 @@ USED = {
     "holds._HELD": "runbook_runs_by_due_at",
     "holds._LET_GO": "runbook_runs_by_due_at",
     "census._CENSUS": "runbook_runs_by_due_at",
+    "sealed_values._OF_ROOTS": "runbook_runs_by_due_at",
+    "sealed_values._OF_STEPS": "runbook_runs_by_parent_id",
     "backups._HOLD_ALL": "runbook_runs_by_due_at",
     "sql_idempotency._CLEAN": "runbook_keys_by_since",
     "sign_outs._CLEAN": "runbook_sign_outs_by_until",

@@ -58,7 +58,8 @@ def as_server_failure(on_failure: Callable[[Signal], Signal] = _unchanged) -> Ge
 def server_failure(problem: Exception) -> ServerFailure:
     """Return the signal for an exception of the server."""
     is_temporary = problem.retryable if isinstance(problem, ApiError) else isinstance(problem, _TEMPORARY)
-    return ServerFailure(describe(problem), is_temporary=is_temporary)
+    text = str(problem) if isinstance(problem, VaultError) else describe(problem)
+    return ServerFailure(text, is_temporary=is_temporary)
 
 
 async def retry_until_available(call: Callable[[], T], wait: Callable[[float], Awaitable[bool]]) -> T:

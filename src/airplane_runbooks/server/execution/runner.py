@@ -12,7 +12,7 @@ from typing import Any
 
 from ..authoring.decorators import Registry, Runbook, Task
 from ..observers.emitter import Emitter
-from ..secrets.vault import Vault
+from ..secrets.vault import KeyMissing, Vault
 from ..storage.interface import Store
 from ..storage.records import Failure, Outcome, Run, Suspect
 from .admission import Admission
@@ -28,6 +28,7 @@ from .writes import DeferredWrites, is_fresh
 logger = logging.getLogger(__name__)
 
 MOST_FAILED_STARTS = 10  # in a row at one place, and alone, before a session is given up
+_MOST_LOCKED = 10_000
 
 
 class Runner:
@@ -56,6 +57,7 @@ class Runner:
         self._workers = Workers(workers)
         self._watchdog = Watchdog(self._store, self._time_out)
         self._over: dict[str, int] = {}  # fencing tokens of executions that are over, and have kept their leases
+        self._locked: dict[str, None] = {}  # root runs whose key is missing, as the log has said
         self._unreleased: dict[str, Execution] = {}  # by root run; they could not be released as yet
         self._segments = SegmentExecutor(
             store,
@@ -199,7 +201,10 @@ class Runner:
                 with suppress(ServerFailure):
                     execution.writes.flush()
                 raise
-            logger.warning("%s %s (%s) will be tried again: %s", run.kind.value, run.slug, run.id, failure)
+            if not isinstance(failure.__cause__, KeyMissing):
+                logger.warning("%s %s (%s) will be tried again: %s", run.kind.value, run.slug, run.id, failure)
+            elif self._tell_locked(run.id):
+                logger.error("%s %s (%s) cannot be executed here: %s", run.kind.value, run.slug, run.id, failure)  # noqa: TRY400 - says it all
             self._release(execution)
             return False
 
@@ -215,6 +220,15 @@ class Runner:
             self._workers.abandon(left)
             self._workers.wait_for_capacity(without=left)
         return bool(main.done() and main.result().unwrap())
+
+    def _tell_locked(self, run_id: str) -> bool:
+        """Tell whether the log is to say that the key of a root run is missing here: once, though it is tried again."""
+        is_news = run_id not in self._locked
+        if is_news:
+            self._locked[run_id] = None
+            while len(self._locked) > _MOST_LOCKED:
+                self._locked.pop(next(iter(self._locked)), None)
+        return is_news
 
     def _time_out(self, execution: Execution) -> None:
         run, outcome = execution.run, Outcome.failed(execution.timeout_failure)

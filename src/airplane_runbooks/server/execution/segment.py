@@ -20,7 +20,7 @@ from ..errors import Invalid
 from ..logs import describe_authors
 from ..observers.emitter import Emitter
 from ..secrets.masking import Secrets
-from ..secrets.vault import Vault, VaultError
+from ..secrets.vault import Vault
 from ..storage.encoding import decode
 from ..storage.holds import mismatch_mark
 from ..storage.interface import Store
@@ -76,12 +76,7 @@ class SegmentExecutor:
         if item is None:
             self._leave_or_hold(self._store, run)
             return False
-        try:
-            values = decode(run.param_values if run.sealed_values is None else self._vault.open(run.sealed_values))
-        except VaultError as problem:  # another server may have the key
-            logger.error("%s %s (%s) cannot be executed here: %s", run.kind.value, run.slug, run.id, problem)  # noqa: TRY400 - says it all
-            self._store.release(run.id, run.fencing_token)
-            return False
+        values = decode(run.param_values if run.sealed_values is None else self._vault.open(run.sealed_values))
         replay = self._replay(execution, values)
         if isinstance(item, Task):
             self.finish(execution, self._execute_task(replay, item, values))

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from ..storage.new_files import new_file
 from .vault import (
     KEY_VARIABLE,
+    KeyMissing,
     Vault,
     VaultError,
     new_key,
     parse_key,
 )
 
+logger = logging.getLogger(__name__)
+
 _OTHERS = 0o077
 _MOST = 1024  # bytes to read of a file that should hold a key of 44
 
 
-def find_vault(encryption_key: str | None, database: Path | None, spare: Callable[[], bytes] | None = None) -> Vault:
+def find_vault(
+    encryption_key: str | None,
+    database: Path | None,
+    spare: Callable[[], bytes] | None = None,
+    *,
+    holds_sealed: bool = False,
+) -> Vault:
     """Return a vault with the given keys, else those from the environment, else one key for this database alone.
 
     Several keys are separated by commas. The key of a database file is in a file beside it, readable by its owner only,
-    and is made when it is first needed; the key of a database in memory ends with it. A database for several servers
-    has none, but gives them a key for digests (`spare`); all of them must be given the other. Raises VaultError if a
-    key is invalid or a key file cannot be trusted.
+    and is made when it is first needed, but never where the database has sealed values already (`holds_sealed`); the
+    key of a database in memory ends with it. A database for several servers has none, but gives them a key for digests
+    (`spare`); all of them must be given the other. Raises VaultError if a key is invalid, if a key file cannot be
+    trusted, and if the only key file is gone.
     """
     text = encryption_key or os.environ.get(KEY_VARIABLE)
     if text:
@@ -36,7 +47,37 @@ def find_vault(encryption_key: str | None, database: Path | None, spare: Callabl
         return vault
     if spare is not None:
         return Vault((), spare)
-    return Vault([new_key()] if database is None else _OwnKey(database))
+    if database is None:
+        return Vault([new_key()])
+    if holds_sealed and not os.path.lexists(key_path(database)):
+        raise VaultError(
+            f"the database {database} holds secret values, and their key is missing: set {KEY_VARIABLE} to the key"
+            f" that sealed them, or put the key file {key_path(database)} back; if it is lost for good, set a new key,"
+            " and sessions with secrets cannot go on"
+        )
+    return Vault(_OwnKey(database))
+
+
+def try_keys(vault: Vault, sealed: Sequence[bytes]) -> None:
+    """Try the keys at values that the database holds, and warn if they do not open all of them."""
+    problems = [problem for value in sealed if (problem := _why_closed(vault, value)) is not None]
+    if problems:
+        logger.warning(
+            "%s: of %d that were tried, %d cannot be opened, and their sessions cannot go on here; add the key that"
+            " sealed them to %s, behind the other and a comma",
+            problems[0],
+            len(sealed),
+            len(problems),
+            KEY_VARIABLE,
+        )
+
+
+def _why_closed(vault: Vault, sealed: bytes) -> KeyMissing | None:
+    try:
+        vault.open(sealed)
+    except KeyMissing as problem:
+        return problem
+    return None
 
 
 def key_path(database: Path) -> Path:
@@ -92,5 +133,6 @@ def _make(path: Path) -> None:
     try:
         with suppress(FileExistsError), new_file(path) as temporary:  # on the disk: sealed values must not outlive it
             temporary.write_bytes(new_key().encode())
+        logger.warning("made the key file %s for secret values: keep a copy of it apart from backups", path)
     except OSError as problem:
         raise VaultError(f"cannot make the key file {path}: {problem.strerror}") from None

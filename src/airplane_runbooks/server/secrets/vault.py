@@ -21,6 +21,10 @@ class VaultError(Exception):
     """Secret values cannot be sealed or opened. The message shows nothing of them, and nothing of the key."""
 
 
+class KeyMissing(VaultError):
+    """This server has no key to seal a value, or none that opens it. Another server may have it."""
+
+
 class Vault:
     """Seals and opens values (Fernet: AES-128-CBC with an HMAC-SHA256), and makes keyed digests.
 
@@ -41,13 +45,13 @@ class Vault:
         return self._fernet().encrypt(plain)
 
     def open(self, sealed: bytes) -> bytes:
-        """Undo `seal`. Raises VaultError if no key fits, or if the sealed form was changed."""
+        """Undo `seal`. Raises KeyMissing if no key fits, or if the sealed form was changed."""
         from cryptography.fernet import InvalidToken
 
         try:
             return self._fernet().decrypt(sealed)
         except InvalidToken:
-            raise VaultError("a secret value was sealed with a key that this server does not have") from None
+            raise KeyMissing("a secret value was sealed with a key that this server does not have") from None
 
     def digest(self, purpose: str, data: bytes) -> bytes:
         """Return a keyed digest of data for the database. Without the key, the data cannot be found by trying.
@@ -77,7 +81,7 @@ class Vault:
         from cryptography.fernet import Fernet, MultiFernet
 
         if not (keys := self._taken()):
-            raise VaultError(f"secret values need an encryption key here: pass encryption_key, or set {KEY_VARIABLE}")
+            raise KeyMissing(f"secret values need an encryption key here: pass encryption_key, or set {KEY_VARIABLE}")
         return MultiFernet([Fernet(urlsafe_b64encode(key)) for key in keys])
 
     def _known(self) -> Mapping[bytes, bytes]:

@@ -18,8 +18,9 @@ from typing import Protocol
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ..errors import ApiError, InternalError
+from ..errors import ApiError, EncryptionKeyMissing, InternalError
 from ..logs import describe
+from ..secrets.vault import KeyMissing, VaultError
 from ..service.lifecycle import Lifecycle
 from .body import check_content_length
 from .callers import Identity
@@ -104,6 +105,15 @@ class Pipeline:
             return front_end.render_error(request, caller, problem)
         except Exception as problem:  # noqa: BLE001 - the caller learns that it was the server's fault, and no more
             path = ascii(path_below_base(request)[:100])
-            logger.error("%s %s: %s", request.method, path, describe(problem))  # noqa: TRY400 - see describe
-            failure = InternalError("internal_error", "the server failed to answer")
-            return front_end.render_error(request, caller, failure)
+            text = str(problem) if isinstance(problem, VaultError) else describe(problem)
+            logger.error("%s %s: %s", request.method, path, text)  # noqa: TRY400 - see describe
+            return front_end.render_error(request, caller, _refusal(problem))
+
+
+def _refusal(problem: Exception) -> ApiError:
+    """Return what a caller is told of an exception that was not meant for callers."""
+    if isinstance(problem, KeyMissing):
+        return EncryptionKeyMissing(
+            "encryption_key_missing", f"the server lacks an encryption key, which its operator has to add: {problem}"
+        )
+    return InternalError("internal_error", "the server failed to answer")
