@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import trustme
@@ -104,13 +105,82 @@ def test_each_kind_of_failure_has_its_advice(error, advice):
     assert check.advice.startswith(advice)
 
 
-def test_an_answer_other_than_success_has_its_advice():
-    forbidden, other = (list(answer_checks(URL, kind(400, "no")))[-1] for kind in (Forbidden, BadRequest))
+def answer_check(url, error):
+    return list(answer_checks(url, error))[-1]
 
-    assert forbidden.advice == "Ask for permission, or use the key of another user."
+
+def of_the_api(status, code=None):
+    return BadRequest(status, "no", code=code, headers=Headers({"content-type": "application/json"}))
+
+
+def of_a_proxy(status, **headers):
+    return BadRequest(status, "404 Not Found 404 Not Found", headers=Headers({"server": "nginx/1.22.1", **headers}))
+
+
+def test_an_answer_other_than_success_has_its_advice():
+    assert answer_check(URL, Forbidden(403, "no")).advice == "Ask for permission, or use the key of another user."
+    other = answer_check(URL, of_the_api(400, "bad"))
+    assert (other.found, other.ok) == ("400: no [bad]", False)
     assert other.advice.startswith("Check that the address ends in /v0")
-    doubled = list(answer_checks(f"{URL}/v0", BadRequest(404, "no")))[-1]
-    assert doubled.advice.startswith("Leave /v0 out of AIRPLANE_API_HOST")
+    assert answer_check(f"{URL}/v0", of_the_api(404)).advice.startswith("Leave /v0 out of AIRPLANE_API_HOST")
+
+
+def test_a_page_is_told_from_an_answer_of_the_api():
+    check = answer_check(URL, of_a_proxy(404))
+
+    assert check.found == "404, not from the API but from nginx/1.22.1"
+    assert "prefix is missing or wrong, as in https://runbooks.example.com/tools/v0." in check.advice
+    nameless = answer_check(URL, BadRequest(404, "no"))
+    assert nameless.found == "404, not from the API but from a server without a name"
+
+
+def test_an_address_without_the_version_is_found_first():
+    without = answer_check("https://runbooks.example.com/tools", of_a_proxy(404))
+    assert without.advice.startswith("Check that the address ends in /v0")
+
+
+def test_a_prefix_that_the_server_does_not_know_is_found():
+    url = "https://runbooks.example.com/tools/v0"
+    advice = answer_check(url, of_the_api(404, "route_not_found")).advice
+
+    assert advice.endswith("set its public_url to https://runbooks.example.com/tools.")
+    assert answer_check(URL, of_the_api(404, "route_not_found")).advice.startswith("Check that the address ends")
+
+
+def test_a_proxy_without_its_server_is_found():
+    assert answer_check(URL, of_a_proxy(502)).advice.startswith("The proxy answers, and the server behind it does not")
+    assert answer_check(URL, of_the_api(503)).advice.endswith("its /readyz says so.")
+
+
+@pytest.mark.parametrize(
+    ("location", "advice"),
+    [
+        ("https://a.example/tools/v0/sessions/list?limit=1", "is the one to use: https://a.example/tools/v0."),
+        ("/tools/v0/sessions/list", "is the one to use: https://runbooks.example.com/tools/v0."),
+        ("https://login.example/?next=runbooks", "redirects to https://login.example/?next=runbooks. Let the proxy"),
+        ("http://[", "redirects to http://[. Let the proxy"),
+    ],
+)
+def test_a_redirect_is_named(location, advice):
+    assert advice in answer_check(URL, of_a_proxy(308, location=location)).advice
+
+
+def test_the_checks_end_with_the_page_of_a_proxy(command):
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(502)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        ended = command("doctor", "--json", "--base-url", f"http://127.0.0.1:{proxy.server_port}/v0")
+        proxy.shutdown()
+
+    assert ended.status == 3
+    assert [document["check"] for document in ended.documents] == ["address", "proxy", "connection", "answer"]
+    assert ended.documents[-1]["found"].startswith("502, not from the API but from BaseHTTP")
 
 
 DATE = "Thu, 01 Jan 1970 00:16:40 GMT"  # 1000 s after the epoch

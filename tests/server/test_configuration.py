@@ -113,6 +113,28 @@ def test_an_error_shows_no_secret(name, text):
         assert "hidden" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
+ADA = {"email": "ada@example.com", "apiKey": "tkn_ada"}
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "fault"),
+    [
+        ("users", {"email": "ada@example.com", "api_key": "tkn_ada"}, "has a member that is not one of these"),
+        ("users", {**ADA, "group": ["ops"]}, "has a member that is not one of these"),
+        ("users", {"email": "ada@example.com"}, "lacks 'apiKey'"),
+        ("users", {**ADA, "groups": "ops"}, "has a wrong 'groups'"),
+        ("users", "ada@example.com", "is not an object"),
+        ("notify", {"kind": "webhook", "url": "https://a.example"}, "lacks 'secret'"),
+        ("notify", {"kind": "pager", "url": "https://a.example"}, "has a wrong 'kind'"),
+    ],
+)
+def test_an_error_names_the_entry_of_a_list_that_is_wrong(name, entry, fault):
+    sound = {"users": ADA, "notify": {"kind": "slack", "url": "https://a.example"}}[name]
+    with pytest.raises(ValueError, match="must be a JSON list of") as caught:
+        read_settings({}, {name: json.dumps([sound, entry])})
+    assert str(caught.value).endswith(f"; entry 2 {fault}")
+
+
 def test_secrets_are_read_from_files(tmp_path):
     (tmp_path / "keys").write_text(f"{KEY}\n")
     (tmp_path / "users").write_text('[{"email": "ada@example.com", "apiKey": "tkn_ada", "groups": ["ops"]}]')

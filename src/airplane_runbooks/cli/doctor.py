@@ -37,6 +37,7 @@ from .exits import Exit
 from .output import json_option, notes, write_json
 
 _TIMEOUT = 15.0
+_SERVER_ERROR = 500
 _MOST_SKEW = 30.0  # seconds by which clocks may differ without harm
 
 
@@ -107,6 +108,8 @@ def _checks(airplane: Airplane, url: str) -> Iterator[Check]:
     except APIError as error:
         headers = error.headers
         yield from answer_checks(url, error)
+        if _is_page(error):  # of a proxy, whose clock and version tell nothing of the server's
+            return
     except AirplaneError as error:
         yield connection_check(url, error)
         return
@@ -135,7 +138,7 @@ def connection_check(url: str, error: AirplaneError) -> Check:
     elif "certificate" in text:
         advice = (
             "Check the host name and the certificate's dates. If an authority of your own has signed it, "
-            "name its file in SSL_CERT_FILE."
+            "name its file in SSL_CERT_FILE, and the certificate's own file if it is self-signed."
         )
     elif isinstance(error, ConnectError):
         advice = f"Check that the server runs, and that {urlsplit(url).netloc} is its address. A proxy is named above."
@@ -157,12 +160,49 @@ def answer_checks(url: str, error: APIError | None) -> Iterator[Check]:
         yield Check("key", ok=False, found=str(error), advice=advice)
     elif isinstance(error, Forbidden):
         yield Check("key", ok=False, found=str(error), advice="Ask for permission, or use the key of another user.")
-    elif url.rstrip("/").endswith("/v0/v0"):
-        advice = "Leave /v0 out of AIRPLANE_API_HOST, which is the address without it; --base-url is the one with it."
-        yield Check("answer", ok=False, found=str(error), advice=advice)
     else:
-        advice = "Check that the address ends in /v0, and that the server is well: its /readyz says so."
-        yield Check("answer", ok=False, found=str(error), advice=advice)
+        yield Check("answer", ok=False, found=_describe(error), advice=_answer_advice(url, error))
+
+
+def _is_page(error: APIError) -> bool:
+    """Tell whether an answer is not the API's, which is JSON: a proxy has made it, or another server."""
+    return "json" not in error.headers.get("content-type", "").lower()
+
+
+def _describe(error: APIError) -> str:
+    """Describe an answer: the API's by its message, a page by the program that has sent it."""
+    if _is_page(error):
+        return (
+            f"{error.status}, not from the API but from {error.headers.get('server', 'a server without a name')[:60]}"
+        )
+    return f"{error.status}: {error.message}" + (f" [{error.code}]" if error.code else "")
+
+
+def _answer_advice(url: str, error: APIError) -> str:
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    origin = f"{parts.scheme}://{parts.netloc}"
+    if path.endswith("/v0/v0"):
+        return "Leave /v0 out of AIRPLANE_API_HOST, which is the address without it; --base-url is the one with it."
+    if location := error.headers.get("location", ""):
+        return _redirect_advice(origin + location if location.startswith("/") else location)
+    if _is_page(error) and error.status >= _SERVER_ERROR:
+        return (
+            "The proxy answers, and the server behind it does not: check that it runs, at the proxy's address for it."
+        )
+    if path.endswith("/v0") and _is_page(error):
+        return f"Check the host, and whether the proxy's path prefix is missing or wrong, as in {origin}/tools/v0."
+    if path.endswith("/v0") and path != "/v0" and error.code == "route_not_found":
+        prefix = path.removesuffix("/v0")
+        return f"The server does not know this path prefix: set its public_url to {origin}{prefix}."
+    return "Check that the address ends in /v0, and that the server is well: its /readyz says so."
+
+
+def _redirect_advice(location: str) -> str:
+    base, is_same, _ = location.partition(f"/v0{LIST_SESSIONS.path}")
+    if is_same:
+        return f"It redirects to another address, which is the one to use: {base[:200]}/v0."
+    return f"It redirects to {location[:200]}. Let the proxy pass calls of the API on, without a sign-in of its own."
 
 
 def clock_check(headers: Headers, before: float, after: float) -> Check:
@@ -200,4 +240,4 @@ def _show(check: Check) -> None:
     mark = Text("ok   " if check.ok else "wrong", style="green" if check.ok else "red")
     console.print(mark, f" {check.check}: {escape_controls(check.found)}", soft_wrap=True, sep="")
     if check.advice:
-        console.print(f"       {check.advice}", soft_wrap=True)
+        console.print(f"       {escape_controls(check.advice)}", soft_wrap=True)

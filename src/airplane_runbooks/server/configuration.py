@@ -84,8 +84,8 @@ class Setting(NamedTuple):
             value = kind.parse(text)
         except UnusableTargetError as problem:
             raise ValueError(f"{source}: {problem}") from None
-        except (ValueError, msgspec.DecodeError):
-            shown = "" if kind.is_secret else f", not {text[:100]!r}"
+        except (ValueError, msgspec.DecodeError) as problem:
+            shown = _place(str(problem)) if kind.is_secret else f", not {text[:100]!r}"
             raise ValueError(f"{source} must be {kind.words}{shown}") from None
         try:
             self.group(**{self.name: value})
@@ -140,6 +140,21 @@ def _find(setting: Setting, environ: Mapping[str, str], options: Mapping[str, st
         return file, _read_file(file, Path(path))
     text = environ.get(variable)
     return (variable, text) if text else None
+
+
+def _place(problem: str) -> str:
+    """Name the entry of a JSON list, and the member, that msgspec refuses. Names in the text may be secrets, too."""
+    entry = re.search(r"at `\$\[([0-9]+)\](?:\.(\w+))?", problem)
+    if entry is None:
+        return ""
+    missing = re.search(r"missing required field `(\w+)`", problem)
+    if missing is not None:
+        fault = f"lacks {missing[1]!r}"
+    elif "unknown field" in problem:
+        fault = "has a member that is not one of these"
+    else:
+        fault = f"has a wrong {entry[2]!r}" if entry[2] else "is not an object"
+    return f"; entry {int(entry[1]) + 1} {fault}"
 
 
 def _read_file(variable: str, path: Path) -> str:
