@@ -15,7 +15,7 @@ PACKAGE = Path(airplane_runbooks.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs" / "operate" / "troubleshooting.md"
 ROW = re.compile(r"^\| (?P<text>[^|]+) \|", re.MULTILINE)
 CODE = re.compile(r"`([^`]+)`")
-NOT_OURS = {"certificate verify failed"}  # OpenSSL's
+NOT_OURS = {"certificate verify failed", "Address already in use"}  # OpenSSL's and the system's
 OMITTED = "…"
 
 
