@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from .. import Airplane, Secret
+from .outages import Outages
 
 P = ParamSpec("P")
 
@@ -41,7 +42,13 @@ def connected(function: Callable[Concatenate[Airplane, P], None]) -> Callable[..
         **options: Any,
     ) -> None:
         key = None if api_key_file is None else _key(api_key_file)
-        with Airplane(key, base_url=base_url, env_slug=env, allow_insecure_http=allow_insecure_http) as airplane:
+        with Airplane(
+            key,
+            base_url=base_url,
+            env_slug=env,
+            allow_insecure_http=allow_insecure_http,
+            middleware=[Outages()],
+        ) as airplane:
             function(airplane, *arguments, **options)
 
     return command

@@ -121,7 +121,8 @@ class Wait(Generic[WaitedT]):
         if delay is None:
             seen = "and was never seen" if self.last is None else f"last seen {_state(self.last)}"
             limit = self._timeout and round(self._timeout, 3)  # what is left of a deadline has many digits
-            message = f"{name} has not ended within {limit} s, {seen}"
+            reason = "" if self._failure is None else f"; the last poll failed: {self._failure}"
+            message = f"{name} has not ended within {limit} s, {seen}{reason}"
             raise WaitTimeout(message, last=self.last) from self._failure
         return delay
 
