@@ -254,7 +254,9 @@ def test_a_missing_key_is_a_wrong_setting(command):
     ended = command("list", AIRPLANE_API_KEY=None)
 
     assert ended.status == 2
-    assert "AIRPLANE_API_KEY" in ended.err
+    assert ended.err == (
+        "Error: no API key: set AIRPLANE_API_KEY, or name a file that holds the key by --api-key-file\n"
+    )
 
 
 def test_a_wrong_key_ends_with_status_3_and_is_not_shown(command):

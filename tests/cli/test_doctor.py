@@ -42,6 +42,24 @@ def test_a_wrong_key_is_found_and_not_shown(command):
     assert "tkn_not" not in ended.out
 
 
+def test_a_missing_key_is_found_after_all_other_checks(command):
+    ended = command("doctor", AIRPLANE_API_KEY=None)
+
+    assert ended.status == 3
+    assert ended.err.splitlines()[2:] == [
+        "ok    connection: without TLS",
+        "wrong key: missing",
+        "       Set AIRPLANE_API_KEY, or --api-key-file, to a key of this server.",
+        "ok    clock: agrees with the server's",
+    ]
+
+
+def test_a_missing_key_hides_no_other_problem():
+    (_, other) = answer_checks(URL, BadRequest(502, "bad gateway"), is_keyed=False)
+
+    assert (other.check, other.ok) == ("answer", False)
+
+
 def test_a_server_that_does_not_run_is_found(command):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

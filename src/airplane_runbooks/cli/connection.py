@@ -10,7 +10,8 @@ from typing import Any, Concatenate, ParamSpec
 import click
 from click.core import ParameterSource
 
-from .. import Airplane, Secret
+from .. import Airplane, ConfigurationError, Secret, Settings
+from ..options import ApiKey
 from .outages import Outages
 
 P = ParamSpec("P")
@@ -20,7 +21,20 @@ _KEY = "AIRPLANE_API_KEY"
 
 def connected(function: Callable[Concatenate[Airplane, P], None]) -> Callable[..., None]:
     """Give a command the options of the connection, and the client that they make as its first argument."""
+    return _connected(function, needs_key=True)
 
+
+def connected_without_key(function: Callable[Concatenate[Airplane, P], None]) -> Callable[..., None]:
+    """Do as `connected` does, but without a key make a client whose key no server accepts."""
+    return _connected(function, needs_key=False)
+
+
+def has_key(api_key_file: str | None) -> bool:
+    """Tell whether the options or the environment give a key."""
+    return api_key_file is not None or Settings.from_env().api_key is not None
+
+
+def _connected(function: Callable[Concatenate[Airplane, P], None], *, needs_key: bool) -> Callable[..., None]:
     @click.option("--base-url", metavar="URL", help="URL of the API, `/v0` included.  [env: AIRPLANE_API_HOST]")
     @click.option("--env", metavar="SLUG", help="Environment.  [env: AIRPLANE_ENV_SLUG]")
     @click.option(
@@ -41,9 +55,8 @@ def connected(function: Callable[Concatenate[Airplane, P], None]) -> Callable[..
         allow_insecure_http: bool,
         **options: Any,
     ) -> None:
-        key = None if api_key_file is None else _key(api_key_file)
         with Airplane(
-            key,
+            _given_key(api_key_file, needs_key=needs_key),
             base_url=base_url,
             env_slug=env,
             allow_insecure_http=allow_insecure_http,
@@ -64,6 +77,17 @@ def read_key(path: str) -> Callable[[], str]:
     if not keys:
         raise ValueError("it is empty")
     return Secret(keys[0]).reveal
+
+
+def _given_key(path: str | None, *, needs_key: bool) -> ApiKey | None:
+    """Return the key in a file; None for the one in the environment. Raises ConfigurationError if a key is missing."""
+    if path is not None:
+        return _key(path)
+    if has_key(path):
+        return None
+    if needs_key:
+        raise ConfigurationError(f"no API key: set {_KEY}, or name a file that holds the key by --api-key-file")
+    return "none"
 
 
 def _key(path: str) -> Callable[[], str]:

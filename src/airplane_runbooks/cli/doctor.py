@@ -32,12 +32,13 @@ from ..errors import escape_controls
 from ..models import ListSessions, Model
 from ..operations import LIST_SESSIONS, Operation
 from ..options import DEFAULT_BASE_URL, is_on_this_machine
-from .connection import connected
+from .connection import connected_without_key, has_key
 from .exits import Exit
 from .output import json_option, notes, write_json
 
 _TIMEOUT = 15.0
 _SERVER_ERROR = 500
+_KEY_ADVICE = "Set AIRPLANE_API_KEY, or --api-key-file, to a key of this server."
 _MOST_SKEW = 30.0  # seconds by which clocks may differ without harm
 
 
@@ -80,15 +81,16 @@ class Check(msgspec.Struct, frozen=True):
 
 @click.command()
 @json_option
-@connected
+@connected_without_key
 def doctor(airplane: Airplane, *, as_json: bool) -> None:
     """Check the connection: address, proxy, TLS, key, clock and version, and say what to do about each problem.
 
     The exit status is 3 if anything is wrong.
     """
-    url = click.get_current_context().params["base_url"] or Settings.from_env().base_url or DEFAULT_BASE_URL
+    given = click.get_current_context().params
+    url = given["base_url"] or Settings.from_env().base_url or DEFAULT_BASE_URL
     failed = False
-    for check in _checks(airplane, url):
+    for check in _checks(airplane, url, is_keyed=has_key(given["api_key_file"])):
         failed = failed or not check.ok
         if as_json:
             write_json(check)
@@ -98,7 +100,7 @@ def doctor(airplane: Airplane, *, as_json: bool) -> None:
         raise click.exceptions.Exit(Exit.UNREACHABLE)
 
 
-def _checks(airplane: Airplane, url: str) -> Iterator[Check]:
+def _checks(airplane: Airplane, url: str, *, is_keyed: bool) -> Iterator[Check]:
     yield Check("address", ok=True, found=url)
     yield proxy_check(url, getproxies_environment())
     options = CallOptions(retry=NO_RETRY, timeout=_TIMEOUT)
@@ -107,16 +109,17 @@ def _checks(airplane: Airplane, url: str) -> Iterator[Check]:
         headers = airplane.call(LIST_SESSIONS, ListSessions(limit=1), options=options).response.headers
     except APIError as error:
         headers = error.headers
-        yield from answer_checks(url, error)
+        yield from answer_checks(url, error, is_keyed=is_keyed)
         if _is_page(error):  # of a proxy, whose clock and version tell nothing of the server's
             return
     except AirplaneError as error:
         yield connection_check(url, error)
         return
     else:
-        yield from answer_checks(url, None)
+        yield from answer_checks(url, None, is_keyed=is_keyed)
     yield clock_check(headers, before, time.time())
-    yield _version(airplane, options)
+    if is_keyed:
+        yield _version(airplane, options)
 
 
 def proxy_check(url: str, proxies: dict[str, str]) -> Check:
@@ -149,15 +152,16 @@ def connection_check(url: str, error: AirplaneError) -> Check:
     return Check("connection", ok=False, found=str(error), advice=advice)
 
 
-def answer_checks(url: str, error: APIError | None) -> Iterator[Check]:
-    """Tell how the server has answered: None means well."""
+def answer_checks(url: str, error: APIError | None, *, is_keyed: bool = True) -> Iterator[Check]:
+    """Tell how the server has answered: None means well. Without a key, servers refuse what they are asked."""
     tls = "with TLS; the certificate is valid" if url.startswith("https:") else "without TLS"
     yield Check("connection", ok=True, found=tls)
-    if error is None:
+    if not is_keyed and isinstance(error, Unauthorized | Forbidden | None):
+        yield Check("key", ok=False, found="missing", advice=_KEY_ADVICE)
+    elif error is None:
         yield Check("key", ok=True, found="accepted")
     elif isinstance(error, Unauthorized):
-        advice = "Set AIRPLANE_API_KEY, or --api-key-file, to a key of this server."
-        yield Check("key", ok=False, found=str(error), advice=advice)
+        yield Check("key", ok=False, found=str(error), advice=_KEY_ADVICE)
     elif isinstance(error, Forbidden):
         yield Check("key", ok=False, found=str(error), advice="Ask for permission, or use the key of another user.")
     else:
