@@ -291,6 +291,28 @@ def test_wrong_usage_ends_with_status_2(command, arguments):
     assert command(*arguments).status == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("--base-url", "http://127.0.0.1:1/v0", "doctor"), "--base-url"),
+        (("--api-key-file=key", "list"), "--api-key-file"),
+        (("-p", "a=1", "execute"), "-p"),
+        (("prompts", "--env", "prod", "list"), "--env"),
+    ],
+)
+def test_an_option_before_its_command_is_told_its_place(command, arguments, option):
+    ended = command(*arguments)
+
+    assert ended.status == 2
+    assert f"Error: {option} is an option of commands: write it after the command." in ended.err
+
+
+def test_an_option_of_no_command_is_unknown(command):
+    ended = command("--frob", "list")
+
+    assert (ended.status, "--frob" in ended.err, "after the command" in ended.err) == (2, True, False)
+
+
 def test_every_command_and_option_has_a_help_text(command):
     def walk(group, words):
         for name, each in group.commands.items():

@@ -1,4 +1,4 @@
-"""The exit statuses of a command's errors."""
+"""Errors of the commands: their exit statuses, and options at the wrong place."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ from .exits import Exit, exit_of
 
 class CommandGroup(click.Group):
     """A group that ends with a status for each kind of error, and with one line that says what is wrong."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before a command. Raises UsageError that says where options of commands belong."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if not any(name in option.opts for command in self.commands.values() for option in command.params):
+                raise
+            problem = f"{name} is an option of commands: write it after the command."
+            raise click.UsageError(problem, ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke a command. Raises Exit in place of errors."""

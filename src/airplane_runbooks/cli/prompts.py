@@ -13,13 +13,14 @@ from .asking import AskingEnded, ask
 from .connection import connected
 from .exits import Exit
 from .files import send_files
+from .group import CommandGroup
 from .output import format_hold, format_time, is_interactive, json_option, notes, write_json, write_rows
 from .values import read_file, read_values
 
 _NEWEST = 500  # sessions among which open prompts are looked for
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def prompts() -> None:
     """List, answer and cancel prompts."""
 
