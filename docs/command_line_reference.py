@@ -30,7 +30,8 @@ STATUSES = {
     Exit.UNREACHABLE: "the server cannot be reached, does not accept the key, or has failed",
     Exit.CANCELLED: "the session was cancelled, or its start was not agreed to",
     Exit.TIMED_OUT: "the session has not ended in time",
-    Exit.REFUSED: "the server or the database refused: there is no such object, or its state does not allow it",
+    Exit.REFUSED: "the server or the database refused: there is no such object, its state does not allow it, or your"
+    " user may not do this",
     Exit.INTERRUPTED: "Ctrl-C",
     Exit.BROKEN_PIPE: "the reader of the output has gone",
 }

@@ -34,7 +34,7 @@ ERRORS = [
     (ParamValueError("params.x", "is too large"), 2),
     (BadRequest(400, "no"), 2),
     (Unauthorized(401, "no"), 3),
-    (Forbidden(403, "no"), 3),
+    (Forbidden(403, "no"), 6),
     (ServerError(500, "no"), 3),
     (ConnectError("no"), 3),
     (DeadlineExceeded("late"), 3),

@@ -9,7 +9,6 @@ from .. import (
     BadRequest,
     ConfigurationError,
     DeadlineExceeded,
-    Forbidden,
     ParamValueError,
     RateLimited,
     Run,
@@ -35,14 +34,14 @@ class Exit(IntEnum):
     UNREACHABLE = 3  # the server cannot be reached, does not accept the key, or has failed
     CANCELLED = 4  # the session or run was cancelled, or a confirmation refused
     TIMED_OUT = 5  # it has not ended in time
-    REFUSED = 6  # the server or the database refused: there is no such object, or its state does not allow it
+    REFUSED = 6  # the server or the database refused: no such object, not your right, or the wrong state
     INTERRUPTED = 130  # Ctrl-C
     BROKEN_PIPE = 141  # the reader of the output has gone
 
 
 _BY_CLASS: tuple[tuple[tuple[type[AirplaneError], ...], Exit], ...] = (
     ((ConfigurationError, ParamValueError, BadRequest), Exit.USAGE),
-    ((Unauthorized, Forbidden, TransportError, DeadlineExceeded, ServerError, RateLimited), Exit.UNREACHABLE),
+    ((Unauthorized, TransportError, DeadlineExceeded, ServerError, RateLimited), Exit.UNREACHABLE),
     ((SessionCancelled,), Exit.CANCELLED),
     ((SessionFailed,), Exit.FAILED),
     ((WaitTimeout,), Exit.TIMED_OUT),
