@@ -8,7 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from airplane_runbooks.cli.app import commands
-from airplane_runbooks.server import Context, Field, RunbookServer, runbook, task
+from airplane_runbooks.server import Context, Field, Reviewers, RunbookServer, User, runbook, task
+
+ADA = "tkn_ada_who_answers_for_others"
 
 SHOWN = """## First\x1b[31m
 
@@ -38,6 +40,12 @@ def ask_first(context: Context) -> str:
     context.step(look_up, "ada")
     answer = context.prompt("Refund the \x1b[31minvoice?", approve=bool, note=str, copies=int | None)
     return f"{answer['approve']} {answer['note']}"
+
+
+@runbook
+def ask_another(context: Context) -> bool:
+    reviewers = Reviewers(allow_self_approvals=False)
+    return bool(context.prompt("Pay?", reviewers=reviewers, approve=bool)["approve"])
 
 
 @runbook
@@ -76,7 +84,8 @@ def tidy(room: str) -> str:
 
 @pytest.fixture(scope="module")
 def server():
-    with RunbookServer([refund, ask_first, ask_twice, explain, lock_up, break_down], [tidy]) as one:
+    runbooks = [refund, ask_first, ask_twice, ask_another, explain, lock_up, break_down]
+    with RunbookServer(runbooks, [tidy], users=[User("ada@example.com", ADA)]) as one:
         yield one
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airplane_runbooks import Airplane, NotFound, SessionStatus
+from tests.cli.conftest import ADA
 from tests.support.terminals import on_terminal
 from tests.support.timing import eventually
 
@@ -178,6 +179,23 @@ def test_the_end_of_the_input_leaves_the_session_running(terminal, airplane):
         assert screen.ends() == 130
     assert airplane.sessions.get(session_id).status == SessionStatus.WAITING
     airplane.sessions.cancel(session_id)
+
+
+def test_a_prompt_for_others_is_asked_once_and_waited_for(terminal, server, airplane):
+    session_id = airplane.runbooks.execute("ask_another").session_id
+    prompt_id = open_prompt(airplane, session_id)
+    with terminal("watch", session_id) as screen:
+        for question, answer in [("Approve", "yes"), ("Your choice", "y")]:
+            screen.expect(question)
+            screen.type(f"{answer}\n")
+        screen.expect("This is for another user to answer: another user has to answer or cancel this prompt")
+        screen.expect("Waiting goes on.")
+        with Airplane(ADA, base_url=server.base_url) as ada:
+            ada.prompts.submit(prompt_id, {"approve": True})
+        screen.expect("Succeeded")
+
+        assert screen.ends() == 0
+        assert screen.text.count("Your choice") == 1
 
 
 def test_ctrl_c_leaves_the_session_running(terminal, server):

@@ -17,6 +17,7 @@ from rich.table import Table
 from .. import (
     Airplane,
     AirplaneError,
+    Forbidden,
     ParameterSchema,
     PollPolicy,
     Prompt,
@@ -39,6 +40,8 @@ from .showing import Shown, ShownValues
 _LIVE = PollPolicy(max_delay=1.0)  # what a person looks at is a second old at most
 _FOR_THE_RESULT = 60.0
 _IS_HELD = "the session is held: "  # with which our server begins the reason
+_FOR_OTHERS = {"self_approval", "not_a_reviewer"}  # codes of servers that take an answer of other users only
+_SHORTEST = 0.001  # seconds to wait once the time is over: the wait itself tells that it is
 
 
 def follow(airplane: Airplane, session_id: str, *, wait_timeout: float | None, as_json: bool, answers: bool) -> None:
@@ -79,7 +82,12 @@ def _wait(
     console = display.console
     until = None if wait_timeout is None else time.monotonic() + wait_timeout
 
+    asked: set[str] = set()
+
     def on_prompt(prompt: Prompt, schema: ParameterSchema) -> PromptAnswer:
+        if prompt.id in asked:
+            return None
+        asked.add(prompt.id)
         if not answers:
             hint = f"airplane-runbooks prompts answer {prompt.id}"
             console.print(f"Session {session_id} waits for an answer: {hint}", soft_wrap=True)
@@ -93,14 +101,21 @@ def _wait(
 
     is_live = console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
     with display.shown() if is_live else nullcontext():
-        return airplane.sessions.wait(
-            session_id,
-            wait_timeout=wait_timeout,
-            poll=_LIVE if is_live else None,
-            on_progress=display.update,
-            on_prompt=on_prompt,
-            raise_on_failure=False,
-        )
+        while True:
+            try:
+                return airplane.sessions.wait(
+                    session_id,
+                    wait_timeout=None if until is None else max(until - time.monotonic(), _SHORTEST),
+                    poll=_LIVE if is_live else None,
+                    on_progress=display.update,
+                    on_prompt=on_prompt,
+                    raise_on_failure=False,
+                )
+            except Forbidden as error:
+                if error.code not in _FOR_OTHERS:
+                    raise
+                reason = escape_controls(error.message)
+                console.print(f"This is for another user to answer: {reason}. Waiting goes on.", soft_wrap=True)
 
 
 class _Display:
