@@ -69,6 +69,11 @@ def lock_up(context: Context, rooms: int = 1) -> int:
 
 
 @runbook
+def open_safe(context: Context, code: Annotated[str, Field(secret=True)], door: str = "left") -> str:
+    return f"{door} {len(code)}"
+
+
+@runbook
 def break_down(context: Context, words: list[str]) -> None:
     context.step(fail, words)
 
@@ -84,7 +89,7 @@ def tidy(room: str) -> str:
 
 @pytest.fixture(scope="module")
 def server():
-    runbooks = [refund, ask_first, ask_twice, ask_another, explain, lock_up, break_down]
+    runbooks = [refund, ask_first, ask_twice, ask_another, explain, lock_up, open_safe, break_down]
     with RunbookServer(runbooks, [tidy], users=[User("ada@example.com", ADA)]) as one:
         yield one
 

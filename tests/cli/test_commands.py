@@ -51,6 +51,7 @@ def test_the_parameters_of_a_runbook_are_listed(command):
     ]
     (document,) = command("list", "refund", "--json").documents
     assert document["slug"] == "refund"
+    assert command("list", "open_safe").out.split("\t")[:3] == ["code", "string, secret", "required"]
     assert command("list", "break_down").out.split("\t")[:3] == ["words", "list of string", "required"]
 
 
@@ -100,6 +101,14 @@ def test_values_come_from_a_file_and_from_standard_input(command, tmp_path):
     assert of_file.documents[0]["output"] == {"customer": "ada", "cents": 6, "day": "None"}
     assert of_input.documents[0]["output"] == {"customer": "bob", "cents": 100, "day": "None"}
     assert of_file.documents[0]["status"] == "Succeeded"
+
+
+def test_a_missing_secret_is_an_error_without_a_terminal(command):
+    ended = command("execute", "open_safe", "--params-file", "-", stdin="{}")
+    given = command("execute", "open_safe", "--params-file", "-", "--wait", stdin='{"code": "hunter2"}')
+
+    assert (ended.status, ended.err) == (2, "Error: params.code: a value is required\n")
+    assert given.out == "left 7\n"
 
 
 def test_a_bad_value_names_the_parameter_and_starts_nothing(command, airplane):

@@ -25,9 +25,10 @@ def complete(command):
 
 
 def test_slugs_are_completed_by_the_server(complete):
-    assert complete("execute", "") == ["refund", "ask_first", "ask_twice", "explain", "lock_up", "break_down"]
+    every = ["refund", "ask_first", "ask_twice", "ask_another", "explain", "lock_up", "open_safe", "break_down"]
+    assert complete("execute", "") == every
     assert complete("execute", "re") == ["refund"]
-    assert complete("list", "a") == ["ask_first", "ask_twice"]
+    assert complete("list", "a") == ["ask_first", "ask_twice", "ask_another"]
     assert complete("sessions", "--runbook", "lock") == ["lock_up"]
 
 

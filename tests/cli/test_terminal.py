@@ -54,6 +54,25 @@ def test_a_confirmation_is_asked_at_the_terminal(terminal, server):
         assert screen.ends() == 0
 
 
+def test_a_secret_that_is_missing_is_typed_unseen(terminal):
+    with terminal("execute", "open_safe", "-p", "door=right", "--wait") as screen:
+        screen.expect("code (secret): ")
+        screen.type("hunter2\n")
+        screen.expect("right 7")
+
+        assert screen.ends() == 0
+    assert "hunter2" not in screen.text
+
+
+def test_a_secret_that_is_not_typed_starts_nothing(terminal):
+    with terminal("execute", "open_safe", "--wait") as screen:
+        screen.expect("code (secret): ")
+        screen.type("\n")
+        screen.expect("params.code: a value is required")
+
+        assert screen.ends() == 2
+
+
 def test_a_deletion_is_asked_at_the_terminal(terminal, server):
     with Airplane(server.api_key, base_url=server.base_url) as airplane:
         session_id = airplane.runbooks.execute("ask_first").session_id

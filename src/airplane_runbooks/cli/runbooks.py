@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TextIO
 
 import click
@@ -16,6 +16,7 @@ from .completing import complete_parameter, complete_slug
 from .connection import connected
 from .exits import Exit
 from .files import send_files
+from .lines import LineReader
 from .output import is_interactive, json_option, notes, write_json, write_list, write_rows
 from .values import read_file, read_values
 from .watching import follow
@@ -83,7 +84,8 @@ def execute(
         raise click.UsageError("--wait-timeout needs --wait.")
     given = {} if params_file is None else read_file(params_file.read(), "--params-file")
     runbook = _describe(airplane, slug)
-    values = read_values(None if runbook is None else runbook.parameters, pairs, given, "params")
+    every = pairs if runbook is None or not is_interactive() else _ask_for_secrets(runbook, pairs, given)
+    values = read_values(None if runbook is None else runbook.parameters, every, given, "params")
     if runbook is not None and runbook.confirm and not yes:
         _confirm(runbook)
     if runbook is not None:
@@ -106,6 +108,19 @@ def _describe(airplane: Airplane, slug: str) -> Runbook | None:
         return find_runbook(airplane, slug)
     except NotSupported:
         return None
+
+
+def _ask_for_secrets(runbook: Runbook, pairs: Sequence[str], given: Collection[str]) -> list[str]:
+    """Return pairs with the secrets that a person types unseen: those that are required, and were not given."""
+    named = {*given, *(pair.partition("=")[0] for pair in pairs)}
+    reader = LineReader(lambda: None)
+    missing = (
+        one.slug
+        for one in runbook.parameters.parameters
+        if one.secret and one.slug not in named and one.default is None and not one.constraints.optional
+    )
+    typed = {slug: reader.read(f"{escape_controls(slug)} (secret)", is_hidden=True) for slug in missing}
+    return [*pairs, *(f"{slug}={text}" for slug, text in typed.items() if text)]
 
 
 def _confirm(runbook: Runbook) -> None:
@@ -136,7 +151,8 @@ def _show_parameters(runbook: Runbook, *, as_json: bool) -> None:
 
 
 def _type(parameter: Parameter) -> str:
-    return f"list of {parameter.type}" if parameter.multi else str(parameter.type)
+    name = f"list of {parameter.type}" if parameter.multi else str(parameter.type)
+    return f"{name}, secret" if parameter.secret else name
 
 
 def _presence(parameter: Parameter) -> str:
