@@ -222,10 +222,11 @@ class ModelStore:
                 if session is not None:
                     self._move(session, SessionStatus.PENDING)
 
-    def held(self, why: str, limit: int) -> Sequence[Run]:
-        """Return root runs that are held for this reason."""
+    def held(self, why: str | None, limit: int) -> Sequence[Run]:
+        """Return root runs that are held for this reason, or for any if it is None."""
         with self._lock:
-            held = [run for run in self._runs.values() if run.held == why and not run.status.is_terminal]
+            unfinished = (run for run in self._runs.values() if run.held is not None and not run.status.is_terminal)
+            held = [run for run in unfinished if why in (None, run.held)]
             return [_lean(run) for run in held[:limit]]
 
     def let_go(self, run_id: str, why: str) -> Run | None:

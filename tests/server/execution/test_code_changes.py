@@ -15,6 +15,7 @@ import urllib3
 from airplane_runbooks.server import Context, RunbookServer, User, runbook, task
 from airplane_runbooks.server.storage.ids import now
 from airplane_runbooks.server.storage.rows import from_microseconds, to_microseconds
+from tests.support.browsing import Browser
 from tests.support.servers import Client, eventually, served
 
 KEY = "tkn_of_the_server"
@@ -85,6 +86,18 @@ def test_a_session_is_held_while_its_code_is_missing(url, compiled):
         assert submit(api, prompt_id).status == 200
         api.reaches(session_id, "Succeeded")
         assert api.output(api.runs(session_id)[0]) == 1
+
+
+def test_the_home_page_has_held_sessions_with_their_reasons(url, compiled):
+    session_id, _ = waiting(url, compiled(OLD))
+    with serving(url, compiled(NEW)) as api, closing(Browser(api.url, KEY)) as browser:
+        home = browser.get("/").text
+        assert f'<a href="/sessions/{session_id}">' in home.partition('id="held"')[2].partition("</section>")[0]
+        assert "no server has the code of book with which it was started" in home
+        assert 'href="/held"' not in home
+        assert "once one has it" in browser.get("/held").text
+    with serving(url, compiled(OLD)) as api, closing(Browser(api.url, KEY)) as browser:
+        assert 'id="held"' not in browser.get("/").text
 
 
 def test_a_starting_server_logs_held_sessions_once_per_runbook(url, compiled, caplog):

@@ -14,7 +14,7 @@ from airplane_runbooks import Airplane, Conflict, Forbidden, NotFound
 from airplane_runbooks.server import Context, RunbookServer, User, runbook, task
 from airplane_runbooks.server.service import sessions
 from airplane_runbooks.server.storage.backups import back_up, mark_restored, restore
-from airplane_runbooks.server.web.pages import held
+from airplane_runbooks.server.web.pages import held, home
 from tests.support.browsing import Browser
 from tests.support.servers import Client, eventually
 
@@ -196,7 +196,9 @@ def pg(postgres, program, *arguments):
 def test_an_operator_releases_sessions_on_their_pages(restored):
     server, api, asking, _, active, _ = restored
     with closing(Browser(server.base_url, ADAS_KEY)) as ada, closing(Browser(server.base_url, KEY)) as operator:
-        assert 'href="/held"' in ada.get("/").text
+        first = ada.get("/").text
+        assert all(f'href="/sessions/{one}"' in first for one in (asking, active))
+        assert ("There are more than these." in first, first.count('href="/held"')) == (False, 1)
         assert "<button" not in ada.get("/held").text.partition("<main")[2]
         assert 'value="release"' not in ada.get(f"/sessions/{asking}").text
         page = operator.get(f"/sessions/{asking}")
@@ -213,6 +215,15 @@ def test_an_operator_releases_sessions_on_their_pages(restored):
         assert "Released: 2.</p>" in page.text
         assert 'href="/held"' not in operator.get("/").text
     api.reaches(active, "Succeeded")
+
+
+def test_the_home_page_shows_some_of_what_is_held(restored, monkeypatch):
+    server, *_ = restored
+    monkeypatch.setattr(home, "_MOST_HELD", 1)
+    with closing(Browser(server.base_url, ADAS_KEY)) as ada:
+        section = ada.get("/").text.partition('id="held"')[2].partition("</section>")[0]
+    assert (section.count("<li>"), "There are more than these." in section) == (1, True)
+    assert 'href="/held"' in section
 
 
 def test_one_press_releases_as_many_as_there_is_time_for(restored, monkeypatch):

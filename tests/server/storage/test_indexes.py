@@ -101,6 +101,7 @@ USED = {
     "statements.OVERDUE": "runbook_prompts_by_expires_at",
     "statements.EXTEND_PROMPTS": "runbook_prompts_by_parent_id",
     "statements.HELD": "runbook_runs_by_due_at",
+    "statements.HELD_FOR_ANY_REASON": "runbook_runs_by_due_at",
     "statements.NEWEST_TO_DROP": "runbook_runs_by_ended_at",
     "statements.FIRST_ENDED": "runbook_runs_by_ended_at",
     "statements.LOCK_FIRST_ENDED": "runbook_runs_by_ended_at",

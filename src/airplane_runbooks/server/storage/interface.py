@@ -197,8 +197,8 @@ class Store(Protocol):
         """
         ...
 
-    def held(self, why: str, limit: int) -> Sequence[Run]:
-        """Return root runs that are held for this reason."""
+    def held(self, why: str | None, limit: int) -> Sequence[Run]:
+        """Return root runs that are held for this reason, or for any if it is None."""
         ...
 
     def let_go(self, run_id: str, why: str) -> Run | None:

@@ -69,9 +69,13 @@ class SqlReads:
         return from_microseconds(min(moments)) if moments else None
 
     @reading
-    def held(self, connection: Connection, why: str, limit: int) -> Sequence[Run]:
-        """Return root runs that are held for this reason."""
-        return [LEAN_ROWS.read(row) for row in fetch(connection, sql.HELD, {"why": why, "limit": limit})]
+    def held(self, connection: Connection, why: str | None, limit: int) -> Sequence[Run]:
+        """Return root runs that are held for this reason, or for any if it is None."""
+        if why is None:
+            rows = fetch(connection, sql.HELD_FOR_ANY_REASON, {"limit": limit})
+        else:
+            rows = fetch(connection, sql.HELD, {"why": why, "limit": limit})
+        return [LEAN_ROWS.read(row) for row in rows]
 
     @reading
     def overdue(self, connection: Connection, moment: datetime, limit: int) -> Sequence[str]:

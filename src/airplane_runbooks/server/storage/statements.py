@@ -176,6 +176,9 @@ HELD = (
     .order_by(RUNS.c.due_at, RUNS.c.seq)
     .limit(LIMIT)
 )
+HELD_FOR_ANY_REASON = (
+    _lean.where(IS_UNFINISHED, RUNS.c.held.is_not(None)).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
+)
 EXTEND_PROMPTS = (  # NULL stays NULL
     sa.update(PROMPTS)
     .where(PROMPTS.c.root_id == KEY, IS_OPEN)

@@ -52,11 +52,14 @@ class Holds(Case):
     def test_a_held_root_run_is_due_once_it_is_let_go(self, store: Store) -> None:
         store.hold("r", token(store), "restored")
         assert [run.id for run in store.held("restored", 9)] == ["r"]
+        assert [run.id for run in store.held(None, 9)] == ["r"]
+        assert not store.held("code", 9)
         assert store.let_go("r", "code") is None
         released = store.let_go("r", "restored")
         assert released is not None
         assert released.held == "restored"
         assert not store.held("restored", 9)
+        assert not store.held(None, 9)
         assert store.let_go("r", "restored") is None
         assert [run.id for run in store.due(now() + timedelta(1), 9)] == ["r"]
         assert store.begin("r", released.segment) is None
