@@ -81,7 +81,6 @@ def _wait(
 ) -> Session:
     console = display.console
     until = None if wait_timeout is None else time.monotonic() + wait_timeout
-
     asked: set[str] = set()
 
     def on_prompt(prompt: Prompt, schema: ParameterSchema) -> PromptAnswer:
@@ -100,12 +99,13 @@ def _wait(
         return send_files(airplane, schema, answer, "values") if isinstance(answer, Mapping) else answer
 
     is_live = console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
+    left = wait_timeout
     with display.shown() if is_live else nullcontext():
         while True:
             try:
                 return airplane.sessions.wait(
                     session_id,
-                    wait_timeout=None if until is None else max(until - time.monotonic(), _SHORTEST),
+                    wait_timeout=left,
                     poll=_LIVE if is_live else None,
                     on_progress=display.update,
                     on_prompt=on_prompt,
@@ -116,6 +116,7 @@ def _wait(
                     raise
                 reason = escape_controls(error.message)
                 console.print(f"This is for another user to answer: {reason}. Waiting goes on.", soft_wrap=True)
+                left = None if until is None else max(until - time.monotonic(), _SHORTEST)
 
 
 class _Display:
