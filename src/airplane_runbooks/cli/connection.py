@@ -86,7 +86,9 @@ def _given_key(path: str | None, *, needs_key: bool) -> ApiKey | None:
     if has_key(path):
         return None
     if needs_key:
-        raise ConfigurationError(f"no API key: set {_KEY}, or name a file that holds the key by --api-key-file")
+        raise ConfigurationError(
+            "no API key: set AIRPLANE_API_KEY, or name a file that holds the key by --api-key-file"
+        )
     return "none"
 
 
