@@ -36,7 +36,16 @@ def test_a_generated_call_is_executed_and_its_result_read(command, server, tmp_p
     with Airplane(server.api_key, base_url=server.base_url) as airplane:
         outcome = airplane.runbooks.run(calls.Refund(customer="ada"), wait_timeout=60)
     assert outcome == {"customer": "ada", "cents": 100, "day": "None"}
-    assert calls.__all__ == ["AskFirst", "AskTwice", "BreakDown", "Explain", "LockUp", "Refund"]
+    assert calls.__all__ == [
+        "AskAnother",
+        "AskFirst",
+        "AskTwice",
+        "BreakDown",
+        "Explain",
+        "LockUp",
+        "OpenSafe",
+        "Refund",
+    ]
 
 
 def test_a_module_is_written_to_stdout_and_checked(command, tmp_path):
