@@ -320,11 +320,12 @@ def test_the_etag_of_a_session_changes_when_its_result_comes(api):
     assert waiting.headers["ETag"] != done.headers["ETag"]
 
 
-def test_lists_of_sessions_show_neither_results_nor_reasons(api):
+def test_lists_of_sessions_show_neither_results_nor_errors(api):
     session = ended(api, "gives", {"size": 3}, "Succeeded")
     listed = api.get("/sessions/list").json["sessions"]
     (one,) = [one for one in listed if one["id"] == session["id"]]
-    assert not {"output", "error", "runID", "held"} & one.keys()
+    assert not {"output", "error", "runID"} & one.keys()
+    assert one["held"] is None
 
 
 def test_the_generated_client_gets_a_result_as_strings(api):
