@@ -10,7 +10,7 @@ from ..middleware import Middleware, Next
 from ..middleware.chain import layers
 from ..options import BaseURL, Secret
 from ..policy import RetryBudget
-from ..telemetry.absent import Telemetry, is_absent
+from ..telemetry.absent import is_absent
 from ..telemetry.extra import ExtraAttributes
 from ..version import __version__
 from ..waiters.long_polls import LongPolls
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from ..middleware.compression import Offload
+    from ..telemetry.client import ClientTelemetry
 else:
     # Keeps `get_type_hints` working; loaded by a client that compresses, or when the process loads OpenTelemetry.
-    MeterProvider = TextMapPropagator = TracerProvider = Offload = Any
+    MeterProvider = TextMapPropagator = TracerProvider = ClientTelemetry = Offload = Any
 
 
 def build_core(
@@ -58,7 +59,7 @@ def build_core(
         compression=None if compress_from is None else _compression(compress_from, offload),
     )
 
-    def observed() -> tuple[Next, Telemetry]:
+    def observed() -> tuple[Next, ClientTelemetry]:
         from ..middleware.tracing import AttemptSpan  # late: they load OpenTelemetry
         from ..telemetry.client import ClientTelemetry
 

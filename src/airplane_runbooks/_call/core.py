@@ -22,14 +22,16 @@ from ..middleware.wrong_results import wrong_result
 from ..models.decoding import UNREADABLE, OutOfTime
 from ..operations import Operation, ReplyT, RequestT
 from ..options import DEFAULT_BASE_URL, BaseURL, RenderedOptions
-from ..telemetry.absent import AbsentTelemetry, Telemetry
+from ..telemetry.absent import AbsentTelemetry
 from ..waiters.long_polls import LongPolls
 from ..waiters.scope import OperationScope
 
 if TYPE_CHECKING:
     from ..middleware.compression import Offload
+    from ..telemetry.client import ClientTelemetry
 else:
-    Offload = Any  # keeps `get_type_hints` working; loaded by a client that compresses
+    # Keeps `get_type_hints` working; loaded by a client that compresses, or when the process loads OpenTelemetry.
+    ClientTelemetry = Offload = Any
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ class Core:
         self,
         base: BaseURL,
         unobserved: Next | None,
-        observed: Callable[[], tuple[Next, Telemetry]],
+        observed: Callable[[], tuple[Next, ClientTelemetry]],
         clock: Clock,
         *,
         offload: Offload,
@@ -75,16 +77,17 @@ class Core:
         self._close_idle = close_idle
         self._base = base
         self._observed = observed
-        self.telemetry: Telemetry
+        self.telemetry: ClientTelemetry | AbsentTelemetry
         if unobserved is None:
             self._observe()
         else:
             self._chain, self.telemetry = unobserved, AbsentTelemetry(self._observe)
 
-    def _observe(self) -> Telemetry:
+    def _observe(self) -> ClientTelemetry:
         """Report all further calls, and return the telemetry."""
-        self._chain, self.telemetry = self._observed()
-        return self.telemetry
+        self._chain, telemetry = self._observed()
+        self.telemetry = telemetry
+        return telemetry
 
     def call(
         self, operation: Operation[RequestT, ReplyT], request: RequestT, options: RenderedOptions

@@ -8,37 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
-from ..http import Headers
+if TYPE_CHECKING:
+    from .client import CallSpan, ClientTelemetry
+else:
+    CallSpan = ClientTelemetry = Any  # keeps `get_type_hints` working; loading them loads OpenTelemetry
 
 _PACKAGE = "opentelemetry"
-
-
-class OperationSpan(Protocol):
-    """The span of an operation that has begun."""
-
-    def end(
-        self,
-        attempts: int,
-        failure: BaseException | None,
-        session_id: object = None,
-        sent: tuple[Headers, ...] = (),
-    ) -> None:
-        """Record the result of the operation."""
-        ...
-
-
-class Telemetry(Protocol):
-    """The telemetry of a client, as its core uses it."""
-
-    def is_idle(self) -> bool:
-        """Tell whether telemetry goes nowhere yet."""
-        ...
-
-    def begin(self, operation: str) -> OperationSpan:
-        """Begin the span of an operation."""
-        ...
 
 
 class AbsentTelemetry:
@@ -48,14 +25,14 @@ class AbsentTelemetry:
         load: Puts the client's telemetry in the place of this, and returns it.
     """
 
-    def __init__(self, load: Callable[[], Telemetry]) -> None:
+    def __init__(self, load: Callable[[], ClientTelemetry]) -> None:
         self._load = load
 
     def is_idle(self) -> bool:
         """Tell whether OpenTelemetry is still absent."""
         return _PACKAGE not in sys.modules
 
-    def begin(self, operation: str) -> OperationSpan:
+    def begin(self, operation: str) -> CallSpan:
         """Load the client's telemetry, and begin the span of an operation with it."""
         return self._load().begin(operation)
 
