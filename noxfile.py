@@ -48,9 +48,8 @@ LOCKS = {  # file in requirements/ -> what uv resolves for it
 
 # Set by `nightly` for the sessions it starts, which then leave nothing out.
 NIGHTLY = "AIRPLANE_NIGHTLY" in os.environ
-APART = (
-    "slow or postgres or browser or compat or telemetry or package"  # marks of tests that have sessions of their own
-)
+# Marks of tests that have sessions of their own.
+APART = "slow or postgres or browser or compat or telemetry or package"
 GATE = "" if NIGHTLY else " and not nightly"
 WHOLE = f"not ({APART}){GATE}"
 REPEATED = f"{WHOLE} and not once"

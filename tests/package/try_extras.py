@@ -96,12 +96,12 @@ def use_cli() -> None:
 
 def import_conformance() -> None:
     """Import what the extra `testing` is for."""
-    import airplane_runbooks.testing.conformance  # noqa: F401
+    import airplane_runbooks.testing.conformance  # noqa: F401  # to be imported is what is tried
 
 
 def import_server() -> None:
     """Import what the extra `server` is for."""
-    import airplane_runbooks.server  # noqa: F401
+    import airplane_runbooks.server  # noqa: F401  # likewise
 
 
 def start_command() -> None:
@@ -134,7 +134,7 @@ for name, use in USES.items():
         try:
             WITHOUT[name]()
         except ModuleNotFoundError as missing:
-            assert advice(name) in str(missing), missing  # noqa: PT017
+            assert advice(name) in str(missing), missing  # noqa: PT017  # there is no pytest here
         else:
             raise AssertionError(f"{name} works without its extra")
 if "cli" in EXTRAS and "server" not in EXTRAS:

@@ -45,7 +45,7 @@ class Stream(httpcore.NetworkStream):
         exchange.receive(data)
         return data
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002  # likewise
         """Send all, unless the server answers before that: httpcore takes a WriteError as a reason to read on."""
         exchange = current.get()
         exchange.stream = self
@@ -66,7 +66,7 @@ class Stream(httpcore.NetworkStream):
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002  # the deadline counts
     ) -> Stream:
         """Return the same connection with TLS."""
         left = current.get().left(httpcore.ConnectTimeout)
@@ -96,7 +96,7 @@ class Backend(httpcore.NetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002  # the deadline counts
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> Stream:

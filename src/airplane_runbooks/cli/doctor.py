@@ -37,7 +37,6 @@ from .exits import Exit
 from .output import json_option, notes, write_json
 
 _TIMEOUT = 15.0
-_SERVER_ERROR = 500
 _KEY_ADVICE = "Set AIRPLANE_API_KEY, or --api-key-file, to a key of this server."
 _MOST_SKEW = 30.0  # seconds by which clocks may differ without harm
 
@@ -176,9 +175,8 @@ def _is_page(error: APIError) -> bool:
 def _describe(error: APIError) -> str:
     """Describe an answer: the API's by its message, a page by the program that has sent it."""
     if _is_page(error):
-        return (
-            f"{error.status}, not from the API but from {error.headers.get('server', 'a server without a name')[:60]}"
-        )
+        sender = error.headers.get("server", "a server without a name")[:60]
+        return f"{error.status}, not from the API but from {sender}"
     return f"{error.status}: {error.message}" + (f" [{error.code}]" if error.code else "")
 
 
@@ -190,7 +188,7 @@ def _answer_advice(url: str, error: APIError) -> str:
         return "Leave /v0 out of AIRPLANE_API_HOST, which is the address without it; --base-url is the one with it."
     if location := error.headers.get("location", ""):
         return _redirect_advice(origin + location if location.startswith("/") else location)
-    if _is_page(error) and error.status >= _SERVER_ERROR:
+    if _is_page(error) and error.status >= 500:
         return (
             "The proxy answers, and the server behind it does not: check that it runs, at the proxy's address for it."
         )
