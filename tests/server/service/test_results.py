@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import pytest
 
+from airplane_runbooks import models
 from airplane_runbooks.server import AsyncContext, Context, Field, RunbookServer, StepFailed, runbook
 from airplane_runbooks.server.execution import attempts
 from airplane_runbooks.server.storage.records import Failure, Run, RunKind
@@ -335,3 +336,7 @@ def test_the_generated_client_gets_a_result_as_strings(api):
     null = ended(api, "gives", status="Succeeded")
     as_go = api.send("GET", "/sessions/get", fields={"id": null["id"]}, headers={"User-Agent": GENERATED})
     assert as_go.json["output"] == {"output": "null"}
+
+
+def test_clients_know_every_kind_of_run():
+    assert [kind.value for kind in models.RunKind] == [kind.value for kind in RunKind]
