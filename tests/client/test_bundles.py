@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from airplane_runbooks import Bundle, CallOptions, ConfigurationError, Middleware, Next, Request, Response, RetryPolicy
-from airplane_runbooks.client import USER_AGENT
+from airplane_runbooks._base_client import USER_AGENT
 from airplane_runbooks.testing import FakeTransport, json_response
 from tests.support.clients import Either
 

@@ -32,6 +32,7 @@ LAYERS = [
     "transports",
     "waiters",
     "_call",
+    "_base_client",
     "resources",
     "client",
     "",  # the package itself: its public names

@@ -176,7 +176,7 @@ OPTIONAL: dict[str, Any] = {
     "http.response.header.x-request-id": ["req1"],
     "url.scheme": "http",
     "url.template": "/api/v0/runbooks/execute",
-    "user_agent.original": airplane_runbooks.client.USER_AGENT,
+    "user_agent.original": airplane_runbooks._base_client.USER_AGENT,
 }
 
 

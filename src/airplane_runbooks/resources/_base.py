@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from .._call.runner import AsyncRunner, BlockingRunner
 from ..errors import ConfigurationError
-from ..models import ExecuteRunbook, RunbookCall
+from ..models import ExecuteRunbook, GetLogs, LogSeverity, RunbookCall
 from ..models.outputs import output_reader
-from ..models.typed_calls import request_of, result_type_of
+from ..models.typed_calls import request_of, result_type_of, values_of
 from ..options import CallOptions
 
 
@@ -59,3 +60,15 @@ def result_reader(runbook: str | RunbookCall[Any] | None, kind: Any) -> Callable
     if kind is None:
         kind = result_type_of(runbook) if isinstance(runbook, RunbookCall) else Any
     return output_reader(kind)
+
+
+def answer_of(values: Mapping[str, Any] | msgspec.Struct | None) -> Mapping[str, Any]:
+    """Return the values of an answer to a prompt, which may be given as a struct."""
+    if isinstance(values, msgspec.Struct):
+        return values_of(values)
+    return {} if values is None else values
+
+
+def logs_after(id: str, token: str | None) -> GetLogs:
+    """Return the request for the page of a run's log that follows a token, from the first line on if there is none."""
+    return GetLogs(run_id=id, prev_token=token, level=LogSeverity.DEBUG)
