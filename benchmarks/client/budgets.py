@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from benchmarks.budgets import Budget, Verdict, judged
 
 from .encoding import SIZES
-from .groups import IN_FLIGHT, OLD, OURS, SAMPLED, THREADS, TWO_SPANS, UNSAMPLED
+from .groups import BELOW_UNSAMPLED, IN_FLIGHT, OLD, OURS, SAMPLED, THREADS, TWO_SPANS, UNSAMPLED
 from .results import Measured, Results
 from .start import BUILT, IMPORT_ONLY, MSGSPEC
 from .telemetry import NO_SDK
@@ -71,6 +71,8 @@ def of_telemetry() -> Iterator[Budget]:
     yield Budget("no SDK, over no telemetry", 1.5, "us", lambda one: one.groups["overhead"].difference(CPU, NO_SDK))
     yield Budget("SDK, unsampled: instructions added", 0.10, "x", added(INSTRUCTIONS, UNSAMPLED))
     yield Budget("SDK, unsampled: CPU added", 0.10, "x", added(CPU, UNSAMPLED))
+    yield Budget("in an unsampled trace: instructions", 0.10, "x", added(INSTRUCTIONS, BELOW_UNSAMPLED))
+    yield Budget("in an unsampled trace: CPU", 0.10, "x", added(CPU, BELOW_UNSAMPLED))
     yield Budget("sampled over 2 spans: instructions", 1, "x", lambda results: beside_spans(results, INSTRUCTIONS))
     yield Budget("sampled over 2 spans: CPU", 1, "x", lambda results: beside_spans(results, CPU))
 

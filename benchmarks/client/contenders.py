@@ -151,6 +151,17 @@ def ours_unsampled(endpoint: Endpoint) -> Call:
     return ours(endpoint, tracer_provider=TracerProvider(sampler=ALWAYS_OFF))
 
 
+def ours_in_an_unsampled_trace(endpoint: Endpoint) -> Call:
+    """The same in a service whose sampler has dropped the trace of the request that it handles."""
+    from opentelemetry import context, trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import DEFAULT_OFF
+
+    provider = TracerProvider(sampler=DEFAULT_OFF)
+    context.attach(trace.set_span_in_context(provider.get_tracer("service").start_span("GET /orders")))
+    return ours(endpoint, tracer_provider=provider)
+
+
 def ours_sampled(endpoint: Endpoint) -> Call:
     """The same with every span sampled and handed to a batch processor."""
     return ours(endpoint, tracer_provider=exporting_provider())

@@ -11,6 +11,7 @@ OURS = "ours"
 RAW = "raw socket"
 URLLIB3, AIOHTTP, MSGSPEC = "bare urllib3", "bare aiohttp", "msgspec.json.encode"
 TWO_SPANS, UNSAMPLED, SAMPLED = "bare urllib3, two spans", "ours, unsampled", "ours, sampled"
+BELOW_UNSAMPLED = "ours, in an unsampled trace"
 OLD = "ours, documented timestamps"
 
 
@@ -61,6 +62,7 @@ TELEMETRY: dict[str, Any] = {
     TWO_SPANS: contenders.urllib3_and_two_spans,
     OURS: contenders.ours,
     UNSAMPLED: contenders.ours_unsampled,
+    BELOW_UNSAMPLED: contenders.ours_in_an_unsampled_trace,
     SAMPLED: contenders.ours_sampled,
 }
 READING: dict[str, Any] = {

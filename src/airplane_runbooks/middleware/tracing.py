@@ -28,7 +28,10 @@ _CLIENT = SpanKind.CLIENT  # looking up a member of an enumeration takes time
 
 
 class _Traced(NamedTuple):
-    """An attempt in progress: the request with its trace headers, the context, and the span if there is one."""
+    """An attempt in progress: the request with its trace headers, the context, and the span if there is one.
+
+    The context is attached if the attempt is traced, by its span or, where that would be dropped, by its parent alone.
+    """
 
     request: Request
     context: Context
@@ -66,21 +69,21 @@ class AttemptSpan:
         return response
 
     def _begin(self, request: Request, current: Context) -> _Traced:
-        telemetry = self._telemetry
-        span = self._start(request, current)
+        telemetry, parent = self._telemetry, trace.get_current_span(current)
+        is_dropped = telemetry.tracer.drops_below(parent)
+        span = None if is_dropped else self._start(request, current, parent)
         context = current if span is None else trace.set_span_in_context(span, current)
         if request.origin == telemetry.origin and (headers := telemetry.tracer.headers(context)):
             request = request.with_headers(request.headers.merged(headers))
-        if span is None:
+        if span is None and not is_dropped:
             return _Traced(request, context, None, None)
         if self._suppress:
             context = otel_context.set_value(SUPPRESS_HTTP, value=True, context=context)
         return _Traced(request, context, span, otel_context.attach(context))
 
-    def _start(self, request: Request, current: Context) -> Span | None:
+    def _start(self, request: Request, current: Context, parent: Span) -> Span | None:
         telemetry, extra = self._telemetry, self._telemetry.extra
         attributes: dict[str, Value] = {"http.request.method": request.method, **telemetry.server.of(request.origin)}
-        parent = trace.get_current_span(current)
         is_wanted = telemetry.tracer.records(parent)
         if is_wanted:
             attributes.update(_details(request, telemetry))
@@ -108,9 +111,11 @@ class AttemptSpan:
         context = None if traced is None else traced.context
         if request.call.long_poll is None or not _was_held(request.call.long_poll, result, response):
             telemetry.durations.record_attempt(elapsed, attributes, context)
-        if traced is None or traced.span is None or traced.token is None:
+        if traced is None or traced.token is None:
             return
         otel_context.detach(traced.token)
+        if traced.span is None:
+            return
         if not telemetry.tracer.records(traced.span):
             found = None
         elif response is None:

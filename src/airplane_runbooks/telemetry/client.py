@@ -96,9 +96,12 @@ class CallSpan:
         current = otel_context.get_current()
         self._telemetry = telemetry
         self._attributes = telemetry.calls[operation]
-        span = self._span = telemetry.tracer.start(
-            operation, current, _INTERNAL, self._attributes, trace.get_current_span(current)
-        )
+        tracer, parent = telemetry.tracer, trace.get_current_span(current)
+        if tracer.drops_below(parent):
+            span = None
+        else:
+            span = tracer.start(operation, current, _INTERNAL, self._attributes, parent)
+        self._span = span
         self._token = None if span is None else otel_context.attach(trace.set_span_in_context(span, current))
         self._started = perf_counter()
 
