@@ -26,6 +26,7 @@ from .options import (
     Timeout,
     as_secret_source,
     check_compress_from,
+    check_shared,
     parse_base_url,
 )
 from .policy import RetryBudget, RetryPolicy
@@ -96,6 +97,7 @@ class BaseClient(ABC, Generic[TransportT]):
             env_slug=UNSET if env_slug is None else env_slug,
             env_id=UNSET if env_id is None else env_id,
         )
+        check_shared(own)
         combined = combine(
             Bundle(
                 middleware=checked_layers("middleware", middleware),
@@ -202,6 +204,7 @@ class BaseClient(ABC, Generic[TransportT]):
             env_slug=env_slug,
             env_id=env_id,
         )
+        check_shared(changes)
         clone._use(changes.over(self._options))
         return clone
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from .errors import ConfigurationError
 from .middleware import Middleware
-from .options import CallOptions
+from .options import CallOptions, check_shared
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +37,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
         checked_layers("attempt_middleware", self.attempt_middleware)
         if not isinstance(self.options, CallOptions):
             raise ConfigurationError(f"the options of a bundle must be CallOptions, not {type(self.options).__name__}")
-        if self.options.idempotency_key is not UNSET:
-            raise ConfigurationError("the options of a bundle are those of all calls: they cannot set idempotency_key")
+        check_shared(self.options)
         for name, value in self.attributes.items():
             if not isinstance(name, str) or not name or not isinstance(value, str | int):
                 raise ConfigurationError(f"attribute {name!r} of a bundle must be a string, an integer or a bool")

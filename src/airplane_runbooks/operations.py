@@ -56,10 +56,12 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
     acknowledge: Callable[[RequestT], ReplyT] | None = None
 
     def check(self, request: RequestT) -> None:
-        """Raise ConfigurationError, naming the fields, if the request lacks one that it needs."""
+        """Raise ConfigurationError, naming the fields, unless the request has one that it needs, as a string."""
         for name in self.needs:
-            if getattr(request, name):
-                return
+            if value := getattr(request, name):
+                if type(value) is str or isinstance(value, str | bool):
+                    return
+                raise ConfigurationError(f"{self.name}: {name} must be a string, not {type(value).__name__}")
         if self.needs:
             raise ConfigurationError(f"{self.name} needs {' or '.join(self.needs)}")
 

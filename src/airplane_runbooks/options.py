@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .errors import ConfigurationError
-from .http import Fields, Headers, is_header_name, is_header_value
+from .http import IDEMPOTENCY_HEADER, Fields, Headers, is_header_name, is_header_value
 from .policy import RetryPolicy
 
 DEFAULT_BASE_URL = "https://api.airplane.dev/v0"
@@ -99,6 +99,23 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         if "env_slug" in given or "env_id" in given:
             given = {"env_slug": None, "env_id": None, **given}
         return msgspec.structs.replace(base, **given)
+
+
+def checked_options(options: object) -> CallOptions:
+    """Return the options of a call. Raises ConfigurationError for any other type."""
+    if not isinstance(options, CallOptions):
+        raise ConfigurationError(f"options must be CallOptions, not {type(options).__name__}")
+    return options
+
+
+def check_shared(options: CallOptions) -> None:
+    """Raise ConfigurationError for options that cannot be those of several calls, which are no repetitions."""
+    names = options.headers if isinstance(options.headers, Mapping) else ()
+    if options.idempotency_key is not UNSET or any(str(name).lower() == IDEMPOTENCY_HEADER for name in names):
+        raise ConfigurationError(
+            "an idempotency key cannot be that of all calls, of which all but the first would count as repetitions: "
+            "pass idempotency_key in the options of each call"
+        )
 
 
 class RenderedOptions(msgspec.Struct, frozen=True, kw_only=True):

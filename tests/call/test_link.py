@@ -37,6 +37,12 @@ class AsyncCareless(Careless):
         """Do nothing."""
 
 
+class Sync(AsyncCareless):
+    """A sync transport with the methods of an async one."""
+
+    send = Careless.send  # type: ignore[assignment]
+
+
 def call(transport: Careless) -> None:
     with Airplane("tkn_test", transport=transport) as airplane:
         airplane.runbooks.execute("refund")
@@ -66,3 +72,19 @@ def test_a_transport_that_breaks_its_contract_is_named(make: Any, use: Any, resp
         use(transport)
     assert str(caught.value) == problem.format(make.__name__)
     assert (transport.sent, caught.value.transient, caught.value.maybe_processed) == (1, False, True)
+
+
+def test_a_sync_transport_of_an_async_client_is_named() -> None:
+    with pytest.raises(InvalidResponse) as caught:
+        call_async(Sync(PLAIN))
+    assert str(caught.value) == "Sync.send must be `async def` for AsyncAirplane; ThreadedTransport makes Sync async"
+    assert caught.value.maybe_processed
+
+
+def test_a_type_error_of_an_async_transport_stays_its_own() -> None:
+    class Broken(AsyncCareless):
+        async def send(self, request: Request, timeout: float | None, /) -> Response:  # type: ignore[override]
+            raise TypeError("of its own")
+
+    with pytest.raises(TypeError, match="of its own"):
+        call_async(Broken(PLAIN))

@@ -123,7 +123,8 @@ def test_attributes_describe_the_spans_of_calls(make: Make) -> None:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ({"options": CallOptions(idempotency_key="one")}, "idempotency_key"),
+        ({"options": CallOptions(idempotency_key="one")}, "idempotency key"),
+        ({"options": CallOptions(headers={"Idempotency-Key": "one"})}, "idempotency key"),
         ({"attributes": {"a": None}}, "attribute 'a'"),
         ({"attributes": {"": "x"}}, "attribute ''"),
         ({"attributes": {1: "x"}}, "attribute 1"),

@@ -152,6 +152,15 @@ def test_a_request_without_what_it_needs_is_refused_by_name(operation, empty):
 
 
 @pytest.mark.parametrize("operation", NEEDY, ids=lambda operation: operation.name)
+def test_a_request_with_an_object_in_place_of_an_id_is_refused(operation):
+    request = operation.request(**{operation.needs[0]: models.StartedSession(session_id="ses1")})
+
+    problem = f"^{operation.name}: {operation.needs[0]} must be a string, not StartedSession$"
+    with pytest.raises(ConfigurationError, match=problem):
+        operation.check(request)
+
+
+@pytest.mark.parametrize("operation", NEEDY, ids=lambda operation: operation.name)
 def test_either_of_what_is_needed_is_enough(operation):
     for name in operation.needs:
         operation.check(operation.request(**{name: "x"}))

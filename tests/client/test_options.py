@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from airplane_runbooks import NO_RETRY, CallOptions, ConfigurationError, ConnectError, RetryPolicy
+from airplane_runbooks import (
+    NO_RETRY,
+    CallOptions,
+    ConfigurationError,
+    ConnectError,
+    DeadlineExceeded,
+    DecodeError,
+    Headers,
+    Response,
+    RetryPolicy,
+)
 from airplane_runbooks.options import DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_TIMEOUT, render
 from airplane_runbooks.testing import FakeTransport
 from tests.support.clients import Either
@@ -146,12 +156,52 @@ def test_options_cannot_be_changed():
         ({"retry": None}, "retry must be a RetryPolicy, such as NO_RETRY, not NoneType"),
         ({"retry_budget": 3}, "retry_budget must be a RetryBudget or None, not int"),
         ({"headers": ["x-team"]}, "headers must be a mapping of names to values, not list"),
+        ({"headers": {"Idempotency-Key": "one"}}, "an idempotency key cannot be that of all calls"),
     ],
     ids=str,
 )
 def test_options_of_a_wrong_type_are_refused_by_name(kind: str, options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         Either(kind, FakeTransport([]), **options)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("more", [{}, {"env_slug": "prod"}], ids=["alone", "with an environment"])
+def test_options_of_a_call_are_call_options(kind: str, more: dict[str, Any]) -> None:
+    client = Either(kind, FakeTransport([]))
+    options: Any = {"timeout": 3}
+    with pytest.raises(ConfigurationError, match="options must be CallOptions, not dict"):
+        client(lambda airplane: airplane.runbooks.execute("refund", options=options, **more))
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_an_idempotency_key_is_not_an_option_of_a_clone(kind: str) -> None:
+    client = Either(kind, FakeTransport([])).client
+    with pytest.raises(ConfigurationError, match="pass idempotency_key in the options of each call"):
+        client.with_options(headers={"idempotency-key": "one"})
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_retries_to_the_hosted_api_end_with_the_same_advice(kind: str) -> None:
+    client = Either(kind, FakeTransport([ConnectError("no connection")] * 9), timeout=0.01, base_url=None)
+    with pytest.raises(DeadlineExceeded, match="no connection; the hosted API is gone: pass base_url"):
+        client(lambda airplane: airplane.runs.get("run1"))
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("content_type", "hint"),
+    [
+        ("text/html; charset=utf-8", "; the server says that it is text/html"),
+        ("application/problem+json", ""),
+        ("", ""),
+    ],
+)
+def test_a_reply_that_is_no_json_is_told_by_its_type(kind: str, content_type: str, hint: str) -> None:
+    headers = Headers({"Content-Type": content_type} if content_type else {})
+    page = Response(status=200, headers=headers, body=b"<html>Sign in</html>")
+    with pytest.raises(DecodeError, match=rf"invalid character \(byte 0\){hint}$"):
+        Either(kind, FakeTransport([page]))(lambda airplane: airplane.runs.get("run1"))
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

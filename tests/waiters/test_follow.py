@@ -344,6 +344,15 @@ class TestAnswering:
             )
         assert self.posted() == []
 
+    def test_a_handler_that_raises_leaves_its_error_with_the_session(self, make: Make) -> None:
+        def handler(prompt: Prompt, schema: ParameterSchema) -> Any:
+            raise LookupError("no such reviewer")
+
+        with pytest.raises(LookupError, match="no such reviewer") as caught:
+            make(self.model)(lambda airplane: airplane.sessions.wait("ses1", wait_timeout=60, on_prompt=handler))
+        assert caught.value.__notes__ == ["Raised by on_prompt for pmt1, for which session ses1 still waits."]
+        assert self.posted() == []
+
     def test_the_handler_may_make_calls_of_its_own(self, make: Make) -> None:
         either = make(self.model)
 

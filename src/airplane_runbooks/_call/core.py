@@ -198,7 +198,8 @@ class Core:
         redactor_of(call.sent).error(failure)
         if isinstance(failure, AirplaneError):
             _annotate(failure, operation, call)
-        if isinstance(failure, ConnectError) and self._base.url == DEFAULT_BASE_URL:
+        reason = failure.__cause__ if isinstance(failure, DeadlineExceeded) else failure
+        if isinstance(reason, ConnectError) and self._base.url == DEFAULT_BASE_URL:
             failure.args = (f"{failure.args[0]}; {_GONE}",)
         if self._close_idle is not None and isinstance(failure, DecodeError | InvalidResponse):
             self._close_idle(self._base.origin)  # replies to other requests may follow on the idle connections
@@ -218,7 +219,7 @@ class Core:
             error: AirplaneError = DeadlineExceeded(f"{operation.name} succeeded, but its reply took too long to read")
             error.maybe_processed = True
         except UNREADABLE as problem:
-            advice = "" if self._base.has_version else f"; {version_advice(self._base)}"
+            advice = _told_by(response) + ("" if self._base.has_version else f"; {version_advice(self._base)}")
             error = DecodeError(
                 f"{operation.name} succeeded, but its reply cannot be read: {problem}{advice}", response
             )
@@ -254,6 +255,12 @@ class Core:
 
 def _raise_wrong_reply(name: str) -> NoReturn:
     raise InvalidResponse(f"{name}: the reply is about another object than the requested one", transient=True)
+
+
+def _told_by(response: Response) -> str:
+    """Return a hint if a reply says itself that it is no JSON, as the page of a proxy or of a login does."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip()
+    return "" if not kind or "json" in kind.lower() else f"; the server says that it is {kind[:100]}"
 
 
 def _annotate(error: AirplaneError, operation: str, call: CallState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import NoReturn
 
 from .._responses.redaction import redactor_of
@@ -34,7 +35,14 @@ def async_transport_link(transport: AsyncTransport, clock: Clock) -> Next:
 
     async def send(request: Request) -> Response:
         timeout = _begin_attempt(request.call, clock)
-        return _checked(request, await transport.send(request, timeout), transport)
+        pending = transport.send(request, timeout)
+        try:
+            response = await pending
+        except TypeError:
+            if isinstance(pending, Awaitable):
+                raise
+            _raise_not_async(transport)
+        return _checked(request, response, transport)
 
     return send
 
@@ -70,6 +78,11 @@ def _raise_unusable(transport: object, response: object) -> NoReturn:
     if isinstance(response, Response):
         raise InvalidResponse(f"the headers in a Response of {name} must be Headers, not {_type_of(response.headers)}")
     raise InvalidResponse(f"{name}.send must return a Response, not {_type_of(response)}")
+
+
+def _raise_not_async(transport: object) -> NoReturn:
+    name = _type_of(transport)
+    raise InvalidResponse(f"{name}.send must be `async def` for AsyncAirplane; ThreadedTransport makes {name} async")
 
 
 def _type_of(value: object) -> str:

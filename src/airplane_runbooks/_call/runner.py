@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from ..http import Reply
 from ..operations import Operation, ReplyT, RequestT
-from ..options import CallOptions, RenderedOptions, Timeout, render
+from ..options import CallOptions, RenderedOptions, Timeout, checked_options, render
 from ..waiters.scope import OperationScope
 from .pipeline import run_blocking
 
@@ -49,14 +49,14 @@ class Runner:
         return rendered if timeout is UNSET else rendered.with_timeout(timeout)
 
     def _merged(self, options: CallOptions) -> RenderedOptions:
-        if options.headers is UNSET and options.idempotency_key is UNSET:
+        if isinstance(options, CallOptions) and options.headers is UNSET and options.idempotency_key is UNSET:
             with suppress(TypeError):  # strategies for retries need not be hashable
                 return self._render_cached(options)
         return _render(self.options, self._user_agent, options)
 
 
 def _render(base: CallOptions, user_agent: str, options: CallOptions) -> RenderedOptions:
-    return render(options.over(base), user_agent)
+    return render(checked_options(options).over(base), user_agent)
 
 
 class BlockingRunner(Runner):

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from ..models import ExecuteRunbook, GetLogs, LogSeverity, RunbookCall
 from ..models.outputs import output_reader
 from ..models.typed_calls import request_of, result_type_of, values_of
-from ..options import CallOptions
+from ..options import CallOptions, checked_options
 
 
 class Resource:
@@ -39,7 +39,7 @@ def in_env(options: CallOptions | None, env_slug: str | None, env_id: str | None
     if env_slug is None and env_id is None:
         return options
     named = CallOptions(env_slug=env_slug or UNSET, env_id=env_id or UNSET)
-    return named if options is None else named.over(options)
+    return named if options is None else named.over(checked_options(options))
 
 
 def execution(

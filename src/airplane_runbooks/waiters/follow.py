@@ -284,7 +284,11 @@ class PromptAnswerer:
         return True
 
     async def _ask(self, prompt: Prompt) -> Mapping[str, Any] | Cancel | None:
-        answer = await result_of(self._handler(prompt, prompt.schema))
+        try:
+            answer = await result_of(self._handler(prompt, prompt.schema))
+        except Exception as failure:
+            failure.add_note(f"Raised by on_prompt for {prompt.id}, for which session {self._session_id} still waits.")
+            raise
         if isinstance(answer, msgspec.Struct):
             answer = values_of(answer)
         if isinstance(answer, Mapping):
