@@ -125,7 +125,11 @@ def test_a_database_is_marked_once_no_server_uses_it(command, path):
         eventually(lambda: airplane.sessions.prompts(session_id))
         refused = command("restore", "--mark", "--database", database)
         assert (refused.status, "is in use by process" in refused.err) == (6, True)
-    assert command("restore", "--mark", "--database", database).status == 0
+    marked = command("restore", "--mark", "--database", database)
+    told = "1 session(s); 1 unfinished session(s) or task(s) will be held at the next start"
+    assert (marked.status, marked.out) == (0, f"sqlite:///{path}: {told}\n")
+    (document,) = command("restore", "--mark", "--database", database, "--json").documents
+    assert document == {"database": f"sqlite:///{path}", "sessions": 1, "unfinished": 1}
     with serving(path) as (server, _), Airplane(KEY, base_url=server.base_url) as airplane:
         assert airplane.sessions.get(session_id).held.code == "restored"
 
@@ -142,6 +146,14 @@ def test_the_commands_say_where_the_key_to_secrets_is(command, path, file):
     assert "the key that is in AIRPLANE_ENCRYPTION_KEY_FILE now" in named.err
     assert f"keep a copy of {path}.key in another place" in beside.err
     assert "the key that is in AIRPLANE_ENCRYPTION_KEY now" in given.err
+
+
+def test_a_mark_without_a_database_is_refused(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = command("restore", "--mark", AIRPLANE_DATABASE=None)
+    assert (refused.status, refused.out) == (6, "")
+    assert refused.err == f"Error: there is no database {tmp_path / 'runbooks.db'}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from .output import json_option, notes, write_json
 from .settings import refuse_password
 
 if TYPE_CHECKING:
-    from ..server.storage.backups import Backup
+    from ..server.storage.backups import Backup, Marked
 
 _file = click.Path(path_type=Path)
 _database = click.option(
@@ -61,8 +61,8 @@ def backup(file: Path, *, database: str, as_json: bool) -> None:
 def restore(file: Path | None, *, database: str, mark: bool, as_json: bool) -> None:
     """Restore an SQLite database from the backup in FILE, or --mark a database that pg_restore has restored.
 
-    No server may use the database. Unfinished sessions are held once a server has started, until `release` lets them
-    go on.
+    No server may use the database, and --mark makes none. Unfinished sessions are held once a server has started, until
+    `release` lets them go on.
     """
     if mark == (file is not None):
         raise click.UsageError("Name either a FILE or --mark.")
@@ -72,7 +72,7 @@ def restore(file: Path | None, *, database: str, mark: bool, as_json: bool) -> N
         from ..server.storage.backups import restore as restore_file
 
         if file is None:
-            mark_restored(database)
+            _write_marked(mark_restored(database), as_json=as_json)
             return
         target = file_of(database)
         _write(restore_file(file.absolute(), target), as_json=as_json)
@@ -129,6 +129,16 @@ def _write(written: Backup, *, as_json: bool) -> None:
     else:
         click.echo(
             f"{written.path}: {written.sessions} session(s), {written.unfinished} unfinished session(s) or task(s)"
+        )
+
+
+def _write_marked(marked: Marked, *, as_json: bool) -> None:
+    if as_json:
+        write_json(marked)
+    else:
+        click.echo(
+            f"{marked.database}: {marked.sessions} session(s); {marked.unfinished} unfinished session(s) or task(s)"
+            " will be held at the next start"
         )
 
 

@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from airplane_runbooks.models import SessionStatus
-from airplane_runbooks.server.storage import backups
+from airplane_runbooks.server.storage import backups, sqlite
 from airplane_runbooks.server.storage.backups import back_up, file_of, hold_restored, mark_restored, restore
 from airplane_runbooks.server.storage.database import Database
 from airplane_runbooks.server.storage.errors import DatabaseError, DatabaseInUse, DatabaseTooNew
@@ -206,14 +206,70 @@ def test_a_mark_is_put_on_a_database_that_no_server_uses(path, database, store):
     with pytest.raises(DatabaseInUse):
         mark_restored(database_url := f"sqlite:///{path}")
     database.close()
-    mark_restored(database_url)
-    mark_restored(database_url)
+    marked = mark_restored(database_url)
+    assert (marked.database, marked.sessions, marked.unfinished) == (f"sqlite:///{path}", 1, 1)
+    assert mark_restored(database_url) == marked
     again = Database(database_url)
     try:
         hold_restored(again)
         assert statuses(SqlStore(again))[0] == "restored"
     finally:
         again.close()
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+def test_a_mark_makes_no_database(path, content):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DatabaseError, match=r"there is no database|is empty: nothing was restored into it"):
+        mark_restored(f"sqlite:///{path}")
+    assert [one.name for one in path.parent.iterdir()] == ([] if content is None else [path.name])
+    with pytest.raises(DatabaseError, match="there is no database in memory"):
+        mark_restored("sqlite://")
+
+
+def test_a_mark_is_for_databases_of_runbooks_alone(path):
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE books (id)")
+    with pytest.raises(DatabaseError, match="has no tables of runbooks"):
+        mark_restored(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("books",)]
+
+
+@pytest.mark.postgres
+def test_a_mark_makes_no_tables_on_postgresql(postgres_url):
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match="has no tables of runbooks"):
+            mark_restored(postgres_url)
+
+
+def test_a_refused_restore_leaves_nothing_behind(path, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("not a database")
+    target = tmp_path / "to" / "runbooks.db"
+    target.parent.mkdir()
+    with pytest.raises(DatabaseError, match="cannot copy the database"):
+        restore(other, target)
+    assert list(target.parent.iterdir()) == []
+    target.with_name("runbooks.db-wal").write_text("")
+    with pytest.raises(DatabaseError, match="is there already"):
+        restore(other, target)
+    assert [one.name for one in target.parent.iterdir()] == ["runbooks.db-wal"]
+
+
+def test_a_lock_whose_file_was_removed_locks_nothing(path, monkeypatch):
+    lock = path.with_name(f"{path.name}.lock")
+    take = sqlite._lock
+
+    def take_late(file):
+        take(file)
+        lock.unlink()
+        lock.touch()
+
+    monkeypatch.setattr(sqlite, "_lock", take_late)
+    with pytest.raises(DatabaseInUse):
+        sqlite.FileLock(path)
 
 
 def test_databases_without_a_file_have_other_backups():

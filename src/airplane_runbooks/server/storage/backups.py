@@ -50,6 +50,14 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: int
 
 
+class Marked(msgspec.Struct, frozen=True, kw_only=True):
+    """A database that is marked as restored, and what it holds. The URL is the one that may be shown."""
+
+    database: str
+    sessions: int
+    unfinished: int
+
+
 def file_of(url: str) -> Path:
     """Return the path of a database in a file. Raises DatabaseError for other databases."""
     parsed = parse(url)
@@ -80,18 +88,25 @@ def restore(file: Path, database: Path) -> Backup:
                 raise DatabaseError(f"{found} is there already: move it away, or restore to another place")
         database.unlink()  # the empty file of the lock
         with _explained(database), new_file(database) as copy:
-            return _copy(file, copy, "ro", database)
-    finally:
-        lock.release()
+            restored = _copy(file, copy, "ro", database)
+    except BaseException:
+        lock.discard()
+        raise
+    lock.release()
+    return restored
 
 
-def mark_restored(url: str) -> None:
-    """Mark a database that has been restored by other means. Raises DatabaseError if it is used by servers."""
-    database = Database(url)
+def mark_restored(url: str) -> Marked:
+    """Mark a database that has been restored by other means.
+
+    Raises DatabaseError if there is none, or if it is used by servers.
+    """
+    database = Database(url, must_exist=True)
     try:
         if database.is_shared:
             _wait_for_no_servers(database)
-        database.transact(_mark_with_last_change)
+        sessions, unfinished = database.transact(_mark_with_last_change)
+        return Marked(database=database.url, sessions=sessions, unfinished=unfinished)
     finally:
         database.close()
 
@@ -179,12 +194,16 @@ def _wait_for_no_servers(database: Database) -> None:
         time.sleep(_LOOK)
 
 
-def _mark_with_last_change(connection: sa.Connection) -> None:
-    """Mark the database. Its last change is the best that is known of the time of its backup."""
+def _mark_with_last_change(connection: sa.Connection) -> tuple[int, int]:
+    """Mark the database, and return its counts of sessions and of what is unfinished.
+
+    Its last change is the best that is known of the time of its backup.
+    """
     if _read_mark(connection) is None:
         latest = connection.scalar(sa.select(sa.func.max(RUNS.c.updated_at)))
         value = str(to_microseconds(now()) if latest is None else latest).encode()
         connection.execute(sa.insert(FACTS), {"name": _MARK, "value": value})
+    return connection.scalar(_COUNT_SESSIONS) or 0, connection.scalar(_COUNT_UNFINISHED) or 0
 
 
 def _read_mark(connection: sa.Connection) -> bytes | None:
@@ -204,6 +223,8 @@ def _hold_all(connection: sa.Connection) -> int:
     return connection.execute(_HOLD_ALL, values).rowcount
 
 
+_COUNT_SESSIONS = sa.select(sa.func.count()).select_from(SESSIONS)
+_COUNT_UNFINISHED = sa.select(sa.func.count()).select_from(RUNS).where(IS_UNFINISHED)
 _HOLD_ALL = (
     sa.update(RUNS)
     .where(IS_UNFINISHED)

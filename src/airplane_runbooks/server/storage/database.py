@@ -43,7 +43,7 @@ _LUCK = random.Random()  # noqa: S311 - not a secret; a generator of its own lea
 class Database:
     """A database with this package's tables, from `sqlite:///path`, `sqlite://` (in memory) or `postgresql://...`.
 
-    Makes and upgrades the tables. Raises DatabaseError for a bad URL and for a file that is not a database; of its
+    Makes and upgrades the tables, or with `must_exist` only upgrades those of a database that is there. Raises DatabaseError for a bad URL and for a file that is not a database; of its
     subclasses, DatabaseInUse, DatabaseTooNew, and DatabaseUnavailable if PostgreSQL cannot be reached.
 
     Attributes:
@@ -54,11 +54,13 @@ class Database:
         notifications: Notifications of this server, and of the others that share the database.
     """
 
-    def __init__(self, url: str, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
+    def __init__(self, url: str, upgrades: Sequence[Upgrade] = UPGRADES, *, must_exist: bool = False) -> None:
         parsed = parse(url)
         self.url = show(parsed)
         self.dialect = parsed.get_backend_name()
         self.path = Path(parsed.database) if self.dialect == "sqlite" and parsed.database else None
+        if must_exist and not self.is_shared:
+            _check_file(self.path)
         self.notifications = PostgresNotifications(parsed) if self.is_shared else Notifications()
         self._outages = Outages()
         kind = postgresql.Connections if self.is_shared else sqlite.Connections
@@ -72,7 +74,7 @@ class Database:
         self._let_go = weakref.finalize(self, _let_go, self._connections, self._writer)
         self._let_go.atexit = False
         keep_from_children(self)
-        self._open(upgrades, str(parsed.password or ""))
+        self._open(partial(migrate, upgrades=upgrades, must_exist=must_exist), str(parsed.password or ""))
 
     @property
     def is_shared(self) -> bool:
@@ -142,12 +144,12 @@ class Database:
     def __repr__(self) -> str:
         return f"Database({self.url!r})"
 
-    def _open(self, upgrades: Sequence[Upgrade], password: str) -> None:
+    def _open(self, migrate_tables: Callable[[sa.Connection], None], password: str) -> None:
         try:
             with self.write() as connection:
                 if self.is_shared:
                     postgresql_checks.check(self.sqlalchemy_engine, connection)
-                migrate(connection, upgrades)
+                migrate_tables(connection)
         except DatabaseError:
             self.close()
             raise
@@ -182,6 +184,14 @@ class Database:
     def _unavailable(self, reason: BaseException) -> DatabaseUnavailable:
         """Return an exception for one of the callers whose transactions failed together for this reason."""
         return DatabaseUnavailable(str(reason)) if isinstance(reason, DatabaseError) else self._outages.report(reason)
+
+
+def _check_file(path: Path | None) -> None:
+    """Raise DatabaseError unless there is a file that holds something."""
+    if path is None or not path.exists():
+        raise DatabaseError(f"there is no database {path or 'in memory'}")
+    if not path.stat().st_size:
+        raise DatabaseError(f"{path} is empty: nothing was restored into it")
 
 
 def _within(transaction: AbstractContextManager[sa.Connection], work: Callable[[sa.Connection], T]) -> T:

@@ -164,12 +164,17 @@ UPGRADES: tuple[Upgrade, ...] = (
 _LOCK = 7261_4401  # an advisory lock of PostgreSQL's
 
 
-def migrate(connection: sa.Connection, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
-    """Make or upgrade the tables, in the transaction that has begun. Raises DatabaseError."""
+def migrate(connection: sa.Connection, upgrades: Sequence[Upgrade] = UPGRADES, *, must_exist: bool = False) -> None:
+    """Make or upgrade the tables, in the transaction that has begun.
+
+    Raises DatabaseError, also where there are no tables to upgrade if there must be some.
+    """
     if connection.dialect.name == "postgresql":  # one of the servers that start together does it
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     newest = 1 + len(upgrades)
     if not sa.inspect(connection).has_table(VERSIONS.name):
+        if must_exist:
+            raise DatabaseError("the database has no tables of runbooks: nothing was restored into it")
         METADATA.create_all(connection)
         connection.execute(sa.insert(VERSIONS), {"version": newest})
         return

@@ -10,7 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,9 +149,11 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
+        lock = path.with_name(f"{path.name}.lock")
+        self._new = [one for one in (path, lock) if not one.exists()]
         try:
             os.close(_open(path))
-            self._file = _open(path.with_name(f"{path.name}.lock"))
+            self._file = _open(lock)
         except OSError as problem:
             raise DatabaseError(f"cannot open the database {path}: {problem.strerror}") from None
         try:
@@ -162,6 +164,9 @@ class FileLock:
             if isinstance(problem, (BlockingIOError, PermissionError)):
                 raise DatabaseInUse(path, holder) from None
             raise DatabaseError(f"cannot lock the database {path}: {problem.strerror}") from None
+        if _identity(lock) != _identity(self._file):  # its last holder has removed it meanwhile
+            os.close(self._file)
+            raise DatabaseInUse(path, None)
         _write_holder(self._file, str(os.getpid()))
         keep_from_children(self)
 
@@ -173,6 +178,15 @@ class FileLock:
         """Release the database. To be called once."""
         _write_holder(self._file, "")
         os.close(self._file)
+
+    def discard(self) -> None:
+        """Release the database, and remove the files that were made for the lock and are empty still."""
+        _write_holder(self._file, "")
+        for path in self._new:
+            with suppress(OSError):
+                if not path.stat().st_size:
+                    path.unlink()
+        self.release()
 
 
 class SameFile:
@@ -204,7 +218,7 @@ class SameFile:
         return [_identity(path) for path in self._paths]
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path | int) -> tuple[int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - twice as fast as the path's own method
     except OSError:
