@@ -13,7 +13,9 @@ from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
 from airplane_runbooks.server import Context, RunbookServer, runbook
 from airplane_runbooks.server.storage import error_codes
 from airplane_runbooks.server.storage.database import Database
+from airplane_runbooks.server.storage.errors import DatabaseError as CannotOpen
 from airplane_runbooks.server.storage.errors import DatabaseUnavailable
+from airplane_runbooks.server.storage.outages import Outages
 from airplane_runbooks.server.storage.sql_store import SqlStore
 from tests.support.servers import Client, eventually
 
@@ -35,6 +37,7 @@ def refused(api, text="x" * 50_000):
     assert answer.headers["X-Airplane-Retryable"] == "true"
     assert int(answer.headers["Retry-After"]) >= 1
     assert not ready(api)
+    return answer.json["error"]
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_a_file_survives_that_its_connections_come_and_go(path):
 
 
 @pytest.mark.once
-def test_a_full_disk_is_reported_until_it_has_room_again(path, serving):
+def test_a_full_disk_is_reported_until_it_has_room_again(path, serving, caplog):
     server, api = serving(f"sqlite:///{path}")
     assert api.finishes("echo", {"text": "before"}) == "before"
     engine = server._lifecycle.services.store.database.sqlalchemy_engine
@@ -107,7 +110,9 @@ def test_a_full_disk_is_reported_until_it_has_room_again(path, serving):
 
     sa.event.listen(engine, "checkout", limit)
     full.append(True)
-    refused(api)
+    assert refused(api) == "the disk of the database is full"
+    (line, *_) = (one for one in caplog.messages if "SQLITE_FULL" in one)
+    assert line.startswith("the disk of the database is full (SQLITE_FULL): OperationalError at ")
     full.clear()
     assert api.finishes("echo", {"text": "after"}) == "after"
     eventually(lambda: ready(api))
@@ -122,7 +127,7 @@ def test_a_file_that_became_read_only_is_reported(path, serving):
         connection.execute("PRAGMA query_only = ON")
 
     sa.event.listen(engine, "checkout", forbid)
-    refused(api)
+    assert refused(api) == "the database is read-only"
     sa.event.remove(engine, "checkout", forbid)
 
 
@@ -195,6 +200,46 @@ def test_errors_of_sqlite_are_told_apart_by_their_code(code, unavailable):
     own = sqlite3.DatabaseError("trouble")
     own.sqlite_errorcode = code
     assert error_codes.is_unavailable(DatabaseError("SELECT 1", {}, own)) is unavailable
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (postgres_error("53100"), "the disk of the database is full (SQLSTATE 53100)"),
+        (postgres_error("57P01"), "the database is stopping or starting (SQLSTATE 57P01)"),
+        (postgres_error("42601"), "the database does not answer (SQLSTATE 42601)"),
+        (Exception("FATAL: sorry, too many clients already"), "the database has too many connections"),
+        (Exception("no route to ada@example.com"), "the database does not answer"),
+    ],
+    ids=str,
+)
+def test_an_outage_is_told_by_what_its_error_means(problem, said, caplog):
+    unavailable = Outages().report(OperationalError("SELECT secret", {"a": "value"}, problem))
+
+    assert str(unavailable) == said.partition(" (")[0]
+    assert caplog.messages == [f"{said}: Exception" if type(problem) is Exception else f"{said}: Error"]
+
+
+def test_every_state_that_is_an_outage_has_a_meaning():
+    for state in error_codes._UNAVAILABLE:
+        problem = OperationalError("", {}, postgres_error(state))
+        assert error_codes.meaning(problem) != error_codes.NO_ANSWER, state
+    for code in error_codes._SQLITE_UNAVAILABLE:
+        assert code in error_codes._SQLITE_MEANINGS
+
+
+def test_a_damaged_file_is_told_at_the_start(path):
+    with RunbookServer([echo], database=f"sqlite:///{path}") as server:
+        api = Client(server)
+        for _ in range(20):
+            assert api.finishes("echo", {"text": "x" * 500}) == "x" * 500
+        api.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xa5" * (size - 8192))
+    with pytest.raises(CannotOpen, match=r"are damaged|malformed"):
+        RunbookServer([echo], database=f"sqlite:///{path}").start()
 
 
 def test_a_store_that_cannot_be_written_to_says_so(path):

@@ -82,10 +82,7 @@ def restore(file: Path, database: Path) -> Backup:
         raise DatabaseError(f"there is no backup {file}")
     lock = FileLock(database)
     try:
-        others = [database.with_name(database.name + ending) for ending in _BESIDE]
-        for found in (database if database.stat().st_size else None, *filter(Path.exists, others)):
-            if found is not None:
-                raise DatabaseError(f"{found} is there already: move it away, or restore to another place")
+        _check_place(database)
         database.unlink()  # the empty file of the lock
         with _explained(database), new_file(database) as copy:
             restored = _copy(file, copy, "ro", database)
@@ -94,6 +91,14 @@ def restore(file: Path, database: Path) -> Backup:
         raise
     lock.release()
     return restored
+
+
+def _check_place(database: Path) -> None:
+    """Raise DatabaseError if a database is there, or a file that SQLite would take for a part of one."""
+    others = [database.with_name(database.name + ending) for ending in _BESIDE]
+    for found in (database if database.stat().st_size else None, *filter(Path.exists, others)):
+        if found is not None:
+            raise DatabaseError(f"{found} is there already: move it away, or restore to another place")
 
 
 def mark_restored(url: str) -> Marked:

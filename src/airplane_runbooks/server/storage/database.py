@@ -43,8 +43,9 @@ _LUCK = random.Random()  # noqa: S311 - not a secret; a generator of its own lea
 class Database:
     """A database with this package's tables, from `sqlite:///path`, `sqlite://` (in memory) or `postgresql://...`.
 
-    Makes and upgrades the tables, or with `must_exist` only upgrades those of a database that is there. Raises DatabaseError for a bad URL and for a file that is not a database; of its
-    subclasses, DatabaseInUse, DatabaseTooNew, and DatabaseUnavailable if PostgreSQL cannot be reached.
+    Makes and upgrades the tables, or with `must_exist` only upgrades those of a database that is there. Raises
+    DatabaseError for a bad URL and for a file that is not a database; of its subclasses, DatabaseInUse, DatabaseTooNew,
+    and DatabaseUnavailable if PostgreSQL cannot be reached.
 
     Attributes:
         url: The URL as it may be shown.
@@ -123,8 +124,8 @@ class Database:
         Raises it for a while, too, after a transaction has failed for want of room or of the right to write: the next
         one may be smaller, and succeed.
         """
-        if self._outages.is_lacking:
-            raise DatabaseUnavailable
+        if (lack := self._outages.lack) is not None:
+            raise DatabaseUnavailable(lack)
         self.transact(_write_probe)
 
     def close(self) -> None:

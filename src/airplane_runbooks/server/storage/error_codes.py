@@ -30,6 +30,54 @@ _PASSING = ("08", "25P03", "40", "53300", "55P03", "57P01", "57P02", "57P03")
 _SQLITE_PASSING = frozenset({5, 6})
 READ_ONLY = "25006"
 
+NO_ANSWER = "the database does not answer"
+
+# Plain meanings of states of PostgreSQL, the longest beginning of a state first.
+_MEANINGS = (
+    ("25006", "the database is read-only"),
+    ("25P03", "the database has ended a transaction that was left open"),
+    ("40P01", "the database has ended a deadlock"),
+    ("42501", "the database denies the access"),
+    ("53100", "the disk of the database is full"),
+    ("53200", "the database has no memory left"),
+    ("53300", "the database has too many connections"),
+    ("57014", "the database has cut off a statement that took too long"),
+    ("57P", "the database is stopping or starting"),
+    ("57", "the database has cut off a statement"),
+    ("08", "the connection to the database is lost"),
+    ("28", "the database denies the access"),
+    ("3D", "the database is gone"),
+    ("40", "the database has rolled a transaction back"),
+    ("53", "the database lacks a resource"),
+    ("55", "the database is locked by others"),
+    ("58", "the disk of the database has failed"),
+    ("F0", "the configuration of the database is wrong"),
+    ("XX", "the files of the database are damaged"),
+)
+# PostgreSQL's own words for refused connections, whose errors have no state.
+_REFUSALS = {
+    "too many clients": "the database has too many connections",
+    "too many connections": "the database has too many connections",
+    "remaining connection slots": "the database has too many connections",
+    "starting up": "the database is stopping or starting",
+    "shutting down": "the database is stopping or starting",
+}
+_LOCKED = "the database is locked by another process"
+_SQLITE_MEANINGS = {
+    3: "the database denies the access",
+    5: _LOCKED,
+    6: _LOCKED,
+    7: "the database has no memory left",
+    8: "the database is read-only",
+    10: "the disk of the database has failed",
+    11: "the files of the database are damaged",
+    13: "the disk of the database is full",
+    14: "the files of the database cannot be opened",
+    15: _LOCKED,
+    23: "the database denies the access",
+    26: "the file of the database is not a database",
+}
+
 _SQLITE_UNAVAILABLE = frozenset(
     {
         3,  # SQLITE_PERM
@@ -76,6 +124,23 @@ def is_lasting(problem: BaseException) -> bool:
     if (state := sqlstate(problem)) is not None:
         return state.startswith(_UNAVAILABLE) and not state.startswith(_PASSING)
     return _of_sqlite(problem) in _SQLITE_UNAVAILABLE - _SQLITE_PASSING
+
+
+def meaning(problem: BaseException) -> str:
+    """Return what an error means for the database, in plain words of our own: no text of the error is part of it."""
+    if (state := sqlstate(problem)) is not None:
+        return next((words for beginning, words in _MEANINGS if state.startswith(beginning)), NO_ANSWER)
+    if (code := _of_sqlite(problem)) is not None:
+        return _SQLITE_MEANINGS.get(code, NO_ANSWER)
+    said = str(getattr(problem, "orig", None) or "")
+    return next((words for refusal, words in _REFUSALS.items() if refusal in said), NO_ANSWER)
+
+
+def code_name(problem: BaseException) -> str:
+    """Return the database's own name for an error, such as `SQLITE_FULL` or `SQLSTATE 53100`; empty without one."""
+    if (state := sqlstate(problem)) is not None:
+        return f"SQLSTATE {state}"
+    return str(getattr(getattr(problem, "orig", None), "sqlite_errorname", ""))
 
 
 def _of_sqlite(problem: BaseException) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ApiError
+from .error_codes import NO_ANSWER
 
 
 class DatabaseError(Exception):
@@ -26,13 +27,13 @@ class DatabaseTooNew(DatabaseError):
 
 
 class DatabaseUnavailable(DatabaseError, ApiError):
-    """The database does not answer, or not in time. A write may or may not have been carried out."""
+    """The database cannot be used for now. A write may or may not have been carried out. The message says why."""
 
     status = 503
     retryable = True
     retry_after = 1
 
-    def __init__(self, message: str = "the database does not answer") -> None:
+    def __init__(self, message: str = NO_ANSWER) -> None:
         ApiError.__init__(self, "database_unavailable", message)
 
 
