@@ -213,7 +213,7 @@ def _create_deliverer(
 def _create_vault(
     runbooks: Registry[Runbook[..., Any]], tasks: Registry[Task[..., Any]], database: Database, settings: Settings
 ) -> Vault:
-    """Return the vault, and warn if it cannot open what the database holds.
+    """Return the vault, and warn if it cannot open what unfinished sessions need.
 
     Raises VaultError if there is no encryption key, and a runbook or task has secret parameters, or a database in a
     file holds sealed values.
@@ -222,8 +222,8 @@ def _create_vault(
 
     sealed = sample_sealed_values(database)
     spare = _database_digest_key(database) if database.is_shared else None
-    vault = find_vault(settings.encryption_key, database.path, spare, holds_sealed=bool(sealed))
-    try_keys(vault, sealed)
+    vault = find_vault(settings.encryption_key, database.path, spare, holds_sealed=sealed.holds_any)
+    try_keys(vault, sealed.needed)
     items = (*runbooks.by_id.values(), *tasks.by_id.values())
     if any(parameter.secret for item in items for parameter in item.parameters):
         vault.check()

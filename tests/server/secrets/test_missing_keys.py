@@ -103,9 +103,28 @@ def test_a_server_warns_at_its_start_of_what_it_cannot_open(url, caplog, keys, w
 
     warned = [record for record in caplog.records if "cannot be opened" in record.getMessage()]
     assert [record.levelno for record in warned] == [logging.WARNING] * warns
-    assert all("of 1 that were tried, 1 cannot be opened" in record.getMessage() for record in warned)
+    assert all("of 1 values of unfinished sessions that were tried, 1 cannot be opened" in record.getMessage() for record in warned)
     assert OLD not in caplog.text
     assert NEW not in caplog.text
+
+
+def test_a_server_needs_no_key_of_sessions_that_have_ended(url, caplog):
+    with RunbookServer([guarded], database=url, encryption_key=OLD) as server:
+        api = Client(server)
+        session_id = api.execute("guarded", {"token": "hunter2-hunter2"})
+        for _ in range(2):
+            assert api.answer(session_id, **PIN).status == 200
+        api.reaches(session_id, "Succeeded")
+        api.close()
+    caplog.clear()
+
+    with RunbookServer([guarded], database=url, encryption_key=NEW) as server:
+        api = Client(server)
+        assert api.session(session_id)["status"] == "Succeeded"
+        assert api.get("/runs/list").status == 200
+        api.close()
+
+    assert "cannot be opened" not in caplog.text
 
 
 @pytest.mark.parametrize("answers", [0, 1], ids=["value", "prompt"])

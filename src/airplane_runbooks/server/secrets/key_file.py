@@ -59,12 +59,12 @@ def find_vault(
 
 
 def try_keys(vault: Vault, sealed: Sequence[bytes]) -> None:
-    """Try the keys at values that the database holds, and warn if they do not open all of them."""
+    """Try the keys at values that unfinished sessions need, and warn if they do not open all of them."""
     problems = [problem for value in sealed if (problem := _why_closed(vault, value)) is not None]
     if problems:
         logger.warning(
-            "%s: of %d that were tried, %d cannot be opened, and their sessions cannot go on here; add the key that"
-            " sealed them to %s, behind the other and a comma",
+            "%s: of %d values of unfinished sessions that were tried, %d cannot be opened, and their sessions cannot"
+            " go on here; add the key that sealed them to %s, behind the other and a comma",
             problems[0],
             len(sealed),
             len(problems),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 
@@ -14,18 +15,29 @@ _MOST = 100  # values of each kind, and roots whose steps are looked at
 _NEWEST_RUNS = 500  # whose values are looked at, whether they have ended or not
 
 
-def sample_sealed_values(database: Transactor) -> Sequence[bytes]:
-    """Return some of the sealed values: of sessions and tasks at work and their steps, and of the newest runs.
+class SealedValues(msgspec.Struct, frozen=True):
+    """Some of the sealed values of a database.
 
-    What a database holds of older sessions, which have ended, is not looked for. Raises DatabaseUnavailable.
+    Attributes:
+        needed: Values of sessions and tasks at work, and of their steps, which cannot go on without them.
+        holds_any: Whether there are values at all, those of sessions that have ended among them.
     """
 
-    def find(connection: Connection) -> Sequence[bytes]:
+    needed: Sequence[bytes]
+    holds_any: bool
+
+
+def sample_sealed_values(database: Transactor) -> SealedValues:
+    """Return some of the sealed values: of sessions and tasks at work and their steps, and whether there are others.
+
+    Others are looked for among the newest runs alone. Raises DatabaseUnavailable.
+    """
+
+    def find(connection: Connection) -> SealedValues:
         found = [*connection.scalars(_OF_ROOTS), *connection.scalars(_OF_STEPS)]
         newest = connection.scalar(_NEWEST) or 0
-        for values in connection.execute(_OF_NEWEST, {"since": newest - _NEWEST_RUNS}):
-            found += [value for value in values if value is not None]
-        return list(dict.fromkeys(map(bytes, found)))
+        others = connection.scalar(_AMONG_NEWEST, {"since": newest - _NEWEST_RUNS})
+        return SealedValues(list(dict.fromkeys(map(bytes, found))), bool(found) or others is not None)
 
     return database.query(find)
 
@@ -43,8 +55,8 @@ _OF_STEPS = (
 )
 
 _NEWEST = sa.select(sa.func.max(RUNS.c.seq))
-_OF_NEWEST = (
-    sa.select(RUNS.c.sealed_values, RUNS.c.sealed_output)
+_AMONG_NEWEST = (
+    sa.select(RUNS.c.seq)
     .where(RUNS.c.seq > bindparam("since"), RUNS.c.sealed_values.is_not(None) | RUNS.c.sealed_output.is_not(None))
-    .limit(_MOST)
+    .limit(1)
 )
