@@ -116,6 +116,7 @@ def _create_lifecycle(
     from .storage.sign_outs import SqlSignOuts
     from .storage.sql_store import SqlStore
     from .storage.states import States
+    from .storage.transitions import LEASE
 
     vault = _create_vault(runbooks, tasks, database, settings)
     config_variables = complete_variables(settings.config_variables)
@@ -180,6 +181,7 @@ def _create_lifecycle(
         expire=partial(prompts.expire, services),
         keep_ended=settings.keep_ended,
         keep_for=settings.keep_for,
+        patience=LEASE.total_seconds() if database.is_shared else 0.0,
     )
     notifications.subscribe(CANCELLED, lambda run_ids: runner.interrupt(run_ids or ()))
     notifications.subscribe(BACKLOG, lambda _: reconciler.hurry() if engine.has_room else None)
