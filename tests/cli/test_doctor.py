@@ -12,7 +12,16 @@ import pytest
 import trustme
 
 from airplane_runbooks import BadRequest, ConfigurationError, DeadlineExceeded, Forbidden, Headers, InvalidResponse
-from airplane_runbooks.cli.doctor import answer_checks, clock_check, connection_check, proxy_check, version_check
+from airplane_runbooks.cli.doctor import (
+    Check,
+    answer_checks,
+    clock_check,
+    connection_check,
+    proxy_check,
+    ready_check,
+    version_check,
+)
+from airplane_runbooks.server import RunbookServer
 from airplane_runbooks.version import __version__
 
 URL = "https://runbooks.example.com/v0"
@@ -22,13 +31,14 @@ def test_a_sound_connection_has_nothing_wrong(command, server):
     ended = command("doctor")
 
     assert ended.status == 0
-    assert ended.err.splitlines() == [
+    assert ended.out.splitlines() == [
         f"ok    address: {server.base_url}",
         "ok    proxy: none",
         "ok    connection: without TLS",
         "ok    key: accepted",
         "ok    clock: agrees with the server's",
         f"ok    version: server {__version__}, client {__version__}",
+        "ok    ready: the server can work",
     ]
 
 
@@ -37,7 +47,7 @@ def test_a_wrong_key_is_found_and_not_shown(command):
 
     problems = [document for document in ended.documents if not document["ok"]]
     assert ended.status == 3
-    assert [problem["check"] for problem in problems] == ["key", "version"]
+    assert [problem["check"] for problem in problems] == ["key"]
     assert problems[0]["advice"].startswith("Set AIRPLANE_API_KEY")
     assert "tkn_not" not in ended.out
 
@@ -46,12 +56,30 @@ def test_a_missing_key_is_found_after_all_other_checks(command):
     ended = command("doctor", AIRPLANE_API_KEY=None)
 
     assert ended.status == 3
-    assert ended.err.splitlines()[2:] == [
+    assert ended.out.splitlines()[2:] == [
         "ok    connection: without TLS",
         "wrong key: missing",
         "       Set AIRPLANE_API_KEY, or --api-key-file, to a key of this server.",
         "ok    clock: agrees with the server's",
+        "ok    ready: the server can work",
     ]
+
+
+def test_a_server_that_cannot_work_is_found(command, tmp_path):
+    path = tmp_path / "runbooks.db"
+    with RunbookServer([], database=f"sqlite:///{path}", api_key="tkn_of_the_doctor") as server:
+        path.unlink()
+        ended = command("doctor", "--json", "--base-url", server.base_url, AIRPLANE_API_KEY="tkn_of_the_doctor")
+
+    (problem,) = (document for document in ended.documents if not document["ok"])
+    assert ended.status == 3
+    assert problem["found"] == "503: the database cannot be written to [store_unavailable]"
+    assert "the server's log" in problem["advice"]
+
+
+@pytest.mark.parametrize("url", ["http+unix://%2Frun%2Frunbooks.sock/v0", "http://127.0.0.1:1/v0"])
+def test_a_server_that_does_not_tell_is_not_blamed(url):
+    assert ready_check(url) == Check("ready", ok=True, found="the server does not tell")
 
 
 def test_a_missing_key_hides_no_other_problem():
@@ -66,7 +94,7 @@ def test_a_server_that_does_not_run_is_found(command):
     ended = command("doctor", "--base-url", f"http://127.0.0.1:{port}/v0")
 
     assert ended.status == 3
-    assert f"Check that the server runs, and that 127.0.0.1:{port} is its address." in ended.err
+    assert f"Check that the server runs, and that 127.0.0.1:{port} is its address." in ended.out
 
 
 def test_a_certificate_of_an_unknown_authority_is_found(command):
@@ -84,7 +112,7 @@ def test_a_certificate_of_an_unknown_authority_is_found(command):
         ended = command("doctor", "--base-url", f"https://localhost:{listener.getsockname()[1]}/v0")
 
     assert ended.status == 3
-    assert "name its file in SSL_CERT_FILE" in ended.err
+    assert "name its file in SSL_CERT_FILE" in ended.out
 
 
 @pytest.mark.parametrize(

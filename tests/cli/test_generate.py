@@ -59,6 +59,20 @@ def test_a_module_is_written_to_stdout_and_checked(command, tmp_path):
     assert command("generate", "--check").status == 2
 
 
+def test_a_file_that_cannot_be_used_is_named(command, tmp_path):
+    missing, folder, binary = tmp_path / "none" / "calls.py", tmp_path / "folder", tmp_path / "binary"
+    folder.mkdir()
+    binary.write_bytes(b"\xff")
+
+    for arguments, said in (
+        (["--output", str(missing)], f"cannot write {missing}: No such file or directory"),
+        (["--check", "--output", str(binary)], f"cannot read {binary}: it is not a text file"),
+        (["--check", "--output", str(tmp_path / ("x" * 300))], "File name too long"),
+    ):
+        refused = command("generate", *arguments)
+        assert (refused.status, said in refused.err) == (2, True)
+
+
 def test_the_order_of_the_runbooks_does_not_matter():
     one, other = Runbook(slug="one", description="One."), Runbook(slug="other", description="Other.")
 

@@ -60,6 +60,9 @@ def test_runbooks_and_tasks_are_found_once_each(folder, target, slugs):
         ("nowhere", "There is no module nowhere."),
         ("nowhere.books", "There is no module nowhere.books."),
         ("nowhere.py", "There is no module nowhere.py."),
+        (".", "There is no module '.': name a module or a file, such as refunds.py."),
+        ("", "There is no module '': name a module or a file, such as refunds.py."),
+        ("..books", "There is no module '..books': name a module or a file, such as refunds.py."),
         ("books:five", "books has no five."),
         ("empty", "empty has no runbook and no task: decorate a function with @runbook."),
         ("books:nothing", "books:nothing has no runbook and no task: decorate a function with @runbook."),
@@ -73,5 +76,21 @@ def test_a_target_without_runbooks_is_refused(folder, target, message):
 
 
 def test_a_module_that_cannot_be_imported_says_why(folder):
-    with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
+    with pytest.raises(click.UsageError) as caught:
         load("broken")
+
+    first, *lines = caught.value.message.splitlines()
+    assert first == "The server cannot start: broken cannot be imported."
+    assert lines[0] == "Traceback (most recent call last):"
+    assert [line.split(",")[0] for line in lines if "File" in line] == [f'  File "{folder / "broken.py"}"']
+    assert lines[-1] == "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"
+
+
+def test_an_error_of_syntax_is_shown_without_our_own_frames(folder):
+    (folder / "broken.py").write_text("def refund(:\n")
+    with pytest.raises(click.UsageError, match=r"broken\.py cannot be imported") as caught:
+        load(str(folder / "broken.py"))
+
+    assert "SyntaxError" in caught.value.message
+    assert "importlib" not in caught.value.message
+    assert "loading.py" not in caught.value.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from airplane_runbooks import ParameterSchema, ParamValueError
@@ -102,4 +104,4 @@ def test_values_without_a_schema_are_sent_as_texts():
 @pytest.mark.parametrize("text", ["[1]", "{", "\udcff"])
 def test_a_file_that_holds_no_object_is_refused(text):
     with pytest.raises(ParamValueError, match=r"^--params-file: is not a JSON object"):
-        read_file(text, "--params-file")
+        read_file(io.StringIO(text), "--params-file")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import Airplane, AirplaneError
+from .arguments import name
 from .connection import connected
 from .exits import Exit
 from .output import json_option, notes, write_json
@@ -81,7 +82,7 @@ def restore(file: Path | None, *, database: str, mark: bool, as_json: bool) -> N
 
 
 @click.command()
-@click.argument("id", required=False)
+@click.argument("id", type=name, required=False)
 @click.option("--all", "every", is_flag=True, help="Release all sessions and tasks.")
 @connected
 def release(airplane: Airplane, id: str | None, *, every: bool) -> None:

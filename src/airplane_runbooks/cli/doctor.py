@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
+from urllib.request import getproxies_environment, proxy_bypass_environment, urlopen  # type: ignore[attr-defined]  # no stub
 
 import click
 import msgspec
+from rich.console import Console
 from rich.text import Text
 
 from .. import (
@@ -32,12 +36,19 @@ from ..errors import escape_controls
 from ..models import ListSessions, Model
 from ..operations import LIST_SESSIONS, Operation
 from ..options import DEFAULT_BASE_URL, is_on_this_machine
+from .arguments import name_options
 from .connection import connected_without_key, has_key
 from .exits import Exit
-from .output import json_option, notes, write_json
+from .output import json_option, write_json
 
 _TIMEOUT = 15.0
 _KEY_ADVICE = "Set AIRPLANE_API_KEY, or --api-key-file, to a key of this server."
+_READY_ADVICE = {
+    "store_unavailable": "Look at the server's log, which says what is wrong with its database.",
+    "no_worker": "Give the steps a timeout, and start the server again.",
+    "closing": "Try again once the server has started again.",
+}
+_LONGEST_ANSWER = 10_000  # bytes
 _MOST_SKEW = 30.0  # seconds by which clocks may differ without harm
 
 
@@ -62,6 +73,14 @@ GET_VERSION = Operation(
 )
 
 
+class Readiness(msgspec.Struct, frozen=True):
+    """Reply of the server's /readyz."""
+
+    status: str = ""
+    error: str = ""
+    code: str = ""
+
+
 class Check(msgspec.Struct, frozen=True):
     """One check.
 
@@ -82,7 +101,9 @@ class Check(msgspec.Struct, frozen=True):
 @json_option
 @connected_without_key
 def doctor(airplane: Airplane, *, as_json: bool) -> None:
-    """Check the connection: address, proxy, TLS, key, clock and version, and say what to do about each problem.
+    """Check the connection: address, proxy, TLS, key, clock, version, and whether the server can work.
+
+    It says what to do about each problem.
 
     The exit status is 3 if anything is wrong.
     """
@@ -104,21 +125,24 @@ def _checks(airplane: Airplane, url: str, *, is_keyed: bool) -> Iterator[Check]:
     yield proxy_check(url, getproxies_environment())
     options = CallOptions(retry=NO_RETRY, timeout=_TIMEOUT)
     before = time.time()
+    is_answered = False
     try:
         headers = airplane.call(LIST_SESSIONS, ListSessions(limit=1), options=options).response.headers
     except APIError as error:
         headers = error.headers
         yield from answer_checks(url, error, is_keyed=is_keyed)
-        if _is_page(error):  # of a proxy, whose clock and version tell nothing of the server's
+        if _is_page(error):  # of a proxy, whose clock tells nothing of the server's
             return
     except AirplaneError as error:
         yield connection_check(url, error)
         return
     else:
+        is_answered = is_keyed
         yield from answer_checks(url, None, is_keyed=is_keyed)
     yield clock_check(headers, before, time.time())
-    if is_keyed:
+    if is_answered:
         yield _version(airplane, options)
+    yield ready_check(url)
 
 
 def proxy_check(url: str, proxies: dict[str, str]) -> Check:
@@ -148,7 +172,7 @@ def connection_check(url: str, error: AirplaneError) -> Check:
         advice = "Check that an API of runbooks answers there, and no other service or proxy."
     else:
         advice = "Try again. If the server stays slow, look at its log."
-    return Check("connection", ok=False, found=str(error), advice=advice)
+    return Check("connection", ok=False, found=name_options(str(error)), advice=advice)
 
 
 def answer_checks(url: str, error: APIError | None, *, is_keyed: bool = True) -> Iterator[Check]:
@@ -237,8 +261,37 @@ def version_check(server: str, client: str) -> Check:
     return Check("version", ok=same, found=f"server {server}, client {client}", advice=advice)
 
 
+def ready_check(url: str) -> Check:
+    """Ask the server whether it can work, which takes no key. Others than our server do not tell."""
+    status, body = _probe(url)
+    with suppress(msgspec.DecodeError, msgspec.ValidationError):
+        answer = msgspec.json.decode(body, type=Readiness)
+        if status == 200 and answer.status == "ready":
+            return Check("ready", ok=True, found="the server can work")
+        if status == 503 and answer.code:
+            advice = _READY_ADVICE.get(answer.code, "Try again, and look at the server's log.")
+            return Check("ready", ok=False, found=f"503: {answer.error} [{answer.code}]", advice=advice)
+    return Check("ready", ok=True, found="the server does not tell")
+
+
+def _probe(url: str) -> tuple[int, bytes]:
+    """Return the status and body of the server's /readyz, beside /v0; zero and nothing without an answer."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        return 0, b""
+    address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v0')}/readyz"
+    try:
+        with urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310 - its scheme was checked
+            return answer.status, answer.read(_LONGEST_ANSWER)
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read(_LONGEST_ANSWER)
+    except (OSError, HTTPException, ValueError):
+        return 0, b""
+
+
 def _show(check: Check) -> None:
-    console = notes()
+    console = Console(highlight=False, markup=False, emoji=False)
     mark = Text("ok   " if check.ok else "wrong", style="green" if check.ok else "red")
     console.print(mark, f" {check.check}: {escape_controls(check.found)}", soft_wrap=True, sep="")
     if check.advice:

@@ -29,9 +29,27 @@ def generate(airplane: Airplane, *, output: Path | None, check: bool) -> None:
     text = module_of(airplane.runbooks.list())
     if output is None:
         click.echo(text, nl=False)
-    elif check:
-        if not output.exists() or output.read_text(encoding="utf-8") != text:
-            notes().print(f"{output} is not up to date: airplane-runbooks generate --output {output}", soft_wrap=True)
-            raise click.exceptions.Exit(Exit.FAILED)
-    else:
-        output.write_text(text, encoding="utf-8")
+    elif not check:
+        _write(output, text)
+    elif _read(output) != text:
+        notes().print(f"{output} is not up to date: airplane-runbooks generate --output {output}", soft_wrap=True)
+        raise click.exceptions.Exit(Exit.FAILED)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise click.UsageError(f"cannot write {path}: {problem.strerror}") from None
+
+
+def _read(path: Path) -> str | None:
+    """Return what a file holds; None if there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise click.UsageError(f"cannot read {path}: {problem.strerror}") from None
+    except UnicodeError:
+        raise click.UsageError(f"cannot read {path}: it is not a text file") from None

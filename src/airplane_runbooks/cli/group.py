@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
 
 import click
 
-from .. import AirplaneError
+from .. import AirplaneError, ConfigurationError
+from .arguments import name_options
 from .exits import Exit, exit_of
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class CommandGroup(click.Group):
@@ -31,12 +35,23 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except AirplaneError as error:
-            click.echo(f"Error: {error}", err=True)
+            text = name_options(str(error)) if isinstance(error, ConfigurationError) else str(error)
+            click.echo(f"Error: {text}", err=True)
             raise click.exceptions.Exit(exit_of(error)) from None
         except BrokenPipeError:
-            # What is left in the buffer would be written, in vain, when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()
             raise click.exceptions.Exit(Exit.BROKEN_PIPE) from None
+        except OSError as problem:
+            if problem.errno not in _NO_ROOM or problem.filename is not None:
+                raise
+            _forget_output()
+            click.echo(f"Error: cannot write the output: {problem.strerror}", err=True)
+            raise click.exceptions.Exit(Exit.USAGE) from None
         except (KeyboardInterrupt, EOFError, click.Abort):
             click.echo("Interrupted.", err=True)
             raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+
+
+def _forget_output() -> None:
+    """Drop what is left in the buffer of stdout: it would be written, in vain, when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,7 @@ from rich.text import Text
 from .. import Airplane, AirplaneError, PollPolicy, Run
 from ..errors import escape_controls
 from ..models import LogLine, LogSeverity
+from .arguments import name
 from .connection import connected
 from .output import json_option, write_json
 
@@ -21,7 +22,7 @@ _STYLES = {LogSeverity.DEBUG: "dim", LogSeverity.WARNING: "yellow", LogSeverity.
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", type=name)
 @click.option("--follow", "-f", is_flag=True, help="Go on with new lines until the end of the session or run.")
 @json_option
 @connected

@@ -9,6 +9,7 @@ from typing import TextIO
 import click
 
 from .. import CANCEL, Airplane, Prompt, SessionStatus
+from .arguments import name
 from .asking import AskingEnded, ask
 from .connection import connected
 from .exits import Exit
@@ -26,7 +27,7 @@ def prompts() -> None:
 
 
 @prompts.command("list")
-@click.argument("session", required=False)
+@click.argument("session", type=name, required=False)
 @json_option
 @connected
 def list_prompts(airplane: Airplane, session: str | None, *, as_json: bool) -> None:
@@ -48,7 +49,7 @@ def list_prompts(airplane: Airplane, session: str | None, *, as_json: bool) -> N
 
 
 @prompts.command()
-@click.argument("id")
+@click.argument("id", type=name)
 @click.option("--value", "-v", "pairs", multiple=True, metavar="FIELD=VALUE", help="Value of a field. Repeatable.")
 @click.option("--values-file", type=click.File(), metavar="FILE", help="JSON object of values, - for standard input.")
 @connected
@@ -58,13 +59,13 @@ def answer(airplane: Airplane, id: str, *, pairs: tuple[str, ...], values_file: 
     if not pairs and values_file is None and prompt.is_open and is_interactive():
         _answer_here(airplane, prompt)
         return
-    given = {} if values_file is None else read_file(values_file.read(), "--values-file")
+    given = {} if values_file is None else read_file(values_file, "--values-file")
     values = read_values(prompt.schema, pairs, given, "values")
     airplane.prompts.submit(id, send_files(airplane, prompt.schema, values, "values"))
 
 
 @prompts.command("cancel")
-@click.argument("id")
+@click.argument("id", type=name)
 @connected
 def cancel_prompt(airplane: Airplane, id: str) -> None:
     """Cancel the prompt with this ID."""

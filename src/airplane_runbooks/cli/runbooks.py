@@ -12,6 +12,7 @@ from .. import Airplane, CallOptions, NotFound, NotSupported, Runbook
 from ..errors import escape_controls
 from ..models import Parameter
 from ..schema.types import type_of
+from .arguments import name
 from .completing import complete_parameter, complete_slug
 from .connection import connected
 from .exits import Exit
@@ -33,7 +34,7 @@ answers_option = click.option(
 
 
 @click.command("list")
-@click.argument("slug", required=False, shell_complete=complete_slug)
+@click.argument("slug", type=name, required=False, shell_complete=complete_slug)
 @json_option
 @connected
 def list_runbooks(airplane: Airplane, slug: str | None, *, as_json: bool) -> None:
@@ -45,7 +46,7 @@ def list_runbooks(airplane: Airplane, slug: str | None, *, as_json: bool) -> Non
 
 
 @click.command()
-@click.argument("slug", shell_complete=complete_slug)
+@click.argument("slug", type=name, shell_complete=complete_slug)
 @click.option(
     "--param",
     "-p",
@@ -82,7 +83,7 @@ def execute(
     """
     if wait_timeout is not None and not wait:
         raise click.UsageError("--wait-timeout needs --wait.")
-    given = {} if params_file is None else read_file(params_file.read(), "--params-file")
+    given = {} if params_file is None else read_file(params_file, "--params-file")
     runbook = _describe(airplane, slug)
     every = pairs if runbook is None or not is_interactive() else _ask_for_secrets(runbook, pairs, given)
     values = read_values(None if runbook is None else runbook.parameters, every, given, "params")

@@ -8,14 +8,15 @@ from itertools import islice
 import click
 
 from .. import Airplane, Run
+from .arguments import name
 from .connection import connected
 from .output import format_time, json_option, write_list
 from .sessions import limit_option
 
 
 @click.command("runs")
-@click.option("--session", metavar="ID", help="Only the runs of this session, the oldest first.")
-@click.option("--task", metavar="SLUG", help="Only runs of this task.")
+@click.option("--session", type=name, metavar="ID", help="Only the runs of this session, the oldest first.")
+@click.option("--task", type=name, metavar="SLUG", help="Only runs of this task.")
 @limit_option
 @json_option
 @connected

@@ -8,6 +8,7 @@ from itertools import islice
 import click
 
 from .. import Airplane, Session, SessionStatus
+from .arguments import name
 from .completing import complete_slug
 from .connection import connected
 from .exits import Exit
@@ -19,7 +20,13 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), default=20, s
 
 
 @click.command("sessions")
-@click.option("--runbook", metavar="SLUG", shell_complete=complete_slug, help="Only sessions of this runbook.")
+@click.option(
+    "--runbook",
+    type=name,
+    metavar="SLUG",
+    shell_complete=complete_slug,
+    help="Only sessions of this runbook.",
+)
 @click.option(
     "--status",
     type=click.Choice([status.value for status in SessionStatus], case_sensitive=False),
@@ -42,7 +49,7 @@ def _row(one: Session) -> Sequence[str]:
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", type=name)
 @wait_timeout_option
 @answers_option
 @json_option
@@ -56,7 +63,7 @@ def watch(airplane: Airplane, session: str, *, wait_timeout: float | None, answe
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", type=name)
 @connected
 def cancel(airplane: Airplane, id: str) -> None:
     """Cancel a session, or a run, by its ID."""
@@ -67,7 +74,7 @@ def cancel(airplane: Airplane, id: str) -> None:
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", type=name)
 @click.option("--yes", "-y", is_flag=True, help="Delete it without a question.")
 @connected
 def delete(airplane: Airplane, session: str, *, yes: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -78,9 +78,11 @@ def _lower(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:].rstrip(".")
 
 
-def read_file(text: str, name: str) -> dict[str, Any]:
+def read_file(file: TextIO, name: str) -> dict[str, Any]:
     """Return the values in a file that holds a JSON object. Raises ParamValueError."""
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
+        return msgspec.json.decode(file.read(), type=dict[str, Any])
+    except UnicodeDecodeError:
+        raise ParamValueError(name, "is not a text file") from None
     except (msgspec.DecodeError, UnicodeEncodeError) as problem:
         raise ParamValueError(name, f"is not a JSON object: {problem}") from None

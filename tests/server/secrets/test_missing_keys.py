@@ -103,7 +103,10 @@ def test_a_server_warns_at_its_start_of_what_it_cannot_open(url, caplog, keys, w
 
     warned = [record for record in caplog.records if "cannot be opened" in record.getMessage()]
     assert [record.levelno for record in warned] == [logging.WARNING] * warns
-    assert all("of 1 values of unfinished sessions that were tried, 1 cannot be opened" in record.getMessage() for record in warned)
+    assert all(
+        "of 1 values of unfinished sessions that were tried, 1 cannot be opened" in record.getMessage()
+        for record in warned
+    )
     assert OLD not in caplog.text
     assert NEW not in caplog.text
 
