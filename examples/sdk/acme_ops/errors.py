@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from airplane_runbooks import (
     AirplaneError,
     APIError,
+    ClientClosed,
     ConfigurationError,
     DeadlineExceeded,
+    Locked,
     ParamValueError,
     RateLimited,
     ServerError,
@@ -20,7 +22,7 @@ from airplane_runbooks import (
 
 
 class OpsError(Exception):
-    """Base of all errors of this SDK. The error of the client is its `__cause__`.
+    """Base of all errors of this SDK, raised itself if a reply cannot be read. The client's error is its `__cause__`.
 
     Attributes:
         job: ID of the job, once one has started.
@@ -38,7 +40,7 @@ class OpsError(Exception):
 
 
 class OpsRefused(OpsError):
-    """The request is at fault: a value, a permission, an operation that does not exist. Do not repeat it."""
+    """The request is at fault: a value, a permission, an ID, a client that is closed. Do not repeat it."""
 
 
 class OpsUnavailable(OpsError):
@@ -60,9 +62,9 @@ def kind_of(error: AirplaneError) -> type[OpsError]:
             return OpsFailed
         case WaitTimeout():
             return OpsPending
-        case RateLimited() | ServerError() | TransportError() | DeadlineExceeded():
+        case Locked() | RateLimited() | ServerError() | TransportError() | DeadlineExceeded():
             return OpsUnavailable if error.session_id is None else OpsPending
-        case ParamValueError() | ConfigurationError() | APIError():
+        case ParamValueError() | ConfigurationError() | ClientClosed() | APIError():
             return OpsRefused
         case _:
             return OpsError

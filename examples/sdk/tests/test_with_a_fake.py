@@ -104,6 +104,27 @@ def test_each_error_becomes_one_of_the_sdk(
     assert caught.value.request_id == "order-1"
 
 
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_receipt_that_is_refused_is_not_pending(status: int) -> None:
+    ops, _ = sdk(json_response({"error": "no"}, status=status))
+    with pytest.raises(OpsRefused):
+        ops.receipt("ses2")
+
+
+def test_a_receipt_that_cannot_be_read_is_not_pending() -> None:
+    ops, _ = sdk(json_response({"id": "ses1", "status": "Succeeded", "output": 7}))
+    with pytest.raises(OpsError) as caught:
+        ops.receipt("ses1")
+    assert type(caught.value) is OpsError
+
+
+def test_a_receipt_by_a_closed_client_is_not_pending() -> None:
+    airplane = Airplane("tkn_test")
+    airplane.close()
+    with pytest.raises(OpsRefused):
+        Ops(airplane).receipt("ses1")
+
+
 def test_a_client_that_was_passed_stays_open() -> None:
     ops, requests = sdk(STARTED, ENDED)
     ops.close()
