@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from airplane_runbooks import AirplaneError, AsyncAirplane, CallOptions
 
 from .deadlines import RequestDeadline
-from .errors import answer
+from .errors import answer, log
 
 
 class RefundRequest(BaseModel):
@@ -88,5 +88,6 @@ async def handle(_request: Request, error: Exception) -> JSONResponse:
     """Answer a request whose call has failed."""
     if not isinstance(error, AirplaneError):
         raise error
+    log(error)
     status, body, headers = answer(error)
     return JSONResponse(body, status, headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from refunds.errors import answer, status_of
+from refunds.errors import answer, log, status_of
 
 from airplane_runbooks import (
     AirplaneError,
@@ -17,6 +17,7 @@ from airplane_runbooks import (
     Forbidden,
     InvalidResponse,
     Locked,
+    NotFound,
     ParamValueError,
     RateLimited,
     ServerError,
@@ -30,6 +31,10 @@ from airplane_runbooks import (
     [
         (ParamValueError("param_values.cents", "nan has no form in JSON"), 422),
         (Locked(423, "in use"), 409),
+        (NotFound(404, "there is no session ses1", code="session_not_found"), 404),
+        (NotFound(404, "there is no runbook refnd", code="runbook_not_found"), 502),
+        (NotFound(404, "no route", code="route_not_found"), 502),
+        (NotFound(404, "not found nginx", advice="the base URL has no version path"), 502),
         (RateLimited(429, "slowly"), 503),
         (ConnectError("refused"), 503),
         (ClientClosed("closed"), 503),
@@ -54,7 +59,23 @@ def test_each_error_has_a_status(error: AirplaneError, status: int) -> None:
 def test_an_answer_says_when_to_come_again() -> None:
     status, body, headers = answer(RateLimited(429, "slowly", retry_after=7.4))
     assert (status, headers) == (503, {"Retry-After": "7"})
-    assert body == {"error": "429: slowly", "session": None, "may_have_happened": False}
+    assert body == {"error": "RateLimited", "session": None, "may_have_happened": False}
+
+
+def test_the_cause_is_logged_and_not_told_to_callers(caplog: pytest.LogCaptureFixture) -> None:
+    error = NotFound(404, "not found", advice="the base URL http://inside has no version path")
+    error.operation, error.attempts = "runbooks.execute", 1
+    log(error)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", f"runbooks.execute failed after 1 attempts: {error}")
+    ]
+    assert answer(error)[1]["error"] == "NotFound"
+
+
+def test_a_mistake_of_the_caller_does_not_alarm_anyone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    log(ParamValueError("param_values.cents", "nan has no form in JSON"))
+    assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
 def test_an_answer_says_that_a_refund_goes_on() -> None:

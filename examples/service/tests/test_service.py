@@ -77,6 +77,17 @@ def test_a_server_that_does_not_answer_is_a_timeout(monkeypatch: pytest.MonkeyPa
             assert refund(caller, x_request_timeout="0.3").status_code == 504
 
 
+def test_a_wrong_base_url_is_not_the_callers_fault(
+    runbooks: RunbookServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRPLANE_API_HOST", runbooks.base_url.removesuffix("/v0") + "/wrong")
+    with serving() as (_, url), httpx.Client(base_url=url, timeout=60, trust_env=False) as caller:
+        assert refund(caller).status_code == 502
+    said = [record.getMessage() for record in caplog.records if record.name == "refunds.errors"]
+    assert len(said) == 1
+    assert said[0].startswith("runbooks.execute failed after 1 attempts: 404: this server has no route")
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
 def test_a_deadline_that_is_no_time_is_unprocessable(caller: httpx.Client, seconds: str) -> None:
     assert refund(caller, x_request_timeout=seconds).status_code == 422
