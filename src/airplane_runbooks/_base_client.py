@@ -87,7 +87,8 @@ class BaseClient(ABC, Generic[TransportT]):
             del api_key  # a traceback that shows local variables must not show this one
         headers = _with_hidden_values(headers)
         base = parse_base_url(
-            base_url or settings.base_url or DEFAULT_BASE_URL, allow_insecure_http=allow_insecure_http
+            base_url if base_url is not None else settings.base_url or DEFAULT_BASE_URL,
+            allow_insecure_http=allow_insecure_http,
         )
         own = CallOptions(
             timeout=timeout,
@@ -112,6 +113,8 @@ class BaseClient(ABC, Generic[TransportT]):
         check_compress_from(compress_from)
         clock = self._default_clock() if clock is None else clock
         transport = self._default_transport() if transport is None else transport
+        if isinstance(transport, type):
+            raise ConfigurationError(f"transport must be an object: {transport.__name__}(), not {transport.__name__}")
         if (prepare := getattr(transport, "prepare", None)) is not None:
             prepare(base.origin)
         new_link, new_offload = self._link, self._offload

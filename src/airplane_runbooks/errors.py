@@ -121,12 +121,13 @@ class TransportError(AirplaneError):
         status: HTTP status of the response that broke off, if its head had arrived.
     """
 
-    status: int | None = None
-
-    def __init__(self, message: str, *, sent: bool | None = None, transient: bool = True) -> None:
+    def __init__(
+        self, message: str, *, sent: bool | None = None, transient: bool = True, status: int | None = None
+    ) -> None:
         super().__init__(message)
         self.sent = sent
         self.transient = transient
+        self.status = status
         self.maybe_processed = sent is not False
 
 
@@ -152,8 +153,10 @@ class InvalidResponse(TransportError):
     returns no response at all is named in the message.
     """
 
-    def __init__(self, message: str, *, sent: bool | None = None, transient: bool = False) -> None:
-        super().__init__(message, sent=sent, transient=transient)
+    def __init__(
+        self, message: str, *, sent: bool | None = None, transient: bool = False, status: int | None = None
+    ) -> None:
+        super().__init__(message, sent=sent, transient=transient, status=status)
 
 
 class DeadlineExceeded(AirplaneError, TimeoutError):

@@ -140,6 +140,7 @@ class CallState(msgspec.Struct, kw_only=True, eq=False):
         attempts: Number of attempts so far.
         maybe_sent: Whether the server may have acted on an attempt.
         waits: Number of attempts that the server answered by saying that an earlier one is still in progress.
+        given_up: Why a failure that may pass was not repeated; None if it was not, or raised.
         long_poll: Seconds that the server may wait with its reply; None for a call that is not a long poll.
         sent: Headers of the attempts. They hold the credentials that a server may repeat.
     """
@@ -152,6 +153,7 @@ class CallState(msgspec.Struct, kw_only=True, eq=False):
     attempts: int = 0
     maybe_sent: bool = False
     waits: int = 0
+    given_up: str | None = None
     long_poll: int | None = None
     sent: tuple[Headers, ...] = ()
 

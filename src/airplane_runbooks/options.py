@@ -109,7 +109,7 @@ def checked_options(options: object) -> CallOptions:
 
 
 def check_shared(options: CallOptions) -> None:
-    """Raise ConfigurationError for options that cannot be those of several calls, which are no repetitions."""
+    """Raise ConfigurationError if options hold an idempotency key, which belongs to a single call."""
     names = options.headers if isinstance(options.headers, Mapping) else ()
     if options.idempotency_key is not UNSET or any(str(name).lower() == IDEMPOTENCY_HEADER for name in names):
         raise ConfigurationError(
@@ -137,7 +137,7 @@ class RenderedOptions(msgspec.Struct, frozen=True, kw_only=True):
 def render(options: CallOptions, user_agent: str) -> RenderedOptions:
     """Check options and fill in the defaults. Raises ConfigurationError naming the option that cannot work."""
     headers = Fields({"user-agent": user_agent, "accept": "application/json", "accept-encoding": "gzip"})
-    key = options.idempotency_key or None
+    key = _given_key(options.idempotency_key)
     env_slug = options.env_slug or None
     if env_slug:
         headers["x-airplane-env-slug"] = env_slug
@@ -173,6 +173,12 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             raise ConfigurationError(f"the value of header {name!r} has a character that headers cannot carry")
 
 
+def _given_key(key: str | UnsetType | None) -> str | None:
+    if isinstance(key, str) and not key.strip(" \t"):
+        raise ConfigurationError("idempotency_key is empty, which does not protect the call: leave it out, or pass one")
+    return key or None
+
+
 def _policy(retry: object) -> RetryPolicy:
     if retry is UNSET:
         return RetryPolicy()
@@ -184,7 +190,7 @@ def _policy(retry: object) -> RetryPolicy:
 def _seconds(name: str, value: Timeout, default: float) -> float | None:
     if value is UNSET:
         return default
-    if value is not None and not (isinstance(value, int | float) and value > 0):
+    if value is not None and (isinstance(value, bool) or not (isinstance(value, int | float) and value > 0)):
         raise ConfigurationError(f"{name} must be a positive number of seconds or None, not {value!r}")
     return None if value is None or value > _LONGEST else float(value)
 
@@ -299,6 +305,8 @@ class BaseURL(msgspec.Struct, frozen=True):
 
 def parse_base_url(url: str, *, allow_insecure_http: bool) -> BaseURL:
     """Split a base URL. Raises ConfigurationError, without showing user info, if it cannot or must not be used."""
+    if not isinstance(url, str):
+        raise ConfigurationError(f"base_url must be a string, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

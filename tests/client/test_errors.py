@@ -71,9 +71,8 @@ def made(kind: type[AirplaneError]) -> AirplaneError:
         error = kind("too late", retry_after=3.5)
     elif kind is ConnectError:
         error = kind("refused", transient=False)
-    elif kind in (TransportError, AttemptTimeout, ConnectionLost):
-        error = kind("lost", sent=None, transient=False)
-        error.status = 200
+    elif kind in (TransportError, AttemptTimeout, ConnectionLost, InvalidResponse):
+        error = kind("lost", sent=None, transient=False, status=200)
     else:
         error = kind("message")
     error.operation, error.attempts, error.idempotency_key = "runs.get", 3, "key-1"

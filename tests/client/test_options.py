@@ -11,6 +11,8 @@ from msgspec import UNSET
 
 from airplane_runbooks import (
     NO_RETRY,
+    Airplane,
+    AsyncAirplane,
     CallOptions,
     ConfigurationError,
     ConnectError,
@@ -113,7 +115,6 @@ def test_a_caller_may_replace_the_headers_that_describe_it():
         (CallOptions(idempotency_key="a"), "a"),
         (CallOptions(headers={"Idempotency-Key": "b"}), "b"),
         (CallOptions(idempotency_key="a", headers={"Idempotency-Key": "b"}), "a"),
-        (CallOptions(idempotency_key=""), None),
         (CallOptions(), None),
     ],
 )
@@ -131,7 +132,7 @@ def test_a_time_is_a_number_of_seconds_or_none(name, value, seconds):
 
 
 @pytest.mark.parametrize("name", ["timeout", "attempt_timeout"])
-@pytest.mark.parametrize("value", [0, -1, -0.0, math.nan, -math.inf, "5", b"5", [5], 1j])
+@pytest.mark.parametrize("value", [0, -1, -0.0, math.nan, -math.inf, True, "5", b"5", [5], 1j])
 def test_a_time_that_cannot_work_is_refused_by_name(name, value):
     with pytest.raises(ConfigurationError, match=f"^{name} must be a positive number of seconds or None, not "):
         render(CallOptions(**{name: value}), "agent")
@@ -156,6 +157,8 @@ def test_options_cannot_be_changed():
         ({"retry": None}, "retry must be a RetryPolicy, such as NO_RETRY, not NoneType"),
         ({"retry_budget": 3}, "retry_budget must be a RetryBudget or None, not int"),
         ({"headers": ["x-team"]}, "headers must be a mapping of names to values, not list"),
+        ({"base_url": b"https://runbooks.example.com/v0"}, "base_url must be a string, not bytes"),
+        ({"base_url": ""}, "base_url must be an absolute http or https URL"),
         ({"headers": {"Idempotency-Key": "one"}}, "an idempotency key cannot be that of all calls"),
     ],
     ids=str,
@@ -165,6 +168,12 @@ def test_options_of_a_wrong_type_are_refused_by_name(kind: str, options: dict[st
         Either(kind, FakeTransport([]), **options)
 
 
+@pytest.mark.parametrize("key", ["", " ", "\t"])
+def test_an_idempotency_key_that_protects_nothing_is_refused(key):
+    with pytest.raises(ConfigurationError, match="idempotency_key is empty"):
+        render(CallOptions(idempotency_key=key), "agent")
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("more", [{}, {"env_slug": "prod"}], ids=["alone", "with an environment"])
 def test_options_of_a_call_are_call_options(kind: str, more: dict[str, Any]) -> None:
@@ -172,6 +181,12 @@ def test_options_of_a_call_are_call_options(kind: str, more: dict[str, Any]) -> 
     options: Any = {"timeout": 3}
     with pytest.raises(ConfigurationError, match="options must be CallOptions, not dict"):
         client(lambda airplane: airplane.runbooks.execute("refund", options=options, **more))
+
+
+@pytest.mark.parametrize("make", [Airplane, AsyncAirplane])
+def test_the_class_of_a_transport_is_not_a_transport(make: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"transport must be an object: FakeTransport\(\), not FakeTransport"):
+        make("tkn_test", transport=FakeTransport)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

@@ -117,6 +117,15 @@ def test_the_error_of_the_last_attempt_tells_of_all_of_them() -> None:
     assert error.maybe_processed
 
 
+def test_the_error_of_a_status_says_why_it_was_not_repeated() -> None:
+    wait = json_response({"error": "slow down"}, status=429, headers={"Retry-After": "3600"})
+    _, _, error = execute(wait)
+    assert isinstance(error, RateLimited)
+    assert error.__notes__ == ["Given up because the server asks for a longer wait than the policy allows."]
+    _, _, error = execute(json_response({"error": "no"}, status=400))
+    assert not hasattr(error, "__notes__")
+
+
 def test_an_earlier_attempt_that_may_have_arrived_is_known() -> None:
     _, _, error = execute(ConnectionLost("reset"), ConnectError("refused"), retry=RetryPolicy(max_attempts=2))
     assert isinstance(error, ConnectError)

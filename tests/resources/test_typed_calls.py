@@ -61,7 +61,7 @@ def test_a_typed_call_is_executed_and_waited_for(kind):
     [
         ((Refund(customer="c1"), {"limit": 5}), {}, "pass no param_values and no id"),
         ((Refund(customer="c1"),), {"id": "rbk1"}, "pass no param_values and no id"),
-        ((Refund,), {}, "slug must be a runbook's slug or a RunbookCall, not _CallMeta"),
+        ((Refund,), {}, "slug must be an object of Refund, with its values, not the class itself"),
         ((5,), {}, "slug must be a runbook's slug or a RunbookCall, not int"),
         ((Abstract(customer="c1"),), {}, "Abstract needs a slug"),
     ],

@@ -179,6 +179,22 @@ def test_a_redirect_says_that_it_is_not_followed(status):
     assert "never followed" in str(status_error(Response(status=status, headers=Headers(), body=b"")))
 
 
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("https://sso.example.com/login?token=s3cret#there", ": https://sso.example.com/login"),
+        ("https://user:s3cret@sso.example.com:8443/login", ": https://sso.example.com:8443/login"),
+        ("/v1/runs/get?id=run1", ": /v1/runs/get"),
+        ("/" + "x" * 500, ": /" + "x" * 199),
+        ("http://[", ""),
+        ("", ""),
+    ],
+)
+def test_a_redirect_says_where_it_leads_without_secrets(location, target):
+    error = status_error(Response(status=302, headers=Headers({"Location": location}), body=b""))
+    assert str(error) == f"302: the server answered with a redirect, which is never followed{target}"
+
+
 def test_an_unchanged_object_is_not_called_a_redirect():
     assert "nothing has changed" in str(status_error(Response(status=304, headers=Headers(), body=b"")))
 

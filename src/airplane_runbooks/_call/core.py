@@ -10,6 +10,7 @@ from .._responses.redaction import empty_frames, redactor_of
 from ..clock import Clock
 from ..errors import (
     AirplaneError,
+    APIError,
     ConfigurationError,
     ConnectError,
     DeadlineExceeded,
@@ -258,7 +259,7 @@ def _raise_wrong_reply(name: str) -> NoReturn:
 
 
 def _told_by(response: Response) -> str:
-    """Return a hint if a reply says itself that it is no JSON, as the page of a proxy or of a login does."""
+    """Return the type that a reply gives itself if that is not JSON, as of the page of a proxy or of a login."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip()
     return "" if not kind or "json" in kind.lower() else f"; the server says that it is {kind[:100]}"
 
@@ -267,5 +268,7 @@ def _annotate(error: AirplaneError, operation: str, call: CallState) -> None:
     error.operation = operation
     error.attempts = call.attempts
     error.idempotency_key = call.idempotency_key if call.attempts else None
+    if call.given_up is not None and isinstance(error, APIError):
+        error.add_note(f"Given up because {call.given_up}.")
     # An earlier attempt may have reached the server even if the last one surely did not.
     error.maybe_processed = error.maybe_processed or call.maybe_sent

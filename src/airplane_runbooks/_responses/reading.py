@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import APIError, NotSupported, error_class
 from ..http import Headers, Request, Response
@@ -31,6 +32,7 @@ def status_error(
     With the operation, the base URL and the headers of the attempts, the error also says what may be wrong with these.
     """
     message, code = read_error(response.body)
+    message = (message or _generic_message(response)) + _target(response)
     build, advice = error_class(response.status), None
     if operation is not None and base is not None and code in _CODES_OF_ROUTES:
         if not base.has_version and (response.status == 404 or _is_page(response)):
@@ -44,7 +46,7 @@ def status_error(
         advice = "the request was compressed, which this server may not understand: leave out compress_from"
     return build(
         response.status,
-        message or _generic_message(response),
+        message,
         code=code,
         request_id=request_id(response.headers),
         retry_after=retry_after(response.headers, wall=None),
@@ -54,6 +56,7 @@ def status_error(
     )
 
 
+_LONGEST_TARGET = 200
 _UNSUPPORTED_MEDIA_TYPE = 415
 _WITHOUT_ROUTE = (404, 405, 501)
 _CODES_OF_ROUTES = (None, "route_not_found")  # any other code is about an object, or about its state
@@ -153,6 +156,18 @@ def _generic_message(response: Response) -> str:
     if 300 <= response.status < 400:
         return "the server answered with a redirect, which is never followed"
     return "the server gave no reason"
+
+
+def _target(response: Response) -> str:
+    """Return where a redirect leads, without user info and query, which may hold secrets."""
+    if not 300 <= response.status < 400:
+        return ""
+    try:
+        parts = urlsplit(response.headers.get("location", ""))
+        place = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    except ValueError:
+        return ""
+    return f": {place[:_LONGEST_TARGET]}" if place else ""
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

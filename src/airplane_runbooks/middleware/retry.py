@@ -69,7 +69,7 @@ class Retry:
             state = self._advance(state, request, outcome)
             verdict = self._judge(state, request, outcome)
             if isinstance(verdict, GiveUp):
-                return _conclude(verdict, outcome)
+                return _conclude(verdict, outcome, request.call)
             _log_retry(request, outcome, verdict)
             state.idle_for += verdict
             await self._clock.sleep(verdict)
@@ -218,7 +218,7 @@ def preload() -> None:
     import_module("email.utils")
 
 
-def _conclude(verdict: GiveUp, outcome: Outcome) -> Response:
+def _conclude(verdict: GiveUp, outcome: Outcome, call: CallState) -> Response:
     """Return the last response, or raise the last failure."""
     if verdict is GiveUp.DEADLINE:
         failure = _failure(outcome)
@@ -230,6 +230,8 @@ def _conclude(verdict: GiveUp, outcome: Outcome) -> Response:
         if verdict is not GiveUp.PERMANENT:
             outcome.add_note(f"Given up because {verdict.value}.")
         raise outcome
+    if verdict is not GiveUp.PERMANENT:
+        call.given_up = verdict.value
     return outcome
 
 

@@ -48,6 +48,8 @@ def execution(
     """Return the request for an execution of a runbook, given by its slug, its ID or a typed call."""
     if runbook is None or isinstance(runbook, str):
         return ExecuteRunbook(id=id, slug=runbook, param_values={} if param_values is None else param_values)
+    if isinstance(runbook, type) and issubclass(runbook, RunbookCall):
+        raise ConfigurationError(f"slug must be an object of {runbook.__name__}, with its values, not the class itself")
     if not isinstance(runbook, RunbookCall):
         raise ConfigurationError(f"slug must be a runbook's slug or a RunbookCall, not {type(runbook).__name__}")
     if param_values is not None or id is not None:

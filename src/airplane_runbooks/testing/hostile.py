@@ -53,8 +53,8 @@ class Peer:
             data = data[1:]
 
     def stay_silent(self) -> None:
-        """Do nothing until the server stops."""
-        self._stopping.wait()
+        """Do nothing until the server stops, a minute at most: a client without timeouts must not wait for ever."""
+        self._stopping.wait(60)
 
     def reset(self) -> None:
         """End the connection with a reset instead of an orderly close."""

@@ -11,7 +11,7 @@ import pytest
 from ...errors import AttemptTimeout, ConnectError, ConnectionLost, InvalidResponse
 from ...http import Transport
 from ..hostile import HostileServer, Peer, Script, after_request, always, reply
-from ._support import ONE_WILL_DO, PLENTY, Case, finishes_within, request_to, times_out
+from ._support import ONE_WILL_DO, PLENTY, SOON, Case, finishes_within, request_to, times_out
 
 
 def _read_on(peer: Peer) -> None:
@@ -25,11 +25,11 @@ class Hostility(Case):
     @pytest.mark.parametrize(
         "script",
         [
-            after_request(lambda peer: peer.drip(reply(b"x" * 100))),
+            after_request(lambda peer: peer.drip(reply(b"x" * 10))),
             after_request(lambda peer: peer.send(reply(b"x" * 50)[:-50]), lambda peer: peer.drip(b"x" * 50)),
             after_request(
                 lambda peer: peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
-                lambda peer: peer.drip(b"1\r\nx\r\n" * 20),
+                lambda peer: peer.drip(b"1\r\nx\r\n" * 8),
             ),
             after_request(lambda peer: peer.send(b"HTTP/1.0 200 OK\r\n\r\n"), lambda peer: peer.drip(b"x" * 50)),
             after_request(Peer.stay_silent),
@@ -123,7 +123,7 @@ class Hostility(Case):
     )
     def test_what_is_not_proper_http_is_refused(self, transport: Transport, raw: bytes) -> None:
         with finishes_within(5), pytest.raises(InvalidResponse) as caught:
-            self.exchange(transport, after_request(lambda peer: peer.send(raw), Peer.stay_silent))
+            self.exchange(transport, after_request(lambda peer: peer.send(raw), Peer.stay_silent), SOON)
         assert not caught.value.transient
 
     @pytest.mark.parametrize(
@@ -137,8 +137,10 @@ class Hostility(Case):
         ids=["length", "chunks", "until closed", "gzip"],
     )
     def test_a_body_over_the_limit_is_refused(self, opened: Callable[..., Transport], raw: bytes) -> None:
-        with finishes_within(5), pytest.raises(InvalidResponse, match="larger than the limit of 1024"):
-            self.exchange(opened(max_response_bytes=1024), after_request(lambda peer: peer.send(raw), Peer.stay_silent))
+        lie = after_request(lambda peer: peer.send(raw), Peer.stay_silent)
+        with finishes_within(5), pytest.raises(InvalidResponse) as caught:
+            self.exchange(opened(max_response_bytes=1024), lie, SOON)
+        assert not caught.value.transient
 
     def test_a_gzip_bomb_does_not_fill_the_memory(self, opened: Callable[..., Transport]) -> None:
         bomb = reply(gzip.compress(bytes(50_000_000), 9), headers=b"content-encoding: gzip\r\n")
@@ -146,7 +148,7 @@ class Hostility(Case):
         with HostileServer(always(bomb)) as server:
             tracemalloc.start()
             try:
-                with pytest.raises(InvalidResponse, match="larger than the limit"):
+                with pytest.raises(InvalidResponse):
                     transport.send(request_to(server.origin), PLENTY)
                 assert tracemalloc.get_traced_memory()[1] < 10_000_000
             finally:

@@ -17,7 +17,8 @@ from ...errors import AttemptTimeout, TransportError
 from ...http import Headers, Request, Response, Transport
 from ..hostile import HostileServer, Script
 
-PLENTY = 60.0  # seconds; as good as no limit, but a hang ends
+PLENTY = 30.0  # seconds; as good as no limit, but a hang ends
+SOON = 15.0  # seconds for what takes none of its own, and is late on a busy machine only
 ONE_WILL_DO = (0.5, 5.0, 50.0)  # timeouts to be tried in turn: a busy machine does not get far in the first
 _GRACE = 10.0  # seconds; other work on the machine makes things late
 KEY = "tkn_conformance"
