@@ -39,9 +39,11 @@ READ = {"jinja2": "BSD-3-Clause"}  # the metadata says BSD, and leaves the kind 
 def licence(package: Distribution) -> str:
     """Return the SPDX expression of a package's licence. Raises LookupError if none that is compatible is stated."""
     stated = package.metadata
+    # Indexing warns of absent headers from Python 3.12 on.
+    said = (*stated.get_all("License-Expression", []), *stated.get_all("License", []))
     classified = map(CLASSIFIERS.get, stated.get_all("Classifier", []))
     read = READ.get(canonicalize_name(package.name))
-    for text in (stated["License-Expression"], stated["License"], *classified, read):
+    for text in (*said, *classified, read):
         if text and is_compatible(text):
             return text
     message = f"{package.name} states no licence that is known to be compatible: read it"
