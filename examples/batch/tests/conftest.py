@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,12 @@ from airplane_runbooks.server import Context, RunbookServer, runbook
 
 sent: Counter[str] = Counter()
 gate = threading.Event()
+
+
+def pytest_configure() -> None:
+    """Let the command be interrupted also where a script has started the tests with `&`, which ignores SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def send(customer: str) -> None:
