@@ -310,6 +310,19 @@ def test_an_interrupted_start_closes_the_server():
     server.wait()
 
 
+def test_a_server_that_is_told_to_end_while_it_starts_closes(monkeypatch):
+    server = RunbookServer([asks])
+    opens = server._lifecycle.open
+
+    def open_and_end():
+        opens()
+        server._server.end()
+
+    monkeypatch.setattr(server._lifecycle, "open", open_and_end)
+    server.start()
+    server.wait()
+
+
 def test_a_start_that_gets_no_thread_closes_the_server(monkeypatch):
     def refuse(self):
         raise RuntimeError("can't start new thread")

@@ -281,11 +281,12 @@ class _UvicornServer(uvicorn.Server):
         super().__init__(config)
         self.settled = Latch()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_ending = False  # not `should_exit`: if that is set early, older versions of uvicorn skip the shutdown
         self._ending = asyncio.Event()
 
     def end(self) -> None:
         """Let the server end. Thread-safe."""
-        self.should_exit = True
+        self._is_ending = True
         if self._loop is not None:
             with suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._ending.set)
@@ -303,7 +304,7 @@ class _UvicornServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Do what is to be done once a second, until the end. Uvicorn itself would look for it ten times a second."""
-        while not await self.on_tick(0):
+        while not self._is_ending and not await self.on_tick(0):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), TICK)
 
