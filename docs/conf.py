@@ -1,11 +1,12 @@
 """Configures Sphinx, which builds the documentation."""
 
-from importlib.metadata import version as installed_version
+from pathlib import Path
+from runpy import run_path
 
 project = "airplane-runbooks"
 author = "the airplane-runbooks authors"
 copyright = f"2026, {author}"
-release = version = installed_version(project)
+release = version = run_path(str(Path(__file__).parents[1] / "src/airplane_runbooks/version.py"))["__version__"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
