@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sysconfig
 from collections.abc import Callable, Iterator
+from itertools import islice
 from types import TracebackType
 from typing import cast
 
 LONGEST_MESSAGE = 10_000  # characters
 _LONGEST_NAME = 200
+_MOST_EXCEPTIONS = 5
+_FIRST_FRAMES, _LAST_FRAMES = 5, 20  # of each exception; an endless recursion has a thousand
 _REPLACED = ("coroutine raised StopIteration",)
 _PACKAGE = __name__.partition(".")[0]
 _BETWEEN = {_PACKAGE, "asyncio", "concurrent", "threading"}  # packages whose frames lie between those of authors
+_LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 _OF_AUTHORS = f"{__package__}.demo"  # the beginning of the names of our own modules that are written as theirs
 
 
@@ -59,16 +64,51 @@ def describe(problem: BaseException) -> str:
 def describe_authors(problem: BaseException) -> str:
     """Describe the class and place of an exception that has left the code of a runbook, task or step, as `describe`.
 
-    The place is the innermost one outside of this package. What this package has raised because of another exception,
-    such as that of a step, is followed by the place of that one.
+    The place is the innermost one outside of this package and of libraries, as far as there is such a place. What this
+    package has raised because of another exception, such as that of a step, is followed by the place of that one.
     """
     frames = list(_frames(problem))
     if not (own := _of_author(frames)):
         return describe(problem)
-    cause = cast("BaseException | None", BaseException.__dict__["__cause__"].__get__(problem))
+    cause = _cause(problem)
     if own[-1] is frames[-1] or cause is None or not (causing := _of_author(list(_frames(cause)))):
-        return _described(problem, own[-1:])
-    return f"{_described(problem, own[-1:])}, from {_described(cause, causing[-1:])}"
+        return _described(problem, _written(own)[-1:])
+    return f"{_described(problem, _written(own)[-1:])}, from {_described(cause, _written(causing)[-1:])}"
+
+
+def trace(problem: BaseException) -> str:
+    """Return the frames of an exception and of its causes, one a line, without those of this package.
+
+    They have file, line and function. Messages, values and lines of code are left out: they may hold what is secret.
+    """
+    lines: list[str] = []
+    for one in islice(_with_earlier(original(problem)), _MOST_EXCEPTIONS):
+        if places := _of_author(list(_frames(one))):
+            lines += [f"{'after ' if lines else ''}{kind_of(one)}", *_traced(places)]
+    return "\n".join(lines)
+
+
+def _traced(places: list[TracebackType]) -> list[str]:
+    lines = [
+        f"  {place.tb_frame.f_code.co_filename}:{place.tb_lineno} in {place.tb_frame.f_code.co_qualname}"
+        for place in places
+    ]
+    if (left_out := len(lines) - _FIRST_FRAMES - _LAST_FRAMES) <= 0:
+        return lines
+    return [*lines[:_FIRST_FRAMES], f"  [{left_out} frames are left out here]", *lines[-_LAST_FRAMES:]]
+
+
+def _with_earlier(problem: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception, and those before it that Python would show with it. There may be no end of them."""
+    while problem is not None:
+        yield problem
+        is_alone = BaseException.__dict__["__suppress_context__"].__get__(problem)
+        context = None if is_alone else BaseException.__dict__["__context__"].__get__(problem)
+        problem = _cause(problem) or context
+
+
+def _cause(problem: BaseException) -> BaseException | None:
+    return cast("BaseException | None", BaseException.__dict__["__cause__"].__get__(problem))
 
 
 def _frames(problem: BaseException) -> Iterator[TracebackType]:
@@ -81,6 +121,11 @@ def _frames(problem: BaseException) -> Iterator[TracebackType]:
 
 def _of_author(places: list[TracebackType]) -> list[TracebackType]:
     return [place for place in places if _is_of_author(place.tb_frame.f_globals.get("__name__"))]
+
+
+def _written(places: list[TracebackType]) -> list[TracebackType]:
+    """Return the places that are not in a library; all of them if the author's code is installed as one."""
+    return [place for place in places if not place.tb_frame.f_code.co_filename.startswith(_LIBRARIES)] or places
 
 
 def _is_of_author(module: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import UserList
 from concurrent import futures
@@ -13,7 +14,7 @@ from functools import partial
 import pytest
 
 from airplane_runbooks.server import AsyncContext, Context, PromptCancelled, StepFailed, runbook, task
-from airplane_runbooks.server.logs import class_name, describe, describe_authors, kind_of, message_of, original
+from airplane_runbooks.server.logs import class_name, describe, describe_authors, kind_of, message_of, original, trace
 from tests.support.servers import eventually, served
 
 
@@ -264,13 +265,26 @@ def explodes_alone() -> None:
     explodes()
 
 
+def reads(text):
+    return json.loads(text)
+
+
+def explodes_below():
+    return reads("hush")
+
+
+@runbook
+def explodes_in_a_library(context: Context) -> None:
+    context.step(explodes_below)
+
+
 EXPLOSIONS = [explodes_in_a_step, explodes_with_a_limit, explodes_on_a_thread, explodes_in_a_branch]
 
 
 @pytest.fixture(scope="module")
 def api():
     books = (step, parallel, step_on_a_thread, step_on_the_loop, body, branch, body_on_the_loop)
-    more = (returns, takes, gives_up, raises_in_finally, explodes_itself, *EXPLOSIONS)
+    more = (returns, takes, gives_up, raises_in_finally, explodes_itself, explodes_in_a_library, *EXPLOSIONS)
     with served(*books, *more, tasks=[alone, alone_on_the_loop, explodes_alone]) as client:
         yield client
 
@@ -318,21 +332,45 @@ def test_the_log_of_a_failed_step_names_its_function(api, book, caplog):
     """It also names the place in the runbook that has called the step."""
     api.finishes(book.slug, status="Failed")
     (said,) = logged_failures(caplog)
-    _, _, places = said.partition(" failed: ")
+    _, _, places = said.partition("\n")[0].partition(" failed: ")
     assert places == f"StepFailed at {place_in(book.function, 2)}, from LookupError at {place_in(explodes, 1)}"
 
 
 def test_the_log_of_a_failed_runbook_names_its_function(api, caplog):
     api.finishes("explodes_itself", status="Failed")
     (said,) = logged_failures(caplog)
-    assert said.endswith(f" failed: LookupError at {place_in(explodes, 1)}")
+    _, _, found = said.partition(" failed: ")
+    assert found.splitlines() == [
+        f"LookupError at {place_in(explodes, 1)}",
+        "  LookupError",
+        f"    {place_in(explodes_itself.function, 2)} in explodes_itself",
+        f"    {place_in(explodes, 1)} in explodes",
+    ]
+
+
+def test_the_log_of_a_failed_step_has_its_frames(api, caplog):
+    api.finishes("explodes_in_a_library", status="Failed")
+    (said,) = logged_failures(caplog)
+    _, _, found = said.partition(" failed: ")
+    book = place_in(explodes_in_a_library.function, 2)
+    first, *frames = found.splitlines()
+    assert first == f"StepFailed at {book}, from JSONDecodeError at {place_in(reads, 1)}"
+    assert frames[:5] == [
+        "  StepFailed",
+        f"    {book} in explodes_in_a_library",
+        "  after JSONDecodeError",
+        f"    {place_in(explodes_below, 1)} in explodes_below",
+        f"    {place_in(reads, 1)} in reads",
+    ]
+    assert frames[-1].endswith(" in JSONDecoder.raw_decode")
+    assert "hush" not in said
 
 
 def test_the_log_of_a_failed_task_names_its_function(api, caplog):
     api.post("/tasks/execute", {"slug": "explodes_alone", "paramValues": {}})
     eventually(lambda: logged_failures(caplog))
     (said,) = logged_failures(caplog)
-    assert said.endswith(f" failed: LookupError at {place_in(explodes, 1)}")
+    assert f" failed: LookupError at {place_in(explodes, 1)}\n" in said
 
 
 def test_code_of_no_module_is_that_of_an_author():
@@ -340,6 +378,43 @@ def test_code_of_no_module_is_that_of_an_author():
         exec(compile("1 / 0", "made.py", "exec"), {"__name__": None})
     assert describe_authors(raised.value) == "ZeroDivisionError at made.py:1"
     assert describe_authors(ZeroDivisionError()) == "ZeroDivisionError"
+
+
+def recurses(depth):
+    return recurses(depth - 1) if depth else 1 / 0
+
+
+def test_a_deep_trace_shows_its_first_and_last_frames():
+    with pytest.raises(ZeroDivisionError) as raised:
+        recurses(99)
+    _, *shown = trace(raised.value).splitlines()
+    assert len(shown) == 26
+    assert shown[5] == "  [76 frames are left out here]"  # of 101: this test's own is one of them
+
+
+def test_a_trace_of_causes_in_a_circle_has_an_end():
+    first, second = KeyError(), ValueError()
+    first.__cause__, second.__cause__ = second, first
+    for problem in (first, second):
+        with pytest.raises(type(problem)):
+            raise problem
+    assert [line for line in trace(first).splitlines() if "Error" in line][:3] == [
+        "KeyError",
+        "after ValueError",
+        "after KeyError",
+    ]
+
+
+@pytest.mark.parametrize("hides", [False, True])
+def test_a_trace_has_what_was_handled_unless_it_is_hidden(hides):
+    problem = ValueError()
+    with pytest.raises(ZeroDivisionError) as handled:
+        recurses(0)
+    problem.__context__ = handled.value
+    problem.__suppress_context__ = hides
+    with pytest.raises(ValueError) as raised:
+        raise problem
+    assert ("after ZeroDivisionError" in trace(raised.value)) is not hides
 
 
 @pytest.mark.parametrize("what", RETURNED)

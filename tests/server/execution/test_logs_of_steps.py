@@ -195,19 +195,23 @@ def test_each_attempt_has_lines_of_its_own():
         api.reaches(session_id, "Succeeded")
         found = lines(api, api.runs(session_id)[1]["id"])
     shown = [(line["attempt"], line["stream"], line["severity"], line["text"]) for line in found]
+    place = f"  {__file__}:{fail_twice.__code__.co_firstlineno + 5} in fail_twice"
     assert shown == [
         shown
         for attempt in (1, 2, 3)
         for shown in (
             (attempt, "stdout", "info", f"attempt {attempt}"),
             (attempt, "log", "error", "it fails"),
+            *[(attempt, "log", "error", text) for text in ("RuntimeError", place) if attempt < 3],
         )
     ]
 
 
 def test_a_step_that_fails_keeps_its_log():
     with served(give_up, capture_logs=True) as api:
-        assert logs_of(api, "give_up") == [["before"]]
+        ((before, kind, *frames),) = logs_of(api, "give_up")
+    assert (before, kind) == ("before", "RuntimeError")
+    assert frames == [f"  {__file__}:{fail.__code__.co_firstlineno + 2} in fail"]
 
 
 def test_a_log_is_shown_while_its_step_runs(tmp_path):

@@ -17,7 +17,7 @@ from ..authoring.contexts import Context
 from ..authoring.decorators import Registry, Runbook, Task
 from ..authoring.errors import PromptCancelled
 from ..errors import Invalid
-from ..logs import describe_authors
+from ..logs import describe_authors, trace
 from ..observers.emitter import Emitter
 from ..secrets.masking import Secrets
 from ..secrets.vault import Vault
@@ -192,5 +192,6 @@ def _outcome(replay: Replay, call: Callable[[], Any]) -> Outcome:
     except BaseException as problem:  # noqa: BLE001 - SystemExit in a runbook ends the session, not the server
         run = replay.root
         with suppress(Exception):  # an application may have log filters that raise
-            logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, describe_authors(problem))
+            said = "\n  ".join([describe_authors(problem), *trace(problem).splitlines()])
+            logger.warning("%s %s (%s) failed: %s", run.kind.value, run.slug, run.id, said)
         return Outcome.failed(replay.values.reason(problem))

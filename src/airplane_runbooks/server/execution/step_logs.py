@@ -6,6 +6,7 @@ a second. A step that writes nothing costs no statement.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections import deque
@@ -13,11 +14,13 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ...models import LogSeverity, LogStream
+from ..logs import trace
 from ..storage.ids import now
 from ..storage.interface import Store
 from ..storage.log_lines import LogChunk, LogLine, chunks
 from ..storage.rows import to_microseconds
 from .capture import captured_by
+from .signals import Signal
 from .writes import DeferredWrites, Write
 
 MOST_LINES = 2_000  # of an attempt, from its beginning
@@ -83,8 +86,8 @@ class AttemptLog:
             if not self._is_closed:
                 self._add(LogStream.LOG, severity, text)
 
-    def close(self) -> None:
-        """Keep the rest. What is written after that is not kept. Idempotent."""
+    def close(self, raised: str = "") -> None:
+        """Keep the rest, and the frames of what was raised. What is written after that is not kept. Idempotent."""
         with self._lock:
             if self._is_closed:
                 return
@@ -92,6 +95,8 @@ class AttemptLog:
             for (stream, _), text in self._partial.items():
                 self._add(stream, LogSeverity.INFO, text)
             self._partial.clear()
+            if raised:
+                self._add(LogStream.LOG, LogSeverity.ERROR, raised)
             if self._left_out:
                 self._note(f"[{self._left_out} lines are left out here]")
             for line in self._last:
@@ -155,13 +160,17 @@ class StepLog:
 
     @contextmanager
     def attempt(self, number: int) -> Generator[None]:
-        """Keep what is written inside, by an attempt of this number."""
+        """Keep what is written inside, by an attempt of this number, and the places of an exception."""
         log = AttemptLog(number, self._lines.append, self._mask, self._room)
+        raised = ""
         try:
             with captured_by(log):
                 yield
+        except BaseException as problem:
+            raised = "" if isinstance(problem, Signal | asyncio.CancelledError) else trace(problem)
+            raise
         finally:
-            log.close()
+            log.close(raised)
 
     def write(self, store: Store) -> bool:
         """Write what there is into the store of an open transaction; False if the store refuses it.
