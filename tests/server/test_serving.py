@@ -6,6 +6,7 @@ import gc
 import logging
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -342,3 +343,37 @@ def test_ctrl_c_closes_the_server_after_the_running_step():
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=100)
         assert (out, process.returncode) == ("left\nclosed\n", 0)
+
+
+FORGOTTEN = """
+import logging, threading, time
+from airplane_runbooks import Airplane
+from airplane_runbooks.server import Context, RunbookServer, runbook
+
+logging.basicConfig()
+entered = threading.Event()
+
+def slow():
+    entered.set()
+    time.sleep(1)
+    print("left", flush=True)
+
+@runbook
+def sleepy(context: Context) -> None:
+    context.step(slow)
+    context.step(print, "never")
+
+server = RunbookServer([sleepy]).start()
+with Airplane(server.api_key, base_url=server.base_url) as airplane:
+    airplane.runbooks.execute("sleepy")
+entered.wait()
+raise SystemExit(3)
+"""
+
+
+def test_a_server_closes_when_the_main_thread_has_ended():
+    with running([sys.executable, "-c", FORGOTTEN], stderr=subprocess.PIPE) as process:
+        out, err = process.communicate(timeout=100)
+    assert (out, process.returncode) == ("left\n", 3)
+    assert "the main thread has ended without closing the server, which closes now" in err
+    assert "Traceback" not in err

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import itertools
+import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self, Unpack
@@ -31,6 +32,8 @@ from .web.edge import allowed_host_names
 from .web.protocol import OutOfDescriptors, configure
 from .web.proxies import ProxyHeaders
 
+logger = logging.getLogger(__name__)
+
 TICK = 1.0  # seconds for which the date of replies may stay the same
 
 
@@ -41,7 +44,8 @@ class RunbookServer:
     and with a `public_url`, an `api_key` of at least 16 characters is required. Several keys are all valid, so that one
     can replace another. The Host header of requests must name the server: on loopback by its address, as `localhost`
     or by one of `allowed_hosts`; on other interfaces, `allowed_hosts=None` accepts any name. `close` waits at most
-    `grace` seconds for running steps; waiting sessions need no wait. The other arguments are those of `create_app`.
+    `grace` seconds for running steps; waiting sessions need no wait. A server that was not closed closes when the main
+    thread has ended. The other arguments are those of `create_app`.
 
     Attributes:
         api_key: Key that clients must send, the first one of several.
@@ -83,7 +87,7 @@ class RunbookServer:
             access_log=settings.access_log,
         )
         self._limits = settings.limits
-        self._server = _UvicornServer(configure(app, settings.limits))
+        self._server = _UvicornServer(configure(app, settings.limits), self._lifecycle.stop)
         self._thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
         self._ended = Latch()
@@ -117,7 +121,7 @@ class RunbookServer:
             self._lifecycle.close(0)
             raise
         self._port = self._listener.getsockname()[1]
-        # not a daemon: the caller has to close the server, and the interpreter waits for that
+        # not a daemon: the interpreter waits until the server has closed, by itself if the caller has forgotten that
         self._thread = threading.Thread(target=self._serve, args=(self._listener,), name="runbook-server")
         try:
             self._thread.start()
@@ -275,10 +279,14 @@ def _allowed_hosts(host: str, proxy_headers: ProxyHeaders, names: Sequence[str] 
 
 
 class _UvicornServer(uvicorn.Server):
-    """Server that tells another thread when its start has succeeded or failed, and is told by another one to end."""
+    """Server that tells another thread when its start has succeeded or failed, and is told by another one to end.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    It ends by itself, and calls `stop`, once the main thread has ended.
+    """
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
         super().__init__(config)
+        self._stop = stop
         self.settled = Latch()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_ending = False  # not `should_exit`: if that is set early, older versions of uvicorn skip the shutdown
@@ -305,6 +313,10 @@ class _UvicornServer(uvicorn.Server):
     async def main_loop(self) -> None:
         """Do what is to be done once a second, until the end. Uvicorn itself would look for it ten times a second."""
         while not self._is_ending and not await self.on_tick(0):
+            if not threading.main_thread().is_alive():  # its executors are shut down, so no step could run any more
+                logger.warning("the main thread has ended without closing the server, which closes now")
+                self._stop()
+                return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), TICK)
 

@@ -104,7 +104,12 @@ def create_application(
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         await asyncio.to_thread(lifecycle.open)
         yield
-        await asyncio.to_thread(_close, threads, lifecycle, grace)
+        try:
+            closed = asyncio.get_running_loop().run_in_executor(None, _close, threads, lifecycle, grace)
+        except RuntimeError:  # the main thread has ended: there are no executors any more, nor requests to go on with
+            _close(threads, lifecycle, grace)
+        else:
+            await closed
 
     routes: list[Route | Mount] = [
         *HealthProbes(lifecycle, threads).routes,
