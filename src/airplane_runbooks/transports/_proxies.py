@@ -32,6 +32,14 @@ def goal_of(origin: str, proxy: Proxy | None) -> str:
     return server if proxy is None else f"{server} through the proxy {proxy.url}"
 
 
+def is_final(failure: Exception) -> bool:
+    """Tell whether it would be the same next time that there was no connection.
+
+    So it is with a name that cannot be one, a certificate that is not trusted, and a server that speaks no TLS.
+    """
+    return isinstance(failure, ValueError) or getattr(failure, "reason", None) == "WRONG_VERSION_NUMBER"
+
+
 class GivenProxy:
     """A proxy as it was given, and what it was given by. Its repr shows no password, for a traceback may show it."""
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ...errors import ConnectError, TransportError
 from ...http import Fields, Headers, Request
 from .._addresses import ATTEMPT_DELAY, AddressInfo, race_order
-from .._proxies import Proxy, check_tunnel, goal_of, tunnel_target
+from .._proxies import Proxy, check_tunnel, goal_of, is_final, tunnel_target
 from .._sockets import tune
 from ._connection import Connection
 from ._exchange import Opening
@@ -52,9 +52,8 @@ class Route:
         try:
             return await self._connect()
         except (OSError, ValueError) as failure:
-            # A name that cannot be one, or a certificate not to be trusted, which will both be the same next time.
             problem = f"no connection to {self._goal}: {str(failure) or type(failure).__name__}"
-            raise ConnectError(problem, transient=not isinstance(failure, ValueError)) from failure
+            raise ConnectError(problem, transient=not is_final(failure)) from failure
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

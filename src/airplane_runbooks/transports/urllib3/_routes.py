@@ -16,7 +16,7 @@ from ...errors import AttemptTimeout, ConnectError, TransportError
 from ...http import Fields
 from .._addresses import race_order
 from .._deadline import Deadline
-from .._proxies import Proxy, check_tunnel, goal_of, tunnel_target
+from .._proxies import Proxy, check_tunnel, goal_of, is_final, tunnel_target
 from .._sockets import tune
 
 
@@ -81,8 +81,7 @@ def _not_connected(goal: str, failure: Exception) -> TransportError:
         return AttemptTimeout("no time left while connecting", sent=False)
     if isinstance(failure, TransportError):
         return ConnectError(f"the proxy did not open a tunnel: {failure}", transient=failure.transient)
-    # A name that cannot be one, or a certificate not to be trusted, which will both be the same next time.
-    return ConnectError(f"no connection to {goal}: {failure}", transient=not isinstance(failure, ValueError))
+    return ConnectError(f"no connection to {goal}: {failure}", transient=not is_final(failure))
 
 
 if TYPE_CHECKING:
