@@ -15,7 +15,14 @@ PACKAGE = Path(airplane_runbooks.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs" / "operate" / "troubleshooting.md"
 ROW = re.compile(r"^\| (?P<text>[^|]+) \|", re.MULTILINE)
 CODE = re.compile(r"`([^`]+)`")
-NOT_OURS = {"certificate verify failed", "Address already in use"}  # OpenSSL's and the system's
+# OpenSSL's and the system's
+NOT_OURS = {
+    "certificate verify failed",
+    "wrong version number",
+    "Address already in use",
+    "Connection refused",
+    "Name or service not known",
+}
 OMITTED = "…"
 
 
