@@ -96,6 +96,14 @@ def test_a_held_session_is_followed_and_asks_once_it_goes_on(command, held):
     assert screen.text.count("is held") == 1
 
 
+def test_a_held_prompt_is_not_asked(command, held):
+    prompt_id = command("prompts", "list", "--json", **held).documents[0]["id"]
+    with on_terminal("prompts", "answer", prompt_id, env=held) as screen:
+        screen.expect("The prompt takes no answer for now: the session is held")
+        assert screen.ends() == 6
+    assert "Approve" not in screen.text
+
+
 def test_all_are_released_in_as_many_calls_as_it_takes(command, held):
     assert command("release", "--all", **held).out == "3\n"
 

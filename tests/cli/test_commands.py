@@ -10,8 +10,11 @@ import threading
 
 import click
 import pytest
+from msgspec.structs import replace
 
 from airplane_runbooks import Airplane
+from airplane_runbooks.cli import runbooks
+from airplane_runbooks.models import Constraints, Parameter, ParameterType
 from tests.support.timing import eventually
 
 
@@ -53,6 +56,27 @@ def test_the_parameters_of_a_runbook_are_listed(command):
     assert document["slug"] == "refund"
     assert command("list", "open_safe").out.split("\t")[:3] == ["code", "string, secret", "required"]
     assert command("list", "break_down").out.split("\t")[:3] == ["words", "list of string", "required"]
+
+
+@pytest.mark.parametrize(
+    ("constraints", "shown"),
+    [
+        (Constraints(options=["low", {"label": "High", "value": "high"}]), "string (low, high)"),
+        (Constraints(regex="[a-z]+"), "string (matches [a-z]+)"),
+        (Constraints(), "string"),
+    ],
+)
+def test_what_a_parameter_allows_is_part_of_its_type(constraints, shown):
+    parameter = Parameter(slug="a", type=ParameterType.STRING, constraints=constraints)
+
+    assert runbooks._type(parameter) == shown
+    assert runbooks._type(replace(parameter, multi=True)) == f"list of {shown}"
+
+
+def test_a_task_without_runs_is_named(command):
+    ended = command("runs", "--task", "nope")
+
+    assert (ended.status, ended.out, ended.err) == (0, "", "There is no run of a task nope.\n")
 
 
 def test_an_unknown_runbook_is_refused_with_the_names_there_are(command):
@@ -168,7 +192,8 @@ def test_an_answer_that_does_not_fit_names_its_field(command, waiting):
 
 def test_a_cancelled_prompt_cancels_the_session_with_status_4(command, waiting):
     session_id, prompt_id = waiting
-    assert command("prompts", "cancel", prompt_id).status == 0
+    cancelled = command("prompts", "cancel", prompt_id)
+    assert (cancelled.status, cancelled.err) == (0, f"The prompt {prompt_id} is cancelled.\n")
     ended = command("watch", session_id)
 
     assert ended.status == 4
@@ -178,7 +203,8 @@ def test_a_cancelled_prompt_cancels_the_session_with_status_4(command, waiting):
 def test_a_session_is_cancelled_once(command, waiting):
     session_id, _ = waiting
 
-    assert command("cancel", session_id).status == 0
+    cancelled = command("cancel", session_id)
+    assert (cancelled.status, cancelled.out, cancelled.err) == (0, "", f"The session {session_id} is cancelled.\n")
     assert command("watch", session_id).status == 4
     assert command("cancel", session_id).status == 6
 
@@ -191,7 +217,7 @@ def test_a_session_that_has_ended_is_deleted_by_an_operator(command, airplane):
     eventually(lambda: airplane.sessions.get(session_id).status.is_terminal)
     unasked = command("delete", session_id)
     assert (unasked.status, "Agree with --yes." in unasked.err) == (2, True)
-    assert command("delete", session_id, "--yes").status == 0
+    assert command("delete", session_id, "--yes").err == f"The session {session_id} is deleted.\n"
     assert command("delete", session_id, "--yes").status == 6
 
 

@@ -101,6 +101,14 @@ def test_values_without_a_schema_are_sent_as_texts():
     assert read_values(None, ["x=1"], {"y": 2}, "params") == {"x": "1", "y": 2}
 
 
+def test_a_path_without_its_sign_is_refused():
+    file = schema(parameter("file", "upload"))
+    with pytest.raises(ParamValueError, match=r"^params\.file: write a file as @PATH, or the ID of an upload$"):
+        read_values(file, ["file=x.csv"], {}, "params")
+    for text in ("@x.csv", "upl20260101abc"):
+        assert read_values(file, [f"file={text}"], {}, "params") == {"file": text}
+
+
 @pytest.mark.parametrize("text", ["[1]", "{", "\udcff"])
 def test_a_file_that_holds_no_object_is_refused(text):
     with pytest.raises(ParamValueError, match=r"^--params-file: is not a JSON object"):

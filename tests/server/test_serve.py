@@ -61,7 +61,7 @@ EVENT = re.compile(r"[0-9-]+ [0-9:,]+ INFO ([a-z ]+) (runbook=one_step session_i
 
 def shown_events(err):
     """Return the names of the events on the console, which shows nothing else. The one request may be at any place."""
-    names = [EVENT.fullmatch(line)[1] for line in err.splitlines()]
+    names = [EVENT.fullmatch(line)[1] for line in err.splitlines() if line != "Stopped"]
     names.remove("request answered")
     return names
 
@@ -97,6 +97,7 @@ def test_a_signal_ends_serve_after_the_running_step(number):
         out, err, status = rest(process)
         assert (out, status) == ("left\nreturned\n", 0)
         assert shown_events(err) == ["session started", "step ended", "session ended"]
+        assert err.splitlines()[-1] == "Stopped"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -129,7 +130,7 @@ def test_a_signal_during_the_start_ends_serve_as_well():
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=100)
         assert (out, process.returncode) == ("returned\n", 0)
-        assert [line.split()[0] for line in err.splitlines()] == ["Serving", "Pages:"]
+        assert [line.split()[0] for line in err.splitlines()] == ["Serving", "Pages:", "Stopped"]
 
 
 def test_the_start_names_the_public_address_of_the_pages():
@@ -152,7 +153,9 @@ def test_a_port_in_use_is_named_in_the_last_line():
         with serving(port) as process:
             out, err = process.communicate(timeout=100)
     assert (out, process.returncode) == ("", 1)
-    assert re.fullmatch(rf"OSError: .*[Aa]ddress already in use.*{port}.*", err.splitlines()[-1])
+    assert re.fullmatch(
+        rf"OSError: .*:{port}: [Aa]ddress already in use: another program listens there.*", err.splitlines()[-1]
+    )
 
 
 def test_serve_needs_the_main_thread():

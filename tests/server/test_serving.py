@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import signal
@@ -377,3 +378,19 @@ def test_a_server_closes_when_the_main_thread_has_ended():
     assert (out, process.returncode) == ("left\n", 3)
     assert "the main thread has ended without closing the server, which closes now" in err
     assert "Traceback" not in err
+
+
+def test_a_port_in_use_is_named_with_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            OSError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*another program listens"
+        ) as raised:
+            RunbookServer([], port=port).start()
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+def test_an_address_that_is_not_here_is_named():
+    with pytest.raises(OSError, match=r"cannot listen on 127\.0\.0\.1:1: Permission denied|Address already") as raised:
+        raise serving._listening_error(PermissionError(errno.EACCES, "Permission denied"), "127.0.0.1", 1)
+    assert type(raised.value) is PermissionError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -58,7 +59,7 @@ async def refund(
     order: str, body: RefundRequest, airplane: Client, deadline: RequestDeadline, *, wait: bool = True
 ) -> Any:
     """Refund an order, once however often it is asked for, and wait for the result unless told not to."""
-    options = CallOptions(idempotency_key=f"refund-{order}")
+    options = CallOptions(idempotency_key=f"refund-{quote(order, safe='')}")  # a header is in ASCII
     values = {"customer": body.customer, "cents": body.cents}
     left = deadline.left()
     if wait:

@@ -37,6 +37,10 @@ def test_an_order_is_refunded_once(caller: httpx.Client, runbooks: RunbookServer
         assert len(list(airplane.sessions.list())) == 1
 
 
+def test_an_order_may_have_any_name(caller: httpx.Client) -> None:
+    assert refund(caller, "bestellung-\u00fc 1").status_code == 200
+
+
 def test_a_refund_that_failed_is_a_conflict(caller: httpx.Client) -> None:
     answer = refund(caller, body={"customer": "bob@elsewhere.com", "cents": 1})
     assert answer.status_code == 409

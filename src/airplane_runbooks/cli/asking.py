@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from .. import CANCEL, Airplane, AirplaneError, ParameterSchema, ParamValueError, Prompt, PromptAnswer
+from .. import CANCEL, Airplane, AirplaneError, ParameterSchema, ParamValueError, Prompt, PromptAnswer, Upload
 from ..errors import escape_controls
 from ..models import Parameter
 from ..schema.problems import UnreadableText
 from ..schema.types import Scalar, type_of
 from .lines import LineReader
-from .values import read_text
+from .values import UPLOAD_HINT, read_text
 
 _FOR_A_LOOK = 5.0  # seconds that the server may take to say whether the prompt is open
 
@@ -102,6 +103,7 @@ class _Form:
                 continue
             try:
                 value = read_text(parameter, _chosen(parameter, text))
+                _check_files(parameter, value)
                 ParameterSchema(parameters=(parameter,)).validate({parameter.slug: value})
             except ParamValueError as problem:
                 self._console.print(escape_controls(str(problem).partition(": ")[2]), style="red")
@@ -109,6 +111,14 @@ class _Form:
                 self._console.print(str(problem), style="red")
             else:
                 return value
+
+
+def _check_files(parameter: Parameter, value: Any) -> None:
+    """Raise ValueError if a file that is to be sent is not there."""
+    if type_of(parameter.type).python is Upload:
+        for path in (one[1:] for one in (value if isinstance(value, list) else [value]) if str(one).startswith("@")):
+            if not Path(path).is_file():
+                raise ValueError(f"There is no file {path}.")
 
 
 def _label(parameter: Parameter) -> str:
@@ -123,7 +133,7 @@ def _describe(parameter: Parameter, console: Console) -> None:
     kind = type_of(parameter.type)
     hints = [
         parameter.desc,
-        kind.hint if isinstance(kind, Scalar) else "JSON.",
+        UPLOAD_HINT if kind.python is Upload else kind.hint if isinstance(kind, Scalar) else "JSON.",
         "Several: a JSON list." * parameter.multi,
     ]
     if hint := " ".join(filter(None, hints)):

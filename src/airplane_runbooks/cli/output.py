@@ -40,6 +40,11 @@ def notes() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+def note(text: str) -> None:
+    """Write one line to stderr."""
+    notes().print(escape_controls(text), soft_wrap=True)
+
+
 def is_interactive() -> bool:
     """Tell whether a person sits at a terminal, and can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -15,7 +15,7 @@ from .connection import connected
 from .exits import Exit
 from .files import send_files
 from .group import CommandGroup
-from .output import format_hold, format_time, is_interactive, json_option, notes, write_json, write_rows
+from .output import format_hold, format_time, is_interactive, json_option, note, notes, write_json, write_rows
 from .values import read_file, read_values
 
 _NEWEST = 500  # sessions among which open prompts are looked for
@@ -70,9 +70,13 @@ def answer(airplane: Airplane, id: str, *, pairs: tuple[str, ...], values_file: 
 def cancel_prompt(airplane: Airplane, id: str) -> None:
     """Cancel the prompt with this ID."""
     airplane.prompts.cancel(id)
+    note(f"The prompt {id} is cancelled.")
 
 
 def _answer_here(airplane: Airplane, prompt: Prompt) -> None:
+    if prompt.held is not None:
+        note(f"The prompt takes no answer for now: {prompt.held.message}")
+        raise click.exceptions.Exit(Exit.REFUSED)
     try:
         values = ask(airplane, prompt, prompt.schema, notes())
     except AskingEnded:

@@ -153,7 +153,17 @@ def _show_parameters(runbook: Runbook, *, as_json: bool) -> None:
 
 def _type(parameter: Parameter) -> str:
     name = f"list of {parameter.type}" if parameter.multi else str(parameter.type)
-    return f"{name}, secret" if parameter.secret else name
+    allowed = _allowed(parameter)
+    return (f"{name} ({allowed})" if allowed else name) + (", secret" if parameter.secret else "")
+
+
+def _allowed(parameter: Parameter) -> str:
+    """Describe the options of a parameter, else its regex."""
+    label = type_of(parameter.type).label
+    options = parameter.constraints.options or ()
+    texts = [label(one["value"] if isinstance(one, dict) and "value" in one else one) for one in options]
+    regex = parameter.constraints.regex
+    return ", ".join(texts) or (f"matches {regex}" if regex else "")
 
 
 def _presence(parameter: Parameter) -> str:

@@ -10,7 +10,7 @@ import click
 from .. import Airplane, Run
 from .arguments import name
 from .connection import connected
-from .output import format_time, json_option, write_list
+from .output import format_time, json_option, note, write_list
 from .sessions import limit_option
 
 
@@ -25,7 +25,9 @@ def list_runs(airplane: Airplane, *, session: str | None, task: str | None, limi
     if session is not None and task is not None:
         raise click.UsageError("--session and --task exclude each other.")
     every = airplane.runs.list(task_slug=task) if session is None else airplane.sessions.runs(session)
-    found = islice(every, limit)
+    found = list(islice(every, limit))
+    if task is not None and not found:
+        note(f"There is no run of a task {task}.")
     write_list(found, ("RUN", "STATUS", "NAME", "STARTED", "SESSION"), _row, as_json=as_json)
 
 

@@ -12,7 +12,7 @@ from .arguments import name
 from .completing import complete_slug
 from .connection import connected
 from .exits import Exit
-from .output import format_hold, format_time, is_interactive, json_option, write_list
+from .output import format_hold, format_time, is_interactive, json_option, note, write_list
 from .runbooks import answers_option, find_runbook, wait_timeout_option
 from .watching import follow
 
@@ -69,8 +69,10 @@ def cancel(airplane: Airplane, id: str) -> None:
     """Cancel a session, or a run, by its ID."""
     if id.startswith("run"):
         airplane.runs.cancel(id)
+        note(f"The run {id} is cancelled.")
     else:
         airplane.sessions.cancel(id)
+        note(f"The session {id} is cancelled.")
 
 
 @click.command()
@@ -89,3 +91,4 @@ def delete(airplane: Airplane, session: str, *, yes: bool) -> None:
             click.echo("Nothing was deleted.", err=True)
             raise click.exceptions.Exit(Exit.CANCELLED)
     airplane.sessions.delete(session)
+    note(f"The session {session} is deleted.")

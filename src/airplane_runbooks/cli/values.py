@@ -7,10 +7,13 @@ from typing import Any, TextIO
 
 import msgspec
 
-from .. import ParameterSchema, ParamValueError
+from .. import ParameterSchema, ParamValueError, Upload
 from ..models import Parameter
 from ..schema.problems import UnreadableText
 from ..schema.types import Scalar, type_of
+
+UPLOAD_HINT = "Write a file as @PATH, or the ID of an upload."
+_OF_UPLOADS = ("@", "upl")  # beginnings of paths of files, and of IDs
 
 
 def read_values(
@@ -46,6 +49,8 @@ def read_values(
 def read_text(parameter: Parameter, text: str) -> Any:
     """Return the JSON value that a text stands for. Raises ValueError that says what to write."""
     kind = type_of(parameter.type)
+    if kind.python is Upload and not text.lstrip().startswith((*_OF_UPLOADS, "[")):
+        raise ValueError(UPLOAD_HINT)
     if parameter.multi:
         if text.lstrip().startswith("[") or not isinstance(kind, Scalar):
             return _json(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import itertools
 import logging
@@ -117,6 +118,9 @@ class RunbookServer:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
             self._listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
+        except OSError as problem:
+            self._lifecycle.close(0)
+            raise _listening_error(problem, self._host, self._port) from None
         except BaseException:
             self._lifecycle.close(0)
             raise
@@ -222,6 +226,8 @@ def serve(
     ):
         _announce(server, show_key="api_key" not in settings)
         stopped.wait()
+    sys.stderr.write("Stopped\n")
+    sys.stderr.flush()
 
 
 @contextmanager
@@ -252,6 +258,15 @@ def _announce(server: RunbookServer, *, show_key: bool) -> None:
         lines.append(f"Sign in with this key, new at each start unless AIRPLANE_API_KEY is set: {server.api_key}")
     sys.stderr.write("\n".join((*lines, "")))
     sys.stderr.flush()
+
+
+def _listening_error(problem: OSError, host: str, port: int) -> OSError:
+    """Return an error with the same number that names the address, and says what to do."""
+    reason = (problem.strerror or str(problem)).partition(" (while")[0]
+    advice = ""
+    if problem.errno == errno.EADDRINUSE:
+        advice = ": another program listens there; end it, or set another port (port=, or AIRPLANE_PORT)"
+    return type(problem)(problem.errno, f"cannot listen on {host}:{port}: {reason}{advice}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -309,3 +309,8 @@ def test_long_texts_and_secrets_are_marked_in_the_schema():
     for wrong in (Field(int, multiline=True), Field(list[str], secret=True)):
         with pytest.raises(TypeError, match="are for strings"):
             parameter("p", wrong)
+
+
+def test_a_type_that_is_refused_is_answered_by_those_there_are():
+    with pytest.raises(TypeError, match=r"p: .*Decimal.* use str, bool, int, .* amount of money an int"):
+        parameter("p", Decimal)

@@ -140,7 +140,13 @@ def _shape(hint: Any, slug: str) -> Parameter:
         return Parameter(type=kind.name)
     if kind is not None and origin is dict and arguments[0] is str:
         return Parameter(type=kind.name, values=_element(arguments[1], slug))
-    raise TypeError(f"{slug}: {hint!r} is not a parameter type")
+    raise TypeError(f"{slug}: {hint!r} is not a parameter type: use {_TYPES}")
+
+
+_TYPES = (
+    "str, bool, int, float, date, datetime, Literal, an enum, list[...], dict[str, ...], ConfigVar, Upload or Any, and"
+    " for an amount of money an int of its smallest unit"
+)
 
 
 def _is_enum(hint: Any) -> TypeGuard[type[Enum]]:

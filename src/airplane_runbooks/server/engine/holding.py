@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 _HELD = (
     "%d unfinished session(s) of %s %s are held: no server has the code with which they were started. They go on as "
-    "soon as one serves it again, or as soon as it has a version= that fits them; else fail or cancel them."
+    "soon as one serves it again, or as soon as it has a version= that fits them; else cancel them, or fail them on "
+    "their pages."
 )
 
 

@@ -251,7 +251,7 @@ def filled_in(parameter, *posted):
         (one("json"), ["{'a': 1}"], 'This is not JSON. Texts need double quotes: "like this".'),
         (one("json"), ["[" * 5000], 'This is not JSON. Texts need double quotes: "like this".'),
         (one("json"), ["[" * 300 + "]" * 300], "This cannot be kept: it is too large, too deep or not text."),
-        (one("map", values=one("integer")), ['{"a": "x"}'], ".a: expected an integer, got a string."),
+        (one("map", values=one("integer")), ['{"a": "x"}'], "In a: expected an integer, got a string."),
         (one("list"), ["{}"], "Expected an array, got an object."),
         (one("configvar"), [" db "], "db"),
         (one("upload"), ["upl1"], "upl1"),

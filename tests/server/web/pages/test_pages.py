@@ -727,6 +727,9 @@ def test_values_are_text_or_json_and_long_ones_folded():
     assert (describe_value("two words").text, describe_value("two words").is_code) == ("two words", False)
     assert (describe_value("").text, describe_value("").is_code) == ('""', True)
     assert describe_value({"a": 1}).text == '{"a":1}'
+    assert describe_value({"__airplaneType": "configvar", "name": "db"}).text == "db"
+    assert describe_value([{"id": "upl1", "url": None, "name": "a.csv", "size": 1}]).text == '["a.csv"]'
+    assert describe_value({"id": "1", "url": None, "name": "a", "size": 1}).is_code
     assert describe_value(["x" * 100]).text == '[\n  "' + "x" * 100 + '"\n]'
     assert describe_value(list(range(100))).summary == "102 lines"
     assert describe_value("y" * 601).summary == "601 characters"

@@ -20,6 +20,8 @@ _LONGEST = 32 * 1024  # bytes of JSON on a page; what is longer is left to the A
 _BEGINNING = 2_000  # bytes that are shown of a longer output
 _LONGEST_MARKDOWN = 10_000  # characters; a page may have a hundred of them
 _BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_REFERENCES = ("configvar", "upload")
+_UPLOAD = {field.name for field in msgspec.structs.fields(Upload)}  # as an argument of a step has them
 _FOLD_LINES = 12
 _FOLD_CHARACTERS = 600
 
@@ -69,12 +71,24 @@ def format_duration(duration: timedelta) -> str:
 
 
 def describe_value(value: Any) -> DisplayValue:
-    """Describe a JSON value: strings as they are, other values as JSON."""
+    """Describe a JSON value: strings as they are, config variables and uploads by their names, others as JSON."""
+    value = _named(value)
     if not isinstance(value, str) or not value:
         return _json(msgspec.json.encode(value))
     if len(value) > _LONGEST:
         return DisplayValue(f"{len(value):,} characters: too long for this page; the API returns it.")
     return _folded(value, is_code=False)
+
+
+def _named(value: Any) -> Any:
+    """Return a JSON value in which the name takes the place of each config variable and upload."""
+    if isinstance(value, list):
+        return [_named(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("__airplaneType") in _REFERENCES or (value.keys() == _UPLOAD and str(value["id"]).startswith("upl")):
+        return value.get("fileName") or value.get("name") or value.get("id")
+    return {name: _named(one) for name, one in value.items()}
 
 
 def describe_answer(parameter: Parameter, value: Any) -> DisplayValue:

@@ -180,6 +180,7 @@ def _checked(widget: Widget, texts: Sequence[str], value: Any) -> Iterable[Check
         return [CheckedValues([parameter], {parameter.slug: value})]
     except ValueProblem as problem:
         where = "".join(reversed(problem.steps[:-1]))
+        where = f"in {where[1:]}" if where.startswith(".") else where
         raise UnreadableText(_sentence(f"{where}: {problem}" if where else str(problem))) from None
 
 
