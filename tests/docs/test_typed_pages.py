@@ -13,6 +13,7 @@ GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 # What stands under a heading of a page, in blocks of one kind, is one module. The other blocks are fragments.
 MODULES = {
     "wrapping": ("wrapping.md", "python", ""),
+    "processes": ("processes.md", "py", "multiprocessing"),
     "worker": ("embedding.md", "python", ""),
     "service": ("embedding.md", "py", "FastAPI"),
     "doubles": ("testing.md", "python", ""),
