@@ -256,6 +256,8 @@ class ModelStore:
             session = self._session_of(run) if run.root_id is None else None
             if run.root_id is None:
                 run = self._leave_cancelling(run, session)
+            else:
+                self._renew_lapsed(self._root_of(run))
             if run.status.is_terminal:
                 return run.status is outcome.status and run.cancelled_by is None
             self._end(replace(run, due_at=None, leased=False), outcome)
@@ -296,6 +298,7 @@ class ModelStore:
             root = self._runs.get(run.root_id or "")
             if root is None or root.status is not RunStatus.ACTIVE or not self._is_executed(root, fencing_token):
                 return False
+            root = self._renew_lapsed(root)
             if run.id in self._runs:
                 return True
             self._put(replace(run, status=RunStatus.ACTIVE, active_at=run.created_at))
@@ -306,6 +309,10 @@ class ModelStore:
                 self._put(replace(root, failed_starts=0))
             return True
 
+    def _renew_lapsed(self, root: Run) -> Run:
+        is_lapsed = root.leased and root.due_at <= now()
+        return self._put(replace(root, due_at=now() + transitions.LEASE)) if is_lapsed else root
+
     @staticmethod
     def _is_executed(root: Run, fencing_token: int) -> bool:
         return root.fencing_token == fencing_token and not root.is_due
@@ -314,7 +321,10 @@ class ModelStore:
         """Note which attempt of a step begins, with what, and how those before it failed."""
         with self._lock:
             kept = self._runs.get(run.id)
-            if kept is None or kept.status.is_terminal or not self._is_executed(self._root_of(kept), fencing_token):
+            if kept is None or not self._is_executed(self._root_of(kept), fencing_token):
+                return False
+            self._renew_lapsed(self._root_of(kept))
+            if kept.status.is_terminal:
                 return False
             begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
             self._put(replace(kept, **begun, earlier_failures=run.earlier_failures, updated_at=now()))

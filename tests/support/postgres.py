@@ -143,14 +143,14 @@ def cut_listeners(postgres: Postgres, url: str) -> None:
 
 @contextmanager
 def pgbouncer(postgres_url, mode, **settings):
-    """Run PgBouncer before a database, and yield a URL by way of it."""
+    """Run PgBouncer before a database, and yield a URL by way of it, on a free port or on `listen_port`."""
     import psycopg
 
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if program is None:
         pytest.skip("PgBouncer is not installed (package pgbouncer)")
     name = postgres_url.partition("?")[0].rpartition("/")[2]
-    port = free_port()
+    port = settings.pop("listen_port", None) or free_port()
     folder = Path(tempfile.mkdtemp(prefix="runbook-pooler-", dir="/tmp" if os.geteuid() == 0 else None))
     lines = [
         "[databases]",

@@ -18,7 +18,6 @@ from .engine.store_engine import StoreEngine
 from .execution.capture import Capture
 from .execution.runner import Runner
 from .execution.watchdog import CANCELLED
-from .notifications import Notifications
 from .observers.dispatch import Dispatcher
 from .observers.emitter import Emitter
 from .observers.logging import Logging
@@ -39,6 +38,7 @@ from .web.proxies import ProxyHeaders, parse_proxies, parse_public_url
 
 if TYPE_CHECKING:
     from .deliveries.deliverer import Deliverer
+    from .storage.contact import Contact
     from .storage.database import Database
     from .storage.deliveries import Announcer
 
@@ -111,19 +111,21 @@ def _create_lifecycle(
     from .engine.reconciler import Reconciler
     from .storage.backups import hold_restored
     from .storage.census import count_sessions
+    from .storage.contact import Contact
     from .storage.facts import settle_fact
     from .storage.holds import Holds
     from .storage.sign_outs import SqlSignOuts
     from .storage.sql_store import SqlStore
     from .storage.states import States
-    from .storage.transitions import LEASE
 
     vault = _create_vault(runbooks, tasks, database, settings)
     config_variables = complete_variables(settings.config_variables)
     if config_variables:
         vault.check()
     deliverer, announcer = _create_deliverer(runbooks, database, settings)
-    store = SqlStore(database, announcer=announcer)
+    contact = Contact()
+    may_take_over = (lambda: contact.is_proven) if database.is_shared else (lambda: True)
+    store = SqlStore(database, announcer=announcer, may_take_over=may_take_over)
     metrics = Metrics(database.dialect, settings.meter_provider)
     database.watch_commits(metrics.committed)
     emitter = Emitter(Dispatcher([Tracing(settings.tracer_provider), metrics, Logging()], settings.observers))
@@ -133,7 +135,7 @@ def _create_lifecycle(
     hold_restored(database)
     catalog = Catalog.of(runbooks.by_id.values(), tasks.by_id.values())
     notifications = database.notifications
-    engine = _create_engine(database, settings.workers, catalog, notifications, metrics)
+    engine = _create_engine(database, settings.workers, catalog, contact, metrics)
     withdraw_figures = metrics.report(
         Figures(
             sessions=partial(count_sessions, database),
@@ -181,7 +183,6 @@ def _create_lifecycle(
         expire=partial(prompts.expire, services),
         keep_ended=settings.keep_ended,
         keep_for=settings.keep_for,
-        patience=LEASE.total_seconds() if database.is_shared else 0.0,
     )
     notifications.subscribe(CANCELLED, lambda run_ids: runner.interrupt(run_ids or ()))
     notifications.subscribe(BACKLOG, lambda _: reconciler.hurry() if engine.has_room else None)
@@ -239,14 +240,13 @@ def _database_digest_key(database: Database) -> Callable[[], bytes]:
     return lambda: settle_fact(database, "digest_key", lambda: os.urandom(32))
 
 
-def _create_engine(
-    database: Database, workers: int, catalog: Catalog, notifications: Notifications, metrics: Metrics
-) -> Engine:
+def _create_engine(database: Database, workers: int, catalog: Catalog, contact: Contact, metrics: Metrics) -> Engine:
     """Return the engine: one of several if the database is shared."""
     if not database.is_shared:
         return StoreEngine(workers, on_taken=metrics.taken)
     from .engine.membership import Membership
     from .storage.ids import new_id
 
-    membership = Membership(database.sqlalchemy_engine.url, new_id("srv"), catalog.announcement())
-    return StoreEngine(workers, membership, lambda job_id: notifications.publish(BACKLOG, [job_id]), metrics.taken)
+    membership = Membership(database.sqlalchemy_engine.url, new_id("srv"), catalog.announcement(), contact)
+    tell = database.notifications.publish
+    return StoreEngine(workers, membership, lambda job_id: tell(BACKLOG, [job_id]), metrics.taken)

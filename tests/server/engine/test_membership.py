@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from airplane_runbooks.server.engine import membership
 from airplane_runbooks.server.engine.membership import Membership
+from airplane_runbooks.server.storage.contact import Contact
 from airplane_runbooks.server.storage.tables import SERVER_LEASE, SERVERS
 from tests.support.servers import eventually
 
@@ -27,8 +28,8 @@ def join(database):
     """Let servers join; all have left at the end."""
     joined = []
 
-    def make(name, catalog=b"[]"):
-        joined.append(Membership(database.url, name, catalog))
+    def make(name, catalog=b"[]", contact=None):
+        joined.append(Membership(database.url, name, catalog, contact))
         joined[-1].join()
         return joined[-1]
 
@@ -37,6 +38,12 @@ def join(database):
         one.leave()
         one.leave()
     assert living(database) == set()
+
+
+@pytest.fixture
+def proven(monkeypatch):
+    """Let each server have had the database for long."""
+    monkeypatch.setattr(Contact, "is_proven", True)
 
 
 def living(database):
@@ -51,14 +58,49 @@ def test_each_server_knows_the_code_of_the_others(join):
     assert one.others() == []
 
 
-def test_a_server_that_is_not_renewed_is_not_known_any_more(join, database):
-    one = join("one")
+def add(database, name, seconds):
+    """Add a server that was last seen so many seconds ago."""
     with database.begin() as connection:
-        ago = sa.text(f"now() - interval '{SERVER_LEASE + 1} seconds'")
-        connection.execute(sa.insert(SERVERS).values(id="dead", seen_at=ago, catalog=b"[]"))
+        ago = sa.text(f"now() - interval '{seconds} seconds'")
+        connection.execute(sa.insert(SERVERS).values(id=name, seen_at=ago, catalog=b"[]"))
+
+
+def test_a_server_that_is_not_renewed_is_not_known_any_more(join, database, proven):
+    one = join("one")
+    add(database, "dead", SERVER_LEASE + 1)
     assert one.others() == []
+    add(database, "forgotten", 7200)
     join("other")
-    assert living(database) == {"one", "other"}
+    assert living(database) == {"one", "other", "dead"}
+    with database.begin() as connection:
+        connection.execute(sa.delete(SERVERS).where(SERVERS.c.id == "dead"))
+
+
+def test_all_servers_may_live_for_a_while_after_an_outage(join, database, monkeypatch):
+    monkeypatch.setattr(membership, "RENEWAL", 0.05)
+    one = join("one")
+    add(database, "silent", SERVER_LEASE + 1)
+    assert one.others() == [b"[]"]
+    eventually(lambda: one.peers == {"silent"})
+    with monkeypatch.context() as patch:
+        patch.setattr(Contact, "is_proven", True)
+        assert one.others() == []
+        eventually(lambda: one.peers == set())
+    with database.begin() as connection:
+        connection.execute(sa.delete(SERVERS).where(SERVERS.c.id == "silent"))
+
+
+def test_a_renewal_that_fails_ends_the_contact(join, database, monkeypatch):
+    monkeypatch.setattr(membership, "RENEWAL", 0.05)
+    contact = Contact()
+    join("one", contact=contact)
+    assert contact._since is not None
+    with database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE runbook_servers RENAME TO elsewhere"))
+    eventually(lambda: contact._since is None)
+    with database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO runbook_servers"))
+    eventually(lambda: contact._since is not None)
 
 
 def test_a_membership_outlives_a_lost_connection(join, database, monkeypatch, caplog):

@@ -15,7 +15,6 @@ from airplane_runbooks.server.errors import Closing
 from airplane_runbooks.server.notifications import Notifications
 from airplane_runbooks.server.service import prompts
 from airplane_runbooks.server.storage.changes import CHANGES
-from airplane_runbooks.server.storage.errors import DatabaseUnavailable
 from airplane_runbooks.server.storage.ids import new_id, now
 from airplane_runbooks.server.storage.records import (
     Outcome,
@@ -66,14 +65,11 @@ def reconciler(store, engine):
     """Make a reconciler, which is stopped at the end."""
     made = []
 
-    def make(
-        store=store, engine=engine, *, notifications=None, keep_ended=100, keep_for=None, interval=0.01, patience=0.0
-    ):
+    def make(store=store, engine=engine, *, notifications=None, keep_ended=100, keep_for=None, interval=0.01):
         bounds = {"keep_ended": keep_ended, "keep_for": keep_for}
         expire = partial(prompts.expire, services_around(store, engine))
         told = notifications or Unheard()
-        bounds |= {"interval": interval, "patience": patience}
-        made.append(Reconciler(store, engine, told, holding=NothingHeld(), expire=expire, **bounds))
+        made.append(Reconciler(store, engine, told, holding=NothingHeld(), expire=expire, **bounds, interval=interval))
         return made[-1]
 
     before = set(threading.enumerate())
@@ -130,38 +126,6 @@ def test_a_job_that_becomes_due_is_recovered(store, engine, reconciler):
     reconciler().start()
     run = root(store)
     eventually(lambda: [run.job_id] in engine.recovered)
-
-
-class Out(ModelStore):
-    """A store that does not answer at times."""
-
-    is_out = missed = False
-
-    def next_chore(self):
-        if self.is_out:
-            self.missed = True
-            raise DatabaseUnavailable
-        return super().next_chore()
-
-
-def lapsed(store):
-    """Return a run whose server has not renewed its lease in time."""
-    run = begun(store)
-    store._runs[run.id] = replace(store.run(run.id), due_at=now() - timedelta(seconds=1))
-    return run
-
-
-@pytest.mark.parametrize("patience", [0.0, 1000.0])
-def test_lapsed_leases_are_left_to_their_servers_after_an_outage(engine, reconciler, patience):
-    store = Out()
-    reconciler(store, patience=patience).start()
-    store.is_out = True
-    eventually(lambda: store.missed)
-    run = lapsed(store)
-    store.is_out = False
-    fresh = root(store)
-    eventually(lambda: any(fresh.job_id in jobs for jobs in engine.recovered))
-    assert any(run.job_id in jobs for jobs in engine.recovered) is (patience == 0)
 
 
 def test_a_hurried_look_at_what_is_due_does_nothing_else(store, engine, reconciler):

@@ -97,6 +97,7 @@ USED = {
     "statements.OPEN_PROMPTS_OF_ROOTS": "runbook_prompts_by_parent_id",
     "statements.END_LEASES": "runbook_runs_by_due_at",
     "statements.DUE": "runbook_runs_by_due_at",
+    "statements.DUE_WITHOUT_OWNER": "runbook_runs_by_due_at",
     "statements.NEXT_CHORES": "runbook_runs_by_due_at",
     "statements.OVERDUE": "runbook_prompts_by_expires_at",
     "statements.EXTEND_PROMPTS": "runbook_prompts_by_parent_id",

@@ -74,18 +74,15 @@ class Holding:
             self._emitter.held(run)
             self._news.set()
 
-    def share(self, due: Sequence[Run], *, others_known: bool) -> list[str]:
+    def share(self, due: Sequence[Run]) -> list[str]:
         """Return the jobs of those due runs that are for this server: it has their code, or no other server has it.
 
-        A run whose code no server has is held by the server that begins it. Unless the others are known, runs whose
-        code is not here are left.
+        A run whose code no server has is held by the server that begins it.
         """
         others: Sequence[Catalog] | None = None
         mine = []
         for run in due:
             if not _can(self._catalog, run):
-                if not others_known:
-                    continue
                 others = self._others() if others is None else others
                 if any(_can(catalog, run) for catalog in others):
                     continue

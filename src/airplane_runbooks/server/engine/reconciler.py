@@ -14,12 +14,10 @@ from ..errors import Conflict, Held, NotFound
 from ..logs import describe
 from ..notifications import Notifications
 from ..storage.changes import CHANGES
-from ..storage.errors import DatabaseUnavailable
 from ..storage.ids import now
 from ..storage.interface import Store
 from .holding import Holding
 from .interface import Engine
-from .patience import Patience
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +35,6 @@ class Reconciler:
 
     Of the root runs that have ended, the last `keep_ended` are kept, and none for longer than `keep_for`.
     Uploads go with the last session that has them, and after a day if none ever has.
-
-    After an outage of the database, the work of other servers is left to them for `patience` seconds.
     """
 
     def __init__(
@@ -52,7 +48,6 @@ class Reconciler:
         keep_ended: int,
         keep_for: timedelta | None,
         interval: float = 1.0,
-        patience: float = 0.0,
     ) -> None:
         self._store = store
         self._engine = engine
@@ -67,7 +62,6 @@ class Reconciler:
         self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="runbook-reconciler", daemon=True)
         self._failing: set[str] = set()
-        self._patience = Patience(patience)
         self._unsubscribe: Callable[[], None] = lambda: None
         self._last_change = object()
         self._done: dict[str, object] = {}  # what had changed before each duty was last done
@@ -115,7 +109,7 @@ class Reconciler:
     def _pass(self) -> None:
         moment = now()
         is_thorough = self._passes % _EVERY == 0
-        if (is_thorough or self._holding.has_news) and self._patience.is_over:
+        if is_thorough or self._holding.has_news:
             changes = object() if self._holding.has_news else self._changes()
             self._unless_done("hold what has no code here", self._holding.look, (changes, self._engine.peers))
         if is_thorough:
@@ -135,7 +129,6 @@ class Reconciler:
         changes = self._changes()
         if changes is not self._seen or self._is_due(moment) or time.monotonic() >= self._blind_from:
             self._next_chore = self._store.next_chore()
-            self._patience.reached()
             self._seen, self._blind_from = changes, time.monotonic() + LONGEST_BLINDNESS
         if self._is_due(moment):
             self._guarded("expire prompts", lambda: self._expire(moment))
@@ -158,8 +151,6 @@ class Reconciler:
             if duty not in self._failing and not self._stopping.is_set():
                 logger.error("cannot %s: %s", duty, describe(problem))  # noqa: TRY400 - see describe
             self._failing.add(duty)
-            if isinstance(problem, DatabaseUnavailable):
-                self._patience.missed()
             return False
         self._failing.discard(duty)
         return True
@@ -167,11 +158,8 @@ class Reconciler:
     def _recover(self) -> None:
         moment = now()
         due = self._store.due(moment, BATCH)
-        self._patience.reached()
-        is_over = self._patience.is_over
         ages = {run.job_id: (moment - run.due_at).total_seconds() for run in due if run.due_at is not None}
-        mine = self._holding.share([run for run in due if is_over or not run.leased], others_known=is_over)
-        self._engine.recover(mine, more=len(due) == BATCH and is_over, ages=ages)
+        self._engine.recover(self._holding.share(due), more=len(due) == BATCH, ages=ages)
 
     def _expire(self, moment: datetime) -> None:
         overdue = self._store.overdue(moment, BATCH)

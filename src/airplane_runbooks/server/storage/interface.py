@@ -153,7 +153,7 @@ class Store(Protocol):
         Suspect returned, if it is not to be begun `alone`, but was begun before without getting any further.
 
         A begin gives a lease of some seconds. If that is not renewed in time, the root run is due for others. Until one
-        of them begins it, the fencing token stays valid.
+        of them begins it, the fencing token stays valid, and the begin or end of a step with it renews the lease.
         """
         ...
 

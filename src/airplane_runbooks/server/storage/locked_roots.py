@@ -11,7 +11,7 @@ from . import statements as sql
 from .prepared import later
 from .records import Outcome, Run
 from .rows import RUN_ROWS
-from .transitions import add_ended, change_run, select_lean
+from .transitions import add_ended, change_run, is_leased, renewal, select_lean
 
 
 class LockedRoots:
@@ -71,6 +71,11 @@ class LockedRoots:
             changes = {"failed_starts": 0, **changes}
         self._runs[root.id] = replace(self._runs[root.id], **changes)
         return changes
+
+    def renew_lapsed(self, root: Run) -> None:
+        """Renew the lease of a root run that its owner goes on with, if it has lapsed and nothing has taken it over."""
+        if root.leased and not is_leased(root):
+            self.change(root, **renewal())
 
     def note_progress(self, root: Run) -> None:
         """Reset the failed starts of a root run with its next change, or with `settle`."""

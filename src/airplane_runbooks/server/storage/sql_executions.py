@@ -83,6 +83,7 @@ class SqlExecutions:
         root = roots.lock(run.root_id or "")
         if root is None or root.status is not RunStatus.ACTIVE or not is_executed(root, fencing_token):
             return False
+        roots.renew_lapsed(root)
         active = replace(run, status=RunStatus.ACTIVE, active_at=run.created_at)
         roots.add_child(root, active)
         if prompt is not None:  # a new step has no readers yet
@@ -100,6 +101,7 @@ class SqlExecutions:
         root = roots.lock_root_of(run.id)
         if root is None or not is_executed(root, fencing_token):
             return False
+        roots.renew_lapsed(root)
         roots.write_step()
         note_change(roots.connection, run.id)
         begun = {"attempt": run.attempt, "param_values": run.param_values, "digests": run.digests}
@@ -115,6 +117,7 @@ class SqlExecutions:
         note_change(roots.connection, run_id)  # if it is a step's, nothing else changes
         if root.id == run_id:
             return not root.is_due and self._finish_root(roots, root, outcome)
+        roots.renew_lapsed(root)
         if not (roots.add_ended(run_id, outcome) or end_run(roots.connection, run_id, outcome)):
             return has_ended_so(roots.connection, run_id, outcome)
         roots.note_progress(root)

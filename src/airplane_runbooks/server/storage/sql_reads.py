@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ class SqlReads:
     """Reads of a store in a database. All methods raise DatabaseUnavailable."""
 
     database: Transactor
+    may_take_over: Callable[[], bool]
 
     @reading
     def gone(self, connection: Connection, fencing_tokens: Mapping[str, int]) -> Collection[str]:
@@ -58,9 +59,13 @@ class SqlReads:
 
     @reading
     def due(self, connection: Connection, before: datetime, limit: int) -> Sequence[Run]:
-        """Return root runs that have been due since before then, those that have waited longest first."""
+        """Return root runs that have been due since before then, those that have waited longest first.
+
+        Those whose lease has lapsed are left out as long as their owners may not have had the time to renew it.
+        """
         values = {"before": to_microseconds(before), "limit": limit}
-        return [LEAN_ROWS.read(row) for row in fetch(connection, sql.DUE, values)]
+        statement = sql.DUE if self.may_take_over() else sql.DUE_WITHOUT_OWNER
+        return [LEAN_ROWS.read(row) for row in fetch(connection, statement, values)]
 
     @reading
     def next_chore(self, connection: Connection) -> datetime | None:

@@ -71,7 +71,11 @@ _BATCH = 200  # ended root runs that are dropped at a time
 
 
 class SqlStore(SqlReads, SqlExecutions):
-    """A Store in a database, which it does not close. All methods raise DatabaseUnavailable."""
+    """A Store in a database, which it does not close. All methods raise DatabaseUnavailable.
+
+    Attributes:
+        may_take_over: Returns True if what has a lapsed lease may be begun by others than its owner.
+    """
 
     def __init__(
         self,
@@ -79,12 +83,14 @@ class SqlStore(SqlReads, SqlExecutions):
         keys: SqlKeys | None = None,
         roots: LockedRoots | None = None,
         announcer: Announcer | None = None,
+        may_take_over: Callable[[], bool] = lambda: True,
     ) -> None:
         self.database = database
         self.keys = keys or SqlKeys(database)
         self.uploads = SqlUploads(database)
         self.roots = roots
         self.announcer = announcer
+        self.may_take_over = may_take_over
 
     def transact(self, work: Callable[[Store], T]) -> T:
         """Make one transaction of all that `work` does with the store it is called with, its keys included."""
@@ -92,7 +98,8 @@ class SqlStore(SqlReads, SqlExecutions):
         def joined(connection: Connection) -> T:
             roots = LockedRoots(connection)
             transaction = OpenTransaction(connection, roots.settle)
-            result = work(SqlStore(transaction, self.keys.within(transaction), roots, self.announcer))
+            keys = self.keys.within(transaction)
+            result = work(SqlStore(transaction, keys, roots, self.announcer, self.may_take_over))
             roots.settle()
             return result
 
@@ -124,7 +131,7 @@ class SqlStore(SqlReads, SqlExecutions):
     ) -> Run | Suspect | None:
         """Make a root run and its session Active, with a new fencing token; None if this segment must not run."""
         run = lock_root(connection, sql.LOCK_RUN, run_id)
-        if run is None or run.segment != segment or (is_leased(run) and run.fencing_token != over):
+        if run is None or run.segment != segment or (run.fencing_token != over and self._has_owner(run)):
             return None
         status = leave_cancelling(connection, run)
         if run.status.is_terminal or run.held is not None or status is SessionStatus.WAITING:
@@ -134,6 +141,9 @@ class SqlStore(SqlReads, SqlExecutions):
         move_session(connection, run, SessionStatus.ACTIVE)
         change_run(connection, run, **beginning(run))
         return load_run(connection, run_id)
+
+    def _has_owner(self, run: Run) -> bool:
+        return is_leased(run) or (run.leased and not self.may_take_over())
 
     @writing
     def renew(self, connection: Connection, fencing_tokens: Mapping[str, int]) -> None:

@@ -149,6 +149,7 @@ PRESENT = sa.select(RUNS.c.id, RUNS.c.fencing_token).where(
     RUNS.c.id.in_(bindparam("ids", expanding=True)), RUNS.c.ended_at.is_(None)
 )
 DUE = _lean.where(RUNS.c.root_id.is_(None), RUNS.c.due_at < BEFORE).order_by(RUNS.c.due_at, RUNS.c.seq).limit(LIMIT)
+DUE_WITHOUT_OWNER = DUE.where(~RUNS.c.leased)
 OVERDUE = (
     sa.select(PROMPTS.c.id)
     .join(RUNS, RUNS.c.id == PROMPTS.c.root_id)

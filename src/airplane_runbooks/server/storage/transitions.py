@@ -150,6 +150,11 @@ def is_leased(root: Run) -> bool:
     return root.leased and root.due_at is not None and root.due_at > now()
 
 
+def renewal() -> Mapping[str, Any]:
+    """Return what renews the lease of a root run."""
+    return {"due_at": now() + LEASE}
+
+
 def next_fencing_token(former: int) -> int:
     """Return a larger token. It differs from any other that was made from the same one, and lost with its begin."""
     return former + 1 + secrets.randbelow(_SPREAD)
