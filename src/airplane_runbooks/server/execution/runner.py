@@ -14,7 +14,7 @@ from ..authoring.decorators import Registry, Runbook, Task
 from ..observers.emitter import Emitter
 from ..secrets.vault import KeyMissing, Vault
 from ..storage.interface import Store
-from ..storage.records import Failure, Outcome, Run, Suspect
+from ..storage.records import Failure, Outcome, Run, RunKind, Suspect
 from .admission import Admission
 from .execution import Execution
 from .flusher import Flusher
@@ -171,7 +171,25 @@ class Runner:
             run = self._store.begin(run_id, segment, over=over)
             if isinstance(run, Run):
                 self._admission.started(run)
+                self._tell_of_death(run)
         return run if isinstance(run, Run) else None
+
+    def _tell_of_death(self, run: Run) -> None:
+        """Log that a root run starts again after the death of a server, and in which steps it was."""
+        if not 1 < run.failed_starts <= MOST_FAILED_STARTS:
+            return
+        steps: list[str] = []
+        with suppress(ServerFailure):
+            children = self._store.outline(run.id)
+            steps = [repr(one.name) for one in children if one.kind is RunKind.STEP and not one.status.is_terminal]
+        logger.warning(
+            "%s of %s was interrupted by the death of a server, and starts again (%d of %d)%s",
+            f"run {run.id}" if run.session_id is None else f"session {run.session_id}",
+            run.slug,
+            run.failed_starts,
+            MOST_FAILED_STARTS,
+            f", in step {', '.join(steps)}" if steps else "",
+        )
 
     def _admit(self, run_id: str, *, suspect: bool) -> None:
         if cleared := self._admission.admit(run_id, suspect=suspect):
