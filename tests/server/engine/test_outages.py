@@ -131,6 +131,24 @@ def test_a_file_that_became_read_only_is_reported(path, serving):
     sa.event.remove(engine, "checkout", forbid)
 
 
+@pytest.mark.once
+@pytest.mark.postgres
+def test_the_log_has_few_lines_of_an_outage_and_its_end(serving, postgres, postgres_url, caplog):
+    caplog.set_level("INFO")
+    _, api = serving(postgres_url)
+    assert api.finishes("echo", {"text": "before"}) == "before"
+    postgres.stop()
+    try:
+        refused(api)
+        refused(api)
+    finally:
+        postgres.start()
+    eventually(lambda: "the database answers again after" in caplog.text, deadline=100)
+    assert 0 < sum(one.levelname == "ERROR" for one in caplog.records) < 8
+    assert len(caplog.messages) - len(set(caplog.messages)) < 8
+    assert "cannot drop" not in "".join(one.message for one in caplog.records if one.levelname == "ERROR")
+
+
 @pytest.mark.postgres
 def test_sessions_go_on_after_postgresql_was_read_only(serving, postgres, postgres_url):
     _, api = serving(postgres_url)
@@ -218,6 +236,59 @@ def test_an_outage_is_told_by_what_its_error_means(problem, said, caplog):
 
     assert str(unavailable) == said.partition(" (")[0]
     assert caplog.messages == [f"{said}: Exception" if type(problem) is Exception else f"{said}: Error"]
+
+
+class Times:
+    """A clock that is moved by hand."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_an_outage_is_told_once_in_a_minute_with_a_count(caplog):
+    times = Times()
+    outages = Outages(times)
+    for _ in range(240):
+        outages.report(OperationalError("SELECT 1", {}, Exception("gone")))
+        times.now += 0.5
+    outages.report(OperationalError("SELECT 1", {}, postgres_error("57P03")))
+    assert caplog.messages == [
+        "the database does not answer: Exception",
+        "the database does not answer: Exception (120 times since this was said last)",
+        "the database is stopping or starting (SQLSTATE 57P03): Error",
+    ]
+
+
+def test_the_end_of_an_outage_is_told_with_its_length(caplog):
+    caplog.set_level("INFO")
+    times = Times()
+    outages = Outages(times)
+    outages.answered()
+    assert caplog.messages == []
+    outages.report(OperationalError("SELECT 1", {}, Exception("gone")))
+    times.now += 33
+    outages.report(OperationalError("SELECT 1", {}, Exception("gone")))
+    times.now += 0.5
+    outages.answered()  # another thread may still be about to fail
+    times.now += 0.6
+    outages.answered()
+    outages.answered()
+    assert caplog.messages[1:] == ["the database answers again after 34 s"]
+    outages.report(OperationalError("SELECT 1", {}, Exception("gone")))
+    assert caplog.messages[2:] == ["the database does not answer: Exception"]
+
+
+def test_what_is_read_from_a_full_disk_does_not_end_its_outage(caplog):
+    caplog.set_level("INFO")
+    times = Times()
+    outages = Outages(times)
+    for _ in range(10):
+        outages.report(OperationalError("SELECT 1", {}, postgres_error("53100")))
+        times.now += 2
+        outages.answered()
+    assert len(caplog.messages) == 1
 
 
 def test_every_state_that_is_an_outage_has_a_meaning():

@@ -14,6 +14,7 @@ from ..errors import Conflict, Held, NotFound
 from ..logs import describe
 from ..notifications import Notifications
 from ..storage.changes import CHANGES
+from ..storage.errors import DatabaseUnavailable
 from ..storage.ids import now
 from ..storage.interface import Store
 from .holding import Holding
@@ -149,7 +150,8 @@ class Reconciler:
             call()
         except Exception as problem:  # noqa: BLE001 - a failure must not affect other duties or the next round
             if duty not in self._failing and not self._stopping.is_set():
-                logger.error("cannot %s: %s", duty, describe(problem))  # noqa: TRY400 - see describe
+                known = isinstance(problem, DatabaseUnavailable)  # the log has what is the matter with the database
+                logger.log(logging.DEBUG if known else logging.ERROR, "cannot %s: %s", duty, describe(problem))
             self._failing.add(duty)
             return False
         self._failing.discard(duty)

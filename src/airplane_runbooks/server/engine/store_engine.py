@@ -17,6 +17,7 @@ from enum import Enum, auto
 
 from ..errors import Closing
 from ..logs import describe
+from ..storage.errors import DatabaseUnavailable
 from .interface import Reservation, Work
 from .membership import Membership
 
@@ -210,7 +211,10 @@ class StoreEngine:
             except Closing:
                 return
             except BaseException as problem:  # noqa: BLE001 - one bad session must not cost the pool a thread
-                logger.error("work on %s failed: %s", job_id, describe(problem))  # noqa: TRY400 - see describe
+                known = isinstance(problem, DatabaseUnavailable)  # the log has what is the matter with the database
+                logger.log(
+                    logging.DEBUG if known else logging.ERROR, "work on %s failed: %s", job_id, describe(problem)
+                )
                 self._broken[job_id] = time.monotonic() + RETRY
             self._put_back(job_id)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from ..logs import describe
+from ..storage.errors import DatabaseUnavailable
 from ..storage.interface import Store
 from .execution import Execution
 from .threads import start_thread
@@ -100,7 +101,9 @@ class Watchdog:
                 self._failing = False
             except BaseException as problem:  # noqa: BLE001 - it has to look again after any exception
                 if not self._failing:
-                    logger.error("cannot check executions: %s", describe(problem))  # noqa: TRY400 - see describe
+                    known = isinstance(problem.__cause__, DatabaseUnavailable)  # the log has what is the matter with it
+                    level = logging.DEBUG if known else logging.ERROR
+                    logger.log(level, "cannot check executions: %s", describe(problem))
                 self._failing = True
 
     def _delay(self) -> float:

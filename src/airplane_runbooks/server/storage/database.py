@@ -169,7 +169,7 @@ class Database:
         give_up = time.monotonic() + _LONGEST_TRY
         for number in range(_ATTEMPTS):
             try:
-                return attempt()
+                result = attempt()
             except NotCommitted as failure:
                 raise self._unavailable(failure.reason) from failure.reason
             except (DBAPIError, PoolTimeout) as problem:
@@ -179,6 +179,9 @@ class Database:
                     if is_unavailable(problem):
                         raise self._outages.report(problem) from problem
                     raise
+            else:
+                self._outages.answered()
+                return result
             time.sleep(_LUCK.uniform(0.5, 1) * _FIRST_DELAY * 2**number)
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
