@@ -14,7 +14,7 @@ from tests.support.postgres import Postgres, pgbouncer, running
 from tests.support.servers import eventually
 from tests.support.supervised import Supervised, free_port, supervised
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgres, pytest.mark.nightly, pytest.mark.timeout(900)]
 
 BOOKS = """
     def mark(tag: str, number: int, seconds: float) -> int:
@@ -64,10 +64,7 @@ def cut(postgres: Postgres, seconds: float) -> None:
     postgres.start()
 
 
-@pytest.mark.parametrize(
-    "seconds",
-    [pytest.param(3, marks=pytest.mark.nightly), 14, pytest.param(75, marks=pytest.mark.nightly)],
-)
+@pytest.mark.parametrize("seconds", [3, 14, 75])
 def test_an_outage_that_all_servers_see_repeats_no_step(own_postgres: Postgres, tmp_path: Path, seconds: float) -> None:
     with supervised(BOOKS, own_postgres.fresh(), tmp_path, 2) as servers:
         # some end a step during the outage, others after it
@@ -76,7 +73,6 @@ def test_an_outage_that_all_servers_see_repeats_no_step(own_postgres: Postgres, 
         ends(sessions)
 
 
-@pytest.mark.nightly
 def test_a_server_that_starts_after_an_outage_repeats_no_step(own_postgres: Postgres, tmp_path: Path) -> None:
     with supervised(BOOKS, own_postgres.fresh(), tmp_path, 2) as servers:
         idle, busy = servers
@@ -89,7 +85,6 @@ def test_a_server_that_starts_after_an_outage_repeats_no_step(own_postgres: Post
         ends(sessions)
 
 
-@pytest.mark.nightly
 def test_outages_one_after_the_other_repeat_no_step(own_postgres: Postgres, tmp_path: Path) -> None:
     with supervised(BOOKS, own_postgres.fresh(), tmp_path, 2) as servers:
         sessions = start_sessions(servers, [5, 5, 20, 20, 40, 40])
@@ -99,7 +94,6 @@ def test_outages_one_after_the_other_repeat_no_step(own_postgres: Postgres, tmp_
         ends(sessions)
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_a_server_lost_in_an_outage_is_taken_over_after_it(
     own_postgres: Postgres, tmp_path: Path, blow: signal.Signals
@@ -119,7 +113,6 @@ def test_a_server_lost_in_an_outage_is_taken_over_after_it(
         assert all(executed[f"s.{step}"] == 1 for step in range(1, 5))
 
 
-@pytest.mark.nightly
 def test_a_restart_of_a_pooler_repeats_no_step(own_postgres: Postgres, tmp_path: Path) -> None:
     with ExitStack() as stack:
         database = own_postgres.fresh()
