@@ -28,7 +28,7 @@ from ..notifications import Notifications
 from .audience import Audience
 from .forking import keep_from_children
 from .outbox import Outbox, Texts, decode_message, encode_messages
-from .postgresql import keep_connections
+from .postgresql import PROBES, keep_connections
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,7 @@ _OPTIONS: dict[str, object] = {
     "application_name": APPLICATION,
     "connect_timeout": 5,
     "client_encoding": "UTF8",
-    "keepalives_idle": 15,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
+    **PROBES,
 }
 
 
