@@ -45,11 +45,13 @@ def encode_params(values: Mapping[str, Any], root: str = "param_values") -> byte
     digits, naive datetimes, bytes, lone surrogates, keys that are not strings or that appear twice, cycles, more than
     100 levels, and types that have no form in JSON.
     """
-    if type(values) is dict and (plain := plain_form(values)) is not None:
-        try:
-            return _encode(plain)
-        except ValueError:
-            pass  # a lone surrogate or an endless integer: the walk below finds out where
+    if type(values) is dict:
+        plain = values if _are_few_and_plain(values) else plain_form(values)
+        if plain is not None:
+            try:
+                return _encode(plain)
+            except ValueError:
+                pass  # a lone surrogate or an endless integer: the walk below finds out where
     try:
         return _encode(to_json(values))
     except NotEncodable as problem:
@@ -64,24 +66,37 @@ def to_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _are_few_and_plain(values: dict[Any, Any], levels: int = 2) -> bool:
+    """Tell whether values are all plain, if they are few: then to look at one after the other is fastest."""
+    if len(values) > _FEW:
+        return False
+    for key, item in values.items():
+        kind = type(item)
+        if type(key) is not str:
+            return False
+        if kind in _AS_IS or (kind is float and -_LARGEST <= item <= _LARGEST):  # NaN is not
+            continue
+        if kind is dict:
+            if not levels or not _are_few_and_plain(item, levels - 1):
+                return False
+        elif kind is not list or len(item) > _FEW or not _are_plain_scalars(item):
+            return False
+    return True
+
+
+def _are_plain_scalars(items: list[Any]) -> bool:
+    for item in items:
+        kind = type(item)
+        if kind not in _AS_IS and not (kind is float and -_LARGEST <= item <= _LARGEST):
+            return False
+    return True
+
+
 def plain_form(values: dict[Any, Any]) -> dict[Any, Any] | None:
     """Return what msgspec writes as the walk below does, or raises ValueError for. None if only the walk can tell.
 
-    That is the same dict, or a copy in which all times are in UTC.
+    That is the same dict, or a copy in which all times are in UTC. The interpreter is fastest with a whole level.
     """
-    if len(values) > _FEW:
-        return _plain_levels(values)
-    for key, item in values.items():
-        kind = type(item)
-        if type(key) is not str or (
-            kind not in _AS_IS and not (kind is float and -_LARGEST <= item <= _LARGEST)  # NaN is not
-        ):
-            return _plain_levels(values)
-    return values
-
-
-def _plain_levels(values: dict[Any, Any]) -> dict[Any, Any] | None:
-    """Return the same of values with others inside, and of many: the interpreter is fastest with a whole level."""
     dicts: list[Any] = [values]
     lists: list[Any] = []
     zoned: list[datetime] = []

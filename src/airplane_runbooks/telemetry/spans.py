@@ -42,6 +42,8 @@ class Tracer:
         self._guard = guard
         self._propagator = propagator
         self._tracer = trace.get_tracer(scope, version, tracer_provider, SCHEMA_URL)
+        self._known: object = None  # the tracer that was last asked whether it follows parents
+        self._follows = False
 
     @property
     def is_proxy(self) -> bool:
@@ -85,7 +87,9 @@ class Tracer:
             if above.trace_flags & _SAMPLED or above.is_remote or not above.is_valid:
                 return False
             tracer = getattr(self._tracer, "_tracer", self._tracer)  # of a proxy
-            return _follows_parents(getattr(tracer, "sampler", None)) and getattr(tracer, "_is_enabled", _always)()
+            if tracer is not self._known:
+                self._known, self._follows = tracer, _follows_parents(getattr(tracer, "sampler", None))
+            return self._follows and getattr(tracer, "_is_enabled", _always)()
         except Exception as failure:  # noqa: BLE001  # a provider's, of any kind
             self._guard.note(failure)
             return False
