@@ -113,3 +113,16 @@ def test_a_path_without_its_sign_is_refused():
 def test_a_file_that_holds_no_object_is_refused(text):
     with pytest.raises(ParamValueError, match=r"^--params-file: is not a JSON object"):
         read_file(io.StringIO(text), "--params-file")
+
+
+def test_values_that_are_nested_too_deeply_are_refused():
+    deep = "[" * 100_000
+    with pytest.raises(ParamValueError, match=r"^--params-file: is nested too deeply"):
+        read_file(io.StringIO(f'{{"x": {deep}'), "--params-file")
+    with pytest.raises(ParamValueError, match=r"^params\.x: write the value as JSON"):
+        read_values(schema(parameter("x", "json")), [f"x={deep}"], {}, "params")
+
+
+@pytest.mark.parametrize(("text", "flag"), [("y", True), ("YES", True), ("n", False), ("No", False)])
+def test_a_flag_may_be_written_by_its_first_letter(text, flag):
+    assert read_values(schema(parameter("x", "boolean")), [f"x={text}"], {}, "params") == {"x": flag}

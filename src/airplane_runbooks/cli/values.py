@@ -75,7 +75,7 @@ def _read(parameter: Parameter | None, texts: Sequence[str], path: str) -> Any:
 def _json(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         raise ValueError("Write the value as JSON.") from None
 
 
@@ -89,5 +89,7 @@ def read_file(file: TextIO, name: str) -> dict[str, Any]:
         return msgspec.json.decode(file.read(), type=dict[str, Any])
     except UnicodeDecodeError:
         raise ParamValueError(name, "is not a text file") from None
+    except RecursionError:
+        raise ParamValueError(name, "is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeEncodeError) as problem:
         raise ParamValueError(name, f"is not a JSON object: {problem}") from None

@@ -9,7 +9,7 @@ from ..parameters import ParameterLike
 from .base import Scalar, plain_text, register, string, yes_or_no
 
 _SPELLED = {"true": True, "false": False}
-_TYPED = {**_SPELLED, "yes": True, "no": False}
+_TYPED = {**_SPELLED, "yes": True, "y": True, "no": False, "n": False}
 
 
 @register
@@ -60,7 +60,7 @@ class BooleanType(Scalar):
         return value
 
     def convert_text(self, text: str) -> Any:
-        """Return the flag that `yes`, `no`, `true` or `false` stands for."""
+        """Return the flag that `yes`, `no`, their first letters, `true` or `false` stand for."""
         return _TYPED[text.strip().lower()]
 
     def unquote(self, value: Any, parameter: ParameterLike) -> Any:
