@@ -113,8 +113,7 @@ class BaseClient(ABC, Generic[TransportT]):
         check_compress_from(compress_from)
         clock = self._default_clock() if clock is None else clock
         transport = self._default_transport() if transport is None else transport
-        if isinstance(transport, type):
-            raise ConfigurationError(f"transport must be an object: {transport.__name__}(), not {transport.__name__}")
+        _check_transport(transport)
         if (prepare := getattr(transport, "prepare", None)) is not None:
             prepare(base.origin)
         new_link, new_offload = self._link, self._offload
@@ -219,6 +218,11 @@ class BaseClient(ABC, Generic[TransportT]):
 def _with_hidden_values(headers: Mapping[str, str] | UnsetType) -> Mapping[str, str] | UnsetType:
     """Return headers whose repr hides the values: a traceback may show local variables."""
     return Fields(headers) if isinstance(headers, Mapping) else headers
+
+
+def _check_transport(transport: object) -> None:
+    if isinstance(transport, type):
+        raise ConfigurationError(f"transport must be an object: {transport.__name__}(), not {transport.__name__}")
 
 
 def _is_cached(kind: type, name: str) -> bool:

@@ -90,8 +90,8 @@ class Membership:
         with self._engine.begin() as connection:
             asked = time.monotonic()
             found, seconds = connection.execute(renewal.returning(peers.scalar_subquery(), shown)).one()
-            self._contact.note(asked, seconds)
-            clock.correct(seconds, asked)
+            self._contact.note(asked, float(seconds))
+            clock.correct(float(seconds), asked)
         self.peers = frozenset(found or ())
 
     def _may_live(self, servers: sa.FromClause) -> sa.ColumnElement[bool]:

@@ -36,9 +36,13 @@ class Outages:
         """Description of the lack of room or of the right to write for which a transaction has failed lately."""
         return self._lack if self._monotonic() < self._lacking + _MEMORY else None
 
+    @property
+    def _lasts(self) -> bool:
+        return self._began is not None
+
     def answered(self) -> None:
         """Note that a transaction has succeeded. The log says so if that ends an outage."""
-        if self._began is None:
+        if not self._lasts:  # the common case takes no lock
             return
         with self._lock:
             moment, began = self._monotonic(), self._began
