@@ -1,4 +1,4 @@
-"""Connections to a PostgreSQL whose host vanishes, in a network namespace of their own: `unshare --net python <this>`.
+"""Connections to a PostgreSQL whose host vanishes, in a network namespace: `unshare --net python -m <this module>`.
 
 Prints the seconds until an error: of a statement that waits while the path is dropped, and of one after that.
 """
