@@ -52,7 +52,7 @@ def start_sessions(servers: list[Supervised], firsts: list[float]) -> list[tuple
 def ends(sessions: list[tuple[Supervised, str]], deadline: float = 100) -> None:
     """Wait until all have succeeded, and each step was executed once."""
     for server, session_id in sessions:
-        eventually(lambda: server.client.session(session_id)["status"] == "Succeeded", deadline=deadline)  # noqa: B023
+        eventually(lambda: server.client.session(session_id)["status"] == "Succeeded", deadline=deadline)  # noqa: B023  # called within this turn
     executed = Counter(sessions[0][0].notes)
     assert executed == {f"s{number}.{step}": 1 for number in range(len(sessions)) for step in range(5)}
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..logs import describe
 from ..storage import clock
 from ..storage.contact import Contact
-from ..storage.postgresql import PROBES, keep_connections, keep_settings
+from ..storage.postgresql import PROBES, keep_connections, keep_settings, unless_in_url
 from ..storage.tables import SERVER_LEASE, SERVERS
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,7 @@ class Membership:
         self._contact = contact or Contact()
         self._id = server_id
         self._catalog = catalog
-        probes = {name: value for name, value in PROBES.items() if name not in url.query}
-        options = {"connect_timeout": 3, **probes}
+        options = {"connect_timeout": 3, **unless_in_url(url, PROBES)}
         self._engine = sa.create_engine(url, pool_size=2, max_overflow=0, connect_args=options)
         keep_settings(self._engine, _SETTINGS)
         keep_connections(self._engine)

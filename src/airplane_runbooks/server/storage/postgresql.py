@@ -106,16 +106,19 @@ _OPEN = _Open()
 keep_from_children(_OPEN)
 
 
+def unless_in_url(url: sa.URL, options: Mapping[str, object]) -> dict[str, object]:
+    """Return those options of a connection for which the URL has none of its own."""
+    return {name: value for name, value in options.items() if name not in url.query}
+
+
 def _engine(url: sa.URL) -> sa.Engine:
-    given = {"connect_timeout": _CONNECT_TIMEOUT, "client_encoding": "UTF8", **PROBES}
-    options = {name: value for name, value in given.items() if name not in url.query}
     made = sa.create_engine(
         url,
         hide_parameters=True,
         isolation_level="AUTOCOMMIT",  # the pipelines begin transactions
         **POOL,
         pool_recycle=_RECYCLE,
-        connect_args=options,
+        connect_args=unless_in_url(url, {"connect_timeout": _CONNECT_TIMEOUT, "client_encoding": "UTF8", **PROBES}),
     )
     event.listen(made, "connect", _look_at_clock)
     event.listen(made, "handle_error", _leave_read_only)

@@ -28,7 +28,7 @@ from ..notifications import Notifications
 from .audience import Audience
 from .forking import keep_from_children
 from .outbox import Outbox, Texts, decode_message, encode_messages
-from .postgresql import PROBES, keep_connections
+from .postgresql import PROBES, keep_connections, unless_in_url
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class PostgresNotifications(Notifications):
 
     def __init__(self, url: sa.URL) -> None:
         super().__init__()
-        options = {name: value for name, value in _OPTIONS.items() if name not in url.query}
+        options = unless_in_url(url, _OPTIONS)
         self._engine = sa.create_engine(
             url, hide_parameters=True, poolclass=sa.NullPool, pool_reset_on_return=None, connect_args=options
         )
